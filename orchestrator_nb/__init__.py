@@ -1,0 +1,1 @@
+"""Run the work of notebooks, callables and shell commands as workflows."""

@@ -1,0 +1,278 @@
+"""The parameters of a notebook: what its tagged cell declares, and whether given values fit."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import io
+import json
+import keyword
+import math
+import re
+import tokenize
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from orchestrator_nb.commands.notebook_file import Cell
+from orchestrator_nb.errors import Mistake
+
+CONVENTION = frozenset({"upstream", "product"})
+"""Names that ploomber's notebooks declare in their parameters cell; nothing is put into them unasked."""
+
+LARGEST = 1024 * 1024
+"""Bytes of JSON above which a value is refused as a parameter."""
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (float, int),
+    "bool": (bool,),
+    "list": (list,),
+    "dict": (dict,),
+    "None": (type(None),),
+}
+_OTHER_NAMES = {
+    "List": "list", "Sequence": "list", "Iterable": "list", "Dict": "dict", "Mapping": "dict", "NoneType": "None",
+    "string": "str", "integer": "int", "boolean": "bool", "number": "float",
+}  # fmt: skip
+_TYPE_COMMENT = re.compile(r"#\s*type:\s*(.+?)\s*(#.*)?$")
+_REFERENCE = "${{"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotebookParameter:
+    """A parameter that a notebook declares: `types` are the names of the Python types it takes, empty for any.
+
+    `says` is where that is known from: its annotation, a type comment or its default.
+    """
+
+    name: str
+    types: tuple[str, ...] = ()
+    says: str = ""
+
+
+def inspect(cell: Cell | None, *, kernel: str, language: str) -> dict[str, NotebookParameter] | None:
+    """Return the parameters that the cell declares, by name; None where they cannot be known."""
+    if cell is None:
+        return {}
+    if language == "python":
+        return _inspect_python(cell.source)
+    return _inspect_with_papermill(cell, kernel, language)
+
+
+def check_language(kernel: str, language: str) -> Mistake | None:
+    """Return a mistake where papermill cannot write parameters in that language."""
+    if language == "python":
+        return None
+    translators = _translators()
+    if kernel in translators or language in translators:
+        return None
+    known = ", ".join(sorted(str(name) for name in translators if name))
+    message = f'a notebook in "{language}" cannot be given parameters: papermill cannot write them in that language'
+    return Mistake(message, "/parameters", expected=f"one of {known}, or no parameters")
+
+
+def check_names(given: Mapping[str, Any], declared: Mapping[str, NotebookParameter] | None) -> list[Mistake]:
+    """Return a mistake for each name that is no name of a variable, or that the notebook does not declare.
+
+    A name becomes code in the kernel: nothing but an identifier may get there.
+    """
+    mistakes = []
+    for name in given:
+        path = f"/parameters/{name}"
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("__"):
+            message = f"{json.dumps(str(name))} cannot be the name of a parameter of a notebook"
+            mistakes.append(Mistake(message, path, expected="a name as of a variable, not a keyword"))
+        elif declared and name not in declared:
+            nearest = difflib.get_close_matches(name, declared, n=1)
+            known = ", ".join(sorted(declared))
+            message = f'the notebook has no parameter "{name}" in its cell tagged "parameters"'
+            mistakes.append(Mistake(message, path, expected=f"one of {known}", nearest=nearest[0] if nearest else None))
+    return mistakes
+
+
+def check_values(given: Mapping[str, Any], declared: Mapping[str, NotebookParameter] | None) -> list[Mistake]:
+    """Return a mistake for each value that is not plain JSON, too large, or of another type than declared.
+
+    Values that hold a reference are known only when the command runs; they are passed over.
+    """
+    mistakes = []
+    for name, value in given.items():
+        if isinstance(value, str) and _REFERENCE in value:
+            continue
+        path = f"/parameters/{name}"
+        refused = _not_plain(value, path)
+        if refused is not None:
+            mistakes.append(refused)
+            continue
+        size = len(json.dumps(value))
+        if size > LARGEST:
+            expected = f"at most {LARGEST // 2**20} MiB; write it to a file and pass the path"
+            mistakes.append(Mistake(f'the parameter "{name}" is too large', path, found=f"{size} bytes",
+                                    expected=expected))  # fmt: skip
+            continue
+        parameter = (declared or {}).get(name)
+        if parameter is not None and parameter.types and not _fits(value, parameter.types):
+            message = f'the parameter "{name}" has another type than the notebook says ({parameter.says})'
+            found = f"{_shown(value)} ({type(value).__name__})"
+            mistakes.append(Mistake(message, path, found=found, expected=" or ".join(parameter.types)))
+    return mistakes
+
+
+# ── what a cell declares ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _inspect_python(source: str) -> dict[str, NotebookParameter] | None:
+    """Return the names that the cell assigns on its top level; a magic or shell line counts as an empty one."""
+    lines = ["" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines()]
+    source = "\n".join(lines)
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    comments = _type_comments(source)
+    found: dict[str, NotebookParameter] = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            hint = ast.unparse(statement.annotation)
+            types = _types_of_hint(hint)
+            found[statement.target.id] = _parameter(statement.target.id, types, f"annotated {hint}")
+        elif isinstance(statement, ast.Assign):
+            comment = comments.get(statement.end_lineno or statement.lineno)
+            for target in (name for item in statement.targets for name in _names(item)):
+                types, says = _types_of_default(statement.value), f"default {ast.unparse(statement.value)[:60]}"
+                if comment is not None:
+                    types, says = _types_of_hint(comment), f"type comment {comment}"
+                found[target] = _parameter(target, types, says)
+    return found
+
+
+def _parameter(name: str, types: tuple[str, ...], says: str) -> NotebookParameter:
+    return NotebookParameter(name=name, types=types, says=says if types else "")
+
+
+def _names(target: ast.expr) -> list[str]:
+    return [target.id] if isinstance(target, ast.Name) else []
+
+
+def _type_comments(source: str) -> dict[int, str]:
+    """Return the types that papermill's `# type:` comments name, by line."""
+    comments = {}
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        match = _TYPE_COMMENT.match(token.string) if token.type == tokenize.COMMENT else None
+        if match:
+            comments[token.start[0]] = match.group(1)
+    return comments
+
+
+def _types_of_hint(hint: str) -> tuple[str, ...]:
+    """Return the names of the types that a hint allows; empty where it names anything that is not known here."""
+    try:
+        tree = ast.parse(hint.strip("\"' "), mode="eval").body
+    except (SyntaxError, ValueError):
+        return ()
+    types: list[str] = []
+    for part in _alternatives(tree):
+        base = part.value if isinstance(part, ast.Subscript) else part
+        name = base.attr if isinstance(base, ast.Attribute) else ast.unparse(base)
+        name = _OTHER_NAMES.get(name, name)
+        if name not in _TYPES:
+            return ()
+        types.append(name)
+    return tuple(dict.fromkeys(types))
+
+
+def _alternatives(hint: ast.expr) -> list[ast.expr]:
+    """Return the members of a union, in any of its spellings."""
+    if isinstance(hint, ast.BinOp) and isinstance(hint.op, ast.BitOr):
+        return [*_alternatives(hint.left), *_alternatives(hint.right)]
+    if isinstance(hint, ast.Subscript):
+        name = ast.unparse(hint.value).rpartition(".")[2]
+        if name == "Optional":
+            return [*_alternatives(hint.slice), ast.Constant(None)]
+        if name == "Union":
+            members = hint.slice.elts if isinstance(hint.slice, ast.Tuple) else [hint.slice]
+            return [part for member in members for part in _alternatives(member)]
+    return [hint]
+
+
+def _types_of_default(default: ast.expr) -> tuple[str, ...]:
+    """Return the type of a literal default and None, which is commonly passed for "none given"; empty for any."""
+    try:
+        value = ast.literal_eval(default)
+    except (ValueError, TypeError, SyntaxError, RecursionError):
+        return ()
+    name = type(value).__name__
+    return (name, "None") if value is not None and name in _TYPES else ()
+
+
+def _inspect_with_papermill(cell: Cell, kernel: str, language: str) -> dict[str, NotebookParameter] | None:
+    """Return what papermill's translator for the language reads out of the cell; None where it does not read."""
+    translators = _translators()
+    translator = translators.get(kernel) or translators.get(language)
+    if translator is None:
+        return None
+    try:
+        found = translator.inspect({"source": cell.source})
+    except NotImplementedError:
+        return None
+    return {item.name: NotebookParameter(name=item.name) for item in found}
+
+
+def _translators() -> Mapping[str, Any]:
+    from papermill.translators import papermill_translators
+
+    return dict(papermill_translators._translators)
+
+
+# ── whether a value fits ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _fits(value: Any, types: tuple[str, ...]) -> bool:
+    return any(
+        isinstance(value, _TYPES[name]) and (not isinstance(value, bool) or name == "bool")
+        for name in types
+    )  # fmt: skip
+
+
+def _not_plain(value: Any, path: str) -> Mistake | None:
+    """Return a mistake where something in the value cannot be written into a notebook and mean the same there."""
+    if value is None or type(value) in (bool, int, str):
+        return None
+    if type(value) is float:
+        if math.isfinite(value):
+            return None
+        return Mistake("a parameter has to be a finite number", path, found=str(value), expected="a number, or null")
+    if type(value) is list:
+        parts: list[tuple[Any, str]] = [(item, f"{path}/{index}") for index, item in enumerate(value)]
+    elif type(value) is dict:
+        for key in value:
+            if type(key) is not str:
+                message = "a parameter's keys have to be strings"
+                return Mistake(message, path, found=f"{key!r} ({type(key).__name__})", expected=f'"{key}"')
+        parts = [(item, f"{path}/{key}") for key, item in value.items()]
+    else:
+        message = "this type cannot be written into a notebook as a parameter"
+        return Mistake(message, path, found=f"{_shown(value)} ({type(value).__name__})", expected=_instead_of(value))
+    return next((mistake for item, place in parts if (mistake := _not_plain(item, place)) is not None), None)
+
+
+def _instead_of(value: Any) -> str:
+    if isinstance(value, (tuple, set, frozenset)):
+        return "a list"
+    if isinstance(value, PurePath):
+        return "its text, str(path)"
+    if hasattr(value, "isoformat"):
+        return "its text, value.isoformat()"
+    if type(value).__module__ == "numpy":
+        return "its plain form, value.tolist()"
+    if type(value).__module__.startswith(("pandas", "pyarrow", "polars")):
+        return 'plain JSON; read a table inside with context.upstream["…"]'
+    return "None, a boolean, a number, a string, a list or a dictionary of these"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"

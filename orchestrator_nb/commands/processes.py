@@ -1,0 +1,205 @@
+"""Process trees: started in a session of their own, marked so that they are found again, and ended whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+RUN, COMMAND, ATTEMPT = "ORCHESTRATOR_NB_RUN", "ORCHESTRATOR_NB_COMMAND", "ORCHESTRATOR_NB_ATTEMPT"
+"""The environment variables that every process of an attempt carries. ATTEMPT is ``run/command/attempt``: it names
+one execution for ever and may serve a command as idempotency key."""
+
+TERMINATE_GRACE = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+KILL_ROUNDS = 20
+"""How often a tree is looked through for processes that were forked while it was being killed."""
+
+
+def marks(run: str, command: str, attempt: int) -> dict[str, str]:
+    """Return the environment variables by which the processes of this attempt are known."""
+    return {RUN: run, COMMAND: command, ATTEMPT: f"{run}/{command}/{attempt}"}
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: str | Path | None = None,
+    stdin: int | IO[Any] = subprocess.DEVNULL,
+    stdout: int | IO[Any] = subprocess.PIPE,
+    stderr: int | IO[Any] = subprocess.PIPE,
+) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own, so that an interrupt typed at the owner does not reach it.
+
+    `env` is the whole environment. Raises OSError when the program cannot be started.
+    """
+    apart: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return subprocess.Popen(
+        list(argv), env=dict(env), cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, bufsize=0, **apart
+    )
+
+
+class Tree:
+    """A process and everything that came of it: by descent, by its session, and by the mark of its attempt.
+
+    Processes are known by pid and start time, so that a pid which was given to someone else is never signalled.
+    """
+
+    def __init__(self, pid: int, *, mark: str | None = None) -> None:
+        """Know the process `pid`, which is running or not yet waited for; `mark` is its value of ATTEMPT."""
+        self._pid = pid
+        self._mark = mark
+        self._known: dict[int, Any] = {}
+        leader = _identity(pid)
+        if leader is not None:
+            self._known[pid] = leader
+
+    def end(self, grace: float) -> None:
+        """End all of it: interrupt, `grace` seconds, SIGTERM, 5 seconds, SIGKILL. Returns when nothing is left.
+
+        Whoever started the first process still has to wait for it.
+        """
+        if sys.platform != "win32":
+            _send(self._members(), signal.SIGINT)
+            if self._gone_within(grace):
+                return
+        _send(self._members(), signal.SIGTERM)
+        if not self._gone_within(TERMINATE_GRACE):
+            self.kill()
+
+    def kill(self) -> None:
+        """End at once what is left of it, also after the first process has exited."""
+        for _ in range(KILL_ROUNDS):
+            members = self._members()
+            if not members:
+                return
+            _send(members, None)
+            _wait(members, 0.5)
+
+    def _gone_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while True:
+            _wait(list(self._known.values()), deadline - time.monotonic())
+            if not self._members():
+                return True
+            if time.monotonic() >= deadline:
+                return False
+
+    def _members(self) -> list[Any]:
+        """Return the living processes of the tree, looking anew for those that joined it."""
+        self._known = {pid: process for pid, process in self._known.items() if _alive(process)}
+        spared = _own_line()
+        session_is_ours = bool(self._known)
+        found = [process for process in _processes() if process.pid not in spared]
+        grew = True
+        while grew:  # a parent may come after its child in the list
+            grew = False
+            for process in found:
+                if process.pid not in self._known and self._belongs(process, session_is_ours) and _alive(process):
+                    self._known[process.pid] = process
+                    grew = True
+        return list(self._known.values())
+
+    def _belongs(self, process: Any, session_is_ours: bool) -> bool:
+        if _asked(process.ppid) in self._known:
+            return True
+        # the number of a session may be reused once nobody is left in it
+        if session_is_ours and _session(process.pid) == self._pid:
+            return True
+        return self._mark is not None and (_asked(process.environ) or {}).get(ATTEMPT) == self._mark
+
+
+def end_leftovers(run: str) -> list[int]:
+    """End every process of this user that carries the mark of that run, except this one and its ancestors.
+
+    Returns their pids. Meant for a run that changes its owner: nothing of the one before may still be at work.
+    """
+    ended: set[int] = set()
+    for turn in range(KILL_ROUNDS):
+        spared = _own_line()
+        left = [
+            process
+            for process in _processes()
+            if process.pid not in spared and (_asked(process.environ) or {}).get(RUN) == run and _alive(process)
+        ]
+        if not left:
+            break
+        ended.update(process.pid for process in left)
+        _send(left, signal.SIGTERM if turn == 0 else None)
+        _wait(left, 2.0 if turn == 0 else 0.5)
+    return sorted(ended)
+
+
+def _identity(pid: int) -> Any:
+    """Return the process as psutil knows it, by pid and start time; None when there is none."""
+    import psutil
+
+    try:
+        return psutil.Process(pid)
+    except (psutil.Error, OSError):
+        return None
+
+
+def _processes() -> list[Any]:
+    import psutil
+
+    return [process for process in map(_identity, psutil.pids()) if process is not None]
+
+
+def _asked(question: Any) -> Any:
+    """Return the answer of a method of a process, None when it is gone or not ours to look at."""
+    import psutil
+
+    try:
+        return question()
+    except (psutil.Error, OSError):
+        return None
+
+
+def _alive(process: Any) -> bool:
+    """Whether the process still runs; one that only waits to be collected by its parent does not."""
+    return bool(_asked(process.is_running)) and _asked(process.status) not in (None, "zombie", "dead")
+
+
+def _session(pid: int) -> int | None:
+    if sys.platform == "win32":
+        return None
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def _own_line() -> set[int]:
+    """Return the pids of this process and its ancestors."""
+    import psutil
+
+    own = psutil.Process()
+    return {own.pid, *(ancestor.pid for ancestor in _asked(own.parents) or ())}
+
+
+def _send(processes: Iterable[Any], number: int | None) -> None:
+    """Send a signal, None to kill; processes that are gone, or changed their user, are passed over."""
+    for process in processes:
+        _asked(process.kill if number is None else lambda each=process: each.send_signal(number))
+
+
+def _wait(processes: Sequence[Any], seconds: float) -> None:
+    """Return when none of the processes is alive, or after `seconds`."""
+    deadline = time.monotonic() + seconds
+    pause = 0.005
+    while any(_alive(process) for process in processes):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return
+        time.sleep(min(pause, left))
+        pause = min(pause * 2, 0.1)

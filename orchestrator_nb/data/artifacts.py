@@ -1,0 +1,197 @@
+"""Files by the hash of their content: written once, read-only, never half there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from orchestrator_nb.data.flush import flush_file, flush_folder
+from orchestrator_nb.errors import StoreError
+
+CHUNK = 2**20
+DRAFT = ".draft-"
+
+
+class Draft:
+    """A file that is being written: write to `path`, which exists and is empty; `sha256` and `size` are there afterwards."""
+
+    __slots__ = ("path", "sha256", "size")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.sha256 = ""
+        self.size = 0
+
+
+class Artifacts:
+    """The artifacts of a run, as ``<folder>/ab/<sha256><suffix>``; the suffix is for people and no part of the name.
+
+    Content becomes visible by a rename, after it was flushed (unless `durable` is false), so that a file that is
+    found is whole. The same content is kept once. Any number of threads and processes may write at the same time.
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = True) -> None:
+        self.folder = Path(folder)
+        self.durable = durable
+        # What this process has seen whole and, if that was asked for, durable. One entry is set at a time: no lock.
+        self._settled: dict[str, Path] = {}
+
+    def put_bytes(self, data: bytes, *, suffix: str = "") -> tuple[str, int]:
+        """Keep `data` and return its SHA-256 (hexadecimal) and its size in bytes. Raises StoreError."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        if not self._is_here(sha256, len(data)):
+            with self._failing("kept"), self._drafting() as path:
+                path.write_bytes(data)
+                self._settle(path, sha256, suffix)
+        return sha256, len(data)
+
+    def put_file(self, path: Path, *, suffix: str | None = None) -> tuple[str, int]:
+        """Copy the file's content, whatever its size, and return SHA-256 and size of what was copied.
+
+        The suffix is the file's own unless another is given. Raises OSError where `path` cannot be read and
+        StoreError where the copy cannot be written.
+        """
+        with path.open("rb") as source, self.writer(suffix=path.suffix if suffix is None else suffix) as draft:
+            with draft.path.open("wb") as target:
+                while chunk := source.read(CHUNK):
+                    target.write(chunk)
+        return draft.sha256, draft.size
+
+    @contextmanager
+    def writer(self, *, suffix: str = "") -> Iterator[Draft]:
+        """Give a `Draft` to write to; it is kept when the block ends, and thrown away when it raises.
+
+        Raises StoreError where it cannot be kept.
+        """
+        with self._drafting() as path:
+            draft = Draft(path)
+            yield draft
+            with self._failing("kept"):
+                draft.sha256, draft.size = digest(path)
+                if not self._is_here(draft.sha256, draft.size):
+                    self._settle(path, draft.sha256, suffix)
+
+    def path(self, sha256: str) -> Path:
+        """Return the file with that content, not to be written to. Raises StoreError naming it where there is none."""
+        found = self._settled.get(sha256) or self._find(sha256)
+        if found is None:
+            raise StoreError(f'the artifact "{sha256}" is not in "{self.folder}": it was deleted or never written')
+        return found
+
+    def verify(self, sha256: str) -> None:
+        """Read the artifact whole. Raises StoreError where it is not there or not what its name says."""
+        path = self.path(sha256)
+        with self._failing("read"):
+            found, size = digest(path)
+        if found != sha256:
+            raise StoreError(
+                f'the artifact "{path}" is damaged: its {size:,} bytes have the SHA-256 {found}; '
+                "delete it and run again the command that made it"
+            )
+
+    def remove_leftovers(self, *, older_than: float = 3600.0) -> int:
+        """Delete what writers that died left behind, if untouched for `older_than` seconds; return how many."""
+        count = 0
+        for path in self.folder.glob(f"{DRAFT}*"):
+            with suppress(OSError):  # its writer lives and has just finished
+                if time.time() - path.stat().st_mtime >= older_than:
+                    path.unlink()
+                    count += 1
+        return count
+
+    def _is_here(self, sha256: str, size: int) -> bool:
+        """Whether the content is here whole, and durable if that was asked for."""
+        if sha256 in self._settled:
+            return True
+        found = self._find(sha256)
+        # Without fsync a power cut can leave a name with less behind it: such a file is written anew.
+        if found is None or found.stat().st_size != size:
+            return False
+        if self.durable:  # whoever wrote it may not have come to flushing it
+            with self._failing("flushed"):
+                _flush(found)
+                flush_folder(found.parent)
+        self._settled[sha256] = found
+        return True
+
+    def _find(self, sha256: str) -> Path | None:
+        try:
+            with os.scandir(self.folder / sha256[:2]) as entries:
+                names = sorted(entry.name for entry in entries if entry.name.startswith(sha256))
+        except FileNotFoundError:
+            return None
+        return self.folder / sha256[:2] / names[0] if names else None
+
+    def _settle(self, draft: Path, sha256: str, suffix: str) -> None:
+        """Give the draft its name, so that it is there whole or not at all."""
+        target = self.folder / sha256[:2] / f"{sha256}{_clean(suffix)}"
+        try:
+            target.parent.mkdir()
+            new_folder = True
+        except FileExistsError:
+            new_folder = False
+        if self.durable:
+            _flush(draft)
+        draft.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
+        try:
+            os.replace(draft, target)
+        except PermissionError:  # Windows: someone has the same content open under this name
+            if digest(target)[0] != sha256:
+                raise
+        if self.durable:
+            flush_folder(target.parent)
+            if new_folder:
+                flush_folder(self.folder)
+        self._settled[sha256] = target
+
+    @contextmanager
+    def _drafting(self) -> Iterator[Path]:
+        path = self.folder / f"{DRAFT}{os.getpid()}-{secrets.token_hex(8)}"
+        with self._failing("kept"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600, exist_ok=False)
+        try:
+            yield path
+        finally:
+            with suppress(OSError):  # it has its name, or it is left for `remove_leftovers`
+                path.chmod(0o600)
+                path.unlink()
+
+    @contextmanager
+    def _failing(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(f'an artifact could not be {what} in "{self.folder}": {error}') from error
+
+
+def digest(path: Path) -> tuple[str, int]:
+    """Return SHA-256 (hexadecimal) and size in bytes of a file's content. Raises OSError."""
+    found, size = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            found.update(chunk)
+            size += len(chunk)
+    return found.hexdigest(), size
+
+
+def _flush(path: Path) -> None:
+    # Windows flushes only what is open for writing, and a settled file is read-only.
+    flags = os.O_RDONLY if os.name != "nt" else os.O_RDWR
+    with suppress(PermissionError) if os.name == "nt" else suppress():
+        descriptor = os.open(path, flags)
+        try:
+            flush_file(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _clean(suffix: str) -> str:
+    return suffix if re.fullmatch(r"(\.[A-Za-z0-9_]{1,12}){1,2}", suffix) else ""

@@ -1,0 +1,107 @@
+"""The model of what the user writes: a workflow, its parameters and its commands, as pure data.
+
+The spelling here is the canonical one; other spellings are read by `definition.spelling`. A model is valid in itself;
+whether its files, kernels and functions are there is checked before a run by the plan.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
+Seconds = Annotated[float, Field(gt=0, le=366 * 86400, allow_inf_nan=False)]
+Pattern = Literal["sequential", "parallel", "hybrid"]
+ParameterType = Literal["string", "integer", "number", "boolean", "date", "datetime", "path", "list", "object", "any"]
+
+
+class Model(BaseModel):
+    """Frozen, and strict about names: what nothing acts on is a mistake, not a comment."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ParameterDefinition(Model):
+    """A parameter of the workflow. Without a default it has to be given; `choices` are all that it may be."""
+
+    type: ParameterType = "any"
+    default: Any = None
+    required: bool = False
+    choices: tuple[Any, ...] | None = None
+    description: str = ""
+
+
+class CommandDefinition(Model):
+    """One command. Exactly one of `notebook`, `call`, `shell`, `command` and `type` says what it runs."""
+
+    id: Id
+    notebook: str | None = Field(None, description="a notebook, relative to the definition's folder")
+    call: str | None = Field(None, description="a Python function as module:name")
+    shell: tuple[str, ...] | None = Field(None, min_length=1, description="a program and its arguments")
+    command: str | None = Field(None, description="a registered name, such as /query")
+    type: str | None = Field(None, description="a type of command from an installed package")
+
+    parameters: dict[str, Any] = Field(default_factory=dict, description="arguments by name; may hold ${{ … }}")
+    args: Any = Field(None, description="the first argument of a registered command")
+    agent: str | None = Field(None, description="who does it; its name stands for all its commands in `after`")
+    scope: str | None = Field(None, description="what it is about; goes to commands that take it")
+
+    after: tuple[str, ...] = Field((), description="the commands that have to be done before")
+    reads: tuple[str, ...] = Field((), description="paths (globs too) and resource names that it reads")
+    writes: tuple[str, ...] = Field((), description="paths (globs too) and resource names that it writes")
+    exclusive: bool = Field(False, description="its writers may share a resource, one after the other")
+
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    optional: bool = Field(False, description="its failure does not fail the run")
+    retries: Annotated[int, Field(ge=0, le=1000)] | None = Field(None, description="tries after the first")
+    retry_delay: Seconds = Field(1.0, description="seconds before the first retry, doubled for each further one")
+    idempotent: bool = Field(True, description="false: never tried again by default")
+    timeout: Seconds | Literal["none"] | None = Field(None, description="seconds until an attempt is ended")
+
+    isolation: Literal["thread", "process"] | None = Field(None, description="where a callable runs")
+    environment: dict[str, str] = Field(default_factory=dict, description="environment variables of its process")
+    cwd: str | None = Field(None, description="its working directory, relative to the definition's folder")
+    kernel: str | None = Field(None, description="the Jupyter kernel of a notebook")
+    allow_early_exit: bool = Field(False, description="a notebook may leave before its last cell")
+    allow_failure_codes: tuple[int, ...] = Field((), description="exit codes besides 0 that are a success")
+
+    @model_validator(mode="after")
+    def _runs_one_thing(self) -> CommandDefinition:
+        given = [name for name in KINDS if getattr(self, name) is not None]
+        if len(given) != 1:
+            what = " and ".join(given) if given else "none of them"
+            raise ValueError(f"a command has exactly one of {', '.join(KINDS)}; found {what}")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """The type of command: notebook, call, shell, command, or the name of a third-party type."""
+        kind = next(name for name in KINDS if getattr(self, name) is not None)
+        return str(self.type) if kind == "type" else kind
+
+
+KINDS = ("notebook", "call", "shell", "command", "type")
+"""The keys that say what a command runs."""
+
+
+class WorkflowDefinition(Model):
+    """A workflow: its parameters and its commands, in the order in which they were written."""
+
+    workflow: Id
+    description: str = ""
+    pattern: Pattern = "hybrid"
+    parameters: dict[str, ParameterDefinition] = Field(default_factory=dict)
+    commands: tuple[CommandDefinition, ...] = Field(min_length=1)
+    slots: Annotated[int, Field(ge=1, le=10_000)] | None = Field(None, description="commands at a time; the CPUs")
+    durability: Literal["full", "process"] = "full"
+    timeout: Seconds | Literal["none"] = Field(3600.0, description="the commands' default timeout, in seconds")
+    imports: tuple[str, ...] = Field((), description="modules that register command names")
+
+    def command(self, name: str) -> CommandDefinition:
+        """Return the command of that id. Raises KeyError."""
+        for command in self.commands:
+            if command.id == name:
+                return command
+        raise KeyError(name)

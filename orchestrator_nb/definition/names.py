@@ -1,0 +1,82 @@
+"""Names: ids from file names, argument names from ids, and what somebody may have meant."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
+from keyword import iskeyword
+
+RESERVED = ("parameters", "secrets", "matrix", "context")
+"""Names that no command may have: they begin references to something else."""
+
+_LONGEST_ID = 100
+_MANY = 500
+
+
+def slug(name: str, *, default: str = "command") -> str:
+    """Return an id for a file name or a title: ``01 - Clean data.ipynb`` becomes ``01-clean-data``.
+
+    Accents are dropped; a name of which nothing is left gives `default`.
+    """
+    stem = re.sub(r"\.(ipynb|ya?ml|json|py|sh)$", "", name.strip().rpartition("/")[2], flags=re.IGNORECASE)
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode("ascii").lower()
+    words = re.sub(r"-*[^a-z0-9_.]+-*", "-", plain).strip("-.")
+    return words[:_LONGEST_ID].rstrip("-.") or default
+
+
+def argument_name(name: str) -> str:
+    """Return the Python name under which the result of the command `name` can be asked for.
+
+    Leading digits go, as in ``01-clean-data``, which becomes ``clean_data``; a keyword gets an underscore.
+    """
+    words = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    bare = words.lstrip("0123456789_") if words[:1].isdigit() else words
+    argument = bare or f"_{words}"
+    return f"{argument}_" if iskeyword(argument) else argument
+
+
+def addresses(ids: Iterable[str]) -> dict[str, str]:
+    """Map every name by which a command can be asked for to its id: the id itself, and its argument name if no other
+    command has that name."""
+    table = {name: name for name in ids}
+    arguments: dict[str, str | None] = {}
+    for name in table:
+        argument = argument_name(name)
+        if argument not in table:
+            arguments[argument] = None if argument in arguments else name
+    table.update((argument, name) for argument, name in arguments.items() if name is not None)
+    return table
+
+
+def numbered(name: str, taken: Collection[str]) -> str:
+    """Return `name`, or `name` with the first number from 2 on with which it is not among `taken` (a set)."""
+    if name not in taken:
+        return name
+    number = 2
+    while f"{name}-{number}" in taken:
+        number += 1
+    return f"{name}-{number}"
+
+
+def nearest(name: str, names: Collection[str]) -> str | None:
+    """Return the one of `names` that was probably meant by `name`, or None. The cost is linear in their number."""
+    wanted = _folded(name)
+    near: list[str] = []
+    for candidate in names:
+        if _folded(candidate) == wanted and candidate != name:
+            return candidate
+        if len(near) < _MANY and abs(len(candidate) - len(name)) <= 4 and _akin(candidate, name):
+            near.append(candidate)
+    found = get_close_matches(name, near, n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def _folded(name: str) -> str:
+    return name.replace("_", "").replace("-", "").casefold()
+
+
+def _akin(candidate: str, name: str) -> bool:
+    """Whether it is worth while to measure how near they are: they share the first or the last two letters."""
+    return candidate[:2] == name[:2] or candidate[-2:] == name[-2:] or len(name) < 6

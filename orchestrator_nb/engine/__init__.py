@@ -1,0 +1,1 @@
+"""The run: scheduler, loop and resume."""

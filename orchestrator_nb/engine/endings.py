@@ -1,0 +1,59 @@
+"""The last answers: what follows from a fact when no policy has decided otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from orchestrator_nb import events as e
+from orchestrator_nb.state import GOOD, RunState
+
+
+class AcceptResult:
+    """An attempt that returned is a success."""
+
+    kinds: tuple[type[e.Event], ...] = (e.AttemptReturned,)
+    decides: tuple[type[e.Event], ...] = (e.AttemptReturned,)
+
+    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
+        """Return the success."""
+        assert isinstance(event, e.AttemptReturned)
+        return (e.CommandSucceeded(at=event.at, command=event.command, attempt=event.attempt),)
+
+
+class GiveUp:
+    """A failure that nobody mends is final: the command crashed if it was the machine's doing, else it failed."""
+
+    kinds: tuple[type[e.Event], ...] = (e.AttemptFailed, e.AttemptAbandoned)
+    decides: tuple[type[e.Event], ...] = (e.AttemptFailed, e.AttemptAbandoned)
+
+    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
+        """Return the end of the command."""
+        assert isinstance(event, (e.AttemptFailed, e.AttemptAbandoned))
+        if isinstance(event, e.AttemptFailed) and event.crashed:
+            return (e.CommandCrashed(at=event.at, command=event.command, reason=event.failure.message),)
+        return (e.CommandFailed(at=event.at, command=event.command, reason=event.failure.message),)
+
+
+class Conclude:
+    """A run is completed when every command has succeeded, or is excused by a deviation; else it failed."""
+
+    kinds: tuple[type[e.Event], ...] = (e.RunCompleting,)
+    decides: tuple[type[e.Event], ...] = (e.RunCompleting,)
+
+    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
+        """Return the end of the run."""
+        bad = [
+            name
+            for name, record in state.commands.items()
+            if record.state not in GOOD and name not in state.deviations
+        ]
+        if not bad:
+            return (e.RunEnded(at=event.at, state="completed"),)
+        causes = [name for name in bad if state.commands[name].state in ("failed", "crashed")] or bad
+        named = ", ".join(f'"{name}" {state.commands[name].state}' for name in causes[:3])
+        more = f" and {len(causes) - 3} more" if len(causes) > 3 else ""
+        return (e.RunEnded(at=event.at, state="failed", reason=f"{named}{more}"),)
+
+
+ENDINGS = (AcceptResult(), GiveUp(), Conclude())
+"""Asked after all other policies."""

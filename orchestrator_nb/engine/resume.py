@@ -1,0 +1,80 @@
+"""Going on after an owner's death or an end: what has to become true before anything is dispatched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from orchestrator_nb import events as e
+from orchestrator_nb.state import ENDED, FINAL, GOOD, RunState
+
+
+def lost_attempts(state: RunState, now: float) -> list[e.Event]:
+    """Return the end of every attempt that was under way when the owner died.
+
+    An attempt whose results are recorded is not lost. A command that must not be repeated is given up as crashed.
+    """
+    reason = "the process that ran it died"
+    facts: list[e.Event] = []
+    for command in state.running():
+        record = state.commands[command]
+        if record.returned:
+            continue
+        facts.append(e.AttemptInterrupted(at=now, command=command, attempt=record.attempt, reason=reason))
+        if not state.planned[command].idempotent:
+            text = f"{reason} and it is declared not idempotent: whether it had its effect is not known"
+            facts.append(e.CommandCrashed(at=now, command=command, reason=text))
+    return facts
+
+
+def missing_parts(state: RunState, now: float) -> list[e.Event]:
+    """Return the reopening of everything that an ended run still lacks."""
+    if state.run.state not in ENDED:
+        return []
+    return [
+        e.CommandReopened(at=now, command=command, reason=f"it had {_words(record.state)}")
+        for command, record in state.commands.items()
+        if record.state in FINAL and record.state not in GOOD
+    ]
+
+
+def lost_live_results(
+    state: RunState,
+    *,
+    inputs: Mapping[str, Collection[str]],
+    order: Sequence[str],
+    is_alive: Callable[[e.Stored], bool],
+    now: float,
+    reopened: Iterable[str] = (),
+) -> list[e.Event]:
+    """Return the reopening of commands whose live result died with its process and is needed once more.
+
+    `inputs` names, for each command, those whose results it takes. A producer that runs again may need live results
+    itself, so the commands are looked at from the last in `order` to the first.
+    """
+    unfinished = {name for name, record in state.commands.items() if record.state not in FINAL} | set(reopened)
+    facts: list[e.Event] = []
+    consumers: dict[str, list[str]] = {}
+    for command, needed in inputs.items():
+        for name in needed:
+            consumers.setdefault(name, []).append(command)
+    for command in reversed(order):
+        record = state.commands[command]
+        result = record.output()
+        if record.state != "succeeded" or result is None or command in unfinished or not _is_lost(result, is_alive):
+            continue
+        waiting = next((name for name in consumers.get(command, ()) if name in unfinished), None)
+        if waiting is not None:
+            reason = f'its live result died with its process and "{waiting}" needs it'
+            facts.append(e.CommandReopened(at=now, command=command, reason=reason))
+            unfinished.add(command)
+    return facts
+
+
+def _is_lost(stored: e.Stored, is_alive: Callable[[e.Stored], bool]) -> bool:
+    if stored.form == "mapping":
+        return any(_is_lost(item, is_alive) for item in (stored.items or {}).values())
+    return stored.form == "live" and not is_alive(stored)
+
+
+def _words(state: str) -> str:
+    return {"upstream_failed": "no upstream result", "cancelled": "been cancelled"}.get(state, state)

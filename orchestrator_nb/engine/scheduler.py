@@ -1,0 +1,130 @@
+"""What to do next: state and plan in, events out; a completion costs its out-degree, not the size of the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from heapq import heapify, heappop, heappush
+
+from orchestrator_nb import events as e
+from orchestrator_nb.state import FINAL, GOOD, RunState
+
+
+class Scheduler:
+    """Decides which commands start, which cannot start any more, and when the run is over.
+
+    It holds nothing that could not be made again of the state: `observe` keeps its index of ready commands up to
+    date, event by event.
+    """
+
+    def __init__(
+        self,
+        *,
+        order: Sequence[str],
+        upstream: Mapping[str, Sequence[str]],
+        downstream: Mapping[str, Sequence[str]],
+        slots: int,
+    ) -> None:
+        self._order = order
+        self._rank = {command: number for number, command in enumerate(order)}
+        self._upstream = upstream
+        self._downstream = downstream
+        self._slots = slots
+        self._missing: dict[str, int] = {}
+        self._ready: list[tuple[int, str]] = []
+        self._doomed: list[str] = []
+        self._abandoned = 0
+        self._stale = True
+
+    def observe(self, event: e.Event, state: RunState) -> None:
+        """Take in an event that has just been applied to the state."""
+        kind = type(event)
+        if kind is e.CommandSucceeded or kind is e.CommandSkipped:
+            missing = self._missing
+            for command in self._downstream.get(event.command, ()):  # type: ignore[attr-defined]
+                missing[command] -= 1
+                if not missing[command]:
+                    heappush(self._ready, (self._rank[command], command))
+        elif kind in _BAD_ENDS:
+            self._doomed.extend(self._downstream.get(event.command, ()))  # type: ignore[attr-defined]
+        elif kind is e.RetryDue or kind is e.AttemptInterrupted:
+            command = event.command  # type: ignore[attr-defined]
+            heappush(self._ready, (self._rank[command], command))
+        elif kind is e.AttemptAbandoned:
+            self._abandoned += 1
+        elif kind in _UPHEAVALS:
+            self._stale = True
+
+    def next(self, state: RunState, now: float) -> list[e.Event]:
+        """Return the events that follow from where the run stands, or nothing. `now` is their time."""
+        if self._stale:
+            self._rebuild(state)
+        run = state.run.state
+        if run == "executing":
+            return self._doom(state, now) or self._start(state, now) or self._complete(state, now)
+        if run == "paused":
+            return self._doom(state, now)
+        if run == "stopping":
+            return self._stop(state, now)
+        return []
+
+    def _doom(self, state: RunState, now: float) -> list[e.Event]:
+        """Give up the commands whose upstream came to a bad end."""
+        doomed, self._doomed = self._doomed, []
+        return [
+            e.UpstreamFailed(at=now, command=command, upstream=self._bad_upstream(command, state))
+            for command in dict.fromkeys(doomed)
+            if state.commands[command].state == "pending"
+        ]
+
+    def _bad_upstream(self, command: str, state: RunState) -> tuple[str, ...]:
+        states = ((name, state.commands[name].state) for name in self._upstream[command])
+        return tuple(name for name, its in states if its in FINAL and its not in GOOD)
+
+    def _start(self, state: RunState, now: float) -> list[e.Event]:
+        """Start ready commands, the first in rank first, while slots are free."""
+        if not self._ready:
+            return []
+        started: list[e.Event] = []
+        free = self._slots - state.counts.get("running", 0) - self._abandoned
+        while free > 0 and self._ready:
+            _, command = heappop(self._ready)
+            record = state.commands[command]
+            if record.state == "pending":
+                started.append(e.AttemptStarted(at=now, command=command, attempt=record.attempt + 1))
+                free -= 1
+        return started
+
+    def _complete(self, state: RunState, now: float) -> list[e.Event]:
+        return [] if state.unfinished() else [e.RunCompleting(at=now)]
+
+    def _stop(self, state: RunState, now: float) -> list[e.Event]:
+        """Cancel what is left once nothing runs any more, and end the run."""
+        if state.counts.get("running", 0):
+            return []
+        reason = state.run.reason
+        left = [name for name in self._order if state.commands[name].state not in FINAL]
+        cancelled: list[e.Event] = [e.CommandCancelled(at=now, command=name, reason=reason) for name in left]
+        return [*cancelled, e.RunEnded(at=now, state="stopped", reason=reason)]
+
+    def _rebuild(self, state: RunState) -> None:
+        self._stale = False
+        commands = state.commands
+        self._missing = {
+            command: sum(commands[name].state not in GOOD for name in self._upstream[command])
+            for command in self._order
+        }
+        self._ready = [
+            (self._rank[command], command)
+            for command in self._order
+            if commands[command].state == "pending" and not self._missing[command]
+        ]
+        heapify(self._ready)
+        self._doomed = [
+            command
+            for command in self._order
+            if commands[command].state == "pending" and self._bad_upstream(command, state)
+        ]
+
+
+_BAD_ENDS = frozenset({e.CommandFailed, e.CommandCrashed, e.UpstreamFailed, e.CommandCancelled})
+_UPHEAVALS = frozenset({e.RunPlanned, e.RunResumed, e.CommandReopened})

@@ -1,0 +1,135 @@
+"""What a user may catch.
+
+    OrchestratorError
+    ├── DefinitionError      the definition, its parameters or its files are wrong; carries every mistake
+    ├── UsageError           a call or an option is wrong
+    ├── ResultRefused        a value cannot pass between commands in a stored form
+    ├── CommandError         a command failed; carries the failure as it is journalled
+    ├── RunFailed            a run did not complete; carries its result
+    ├── RunNotFound          no run of that name is in the store
+    ├── RunRefused           the run cannot be owned here and now: someone else owns it, or it cannot go on
+    └── StoreError           the store cannot be read or written
+        └── JournalDamaged   the journal does not say what was written to it
+
+    Cancelled                a control signal, a BaseException, so that `except Exception` cannot eat it
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing that is wrong in what the user wrote, said so that it can be found and mended.
+
+    `path` is a JSON pointer into the document (``/commands/clean/after/0``), `line` and `column` count from 1.
+    """
+
+    message: str
+    path: str = ""
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    found: str | None = None
+    expected: str | None = None
+    nearest: str | None = None
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        lead = " ".join(part for part in (place, self.path) if part)
+        text = f"{lead}: {self.message}" if lead else self.message
+        if self.found is not None:
+            text += f"; found {self.found}"
+        if self.expected is not None:
+            text += f"; expected {self.expected}"
+        if self.nearest is not None:
+            text += f'; did you mean "{self.nearest}"?'
+        return text
+
+
+class OrchestratorError(Exception):
+    """Any error that this package raises on purpose. All of them survive pickling."""
+
+    exit_code = 1
+
+
+class DefinitionError(OrchestratorError):
+    """A definition is wrong; `mistakes` holds all that was found, in the order of the document."""
+
+    exit_code = 2
+
+    def __init__(self, mistakes: list[Mistake] | tuple[Mistake, ...]) -> None:
+        self.mistakes = tuple(mistakes)
+        count = len(self.mistakes)
+        lead = "1 mistake" if count == 1 else f"{count} mistakes"
+        super().__init__("\n".join([f"{lead} in the definition:", *(f"  {mistake}" for mistake in self.mistakes)]))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.mistakes,)
+
+
+class UsageError(OrchestratorError):
+    """A call, an option or an argument is wrong."""
+
+    exit_code = 2
+
+
+class ResultRefused(OrchestratorError):
+    """A value that a command returned or recorded has no stored form that gives the same value back."""
+
+
+class CommandError(OrchestratorError):
+    """A command failed in a way that its type can describe better than an exception's text.
+
+    `failure` has the fields of `events.Failure` that are known, as a plain dictionary.
+    """
+
+    def __init__(self, message: str, **failure: Any) -> None:
+        self.failure = failure
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _command_error, (str(self), self.failure)
+
+
+def _command_error(message: str, failure: dict[str, Any]) -> CommandError:
+    return CommandError(message, **failure)
+
+
+class RunFailed(OrchestratorError):
+    """A run ended otherwise than completed, or left before its end; `result` says what is there and what is not."""
+
+    def __init__(self, message: str, result: Any = None) -> None:
+        self.result = result
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.result)
+
+
+class RunNotFound(OrchestratorError):
+    """No run of that name is in the store."""
+
+    exit_code = 2
+
+
+class RunRefused(OrchestratorError):
+    """The run cannot be owned here and now: another process owns it, or it cannot go on as asked."""
+
+    exit_code = 6
+
+
+class StoreError(OrchestratorError):
+    """The store cannot be used: it cannot be found, read or written."""
+
+    exit_code = 6
+
+
+class JournalDamaged(StoreError):
+    """A journal does not say what was written to it; the message names the file, the line and what is wrong."""
+
+
+class Cancelled(BaseException):
+    """The attempt was asked to end. A BaseException, so that a command's `except Exception` does not eat it."""

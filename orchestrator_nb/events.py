@@ -1,0 +1,447 @@
+"""The facts of a run: frozen, in the past tense, plain JSON.
+
+Every event has `at`, seconds since the epoch by the wall clock: for people, never for order or durations. Events
+about a command name it; events about an attempt carry its number, counted from 1 over the whole run, so that
+(command, attempt) names one execution for ever. A field at its default is left out of the journal; a new field needs
+a default and an old kind is never taken away, so that an old journal can always be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Union
+
+Json = Union[None, bool, int, float, str, list["Json"], dict[str, "Json"]]
+
+FORMAT = 1
+"""The version of the journal's format, recorded by every `RunStarted`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A value in its stored form: how it passes from one command to the next and survives the process.
+
+    `form` is one of json, parquet, npy, bytes, file, mapping, live. `value` is there for json only, `artifact` (the
+    SHA-256 of the content) and `size` (bytes) for the forms kept in files, `items` for a mapping. `type` is the
+    qualified name of the Python type that went in, `name` the file name of a file.
+    """
+
+    form: str
+    value: Any = None
+    artifact: str | None = None
+    size: int | None = None
+    name: str | None = None
+    type: str | None = None
+    items: Mapping[str, Stored] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an attempt failed, as far as it is known.
+
+    `kind` is one of exception, exit_code, signal, timeout, kernel_died, early_exit, result_refused, not_started,
+    cancelled, lost. `types` are the qualified names of the exception's class and its bases, most derived first.
+    `cell` counts all cells of the notebook from 0, `cell_source` is the source of that cell; `stage` says where in
+    the attempt it happened when it was not in the user's code.
+    """
+
+    kind: str
+    message: str
+    types: tuple[str, ...] = ()
+    traceback: str | None = None
+    cell: int | None = None
+    cell_source: str | None = None
+    notebook: str | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    stage: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A fact. Subclasses are listed in `KINDS`; nothing outside this file subclasses it."""
+
+    at: float
+
+
+# ── the run ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Event):
+    """A run was opened: what it is a run of, with which parameters, under which promises, and who owns it."""
+
+    run: str
+    workflow: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    durability: str = "full"
+    slots: int = 1
+    owner: Mapping[str, Any] = field(default_factory=dict)
+    version: str = ""
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlanned(Event):
+    """Everything was checked and the plan holds: the commands in order, each with its kind and its upstream."""
+
+    commands: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed(Event):
+    """The run goes on: in the owner's process after a pause, or in a new owner's."""
+
+    owner: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPaused(Event):
+    """Nothing new is started until the run is resumed; `leaving` when its owner is about to go."""
+
+    reason: str
+    leaving: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStopping(Event):
+    """The run was asked to stop: nothing new starts and what runs is being ended."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCompleting(Event):
+    """Every command has come to its end and the results are being put together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded(Event):
+    """The run is over: `state` is completed, failed, error or stopped."""
+
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefinitionChanged(Event):
+    """The run goes on with a definition or a source that differs from the one before; `changes` says in what."""
+
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalCut(Event):
+    """A torn tail, left by a death in the middle of a write, was moved aside: `bytes` of it, kept in `file`."""
+
+    bytes: int
+    file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeGiven(Event):
+    """Something that a person should know; it changes nothing."""
+
+    text: str
+    command: str | None = None
+    attempt: int | None = None
+
+
+# ── an attempt ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptStarted(Event):
+    """An attempt is about to be handed to an executor; its code has not run before this is durable."""
+
+    command: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellStarted(Event):
+    """A code cell began; `cell` counts all cells of the notebook from 0, `number` of `of` counts the code cells."""
+
+    command: str
+    attempt: int
+    cell: int
+    number: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellFinished(Event):
+    """A code cell ended; `status` is completed or failed, `seconds` is by the monotonic clock."""
+
+    command: str
+    attempt: int
+    cell: int
+    status: str
+    seconds: float
+    outputs: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputRecorded(Event):
+    """A command recorded a named output from inside; it stays as partial result when the attempt fails."""
+
+    command: str
+    attempt: int
+    name: str
+    value: Stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRecorded(Event):
+    """A command recorded a number about itself."""
+
+    command: str
+    attempt: int
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactRecorded(Event):
+    """A command attached a file; its content is in the artifacts under its hash."""
+
+    command: str
+    attempt: int
+    name: str
+    value: Stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptReturned(Event):
+    """An attempt came back without an error and its results are durable; `seconds` is by the monotonic clock.
+
+    `shared` holds what it changed in the shared state, `notebook` the path of its output notebook and `log` that of
+    what it printed, both relative to the run's folder.
+    """
+
+    command: str
+    attempt: int
+    seconds: float
+    result: Stored | None = None
+    shared: Mapping[str, Any] | None = None
+    notebook: str | None = None
+    log: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFailed(Event):
+    """An attempt failed; `crashed` when it was the machine's doing and not the command's."""
+
+    command: str
+    attempt: int
+    seconds: float
+    failure: Failure
+    crashed: bool = False
+    notebook: str | None = None
+    log: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptAbandoned(Event):
+    """A thread did not end when it was asked to; what it may still return is dropped, its slot stays taken."""
+
+    command: str
+    attempt: int
+    seconds: float
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptInterrupted(Event):
+    """The attempt came to nothing, by no fault of the command: its owner died, or the run was paused or stopped."""
+
+    command: str
+    attempt: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryScheduled(Event):
+    """The command will be tried again, not before `due` (seconds since the epoch)."""
+
+    command: str
+    due: float
+    retry: int
+    retries: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryDue(Event):
+    """The time of a scheduled retry has come."""
+
+    command: str
+
+
+# ── a command ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandSucceeded(Event):
+    """The command is done in this generation: it will not run again unless it is reopened."""
+
+    command: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandFailed(Event):
+    """The command is given up in this generation, by its own doing."""
+
+    command: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandCrashed(Event):
+    """The command is given up in this generation, by the doing of its kernel or machine."""
+
+    command: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandSkipped(Event):
+    """The command will not run in this generation, and that is as it should be."""
+
+    command: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamFailed(Event):
+    """The command cannot run in this generation because of the commands named in `upstream`."""
+
+    command: str
+    upstream: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandCancelled(Event):
+    """The command was ended or left out because the run was stopped."""
+
+    command: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviationRecorded(Event):
+    """Something is not as the definition wants it, and the run may complete all the same: `text` says what."""
+
+    command: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandReopened(Event):
+    """A new generation of the command begins: what it did before is history."""
+
+    command: str
+    reason: str
+
+
+KINDS: dict[str, type[Event]] = {
+    kind.__name__: kind
+    for kind in (
+        RunStarted, RunPlanned, RunResumed, RunPaused, RunStopping, RunCompleting, RunEnded, DefinitionChanged,
+        JournalCut, NoticeGiven, AttemptStarted, CellStarted, CellFinished, OutputRecorded, MetricRecorded,
+        ArtifactRecorded, AttemptReturned, AttemptFailed, AttemptAbandoned, AttemptInterrupted, RetryScheduled,
+        RetryDue, CommandSucceeded, CommandFailed, CommandCrashed, CommandSkipped, UpstreamFailed, CommandCancelled,
+        DeviationRecorded, CommandReopened,
+    )
+}  # fmt: skip
+"""Every kind of event by its name in the journal."""
+
+
+# ── to plain JSON and back ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def to_plain(event: Event) -> dict[str, Any]:
+    """Return the event as a dictionary of plain JSON: its kind, its fields, those at their default left out."""
+    plain: dict[str, Any] = {"kind": type(event).__name__}
+    for name, default, nested in _LAYOUT[type(event)]:
+        value = getattr(event, name)
+        if value is default or (default is not MISSING and value == default):
+            continue
+        plain[name] = _record_to_plain(value) if nested is not None else value
+    return plain
+
+
+def from_plain(plain: Mapping[str, Any]) -> Event:
+    """Return the event that `to_plain` made this dictionary of; fields it does not know are ignored.
+
+    Raises KeyError for an unknown kind and TypeError when a field without a default is missing.
+    """
+    kind = KINDS[plain["kind"]]
+    values: dict[str, Any] = {}
+    for name, default, nested in _LAYOUT[kind]:
+        if name in plain:
+            value = plain[name]
+            if nested is not None:
+                value = _record_from_plain(nested, value)
+            elif name in _TUPLES:
+                value = tuple(value)
+            values[name] = value
+    return kind(**values)
+
+
+def stored_from_plain(plain: Mapping[str, Any]) -> Stored:
+    """Return the `Stored` that a dictionary from the journal describes."""
+    return _record_from_plain(Stored, plain)
+
+
+def stored_to_plain(stored: Stored) -> dict[str, Any]:
+    """Return a `Stored` as plain JSON, its defaults left out."""
+    return _record_to_plain(stored)
+
+
+def failure_to_plain(failure: Failure) -> dict[str, Any]:
+    """Return a `Failure` as plain JSON, its defaults left out."""
+    return _record_to_plain(failure)
+
+
+def _record_to_plain(record: Any) -> dict[str, Any]:
+    plain = {}
+    for name, default, _ in _RECORDS[type(record)]:
+        value = getattr(record, name)
+        if value is not default and value != default:
+            plain[name] = value
+    if "items" in plain:
+        plain["items"] = {name: _record_to_plain(item) for name, item in plain["items"].items()}
+    return plain
+
+
+def _record_from_plain(kind: Any, plain: Mapping[str, Any]) -> Any:
+    values = {name: plain[name] for name, _, _ in _RECORDS[kind] if name in plain}
+    if "types" in values:
+        values["types"] = tuple(values["types"])
+    if values.get("items") is not None:
+        values["items"] = {name: _record_from_plain(Stored, item) for name, item in values["items"].items()}
+    return kind(**values)
+
+
+def _layout(kind: type) -> tuple[tuple[str, Any, Any], ...]:
+    """Return (name, default, record type or None) for each field, in the order of declaration."""
+    nested = {"Stored": Stored, "Stored | None": Stored, "Failure": Failure}
+    return tuple(
+        (
+            item.name,
+            item.default if item.default_factory is MISSING else item.default_factory(),
+            nested.get(str(item.type)),
+        )
+        for item in fields(kind)
+    )
+
+
+_TUPLES = frozenset({"upstream", "changes"})
+"""The fields of events that are tuples, which JSON has not."""
+
+_RECORDS = {kind: _layout(kind) for kind in (Stored, Failure)}
+_LAYOUT = {kind: _layout(kind) for kind in KINDS.values()}

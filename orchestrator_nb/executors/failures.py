@@ -1,0 +1,82 @@
+"""An exception as it is journalled: a failure with the names of its types and a traceback of the user's frames."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from dataclasses import fields
+from pathlib import Path
+from types import TracebackType
+
+from orchestrator_nb.errors import CommandError, ResultRefused
+from orchestrator_nb.events import Failure
+
+CRASHES = frozenset({"kernel_died", "signal", "lost", "not_started"})
+"""The kinds of failure that are the machine's doing rather than the command's."""
+
+TRACEBACK_LIMIT = 64 * 1024
+MESSAGE_LIMIT = 16 * 1024
+"""What is kept of a traceback and of a message, in characters."""
+
+_OWN_FRAMES = (str(Path(__file__).resolve().parents[1]), str(Path(asyncio.__file__).parent))
+_FIELDS = frozenset(item.name for item in fields(Failure)) - {"message", "types", "traceback"}
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return what is known about an exception that ended an attempt."""
+    known = {}
+    if isinstance(error, CommandError):
+        known = dict(error.failure)
+    kind = known.pop("kind", "result_refused" if isinstance(error, ResultRefused) else "exception")
+    if isinstance(error, SystemExit) and isinstance(error.code, int):
+        known["exit_code"] = error.code
+    given = known.pop("types", None)
+    trace = known.pop("traceback", None)
+    return Failure(
+        kind=kind,
+        message=shortened(known.pop("message", None) or _message(error), MESSAGE_LIMIT),
+        types=tuple(given) if given else type_names(type(error)),
+        traceback=shortened(trace, TRACEBACK_LIMIT) if trace else trimmed_traceback(error),
+        **{name: value for name, value in known.items() if name in _FIELDS},
+    )
+
+
+def type_names(kind: type[BaseException]) -> tuple[str, ...]:
+    """Return the qualified names of an exception's class and its bases up to Exception, most derived first."""
+    names = []
+    for base in kind.__mro__:
+        if base is object or (base is BaseException and names):
+            break
+        names.append(base.__qualname__ if base.__module__ == "builtins" else f"{base.__module__}.{base.__qualname__}")
+        if base is Exception:
+            break
+    return tuple(names)
+
+
+def trimmed_traceback(error: BaseException) -> str | None:
+    """Return the traceback from the first frame of the user's code on; None when there is no such frame."""
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN_FRAMES):
+        trace = trace.tb_next
+    if trace is None:
+        return None
+    try:
+        text = "".join(traceback.TracebackException(type(error), error, trace).format())
+    except Exception as trouble:  # an exception whose own methods raise still has to be reported
+        return f"(the traceback cannot be shown: {type(trouble).__name__})"
+    return shortened(text, TRACEBACK_LIMIT)
+
+
+def shortened(text: str, limit: int) -> str:
+    """Return the text, with its middle left out when it is longer than `limit` characters."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error) or type(error).__name__
+    except Exception as trouble:
+        return f"{type(error).__name__} (its text cannot be shown: {type(trouble).__name__})"

@@ -1,0 +1,217 @@
+"""The journal file of a run: one event a line, append-only, each line with the hash of the one before.
+
+A line is a JSON object: `seq` counts from 1, `kind`, `at` and the event's fields, `prev` is the hash of the whole line
+before. The last line of a turn carries `end`, the hash of its own text up to there. So a turn is recorded whole or not
+at all: lines after the last `end` are a torn tail, left by a death in the middle of a write, and were never true.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from orchestrator_nb.errors import JournalDamaged, StoreError
+from orchestrator_nb.events import Event, JournalCut, from_plain, to_plain
+
+START = "0" * 32
+"""What stands as `prev` in the first line."""
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False).encode
+
+
+def digest(line: bytes) -> str:
+    """Return the hash of a line, as 32 hexadecimal digits (BLAKE2b, 16 bytes)."""
+    return blake2b(line, digest_size=16).hexdigest()
+
+
+class Position(NamedTuple):
+    """How far a journal was read: bytes, the number of the last event, the hash of its line."""
+
+    offset: int = 0
+    seq: int = 0
+    prev: str = START
+
+
+class JournalFile:
+    """`ports.Journal` over one file. Only the owner of the run opens it for writing.
+
+    `durable` says whether a turn is flushed to the disk (survives a power cut) or handed to the operating system
+    (survives the death of the process).
+    """
+
+    def __init__(self, path: Path, *, durable: bool = True, clock: Callable[[], float]) -> None:
+        """Open or create the journal; a torn tail is moved aside and recorded.
+
+        Raises JournalDamaged, and then nothing was changed, and StoreError when the file cannot be opened.
+        """
+        self.path = path
+        self._durable = durable
+        self._failed: str | None = None
+        try:
+            fresh = not path.exists()
+            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+            if fresh:
+                flush_folder(path.parent)
+        except OSError as error:
+            raise StoreError(f'the journal "{path}" cannot be opened: {error.strerror}') from error
+        self._position = Position()
+        for _, position in scan(path):
+            self._position = position
+        self._cut_torn_tail(clock)
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Record one turn. Raises StoreError; then whether it was recorded is unknown and nothing more is accepted."""
+        if self._failed is not None:
+            raise StoreError(f'the journal "{self.path}" takes nothing more: {self._failed}')
+        _, seq, prev = self._position
+        lines = []
+        last = len(events) - 1
+        for number, event in enumerate(events):
+            seq += 1
+            plain = to_plain(event)
+            plain["prev"] = prev
+            text = f'{{"seq":{seq},{_encode(plain)[1:]}'
+            line = text.encode("utf-8")
+            if number == last:
+                line = b'%b,"end":"%b"}' % (line[:-1], digest(line[:-1]).encode("ascii"))
+            prev = digest(line)
+            lines.append(line)
+        lines.append(b"")
+        data = b"\n".join(lines)
+        try:
+            written = os.write(self._file, data)
+            while written < len(data):
+                written += os.write(self._file, data[written:])
+            if self._durable:
+                flush_file(self._file)
+        except OSError as error:
+            self._failed = error.strerror or str(error)
+            raise StoreError(f'the journal "{self.path}" could not be written: {self._failed}') from error
+        self._position = Position(self._position.offset + len(data), seq, prev)
+
+    def read(self) -> Iterator[Event]:
+        """Yield every event of every whole turn. Raises JournalDamaged naming the line."""
+        return read(self.path)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._failed is None:
+            self._failed = "it is closed"
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _cut_torn_tail(self, clock: Callable[[], float]) -> None:
+        size = os.fstat(self._file).st_size
+        offset = self._position.offset
+        if size == offset:
+            return
+        aside = self.path.with_name(f"{self.path.stem}.torn-{offset}{self.path.suffix}")
+        try:
+            aside.write_bytes(os.pread(self._file, size - offset, offset))
+            os.ftruncate(self._file, offset)
+            flush_file(self._file)
+        except OSError as error:
+            raise StoreError(f'the torn tail of "{self.path}" could not be moved aside: {error.strerror}') from error
+        if offset:
+            self.append([JournalCut(at=clock(), bytes=size - offset, file=aside.name)])
+
+
+def read(path: Path) -> Iterator[Event]:
+    """Yield every event of every whole turn of a journal, whoever owns it. Raises JournalDamaged and StoreError."""
+    return (event for turn, _ in scan(path) for event in turn)
+
+
+def scan(path: Path, start: Position | None = None) -> Iterator[tuple[list[Event], Position]]:
+    """Yield each whole turn with the position after it, from `start` on.
+
+    A tail in which no whole turn verifies is left out in silence: it was never recorded. Raises JournalDamaged when
+    anything else does not fit, and StoreError when the file cannot be read.
+    """
+    offset, seq, prev = start or Position()
+    turn: list[Event] = []
+    trouble: str | None = None
+    for line, after in _lines(path, offset):
+        if trouble is None:
+            try:
+                plain = _decode(line, seq + 1, prev)
+                turn.append(from_plain(plain))
+            except (ValueError, KeyError, TypeError) as error:
+                trouble = f'"{path}", line {seq + 1}: {_words(error)}'
+        if trouble is not None:
+            # What a death tears off has no whole turn behind it; where there is one, somebody changed the file.
+            if _verifies(line):
+                raise JournalDamaged(trouble)
+            continue
+        seq += 1
+        prev = digest(line[:-1])
+        if "end" in plain:
+            yield turn, Position(after, seq, prev)
+            turn = []
+
+
+def _lines(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            for line in file:
+                offset += len(line)
+                yield line, offset
+    except OSError as error:
+        raise StoreError(f'the journal "{path}" cannot be read: {error.strerror}') from error
+
+
+def _decode(line: bytes, seq: int, prev: str) -> dict[str, Any]:
+    """Return the line as a dictionary. Raises ValueError saying what does not fit."""
+    if not line.endswith(b"\n"):
+        raise ValueError("the line is not whole")
+    plain = json.loads(line)
+    if not isinstance(plain, dict):
+        raise ValueError("the line is not a JSON object")
+    if plain.get("seq") != seq:
+        raise ValueError(f"event {plain.get('seq')} stands where event {seq} has to be")
+    if plain.get("prev") != prev:
+        raise ValueError("it does not continue the line before (the hashes differ)")
+    if "end" in plain and not _verifies(line):
+        raise ValueError("its own hash does not fit")
+    return plain
+
+
+def _verifies(line: bytes) -> bool:
+    """Tell whether the last line of a turn is as it was written."""
+    body, mark, rest = line.rstrip(b"\n").rpartition(b',"end":"')
+    return bool(mark) and rest == digest(body).encode("ascii") + b'"}'
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON at column {error.colno} ({error.msg})"
+    if isinstance(error, KeyError):
+        return f"unknown kind of event {error}; it may have been written by a newer version"
+    return str(error)
+
+
+def flush_file(file: int) -> None:
+    """Flush a file to the disk, as far as the system allows."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        fcntl.fcntl(file, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(file)
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush a folder's entries to the disk, where the system can."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

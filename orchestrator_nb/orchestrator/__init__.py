@@ -1,0 +1,1 @@
+"""The public workflow and run, over all the rooms below."""

@@ -1,0 +1,183 @@
+"""The sockets: what the engine needs of the world, each docstring a contract that every implementation keeps.
+
+The contract suites in `tests/contracts/` run the same tests against each implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from orchestrator_nb.definition.models import CommandDefinition
+from orchestrator_nb.errors import Mistake
+from orchestrator_nb.events import Event, Stored
+from orchestrator_nb.state import RunState
+
+Report = Callable[[Event], None]
+"""How a fact gets from a worker to the loop: callable from any thread, returns at once, keeps the order of a thread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One attempt, as it is handed to an executor: plain data that can cross to another process.
+
+    `inputs` are the results of the upstream commands in their stored form, by command id; `partial` is what earlier
+    attempts of this command had recorded before they failed; `recorded` is what upstream commands recorded by name.
+    `parameters` are the workflow's. `timeout` is in seconds, None for no limit. `folder` is the definition's folder,
+    `run_folder` where the run keeps its files.
+    """
+
+    run: str
+    workflow: str
+    command: str
+    attempt: int
+    generation: int
+    definition: CommandDefinition
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Stored] = field(default_factory=dict)
+    recorded: Mapping[str, Mapping[str, Stored]] = field(default_factory=dict)
+    shared: Mapping[str, Any] = field(default_factory=dict)
+    partial: Mapping[str, Stored] = field(default_factory=dict)
+    timeout: float | None = None
+    folder: Path
+    run_folder: Path
+
+
+class Journal(Protocol):
+    """The truth about a run: an append-only sequence of turns, each a few events that are recorded whole or not at all.
+
+    `append` returns only when the turn is as durable as was asked for; when it raises, the outcome is unknown, no
+    further append is accepted and the truth has to be read again. `read` gives every event of every whole turn in
+    order, and nothing of a turn that was not wholly recorded.
+    """
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Record one turn, durably. Raises StoreError; then the outcome is unknown."""
+
+    def read(self) -> Iterable[Event]:
+        """Yield all recorded events in order. Raises JournalDamaged naming the place."""
+
+    def close(self) -> None:
+        """Let go of the file; a closed journal accepts nothing."""
+
+
+class Executor(Protocol):
+    """Where work happens. It answers every submitted attempt with events through `report`.
+
+    The last event of an attempt is exactly one of AttemptReturned, AttemptFailed and AttemptAbandoned, and an
+    AttemptReturned is reported only after its results are durable. `submit` and `end` return at once. Submitting an
+    (command, attempt) that is already there does nothing.
+    """
+
+    def start(self, report: Report) -> None:
+        """Be ready to take work; facts go to `report`."""
+
+    def submit(self, work: Work) -> None:
+        """Take an attempt; how many run at a time is the scheduler's business."""
+
+    def end(self, command: str, attempt: int, reason: str, grace: float) -> None:
+        """Ask the attempt to end, and end it after `grace` seconds with its whole process tree, if it can be ended.
+
+        It is answered with an AttemptFailed of kind `reason` (cancelled or timeout), or an AttemptAbandoned.
+        """
+
+    def close(self) -> None:
+        """Let go of threads, processes and files; nothing is reported afterwards."""
+
+
+class Policy(Protocol):
+    """Whenever a fact of one of its kinds, then these facts. It keeps nothing: all it needs is in its arguments.
+
+    `decides` are the kinds for which policies are asked in order and the first that gives an answer wins; for the
+    `kinds` beyond those, every policy is asked.
+    """
+
+    kinds: tuple[type[Event], ...]
+    decides: tuple[type[Event], ...]
+
+    def __call__(self, event: Event, state: RunState) -> Iterable[Event]:
+        """Return the facts that follow from `event` in `state`, or nothing."""
+
+
+class Observer(Protocol):
+    """Told of each turn after it is durable, in order, on the loop's thread; what it raises is dropped."""
+
+    def __call__(self, events: Sequence[Event], state: RunState) -> None:
+        """Look at what has just become true."""
+
+
+class Attempt(Protocol):
+    """What a command has in hand while it runs: its work and the ways to tell about it.
+
+    A command that writes an output notebook sets `notebook` to its path relative to the run's folder.
+    """
+
+    work: Work
+    notebook: str | None
+
+    def report(self, event: Event) -> None:
+        """Tell a fact about this attempt."""
+
+    def load(self, stored: Stored) -> Any:
+        """Return the value of a stored form; it is the reader's own copy."""
+
+    def store(self, value: Any, *, at: str) -> Stored:
+        """Return the stored form of a value, flushed to disk. Raises ResultRefused naming the place `at`."""
+
+    def share(self, name: str, value: Any) -> None:
+        """Change the shared state, for those who come after this attempt has returned. Raises ResultRefused."""
+
+    def progress(self, fraction: float, text: str) -> None:
+        """Tell watchers how far it is, from 0 to 1; no fact of the run."""
+
+    def write_log(self, text: str) -> None:
+        """Add to what the attempt has printed; bounded, the middle of a flood is left out."""
+
+    def on_end(self, ending: Callable[[float], None]) -> None:
+        """Name the function that ends what this attempt has started; it is called with the grace in seconds, from
+        another thread, at most once. A command that names none is asked through its context only."""
+
+    @property
+    def ending(self) -> str | None:
+        """The reason why the attempt was asked to end, None while it was not."""
+
+
+@runtime_checkable
+class Command(Protocol):
+    """A type of command: what it needs before the run and how it runs. One instance serves every command of its type.
+
+    It is stateless; everything about one command comes in as its definition.
+    """
+
+    name: str
+
+    def check(
+        self,
+        command: CommandDefinition,
+        *,
+        folder: Path,
+        upstream: Mapping[str, str],
+        parameters: Collection[str] | None = None,
+    ) -> list[Mistake]:
+        """Return every mistake that can be found without running it: missing files, unknown or ill-typed parameters.
+
+        `upstream` maps the names by which upstream results may be asked for to the ids of those commands, `parameters`
+        are the names of the workflow's; None where they are not known, then no argument is called missing. Paths of
+        mistakes are relative to the command (``/parameters/day``).
+        """
+
+    def wants(self, command: CommandDefinition, *, folder: Path) -> tuple[str, ...]:
+        """Return the names that it takes and that nothing in its definition gives: a command of that name becomes its
+        upstream. Empty where they cannot be known."""
+
+    def source(self, command: CommandDefinition, *, folder: Path) -> str:
+        """Return the text of what will run, to be hashed: a changed source is a changed command."""
+
+    def run(self, attempt: Attempt) -> Any:
+        """Do the work, on the calling thread, and return its value or a `Stored`.
+
+        Raises whatever goes wrong: CommandError where the type knows better than an exception's text, Cancelled when
+        it was asked to end.
+        """

@@ -1,0 +1,1 @@
+"""What is done about failures: policies that answer facts with facts."""

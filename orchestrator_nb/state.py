@@ -1,0 +1,499 @@
+"""What the facts of a run add up to.
+
+Two rules. Everything that changes what is known of a run is an event and is applied here, by `RunState.apply`, and
+nowhere else. An event that the tables do not allow raises `IllegalTransition` and changes nothing.
+
+The tables are the whole truth about which state follows which; the diagram in the README is drawn from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from orchestrator_nb import events as e
+
+RUN_TRANSITIONS: dict[str, dict[str, str]] = {
+    "RunStarted": {"new": "initializing"},
+    "RunPlanned": {"initializing": "executing", "executing": "executing"},
+    "RunPaused": {"executing": "paused", "paused": "paused"},
+    "RunResumed": {
+        "initializing": "initializing",
+        "executing": "executing",
+        "paused": "executing",
+        "stopping": "executing",
+        "completing": "executing",
+        "completed": "executing",
+        "failed": "executing",
+        "error": "executing",
+        "stopped": "executing",
+    },
+    "RunStopping": {"executing": "stopping", "paused": "stopping", "completing": "stopping"},
+    "RunCompleting": {"executing": "completing"},
+    "RunEnded completed": {"completing": "completed"},
+    "RunEnded failed": {"completing": "failed"},
+    "RunEnded error": {"initializing": "error", "completing": "error"},
+    "RunEnded stopped": {"stopping": "stopped"},
+}
+"""Event (and its state, where one event has several ends) → state before → state after."""
+
+COMMAND_TRANSITIONS: dict[str, dict[str, str]] = {
+    "AttemptStarted": {"pending": "running"},
+    "AttemptReturned": {"running": "running"},
+    "AttemptFailed": {"running": "waiting"},
+    "AttemptAbandoned": {"running": "waiting"},
+    "AttemptInterrupted": {"running": "pending"},
+    "RetryScheduled": {"waiting": "waiting"},
+    "RetryDue": {"waiting": "pending"},
+    "CommandSucceeded": {"running": "succeeded"},
+    "CommandFailed": {"waiting": "failed"},
+    "CommandCrashed": {"waiting": "crashed", "pending": "crashed"},
+    "CommandSkipped": {"pending": "skipped"},
+    "UpstreamFailed": {"pending": "upstream_failed"},
+    "CommandCancelled": {"pending": "cancelled", "waiting": "cancelled"},
+    "CommandReopened": {
+        "succeeded": "pending",
+        "failed": "pending",
+        "crashed": "pending",
+        "skipped": "pending",
+        "upstream_failed": "pending",
+        "cancelled": "pending",
+    },
+}
+"""Event → state before → state after. A pending command whose upstream is done is shown as ready."""
+
+FINAL = frozenset({"succeeded", "failed", "crashed", "skipped", "upstream_failed", "cancelled"})
+"""The states in which a command stays unless it is reopened."""
+
+GOOD = frozenset({"succeeded", "skipped"})
+"""The final states that let what follows go on."""
+
+ENDED = frozenset({"completed", "failed", "error", "stopped"})
+"""The states in which a run stays unless it is resumed."""
+
+COMMAND_STATES = ("pending", "ready", "running", "waiting", *sorted(FINAL))
+
+
+class IllegalTransition(Exception):
+    """An event came that the tables do not allow in this state; nothing was changed."""
+
+
+class RunRecord(NamedTuple):
+    """The run as a whole; replaced, never changed. Times are seconds since the epoch."""
+
+    run: str = ""
+    workflow: str = ""
+    state: str = "new"
+    parameters: Mapping[str, Any] = MappingProxyType({})
+    durability: str = "full"
+    slots: int = 1
+    owner: Mapping[str, Any] = MappingProxyType({})
+    reason: str = ""
+    leaving: bool = False
+    started: float | None = None
+    ended: float | None = None
+    generation: int = 1
+
+
+class PlannedCommand(NamedTuple):
+    """What the plan says of a command, as far as a reader of the journal needs it."""
+
+    kind: str = ""
+    upstream: tuple[str, ...] = ()
+    optional: bool = False
+    retries: int | None = None
+    retry_delay: float = 1.0
+    idempotent: bool = True
+    fingerprint: str = ""
+
+
+class CommandRecord(NamedTuple):
+    """One command; replaced, never changed (a named tuple, because it is replaced three times a command).
+
+    `attempt` counts over the whole run, `retry` the retries in this generation. `cell` is (code cells begun, code
+    cells). `seconds` is the duration of the last attempt that ended. `recorded`, `metrics` and `artifacts` are those
+    of the last attempt, also when it failed.
+    """
+
+    state: str = "pending"
+    generation: int = 1
+    attempt: int = 0
+    retry: int = 0
+    returned: bool = False
+    result: e.Stored | None = None
+    failure: e.Failure | None = None
+    due: float | None = None
+    started: float | None = None
+    ended: float | None = None
+    seconds: float = 0.0
+    cell: tuple[int, int] | None = None
+    recorded: Mapping[str, e.Stored] = MappingProxyType({})
+    metrics: Mapping[str, float] = MappingProxyType({})
+    artifacts: Mapping[str, e.Stored] = MappingProxyType({})
+    shared: Mapping[str, Any] | None = None
+    notebook: str | None = None
+    log: str | None = None
+    reason: str = ""
+
+    def output(self) -> e.Stored | None:
+        """Return the stored result: what the command returned, else the mapping of what it recorded, else None."""
+        if self.recorded and (self.result is None or (self.result.form == "json" and self.result.artifact is None)):
+            if self.result is None or self.result.value is None:
+                return e.Stored(form="mapping", items=self.recorded)
+        return self.result
+
+
+_PLANNED = frozenset(PlannedCommand._fields)
+
+
+class RunState:
+    """The state of one run: a fold over its events. Changed by the loop alone; its records are replaced whole."""
+
+    def __init__(self) -> None:
+        self.run = RunRecord()
+        self.planned: dict[str, PlannedCommand] = {}
+        self.commands: dict[str, CommandRecord] = {}
+        self.shared: Mapping[str, Any] = {}
+        self.deviations: dict[str, tuple[str, ...]] = {}
+        self.notices: tuple[e.NoticeGiven, ...] = ()
+        self.counts: dict[str, int] = {}
+
+    def apply(self, event: e.Event) -> None:
+        """Take in a fact. Raises IllegalTransition, and then nothing has changed."""
+        _APPLY[type(event)](self, event)
+
+    def publish(self, target: RunState, events: Iterable[e.Event]) -> None:
+        """Bring `target`, which was equal before these events, up to this state; a record at a time."""
+        target.run = self.run
+        target.shared = self.shared
+        target.notices = self.notices
+        for event in events:
+            command = getattr(event, "command", None)
+            if command is not None and command in self.commands:
+                target.commands[command] = self.commands[command]
+            elif type(event) is e.RunPlanned:
+                target.planned = self.planned
+                target.commands = dict(self.commands)
+        target.deviations = self.deviations
+        target.counts = dict(self.counts)
+
+    def command_state(self, command: str) -> str:
+        """Return the state of a command as people see it: a pending one whose upstream is done is ready."""
+        state = self.commands[command].state
+        if state == "pending" and all(self.commands[name].state in GOOD for name in self.planned[command].upstream):
+            return "ready"
+        return state
+
+    def running(self) -> Iterator[str]:
+        """Yield the ids of the commands that have an attempt under way."""
+        return (name for name, record in self.commands.items() if record.state == "running")
+
+    def unfinished(self) -> int:
+        """Return how many commands have not come to their end."""
+        return len(self.commands) - sum(self.counts.get(state, 0) for state in FINAL)
+
+    @property
+    def phase(self) -> str:
+        """The state of the run with the two derived from its commands: recovering and degraded."""
+        if self.run.state == "executing":
+            if self.counts.get("waiting", 0):
+                return "recovering"
+            if self.deviations:
+                return "degraded"
+        return self.run.state
+
+
+def fold(events: Iterable[e.Event]) -> RunState:
+    """Return the state that these events add up to. Raises IllegalTransition naming the first that does not fit."""
+    state = RunState()
+    for event in events:
+        state.apply(event)
+    return state
+
+
+# ── how each kind is applied ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _after(state: RunState, event: e.Event, key: str | None = None) -> str:
+    """Return the run's state after the event."""
+    key = key or type(event).__name__
+    before = state.run.state
+    after = RUN_TRANSITIONS.get(key, {}).get(before)
+    if after is None:
+        raise IllegalTransition(f'"{key}" cannot come while the run is {before}')
+    return after
+
+
+def _run_started(state: RunState, event: e.RunStarted) -> None:
+    state.run = RunRecord(
+        run=event.run,
+        workflow=event.workflow,
+        state=_after(state, event),
+        parameters=event.parameters,
+        durability=event.durability,
+        slots=event.slots,
+        owner=event.owner,
+        started=event.at,
+    )
+
+
+def _run_planned(state: RunState, event: e.RunPlanned) -> None:
+    after = _after(state, event)
+    planned = {
+        name: PlannedCommand(
+            **{key: tuple(value) if key == "upstream" else value for key, value in item.items() if key in _PLANNED}
+        )
+        for name, item in event.commands.items()
+    }
+    unknown = {name for item in planned.values() for name in item.upstream} - planned.keys()
+    if unknown:
+        raise IllegalTransition(f"the plan names upstream commands that it does not have: {sorted(unknown)}")
+    fresh = CommandRecord()
+    state.run = state.run._replace(state=after)
+    state.planned = planned
+    state.commands = {name: state.commands.get(name, fresh) for name in planned}
+    counts: dict[str, int] = {}
+    for record in state.commands.values():
+        counts[record.state] = counts.get(record.state, 0) + 1
+    state.counts = counts
+
+
+def _run_resumed(state: RunState, event: e.RunResumed) -> None:
+    ended = state.run.state in ENDED
+    state.run = state.run._replace(
+        state=_after(state, event),
+        owner=event.owner or state.run.owner,
+        reason="",
+        leaving=False,
+        ended=None,
+        generation=state.run.generation + ended,
+    )
+
+
+def _run_paused(state: RunState, event: e.RunPaused) -> None:
+    state.run = state.run._replace(state=_after(state, event), reason=event.reason, leaving=event.leaving)
+
+
+def _run_stopping(state: RunState, event: e.RunStopping) -> None:
+    state.run = state.run._replace(state=_after(state, event), reason=event.reason)
+
+
+def _run_completing(state: RunState, event: e.RunCompleting) -> None:
+    after = _after(state, event)
+    if state.unfinished():
+        raise IllegalTransition(f"the run cannot complete: {state.unfinished()} commands have not ended")
+    state.run = state.run._replace(state=after)
+
+
+def _run_ended(state: RunState, event: e.RunEnded) -> None:
+    after = _after(state, event, f"RunEnded {event.state}")
+    if after == "completed":
+        bad = [n for n, record in state.commands.items() if record.state not in GOOD and n not in state.deviations]
+        if bad:
+            raise IllegalTransition(f"the run cannot be completed: {', '.join(bad[:3])} did not succeed")
+    state.run = state.run._replace(state=after, reason=event.reason, ended=event.at)
+
+
+def _unchanging(state: RunState, event: e.Event) -> None:
+    """Facts for people, which change nothing."""
+
+
+def _notice(state: RunState, event: e.NoticeGiven) -> None:
+    state.notices = (*state.notices, event)
+
+
+def _deviation(state: RunState, event: e.DeviationRecorded) -> None:
+    _known(state, event.command)
+    known = state.deviations.get(event.command, ())
+    state.deviations = {**state.deviations, event.command: (*known, event.text)}
+
+
+def _known(state: RunState, command: str) -> CommandRecord:
+    record = state.commands.get(command)
+    if record is None:
+        raise IllegalTransition(f'the plan has no command "{command}"')
+    return record
+
+
+def _step(state: RunState, event: Any) -> tuple[CommandRecord, str]:
+    """Return the command's record and its state after the event."""
+    record = _known(state, event.command)
+    after = COMMAND_TRANSITIONS[type(event).__name__].get(record.state)
+    if after is None:
+        raise IllegalTransition(f'"{type(event).__name__}" cannot come while "{event.command}" is {record.state}')
+    return record, after
+
+
+def _current(state: RunState, event: Any) -> tuple[CommandRecord, str]:
+    """Return what `_step` does, for an event that has to be about the attempt under way."""
+    record, after = _step(state, event)
+    if event.attempt != record.attempt:
+        raise IllegalTransition(
+            f'"{type(event).__name__}" is about attempt {event.attempt} of "{event.command}", not {record.attempt}'
+        )
+    return record, after
+
+
+def _put(state: RunState, command: str, before: CommandRecord, after: CommandRecord) -> None:
+    state.commands[command] = after
+    if before.state != after.state:
+        counts = state.counts
+        counts[before.state] -= 1
+        counts[after.state] = counts.get(after.state, 0) + 1
+
+
+def _attempt_started(state: RunState, event: e.AttemptStarted) -> None:
+    record, after = _step(state, event)
+    if event.attempt != record.attempt + 1:
+        raise IllegalTransition(f'attempt {event.attempt} of "{event.command}" cannot follow attempt {record.attempt}')
+    for name in state.planned[event.command].upstream:
+        if state.commands[name].state not in GOOD:
+            raise IllegalTransition(f'"{event.command}" cannot start: "{name}" is {state.commands[name].state}')
+    after_record = CommandRecord(after, record.generation, event.attempt, record.retry, started=event.at)
+    _put(state, event.command, record, after_record)
+
+
+def _attempt_returned(state: RunState, event: e.AttemptReturned) -> None:
+    record, _ = _current(state, event)
+    if record.returned:
+        raise IllegalTransition(f'attempt {event.attempt} of "{event.command}" has returned already')
+    state.commands[event.command] = record._replace(
+        returned=True,
+        result=event.result,
+        ended=event.at,
+        seconds=event.seconds,
+        shared=event.shared,
+        notebook=event.notebook,
+        log=event.log,
+    )
+
+
+def _attempt_failed(state: RunState, event: e.AttemptFailed) -> None:
+    record, after = _current(state, event)
+    failed = record._replace(
+        state=after,
+        returned=False,
+        failure=event.failure,
+        ended=event.at,
+        seconds=event.seconds,
+        notebook=event.notebook,
+        log=event.log,
+    )
+    _put(state, event.command, record, failed)
+
+
+def _attempt_abandoned(state: RunState, event: e.AttemptAbandoned) -> None:
+    record, after = _current(state, event)
+    left = record._replace(state=after, failure=event.failure, ended=event.at, seconds=event.seconds)
+    _put(state, event.command, record, left)
+
+
+def _attempt_interrupted(state: RunState, event: e.AttemptInterrupted) -> None:
+    record, after = _current(state, event)
+    _put(state, event.command, record, record._replace(state=after, returned=False, result=None, reason=event.reason))
+
+
+def _cell_started(state: RunState, event: e.CellStarted) -> None:
+    record = _under_way(state, event)
+    state.commands[event.command] = record._replace(cell=(event.number, event.of))
+
+
+def _under_way(state: RunState, event: Any) -> CommandRecord:
+    """Return the record of the command whose attempt under way the event is about."""
+    record = _known(state, event.command)
+    if record.state != "running" or record.attempt != event.attempt or record.returned:
+        raise IllegalTransition(
+            f'"{type(event).__name__}" is about attempt {event.attempt} of "{event.command}", which is not under way'
+        )
+    return record
+
+
+def _cell_finished(state: RunState, event: e.CellFinished) -> None:
+    _under_way(state, event)
+
+
+def _output_recorded(state: RunState, event: e.OutputRecorded) -> None:
+    record = _under_way(state, event)
+    state.commands[event.command] = record._replace(recorded={**record.recorded, event.name: event.value})
+
+
+def _metric_recorded(state: RunState, event: e.MetricRecorded) -> None:
+    record = _under_way(state, event)
+    state.commands[event.command] = record._replace(metrics={**record.metrics, event.name: event.value})
+
+
+def _artifact_recorded(state: RunState, event: e.ArtifactRecorded) -> None:
+    record = _under_way(state, event)
+    state.commands[event.command] = record._replace(artifacts={**record.artifacts, event.name: event.value})
+
+
+def _retry_scheduled(state: RunState, event: e.RetryScheduled) -> None:
+    record, after = _step(state, event)
+    _put(state, event.command, record, record._replace(state=after, retry=event.retry, due=event.due))
+
+
+def _retry_due(state: RunState, event: e.RetryDue) -> None:
+    record, after = _step(state, event)
+    if record.due is None:
+        raise IllegalTransition(f'no retry of "{event.command}" was scheduled')
+    _put(state, event.command, record, record._replace(state=after, due=None))
+
+
+def _command_succeeded(state: RunState, event: e.CommandSucceeded) -> None:
+    record, after = _current(state, event)
+    if not record.returned:
+        raise IllegalTransition(f'"{event.command}" cannot succeed before its attempt has returned')
+    if record.shared:
+        state.shared = {**state.shared, **record.shared}
+    _put(state, event.command, record, record._replace(state=after))
+
+
+def _command_ended(state: RunState, event: Any) -> None:
+    record, after = _step(state, event)
+    reason = getattr(event, "reason", "")
+    if isinstance(event, e.UpstreamFailed):
+        reason = f"{', '.join(event.upstream)} did not succeed"
+    _put(state, event.command, record, record._replace(state=after, due=None, reason=reason))
+
+
+def _command_reopened(state: RunState, event: e.CommandReopened) -> None:
+    record, after = _step(state, event)
+    fresh = CommandRecord(after, record.generation + 1, record.attempt, reason=event.reason)
+    _put(state, event.command, record, fresh)
+    if event.command in state.deviations:
+        state.deviations = {name: text for name, text in state.deviations.items() if name != event.command}
+
+
+_APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
+    e.RunStarted: _run_started,
+    e.RunPlanned: _run_planned,
+    e.RunResumed: _run_resumed,
+    e.RunPaused: _run_paused,
+    e.RunStopping: _run_stopping,
+    e.RunCompleting: _run_completing,
+    e.RunEnded: _run_ended,
+    e.DefinitionChanged: _unchanging,
+    e.JournalCut: _unchanging,
+    e.NoticeGiven: _notice,
+    e.AttemptStarted: _attempt_started,
+    e.CellStarted: _cell_started,
+    e.CellFinished: _cell_finished,
+    e.OutputRecorded: _output_recorded,
+    e.MetricRecorded: _metric_recorded,
+    e.ArtifactRecorded: _artifact_recorded,
+    e.AttemptReturned: _attempt_returned,
+    e.AttemptFailed: _attempt_failed,
+    e.AttemptAbandoned: _attempt_abandoned,
+    e.AttemptInterrupted: _attempt_interrupted,
+    e.RetryScheduled: _retry_scheduled,
+    e.RetryDue: _retry_due,
+    e.CommandSucceeded: _command_succeeded,
+    e.CommandFailed: _command_ended,
+    e.CommandCrashed: _command_ended,
+    e.CommandSkipped: _command_ended,
+    e.UpstreamFailed: _command_ended,
+    e.CommandCancelled: _command_ended,
+    e.DeviationRecorded: _deviation,
+    e.CommandReopened: _command_reopened,
+}

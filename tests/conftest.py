@@ -1,0 +1,34 @@
+"""What all tests share: a project of their own to work in, and how Hypothesis looks for counterexamples."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# The machine may be slow, so no deadlines; in CI a failure has to mean the change, so the same examples every time.
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store of the test's own, named in the environment, so that child processes find it too."""
+    folder = tmp_path / "store"
+    monkeypatch.setenv("ORCHESTRATOR_NB_STORE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder as the working directory, with a store of its own beside it."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
