@@ -109,7 +109,7 @@ _process_lock = threading.Lock()
 
 
 def install(sink: Sink) -> Token[Sink | None]:
-    """Send the calls of the current context, and of contexts copied from it, to `sink`; give the token to `uninstall`."""
+    """Send the calls of this context, and of contexts copied from it, to `sink`; give the token to `uninstall`."""
     return _sink.set(sink)
 
 
@@ -120,7 +120,9 @@ def uninstall(token: Token[Sink | None]) -> None:
 
 def current() -> Sink:
     """Return the sink that calls go to here. Raises UsageError where the process was given one that cannot be had."""
-    sink = _sink.get() or _process_sink
+    sink = _sink.get()
+    if sink is None:
+        sink = _process_sink
     if sink is not None:
         return sink
     named = os.environ.get(VARIABLE)
@@ -298,4 +300,5 @@ def _number(call: str, name: str, value: float) -> float:
         number = float(value)
         if math.isfinite(number):
             return number
-    raise UsageError(f'context.{call}("{name}"): found {value!r} of type {type(value).__qualname__}, expected a finite number')
+    found = f"{value!r} of type {type(value).__qualname__}"
+    raise UsageError(f'context.{call}("{name}"): found {found}, expected a finite number')

@@ -113,7 +113,7 @@ class CommandRecord(NamedTuple):
 
     `attempt` counts over the whole run, `retry` the retries in this generation. `cell` is (code cells begun, code
     cells). `seconds` is the duration of the last attempt that ended. `recorded`, `metrics` and `artifacts` are those
-    of the last attempt, also when it failed.
+    of the last attempt, also when it failed; `partial` is what the attempts before it had recorded.
     """
 
     state: str = "pending"
@@ -129,6 +129,7 @@ class CommandRecord(NamedTuple):
     seconds: float = 0.0
     cell: tuple[int, int] | None = None
     recorded: Mapping[str, e.Stored] = MappingProxyType({})
+    partial: Mapping[str, e.Stored] = MappingProxyType({})
     metrics: Mapping[str, float] = MappingProxyType({})
     artifacts: Mapping[str, e.Stored] = MappingProxyType({})
     shared: Mapping[str, Any] | None = None
@@ -138,10 +139,9 @@ class CommandRecord(NamedTuple):
 
     def output(self) -> e.Stored | None:
         """Return the stored result: what the command returned, else the mapping of what it recorded, else None."""
-        if self.recorded and (self.result is None or (self.result.form == "json" and self.result.artifact is None)):
-            if self.result is None or self.result.value is None:
-                return e.Stored(form="mapping", items=self.recorded)
-        return self.result
+        result = self.result
+        nothing = result is None or (result.form == "json" and result.value is None and result.artifact is None)
+        return e.Stored(form="mapping", items=self.recorded) if nothing and self.recorded else result
 
 
 _PLANNED = frozenset(PlannedCommand._fields)
@@ -350,8 +350,10 @@ def _attempt_started(state: RunState, event: e.AttemptStarted) -> None:
     for name in state.planned[event.command].upstream:
         if state.commands[name].state not in GOOD:
             raise IllegalTransition(f'"{event.command}" cannot start: "{name}" is {state.commands[name].state}')
-    after_record = CommandRecord(after, record.generation, event.attempt, record.retry, started=event.at)
-    _put(state, event.command, record, after_record)
+    begun = CommandRecord(after, record.generation, event.attempt, record.retry, started=event.at)
+    if record.recorded or record.partial:
+        begun = begun._replace(partial={**record.partial, **record.recorded})
+    _put(state, event.command, record, begun)
 
 
 def _attempt_returned(state: RunState, event: e.AttemptReturned) -> None:

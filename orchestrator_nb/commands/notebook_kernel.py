@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.commands.notebook_file import Notebook
+from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.errors import Mistake
 
 PROBE_SECONDS = 60.0
@@ -85,12 +85,13 @@ def choose(notebook: Notebook, wanted: str | None, kernels: Mapping[str, Kernel]
             return _checked(kernel, note)
     known = ", ".join(kernels) or "none; `pip install ipykernel` brings one for Python"
     asked = name or f"of the language {notebook.language}"
-    nearest = difflib.get_close_matches(asked, kernels, n=1)
     where = "/kernel" if wanted else "/notebook"
     mistake = Mistake(
-        f'there is no kernel "{asked}"', where, expected=f"an installed kernel: {known}",
-        nearest=nearest[0] if nearest else None,
-    )  # fmt: skip
+        f'there is no kernel "{asked}"',
+        where,
+        expected=f"an installed kernel: {known}",
+        nearest=nearest(asked, kernels),
+    )
     return Choice(mistake=mistake)
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import io
 import json
 import keyword
-import math
 import re
 import tokenize
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import PurePath
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator_nb.commands.notebook_file import Cell
+from orchestrator_nb.definition.names import nearest
+from orchestrator_nb.definition.pointers import child
+from orchestrator_nb.definition.values import described, misfits
 from orchestrator_nb.errors import Mistake
 
 CONVENTION = frozenset({"upstream", "product"})
@@ -81,15 +81,14 @@ def check_names(given: Mapping[str, Any], declared: Mapping[str, NotebookParamet
     """
     mistakes = []
     for name in given:
-        path = f"/parameters/{name}"
+        path = child("/parameters", name)
         if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("__"):
             message = f"{json.dumps(str(name))} cannot be the name of a parameter of a notebook"
             mistakes.append(Mistake(message, path, expected="a name as of a variable, not a keyword"))
         elif declared and name not in declared:
-            nearest = difflib.get_close_matches(name, declared, n=1)
             known = ", ".join(sorted(declared))
             message = f'the notebook has no parameter "{name}" in its cell tagged "parameters"'
-            mistakes.append(Mistake(message, path, expected=f"one of {known}", nearest=nearest[0] if nearest else None))
+            mistakes.append(Mistake(message, path, expected=f"one of {known}", nearest=nearest(name, declared)))
     return mistakes
 
 
@@ -102,10 +101,10 @@ def check_values(given: Mapping[str, Any], declared: Mapping[str, NotebookParame
     for name, value in given.items():
         if isinstance(value, str) and _REFERENCE in value:
             continue
-        path = f"/parameters/{name}"
-        refused = _not_plain(value, path)
-        if refused is not None:
-            mistakes.append(refused)
+        path = child("/parameters", name)
+        refused = list(misfits(value, path))
+        if refused:
+            mistakes += [_about_table(value, each) for each in refused]
             continue
         size = len(json.dumps(value))
         if size > LARGEST:
@@ -116,8 +115,7 @@ def check_values(given: Mapping[str, Any], declared: Mapping[str, NotebookParame
         parameter = (declared or {}).get(name)
         if parameter is not None and parameter.types and not _fits(value, parameter.types):
             message = f'the parameter "{name}" has another type than the notebook says ({parameter.says})'
-            found = f"{_shown(value)} ({type(value).__name__})"
-            mistakes.append(Mistake(message, path, found=found, expected=" or ".join(parameter.types)))
+            mistakes.append(Mistake(message, path, found=described(value), expected=" or ".join(parameter.types)))
     return mistakes
 
 
@@ -231,48 +229,12 @@ def _translators() -> Mapping[str, Any]:
 
 
 def _fits(value: Any, types: tuple[str, ...]) -> bool:
-    return any(
-        isinstance(value, _TYPES[name]) and (not isinstance(value, bool) or name == "bool")
-        for name in types
-    )  # fmt: skip
+    # to Python a boolean is a number too
+    return any(isinstance(value, _TYPES[name]) and (name == "bool" or type(value) is not bool) for name in types)
 
 
-def _not_plain(value: Any, path: str) -> Mistake | None:
-    """Return a mistake where something in the value cannot be written into a notebook and mean the same there."""
-    if value is None or type(value) in (bool, int, str):
-        return None
-    if type(value) is float:
-        if math.isfinite(value):
-            return None
-        return Mistake("a parameter has to be a finite number", path, found=str(value), expected="a number, or null")
-    if type(value) is list:
-        parts: list[tuple[Any, str]] = [(item, f"{path}/{index}") for index, item in enumerate(value)]
-    elif type(value) is dict:
-        for key in value:
-            if type(key) is not str:
-                message = "a parameter's keys have to be strings"
-                return Mistake(message, path, found=f"{key!r} ({type(key).__name__})", expected=f'"{key}"')
-        parts = [(item, f"{path}/{key}") for key, item in value.items()]
-    else:
-        message = "this type cannot be written into a notebook as a parameter"
-        return Mistake(message, path, found=f"{_shown(value)} ({type(value).__name__})", expected=_instead_of(value))
-    return next((mistake for item, place in parts if (mistake := _not_plain(item, place)) is not None), None)
-
-
-def _instead_of(value: Any) -> str:
-    if isinstance(value, (tuple, set, frozenset)):
-        return "a list"
-    if isinstance(value, PurePath):
-        return "its text, str(path)"
-    if hasattr(value, "isoformat"):
-        return "its text, value.isoformat()"
-    if type(value).__module__ == "numpy":
-        return "its plain form, value.tolist()"
-    if type(value).__module__.startswith(("pandas", "pyarrow", "polars")):
-        return 'plain JSON; read a table inside with context.upstream["…"]'
-    return "None, a boolean, a number, a string, a list or a dictionary of these"
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
+def _about_table(value: Any, mistake: Mistake) -> Mistake:
+    """Say how a notebook reads a table, which cannot be written into it as a parameter."""
+    if type(value).__module__.partition(".")[0] not in ("pandas", "pyarrow", "polars", "numpy"):
+        return mistake
+    return replace(mistake, expected='plain JSON; in the notebook, read a table with context.upstream["…"]')

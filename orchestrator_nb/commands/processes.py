@@ -123,20 +123,40 @@ def end_leftovers(run: str) -> list[int]:
 
     Returns their pids. Meant for a run that changes its owner: nothing of the one before may still be at work.
     """
-    ended: set[int] = set()
-    for turn in range(KILL_ROUNDS):
-        spared = _own_line()
-        left = [
-            process
-            for process in _processes()
-            if process.pid not in spared and (_asked(process.environ) or {}).get(RUN) == run and _alive(process)
-        ]
+    ended = set()
+    left = _marked(RUN, run)
+    _send(left, signal.SIGTERM)
+    _wait(left, 2.0)
+    ended.update(process.pid for process in left)
+    ended.update(_kill_marked(RUN, run))
+    return sorted(ended)
+
+
+def kill_attempt(mark: str) -> None:
+    """End at once every process that carries the mark of that attempt, the value of ATTEMPT."""
+    _kill_marked(ATTEMPT, mark)
+
+
+def _kill_marked(name: str, value: str) -> set[int]:
+    killed: set[int] = set()
+    for _ in range(KILL_ROUNDS):
+        left = _marked(name, value)
         if not left:
             break
-        ended.update(process.pid for process in left)
-        _send(left, signal.SIGTERM if turn == 0 else None)
-        _wait(left, 2.0 if turn == 0 else 0.5)
-    return sorted(ended)
+        killed.update(process.pid for process in left)
+        _send(left, None)
+        _wait(left, 0.5)
+    return killed
+
+
+def _marked(name: str, value: str) -> list[Any]:
+    """Return the living processes whose environment has that value, except this one and its ancestors."""
+    spared = _own_line()
+    return [
+        process
+        for process in _processes()
+        if process.pid not in spared and (_asked(process.environ) or {}).get(name) == value and _alive(process)
+    ]
 
 
 def _identity(pid: int) -> Any:

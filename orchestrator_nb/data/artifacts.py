@@ -20,7 +20,7 @@ DRAFT = ".draft-"
 
 
 class Draft:
-    """A file that is being written: write to `path`, which exists and is empty; `sha256` and `size` are there afterwards."""
+    """A file that is being written at `path`, where an empty one is; `sha256` and `size` are there afterwards."""
 
     __slots__ = ("path", "sha256", "size")
 

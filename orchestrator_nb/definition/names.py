@@ -50,13 +50,18 @@ def addresses(ids: Iterable[str]) -> dict[str, str]:
     return table
 
 
-def numbered(name: str, taken: Collection[str]) -> str:
-    """Return `name`, or `name` with the first number from 2 on with which it is not among `taken` (a set)."""
+def numbered(name: str, taken: Collection[str], *, last: dict[str, int] | None = None) -> str:
+    """Return `name`, or `name` with the first number from 2 on with which it is not among `taken` (a set).
+
+    With `last`, the last number given to each name, many equal names are numbered in linear time.
+    """
     if name not in taken:
         return name
-    number = 2
+    number = 2 if last is None else last.get(name, 1) + 1
     while f"{name}-{number}" in taken:
         number += 1
+    if last is not None:
+        last[name] = number
     return f"{name}-{number}"
 
 

@@ -33,9 +33,10 @@ _HINTS = {
 
 
 def escaped(text: str) -> str:
-    """Return the text in double quotes, cut to a line of message, with what cannot be seen as escapes."""
+    """Return the text in quotes, cut to a line of message, with what cannot be seen as escapes."""
     cut = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-    return '"' + "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut) + '"'
+    quote = "'" if '"' in cut else '"'
+    return quote + "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut) + quote
 
 
 def described(value: Any) -> str:

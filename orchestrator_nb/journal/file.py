@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from orchestrator_nb.data.flush import flush_file, flush_folder
 from orchestrator_nb.errors import JournalDamaged, StoreError
 from orchestrator_nb.events import Event, JournalCut, from_plain, to_plain
 
@@ -194,24 +194,3 @@ def _words(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"unknown kind of event {error}; it may have been written by a newer version"
     return str(error)
-
-
-def flush_file(file: int) -> None:
-    """Flush a file to the disk, as far as the system allows."""
-    if sys.platform == "darwin":
-        import fcntl
-
-        fcntl.fcntl(file, fcntl.F_FULLFSYNC)
-    else:
-        os.fsync(file)
-
-
-def flush_folder(folder: Path) -> None:
-    """Flush a folder's entries to the disk, where the system can."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,0 +1,159 @@
+"""The progress of a run on a stream, in plain lines; a stream that is closed, full or slow never holds up the run."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from queue import Empty, Full, Queue
+from typing import Protocol, TextIO
+
+from orchestrator_nb import events as e
+from orchestrator_nb.cli.glyphs import duration
+from orchestrator_nb.state import RunState
+
+BACKLOG = 10_000
+"""Lines that wait for a slow reader; what comes beyond them is left out."""
+
+LEAVING = 2.0
+"""Seconds that a display has at the end to show what is left."""
+
+
+class Display(Protocol):
+    """An observer of a run that shows it and can be ended."""
+
+    def __call__(self, events: Sequence[e.Event], state: RunState) -> None:
+        """Take in a turn, at once."""
+
+    def close(self) -> None:
+        """Show what is left and let go of the stream."""
+
+
+class NoDisplay:
+    """Shows nothing."""
+
+    def __call__(self, events: Sequence[e.Event], state: RunState) -> None:
+        """Take in a turn."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class PlainDisplay:
+    """One line a change, written by a thread of its own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lines: Queue[str] = Queue(maxsize=BACKLOG)
+        self._closing = threading.Event()
+        self._dropped = False
+        self._writer = threading.Thread(target=self._write, name="orchestrator-nb-progress", daemon=True)
+        self._writer.start()
+
+    def __call__(self, events: Sequence[e.Event], state: RunState) -> None:
+        """Put the lines of a turn in the queue."""
+        if self._dropped:
+            return
+        for line in lines_of(events, state):
+            with contextlib.suppress(Full):
+                self._lines.put_nowait(line)
+
+    def close(self) -> None:
+        """Wait a little for the writer; one that is stuck is left behind."""
+        self._closing.set()
+        self._writer.join(LEAVING)
+
+    def _write(self) -> None:
+        while not self._dropped:
+            try:
+                line = self._lines.get(timeout=0.1)
+            except Empty:
+                if self._closing.is_set():
+                    return
+                continue
+            try:
+                self._stream.write(line + "\n")
+                if self._lines.empty():
+                    self._stream.flush()
+            except (OSError, ValueError):
+                # Closed or full: nobody is looking, the run goes on.
+                self._dropped = True
+
+
+def lines_of(events: Sequence[e.Event], state: RunState) -> Iterator[str]:
+    """Yield a line for each event that a person wants to know of."""
+    width = max(map(len, state.commands), default=0)
+    for event in events:
+        told = _told(event, state)
+        if told is not None:
+            who, what = told
+            clock = time.strftime("%H:%M:%S", time.localtime(event.at))
+            yield f"{clock} {who:<{width}}  {what}".rstrip() if who else f"{clock} {what}"
+
+
+def _told(event: e.Event, state: RunState) -> tuple[str, str] | None:
+    """Return who an event is about and what it says, None for one that is not told."""
+    if isinstance(event, _ABOUT_THE_RUN):
+        return "", _of_run(event, state)
+    command = getattr(event, "command", None)
+    if isinstance(event, e.NoticeGiven):
+        return command or "", event.text
+    if command is None:
+        return None
+    what = _of_command(event, state)
+    return None if what is None else (command, what)
+
+
+_ABOUT_THE_RUN = (
+    e.RunStarted, e.RunPlanned, e.RunResumed, e.RunPaused, e.RunStopping, e.RunEnded, e.DefinitionChanged, e.JournalCut,
+)  # fmt: skip
+
+
+def _of_run(event: e.Event, state: RunState) -> str:
+    if isinstance(event, e.RunStarted):
+        return f'run "{event.run}" of workflow "{event.workflow}" started'
+    if isinstance(event, e.RunPlanned):
+        return f"{len(event.commands)} commands, {state.run.slots} at a time"
+    if isinstance(event, e.RunResumed):
+        return f'run "{state.run.run}" goes on' + (f": {event.reason}" if event.reason else "")
+    if isinstance(event, e.RunPaused):
+        return f"paused: {event.reason}"
+    if isinstance(event, e.RunStopping):
+        return f"stopping: {event.reason}"
+    if isinstance(event, e.RunEnded):
+        return f"{event.state}" + (f": {event.reason}" if event.reason else "")
+    if isinstance(event, e.DefinitionChanged):
+        return f"changed since the run began: {'; '.join(event.changes)}"
+    return "a torn end of the journal was moved aside"
+
+
+def _of_command(event: e.Event, state: RunState) -> str | None:
+    if isinstance(event, e.AttemptStarted):
+        return "started" if event.attempt == 1 else f"started, attempt {event.attempt}"
+    if isinstance(event, e.CommandSucceeded):
+        return f"succeeded in {duration(state.commands[event.command].seconds)}"
+    if isinstance(event, e.AttemptFailed):
+        what = "crashed" if event.crashed else "failed"
+        return f"{what} after {duration(event.seconds)}: {headline(event.failure)}"
+    if isinstance(event, e.RetryScheduled):
+        return f"retry {event.retry} of {event.retries} in {duration(event.due - event.at)}"
+    if isinstance(event, e.UpstreamFailed):
+        return f"not run: {', '.join(event.upstream)} did not succeed"
+    if isinstance(event, (e.CommandSkipped, e.CommandCancelled, e.CommandReopened)):
+        word = {e.CommandSkipped: "skipped", e.CommandCancelled: "cancelled", e.CommandReopened: "runs anew"}
+        return f"{word[type(event)]}: {event.reason}"
+    if isinstance(event, e.AttemptAbandoned):
+        return "did not end when asked to; left behind"
+    if isinstance(event, e.AttemptInterrupted):
+        return f"interrupted: {event.reason}"
+    if isinstance(event, e.DeviationRecorded):
+        return f"deviation: {event.text}"
+    return None
+
+
+def headline(failure: e.Failure) -> str:
+    """Return a failure in one line."""
+    name = failure.types[0].rpartition(".")[2] if failure.types else failure.kind
+    first = failure.message.strip().splitlines()[0] if failure.message.strip() else ""
+    return f"{name}: {first}" if first and not first.startswith(name) else first or name

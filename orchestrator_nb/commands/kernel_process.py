@@ -1,0 +1,194 @@
+"""A kernel of one attempt: started over sockets that only its user can reach, and ended from any thread."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from orchestrator_nb.commands.processes import Tree
+from orchestrator_nb.errors import Cancelled
+
+LONGEST_FOLDER = 70
+"""Characters of a folder for sockets: their addresses end at 104 on macOS and 108 on Linux."""
+
+PIPE_CHUNK = 65536
+
+log = logging.getLogger("orchestrator_nb.kernel")
+log.addHandler(logging.NullHandler())  # what Jupyter has to say about a kernel is no business of the terminal
+
+
+class KernelProcess:
+    """What belongs to one kernel: a private folder for sockets and data, its environment, its process tree.
+
+    `on_message` is given every message that the kernel publishes, on the thread that runs the notebook, before
+    anyone else sees it; `on_text` what the process writes to its standard streams past Jupyter, on a thread of its
+    own. Used as a context manager; when it is left, nothing of the kernel is.
+    """
+
+    def __init__(
+        self,
+        *,
+        environment: Mapping[str, str],
+        mark: str,
+        on_message: Callable[[dict[str, Any]], None],
+        on_text: Callable[[str], None],
+    ) -> None:
+        self.environment = dict(environment)
+        self.client: Any = None
+        self._mark = mark
+        self._on_message = on_message
+        self._on_text = on_text
+        self._lock = threading.Lock()
+        self._ending = False
+        self._ended = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._tree: Tree | None = None
+        self._reader: threading.Thread | None = None
+        # a long TMPDIR would not leave room for the names of sockets
+        self.folder = Path(tempfile.mkdtemp(prefix="onb-"))
+        if os.name != "nt" and len(str(self.folder)) > LONGEST_FOLDER:
+            self.folder.rmdir()
+            self.folder = Path(tempfile.mkdtemp(prefix="onb-", dir="/tmp"))
+
+    def __enter__(self) -> KernelProcess:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code of the kernel's process, negative for a signal; None while it runs or was never there."""
+        return None if self._process is None else self._process.poll()
+
+    def end(self, grace: float) -> None:
+        """Interrupt the running cell; after `grace` seconds end the whole process tree. From any thread."""
+        with self._lock:
+            self._ending = True
+            process, tree = self._process, self._tree
+        if process is not None and tree is not None:
+            _interrupt(process)
+            if not self._ended.wait(grace):
+                tree.kill()
+
+    def close(self) -> None:
+        """End what is left of the kernel and what it started, and remove its folder."""
+        self._ended.set()
+        if self._tree is not None:
+            self._tree.kill()
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=5.0)
+        if self._reader is not None:
+            # a process that escaped may hold the pipe open: then its text is let go
+            self._reader.join(timeout=2.0)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def manager_class(self) -> type[Any]:
+        """Return the class of kernel manager that starts this kernel and no other."""
+        import zmq.asyncio
+        from jupyter_client.manager import AsyncKernelManager
+        from traitlets import default
+
+        owner = self
+
+        class Manager(AsyncKernelManager):
+            """Starts the kernel in its environment, over the sockets in its folder."""
+
+            @default("log")
+            def _quiet(self) -> logging.Logger:
+                return log
+
+            @default("transport")
+            def _private(self) -> str:
+                return "tcp" if sys.platform == "win32" else "ipc"
+
+            @default("ip")
+            def _place(self) -> str:
+                return "127.0.0.1" if sys.platform == "win32" else str(owner.folder / "k")
+
+            @default("connection_file")
+            def _connection(self) -> str:
+                return str(owner.folder / "connection.json")
+
+            @default("context")
+            def _without_limit(self) -> zmq.asyncio.Context:
+                # with a limit, messages of a kernel that prints faster than they are read are dropped, the one that
+                # says that the cell is done among them
+                self._created_context = True
+                context = zmq.asyncio.Context()
+                context.rcvhwm = 0
+                return context
+
+            async def start_kernel(self, **options: Any) -> None:
+                with owner._output() as pipe:
+                    await super().start_kernel(**options, env=owner.environment, stdout=pipe, stderr=pipe)
+                    owner._started(self.provisioner)
+
+            def client(self, **options: Any) -> Any:
+                owner.client = super().client(**options)
+                owner.client.iopub_channel_class = _heard_by(owner._on_message)
+                return owner.client
+
+        return Manager
+
+    def _output(self) -> Any:
+        """Return the writing end of a pipe, as a file, whose other end is read until nobody holds it any more."""
+        with self._lock:
+            if self._ending:
+                raise Cancelled("the attempt was asked to end before its kernel was started")
+        reading, writing = os.pipe()
+        self._reader = threading.Thread(target=self._read, args=(reading,), name="kernel output", daemon=True)
+        self._reader.start()
+        return os.fdopen(writing, "wb", buffering=0)
+
+    def _read(self, descriptor: int) -> None:
+        with os.fdopen(descriptor, "rb", buffering=0) as pipe:
+            while chunk := pipe.read(PIPE_CHUNK):
+                self._on_text(chunk.decode("utf-8", "replace"))
+
+    def _started(self, provisioner: Any) -> None:
+        process = getattr(provisioner, "process", None)
+        if process is None:  # a provisioner of someone else's, which starts kernels elsewhere
+            return
+        with self._lock:
+            self._process, self._tree = process, Tree(process.pid, mark=self._mark)
+            ending = self._ending
+        if ending:
+            self._tree.kill()
+            raise Cancelled("the attempt was asked to end while its kernel was started")
+
+
+def _heard_by(listener: Callable[[dict[str, Any]], None]) -> type[Any]:
+    """Return a class of channel that shows each message to `listener` before it hands it on."""
+    from jupyter_client.channels import AsyncZMQSocketChannel
+
+    class Heard(AsyncZMQSocketChannel):
+        async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:
+            message: dict[str, Any] = await super().get_msg(timeout)
+            listener(message)
+            return message
+
+    return Heard
+
+
+def _interrupt(process: subprocess.Popen[bytes]) -> None:
+    """Interrupt the kernel and what its cell runs in the foreground, as Jupyter's stop button does."""
+    if sys.platform == "win32":
+        from jupyter_client.win_interrupt import send_interrupt
+
+        send_interrupt(process.win32_interrupt_event)
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)

@@ -1,0 +1,304 @@
+"""One attempt on its way: what the command has in hand, where its context calls go, and its one answer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from orchestrator_nb.context import Lazy, install
+from orchestrator_nb.data.artifacts import Artifacts
+from orchestrator_nb.data.live import LiveResults
+from orchestrator_nb.data.log import BoundedLog
+from orchestrator_nb.data.stored import load, store
+from orchestrator_nb.errors import ResultRefused, UsageError
+from orchestrator_nb.events import (
+    ArtifactRecorded,
+    AttemptFailed,
+    AttemptReturned,
+    Event,
+    Failure,
+    MetricRecorded,
+    OutputRecorded,
+    Stored,
+)
+from orchestrator_nb.executors.failures import CRASHES, failure_of
+from orchestrator_nb.ports import Report, Work
+
+Answer = AttemptReturned | AttemptFailed
+Progress = Callable[[str, int, float, str], None]
+"""Told (command, attempt, fraction from 0 to 1, text), from any thread."""
+
+LOGS = "logs"
+
+# Rarely taken and never held for long, so all attempts share one.
+_turn = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all attempts of an executor have in common. `endable` hears of an attempt that can be ended from now on."""
+
+    report: Report
+    artifacts: Artifacts
+    live: LiveResults | None
+    clock: Callable[[], float]
+    progress: Progress | None = None
+    endable: Callable[[LocalAttempt], None] | None = None
+
+
+class LocalAttempt:
+    """An attempt in this process: the `Attempt` of its command and the `Sink` of its context."""
+
+    __slots__ = (
+        "_around",
+        "_begun",
+        "_changes",
+        "_ender",
+        "_ending",
+        "_grace",
+        "_log",
+        "_mute",
+        "_reason",
+        "_told",
+        "closed",
+        "notebook",
+        "work",
+    )
+
+    def __init__(self, work: Work, around: Surroundings) -> None:
+        self.work = work
+        self.notebook: str | None = None
+        self.closed = False
+        self._around = around
+        self._begun = time.monotonic()
+        self._changes: dict[str, Any] | None = None
+        self._log: BoundedLog | None = None
+        self._reason: str | None = None
+        self._told = False
+        self._mute = False
+        self._grace = 0.0
+        self._ending: Callable[[float], None] | None = None
+        self._ender: threading.Thread | None = None
+
+    # ── for its command ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def report(self, event: Event) -> None:
+        """Tell a fact; after the answer nothing more is told."""
+        if not self._mute:
+            self._around.report(event)
+
+    def load(self, stored: Stored) -> Any:
+        """Return the value of a stored form."""
+        return load(stored, artifacts=self._around.artifacts, live=self._around.live)
+
+    def store(self, value: Any, *, at: str) -> Stored:
+        """Return the stored form of a value. Raises ResultRefused."""
+        return store(value, artifacts=self._around.artifacts, live=self._around.live, at=at)
+
+    def write_log(self, text: str) -> None:
+        """Add to the log, which is made with the first text."""
+        log = self._log
+        if log is None:
+            with _turn:
+                if self._log is None:
+                    self._log = BoundedLog(self.work.run_folder / LOGS / f"{self.work.command}.{self.work.attempt}.log")
+                log = self._log
+        log.write(text)
+
+    def on_end(self, ending: Callable[[float], None]) -> None:
+        """Name the function that ends it; called at once, on a thread of its own, where the end has been asked for."""
+        with _turn:
+            self._ending = ending
+            late = self._reason is not None
+            if late:
+                self._start_ender()
+        if not late and self._around.endable is not None:
+            self._around.endable(self)
+
+    @property
+    def ending(self) -> str | None:
+        """The reason why it was asked to end; who reads one has been told."""
+        if self._reason is not None:
+            self._told = True
+        return self._reason
+
+    # ── for its context ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def record(self, name: str, value: Any) -> None:
+        """Keep a named output."""
+        self._open()
+        work = self.work
+        stored = self.store(value, at=name)
+        self.report(
+            OutputRecorded(at=self._around.clock(), command=work.command, attempt=work.attempt, name=name, value=stored)
+        )
+
+    def metric(self, name: str, value: float) -> None:
+        """Keep a number."""
+        self._open()
+        work = self.work
+        self.report(
+            MetricRecorded(at=self._around.clock(), command=work.command, attempt=work.attempt, name=name, value=value)
+        )
+
+    def progress(self, fraction: float, text: str) -> None:
+        """Hand progress on to whoever watches."""
+        if self._around.progress is not None and not self.closed:
+            self._around.progress(self.work.command, self.work.attempt, fraction, text)
+
+    def artifact(self, path: Path, name: str) -> None:
+        """Keep the content of a file."""
+        self._open()
+        work = self.work
+        sha256, size = self._around.artifacts.put_file(path)
+        kept = Stored(form="file", artifact=sha256, size=size, name=name)
+        self.report(
+            ArtifactRecorded(at=self._around.clock(), command=work.command, attempt=work.attempt, name=name, value=kept)
+        )
+
+    def share(self, name: str, value: Any) -> None:
+        """Keep a change of the shared state, which is plain JSON. Raises ResultRefused."""
+        self._open()
+        stored = store(value, artifacts=self._around.artifacts, live=None, at=f"shared.{name}")
+        if stored.form != "json":
+            raise ResultRefused(
+                f'context.shared["{name}"]: found {type(value).__qualname__}, expected plain JSON; '
+                f'use context.record("{name}", …) for anything larger'
+            )
+        with _turn:
+            self._changes = {**(self._changes or {}), name: stored.value}
+
+    def read(self, name: str) -> Any:
+        """Return what the context knows under that name."""
+        work = self.work
+        match name:
+            case "upstream" | "previous_results":
+                return Lazy(work.inputs, self.load)
+            case "partial":
+                return Lazy(work.partial, self.load)
+            case "shared":
+                return {**work.shared, **(self._changes or {})}
+            case "parameters":
+                return work.parameters
+            case "workflow_id":
+                return work.workflow
+            case "run_id":
+                return work.run
+            case "command" | "attempt":
+                return getattr(work, name)
+            case "execution_phase":
+                return "executing"
+            case "args" | "agent" | "scope":
+                return getattr(work.definition, name)
+        return None
+
+    def _open(self) -> None:
+        if self.closed:
+            raise UsageError(f'the attempt {self.work.attempt} of "{self.work.command}" is over: nothing is taken from it')
+
+    # ── for its executor ────────────────────────────────────────────────────────────────────────────────────────
+
+    def perform(self, run: Callable[[Any], Any]) -> Answer:
+        """Run the command in the current context and return the answer; nothing that it raises comes out."""
+        install(self)
+        try:
+            value = run(self)
+            result = value if isinstance(value, Stored) else self.store(value, at="result")
+        except BaseException as error:
+            return self.failed(failure_of(error))
+        if self._reason is not None and (self._told or self._ender is not None):
+            return self.failed(Failure(kind=self._reason, message=""))
+        self._settle()
+        work = self.work
+        return AttemptReturned(
+            at=self._around.clock(),
+            command=work.command,
+            attempt=work.attempt,
+            seconds=time.monotonic() - self._begun,
+            result=result,
+            shared=self._changes,
+            notebook=self.notebook,
+            log=self._log_name(),
+        )
+
+    def end(self, reason: str, grace: float) -> bool:
+        """Ask it to end, by its own function if it named one; False where it was asked before."""
+        with _turn:
+            if self._reason is not None:
+                return False
+            self._reason = reason
+            self._grace = grace
+            if self._ending is not None:
+                self._start_ender()
+            return True
+
+    @property
+    def was_asked_to_end(self) -> bool:
+        """Whether `end` has been called."""
+        return self._reason is not None
+
+    @property
+    def can_be_ended(self) -> bool:
+        """Whether it named a function that ends it."""
+        return self._ending is not None
+
+    def wait_for_ender(self, seconds: float) -> None:
+        """Wait until its own function has ended it, at most so long."""
+        if self._ender is not None:
+            self._ender.join(seconds)
+
+    def why_ended(self) -> Failure:
+        """Return the failure of an attempt that was ended."""
+        if self._reason == "timeout" and self.work.timeout is not None:
+            return Failure(kind="timeout", message=f"it was ended after its timeout of {self.work.timeout:g} s")
+        return Failure(kind=self._reason or "cancelled", message="it was asked to end before it was done")
+
+    def seconds(self) -> float:
+        """Return how long it has been going, by the monotonic clock."""
+        return time.monotonic() - self._begun
+
+    def mute(self) -> None:
+        """Report nothing any more; what is still printed goes to the log."""
+        self._mute = True
+
+    def close(self) -> None:
+        """Take nothing any more and let go of the log."""
+        self._mute = self.closed = True
+        if self._log is not None:
+            self._log.close()
+
+    def failed(self, failure: Failure) -> AttemptFailed:
+        """Return the answer of an attempt that failed, or that was ended before it could do anything else."""
+        if self._reason is not None:
+            ended = self.why_ended()
+            failure = replace(failure, kind=ended.kind, message=ended.message, types=())
+        self._settle()
+        return AttemptFailed(
+            at=self._around.clock(),
+            command=self.work.command,
+            attempt=self.work.attempt,
+            seconds=self.seconds(),
+            failure=failure,
+            crashed=failure.kind in CRASHES,
+            notebook=self.notebook,
+            log=self._log_name(),
+        )
+
+    def _settle(self) -> None:
+        # whoever asked waits for what the attempt started to be gone: a retry must not meet it
+        self.wait_for_ender(self._grace + 60.0)
+
+    def _start_ender(self) -> None:
+        ending, grace = self._ending, self._grace
+        assert ending is not None
+        name = f"orchestrator_nb end {self.work.command}.{self.work.attempt}"
+        self._ender = threading.Thread(target=ending, args=(grace,), name=name, daemon=True)
+        self._ender.start()
+
+    def _log_name(self) -> str | None:
+        return None if self._log is None else f"{LOGS}/{self._log.path.name}"
+

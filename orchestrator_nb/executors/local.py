@@ -1,0 +1,223 @@
+"""The executor of this machine: attempts on threads of this process, and in child processes of their own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextvars import Context
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+
+from orchestrator_nb.commands.processes import ATTEMPT, TERMINATE_GRACE, kill_attempt, marks
+from orchestrator_nb.data.artifacts import Artifacts
+from orchestrator_nb.data.live import LiveResults
+from orchestrator_nb.definition.models import CommandDefinition
+from orchestrator_nb.events import AttemptAbandoned, Event, Failure, NoticeGiven
+from orchestrator_nb.executors import capture
+from orchestrator_nb.executors.attempt import LocalAttempt, Progress, Surroundings
+from orchestrator_nb.executors.process import run_in_child
+from orchestrator_nb.executors.timer import Timer
+from orchestrator_nb.ports import Command, Report, Work
+
+TIMEOUT_GRACE = 10.0
+"""Seconds between the interrupt of an attempt that ran into its timeout and what follows."""
+
+LAST_GRACE = TERMINATE_GRACE + 4.0
+"""Seconds after the grace until an attempt that is being ended, and is still there, is given up."""
+
+_Key = tuple[str, int]
+
+
+class LocalExecutor:
+    """Runs attempts at once, as many as are submitted, on daemon threads that are used again.
+
+    A callable that needs a process gets one; everything else runs on the thread itself, and starts the processes it
+    needs. `live` keeps results that have no stored form, `progress` hears what commands say about how far they are.
+    """
+
+    def __init__(
+        self,
+        *,
+        commands: Mapping[str, Command],
+        run_folder: Path,
+        live: LiveResults,
+        durable: bool = True,
+        clock: Callable[[], float] = time.time,
+        progress: Progress | None = None,
+    ) -> None:
+        self._commands = commands
+        self._clock = clock
+        self._report: Report | None = None
+        self._timer = Timer()
+        self._queue: SimpleQueue[LocalAttempt | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._idle = 0
+        self._attempts: dict[_Key, LocalAttempt] = {}
+        self._latest: dict[str, int] = {}
+        self._around = Surroundings(
+            report=self._tell,
+            artifacts=Artifacts(run_folder / "artifacts", durable=durable),
+            live=live,
+            clock=clock,
+            progress=progress,
+            endable=self._arm,
+        )
+
+    def start(self, report: Report) -> None:
+        """Be ready to take work; facts go to `report`."""
+        if self._report is None:
+            capture.install()
+        self._report = report
+
+    def submit(self, work: Work) -> None:
+        """Take an attempt and start it; one that was taken before is not taken again."""
+        attempt = LocalAttempt(work, self._around)
+        with self._lock:
+            if self._report is None or work.attempt <= self._latest.get(work.command, 0):
+                return
+            self._latest[work.command] = work.attempt
+            self._attempts[work.command, work.attempt] = attempt
+            needs_thread = self._idle == 0
+            if not needs_thread:
+                self._idle -= 1
+        if needs_thread and not self._start_thread(attempt):
+            return
+        self._queue.put(attempt)
+
+    def end(self, command: str, attempt: int, reason: str, grace: float) -> None:
+        """Ask the attempt to end, and end it after `grace` seconds if it can be ended.
+
+        Asked a second time, what it has started is killed after this second grace.
+        """
+        key = (command, attempt)
+        found = self._attempts.get(key)
+        if found is None:
+            return
+        if not found.end(reason, grace):
+            self._timer.after(grace, partial(self._kill, key))
+        self._timer.after(grace, partial(self._give_up, key))
+
+    def close(self) -> None:
+        """End what still runs, and let go of threads and files; nothing is reported afterwards."""
+        with self._lock:
+            if self._report is None:
+                return
+            self._report = None
+            left = list(self._attempts.items())
+            self._attempts.clear()
+            threads, self._threads = self._threads, 0
+        self._timer.close()
+        for _, attempt in left:
+            attempt.end("cancelled", 0.0)
+        deadline = time.monotonic() + LAST_GRACE
+        for _, attempt in left:
+            attempt.wait_for_ender(max(0.0, deadline - time.monotonic()))
+            attempt.close()
+        for _ in range(threads):
+            self._queue.put(None)
+        capture.uninstall()
+
+    # ── on the workers' threads ─────────────────────────────────────────────────────────────────────────────────
+
+    def _start_thread(self, attempt: LocalAttempt) -> bool:
+        try:
+            threading.Thread(target=self._work, name="orchestrator_nb worker", daemon=True).start()
+        except RuntimeError as error:  # the system gives no more threads
+            failure = Failure(kind="not_started", message=f"no thread could be started for it: {error}")
+            self._answer(attempt, attempt.failed(failure))
+            return False
+        with self._lock:
+            self._threads += 1
+        return True
+
+    def _work(self) -> None:
+        while (attempt := self._queue.get()) is not None:
+            # a context of its own, so that nothing that a command sets in it is met by the next
+            answer = Context().run(self._perform, attempt)
+            self._answer(attempt, answer)
+            del attempt, answer  # or the last result would be kept alive while the thread waits
+            with self._lock:
+                self._idle += 1
+
+    def _perform(self, attempt: LocalAttempt) -> Event:
+        capture.printing.set(attempt)
+        definition = attempt.work.definition
+        command = self._commands.get(definition.kind)
+        if command is None:
+            known = ", ".join(sorted(self._commands))
+            message = f'there is no type of command "{definition.kind}"; there is {known}'
+            return attempt.failed(Failure(kind="not_started", message=message))
+        if needs_process(definition):
+            return attempt.perform(partial(run_in_child, command=command))
+        if definition.timeout not in (None, "none"):
+            key = (attempt.work.command, attempt.work.attempt)
+            self._timer.after(float(definition.timeout), partial(self._say_unenforceable, key))
+        return attempt.perform(command.run)
+
+    def _answer(self, attempt: LocalAttempt, answer: Event) -> None:
+        """Report the answer, unless the attempt was answered before."""
+        work = attempt.work
+        attempt.close()
+        if self._attempts.pop((work.command, work.attempt), None) is not None:
+            self._tell(answer)
+
+    def _tell(self, event: Event) -> None:
+        report = self._report
+        if report is not None:
+            report(event)
+
+    # ── on the timer's thread ───────────────────────────────────────────────────────────────────────────────────
+
+    def _arm(self, attempt: LocalAttempt) -> None:
+        """Enforce the timeout of an attempt that has just named the function that ends it."""
+        work = attempt.work
+        if work.timeout is not None:
+            key = (work.command, work.attempt)
+            self._timer.after(work.timeout - attempt.seconds(), partial(self._time_out, key))
+
+    def _time_out(self, key: _Key) -> None:
+        attempt = self._attempts.get(key)
+        if attempt is not None and not attempt.was_asked_to_end:
+            self.end(*key, "timeout", TIMEOUT_GRACE)
+
+    def _say_unenforceable(self, key: _Key) -> None:
+        attempt = self._attempts.get(key)
+        if attempt is not None and not attempt.can_be_ended:
+            text = (
+                f'"{key[0]}" has been running for longer than its timeout of {attempt.work.definition.timeout:g} s; '
+                "it runs on a thread, which cannot be ended: use `isolation: process` for a timeout that holds"
+            )
+            self._tell(NoticeGiven(at=self._clock(), text=text, command=key[0], attempt=key[1]))
+
+    def _kill(self, key: _Key) -> None:
+        attempt = self._attempts.get(key)
+        if attempt is not None and attempt.can_be_ended:
+            mark = marks(attempt.work.run, *key)[ATTEMPT]
+            threading.Thread(target=kill_attempt, args=(mark,), name="orchestrator_nb kill", daemon=True).start()
+
+    def _give_up(self, key: _Key, *, last: bool = False) -> None:
+        """Answer for an attempt that did not end when it was asked to."""
+        attempt = self._attempts.get(key)
+        if attempt is not None and attempt.can_be_ended and not last:
+            self._timer.after(LAST_GRACE, partial(self._give_up, key, last=True))
+        elif attempt is not None and self._attempts.pop(key, None) is not None:
+            attempt.mute()
+            self._tell(
+                AttemptAbandoned(
+                    at=self._clock(),
+                    command=key[0],
+                    attempt=key[1],
+                    seconds=attempt.seconds(),
+                    failure=attempt.why_ended(),
+                )
+            )
+
+
+def needs_process(definition: CommandDefinition) -> bool:
+    """Whether a command runs in a process of its own that this package starts for it: only callables do."""
+    if definition.kind != "call" or definition.isolation is not None:
+        return definition.kind == "call" and definition.isolation == "process"
+    return definition.timeout not in (None, "none") or definition.cwd is not None or bool(definition.environment)

@@ -1,0 +1,90 @@
+"""What a run keeps of its definition: the definition, where it came from, and the notebooks as they were."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator_nb.data.flush import flush_file, flush_folder
+from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
+from orchestrator_nb.definition.reading import read_definition
+from orchestrator_nb.definition.writing import to_dict
+from orchestrator_nb.errors import StoreError
+
+FILE = "definition.json"
+SOURCES = "sources"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """A definition as a run was started with it.
+
+    `folder` is the definition's folder, `origin` the file, notebook or folder that it was read from, `defined_in` the
+    notebook or program in whose session it was made, when it has functions that exist only there.
+    """
+
+    definition: WorkflowDefinition
+    folder: Path
+    origin: Path | None = None
+    defined_in: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def write(self, run_folder: Path) -> None:
+        """Keep it in the run's folder, durably. Raises StoreError."""
+        document = {
+            "definition": to_dict(self.definition),
+            "folder": str(self.folder),
+            "origin": None if self.origin is None else str(self.origin),
+            "defined_in": self.defined_in,
+            "parameters": dict(self.parameters),
+        }
+        write_whole(run_folder / FILE, json.dumps(document, indent=1, ensure_ascii=False).encode())
+
+    @classmethod
+    def read(cls, run_folder: Path) -> Frozen:
+        """Return what a run was started with. Raises StoreError when it is not there or not to be read."""
+        path = run_folder / FILE
+        try:
+            document = json.loads(path.read_bytes())
+            return cls(
+                definition=read_definition(document["definition"], folder=document["folder"]).definition,
+                folder=Path(document["folder"]),
+                origin=None if document["origin"] is None else Path(document["origin"]),
+                defined_in=document["defined_in"],
+                parameters=document["parameters"],
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(f'the frozen definition "{path}" cannot be read: {error}') from error
+
+
+def freeze_sources(commands: Iterable[CommandDefinition], folder: Path, run_folder: Path) -> None:
+    """Copy the notebooks of these commands into the run's folder, from where they will be run. Raises StoreError."""
+    sources = run_folder / SOURCES
+    for command in commands:
+        if command.notebook is not None:
+            try:
+                content = (folder / command.notebook).read_bytes()
+            except OSError as error:
+                raise StoreError(f'the notebook "{command.notebook}" cannot be read: {error.strerror}') from error
+            sources.mkdir(mode=0o700, exist_ok=True)
+            write_whole(sources / f"{command.id}.ipynb", content)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old or the new, also after a power cut. Raises StoreError."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with open(part, "xb") as file:
+            file.write(content)
+            file.flush()
+            flush_file(file.fileno())
+        os.replace(part, path)
+        flush_folder(path.parent)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StoreError(f'"{path}" cannot be written: {error.strerror or error}') from error

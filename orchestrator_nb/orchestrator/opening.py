@@ -1,0 +1,222 @@
+"""Opening a run: a new one, or one that goes on after a pause, an end or the death of its owner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from orchestrator_nb import events as e
+from orchestrator_nb.commands.processes import end_leftovers
+from orchestrator_nb.data.live import LiveResults
+from orchestrator_nb.engine.resume import lost_attempts, lost_live_results, missing_parts
+from orchestrator_nb.errors import RunRefused, StoreError
+from orchestrator_nb.journal.file import JournalFile
+from orchestrator_nb.journal.owner import Ownership, identity
+from orchestrator_nb.journal.store import JOURNAL, create_run
+from orchestrator_nb.orchestrator.frozen import Frozen, freeze_sources
+from orchestrator_nb.orchestrator.run import Run
+from orchestrator_nb.orchestrator.session import Owned, Session
+from orchestrator_nb.plan.fingerprint import fingerprint
+from orchestrator_nb.plan.plan import Plan
+from orchestrator_nb.ports import Command, Observer
+from orchestrator_nb.state import GOOD, IllegalTransition, RunState, fold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """A plan that was checked, with all that a session needs to drive it."""
+
+    plan: Plan
+    commands: Mapping[str, Command]
+    origin: Path | None
+    defined_in: str | None
+    slots: int
+    durability: str
+    observers: tuple[Observer, ...]
+
+    def frozen(self) -> Frozen:
+        """Return what the run has to keep of it."""
+        return Frozen(
+            definition=self.plan.definition,
+            folder=self.plan.folder,
+            origin=self.origin,
+            defined_in=self.defined_in,
+            parameters=self.plan.parameters,
+        )
+
+    def planned(self) -> dict[str, dict[str, Any]]:
+        """Return what the journal says of each command, in the order of the plan."""
+        plan = self.plan
+        definitions = {command.id: command for command in plan.definition.commands}
+        planned = {}
+        for name in plan.order:
+            command = definitions[name]
+            item: dict[str, Any] = {"kind": command.kind, "upstream": list(plan.upstream[name])}
+            if command.optional:
+                item["optional"] = True
+            if command.retries is not None:
+                item["retries"] = command.retries
+            if command.retry_delay != 1.0:
+                item["retry_delay"] = command.retry_delay
+            if not command.idempotent:
+                item["idempotent"] = False
+            item["fingerprint"] = fingerprint(command, plan=plan, commands=self.commands)
+            planned[name] = item
+        return planned
+
+
+def start_opened(opening: Opening, *, store: Path) -> Run:
+    """Open a new run in the store and start it. Raises StoreError."""
+    plan = opening.plan
+    folder = create_run(store, plan.definition.workflow)
+    owned = _own(folder, durable=opening.durability == "full")
+    try:
+        opening.frozen().write(folder)
+        freeze_sources(plan.definition.commands, plan.folder, folder)
+        beginning = _first_facts(folder.name, opening)
+    except BaseException:
+        owned.release()
+        raise
+    return _begin(owned, opening, RunState(), beginning)
+
+
+def resume_opened(
+    folder: Path, opening_of: Callable[[Mapping[str, Any]], Opening], *, accept_changes: bool = False
+) -> Run:
+    """Take over a run and go on with it; one that is complete is only looked at.
+
+    `opening_of` makes today's opening of the run's parameters. Before anything is dispatched, every process that a
+    dead owner left is ended. Raises RunRefused, DefinitionError, StoreError.
+    """
+    owned = _own(folder, durable=True)
+    try:
+        state = _folded(owned.journal)
+        frozen = Frozen.read(folder)
+        end_leftovers(folder.name)
+        opening = opening_of(frozen.parameters)
+        if state.run.state == "new":
+            beginning = _first_facts(folder.name, opening)
+            freeze_sources(opening.plan.definition.commands, opening.plan.folder, folder)
+        elif state.run.state == "completed" and not state.deviations:
+            owned.release()
+            return Run(folder)
+        else:
+            beginning = _going_on(state, opening, accept_changes=accept_changes)
+            opening.frozen().write(folder)
+            left = [c for c in opening.plan.definition.commands if _is_left(c.id, state)]
+            freeze_sources(left, opening.plan.folder, folder)
+    except BaseException:
+        owned.release()
+        raise
+    return _begin(owned, opening, state, beginning)
+
+
+def _begin(owned: Owned, opening: Opening, state: RunState, beginning: list[e.Event]) -> Run:
+    session = Session(
+        owned=owned,
+        state=state,
+        plan=opening.plan,
+        commands=opening.commands,
+        slots=opening.slots,
+        durable=opening.durability == "full",
+        live=LiveResults(),
+        observers=opening.observers,
+    )
+    session.start(beginning)
+    return Run(owned.folder, session=session, in_session=opening.defined_in)
+
+
+def _own(folder: Path, *, durable: bool) -> Owned:
+    ownership = Ownership(folder)
+    try:
+        journal = JournalFile(folder / JOURNAL, durable=durable, clock=time.time)
+    except BaseException:
+        ownership.release()
+        raise
+    return Owned(folder=folder, ownership=ownership, journal=journal)
+
+
+def _folded(journal: JournalFile) -> RunState:
+    try:
+        return fold(journal.read())
+    except IllegalTransition as error:
+        raise StoreError(f'the journal "{journal.path}" tells something impossible: {error}') from error
+
+
+def _first_facts(run: str, opening: Opening) -> list[e.Event]:
+    now = time.time()
+    plan = opening.plan
+    started = e.RunStarted(
+        at=now,
+        run=run,
+        workflow=plan.definition.workflow,
+        parameters=plan.parameters,
+        durability=opening.durability,
+        slots=opening.slots,
+        owner=identity(),
+        version=_version(),
+    )
+    notices: list[e.Event] = [e.NoticeGiven(at=now, text=note) for note in plan.notes]
+    return [started, e.RunPlanned(at=now, commands=opening.planned()), *notices]
+
+
+def _going_on(state: RunState, opening: Opening, *, accept_changes: bool) -> list[e.Event]:
+    """Return the facts with which a run goes on: a new owner, what its death cost, what is missing, what changed."""
+    now = time.time()
+    planned = opening.planned()
+    changes = _changes(state, planned, accept_changes=accept_changes)
+    lost, missing = lost_attempts(state, now), missing_parts(state, now)
+    reopened = [event.command for event in missing if isinstance(event, e.CommandReopened)]
+    plan = opening.plan
+    live = lost_live_results(
+        state,
+        inputs={name: upstream for name, upstream in plan.upstream.items() if name in state.commands},
+        order=[name for name in plan.order if name in state.commands],
+        is_alive=lambda stored: False,
+        now=now,
+        reopened=reopened,
+    )
+    facts: list[e.Event] = [e.RunResumed(at=now, owner=identity()), *lost, *missing, *live]
+    if changes:
+        facts.append(e.DefinitionChanged(at=now, changes=tuple(changes)))
+        facts.append(e.RunPlanned(at=now, commands=planned))
+    return facts
+
+
+def _changes(state: RunState, planned: Mapping[str, Mapping[str, Any]], *, accept_changes: bool) -> list[str]:
+    """Return in words what differs from the run's plan. Raises RunRefused if it touches what has succeeded."""
+    changes, touched = [], []
+    for name, item in planned.items():
+        before = state.planned.get(name)
+        if before is None:
+            changes.append(f'"{name}" is new')
+        elif before.fingerprint != item["fingerprint"]:
+            changes.append(f'"{name}" has changed')
+            if state.commands[name].state in GOOD:
+                touched.append(name)
+        elif list(before.upstream) != item["upstream"]:
+            changes.append(f'"{name}" follows {", ".join(item["upstream"]) or "nothing"} now')
+    changes.extend(f'"{name}" is gone' for name in state.planned if name not in planned)
+    if touched and not accept_changes:
+        names = ", ".join(f'"{name}"' for name in touched)
+        msg = (
+            f"{names} succeeded in this run and changed since; to keep what was made before, resume with "
+            f"--accept-changes (accept_changes=True), or start a new run"
+        )
+        raise RunRefused(msg)
+    return changes
+
+
+def _is_left(name: str, state: RunState) -> bool:
+    return name not in state.commands or state.commands[name].state not in GOOD
+
+
+def _version() -> str:
+    try:
+        return version("orchestrator-nb")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,189 @@
+"""What a run has come to: outputs, errors and how to go on, in one object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator_nb.data.artifacts import Artifacts
+from orchestrator_nb.data.live import LiveResults
+from orchestrator_nb.data.stored import load
+from orchestrator_nb.events import Failure, Stored
+from orchestrator_nb.state import CommandRecord, RunState
+
+ARTIFACTS = "artifacts"
+
+
+class Values(Mapping[str, Any]):
+    """Stored values by name, each read when it is asked for; every reading is the reader's own copy."""
+
+    def __init__(self, stored: Mapping[str, Stored], folder: Path, live: LiveResults | None) -> None:
+        self.stored = stored
+        self._folder = folder
+        self._live = live
+
+    def __getitem__(self, name: str) -> Any:
+        return load(self.stored[name], artifacts=Artifacts(self._folder / ARTIFACTS), live=self._live)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.stored)
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(f"{name!r}: {described(item)}" for name, item in self.stored.items()) + "}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A live result stays in its process; everything else is found again in the run's folder.
+        return Values, (self.stored, self._folder, None)
+
+
+def described(stored: Stored) -> str:
+    """Return a few words about a stored value, without reading its file."""
+    if stored.form == "json" and stored.artifact is None:
+        text = repr(stored.value)
+        return text if len(text) <= 60 else f"{text[:57]}..."
+    if stored.form == "mapping":
+        items = stored.items or {}
+        return "{" + ", ".join(f"{name!r}: {described(item)}" for name, item in items.items()) + "}"
+    size = f", {stored.size:,} bytes" if stored.size is not None else ""
+    return f"<{stored.name or stored.type or stored.form}{size}>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """The record of a run, complete or partial.
+
+    `state` is the run's state; `outputs` has the results of the commands that succeeded, `partial` what the others had
+    recorded, `errors` why they failed. `shared` is the shared state. `seconds` is from start to end by the wall clock,
+    `next_steps` what to type to go on.
+    """
+
+    run: str
+    workflow: str
+    state: str
+    reason: str
+    folder: Path
+    outputs: Values
+    recorded: Mapping[str, Values]
+    partial: Mapping[str, Values]
+    metrics: Mapping[str, Mapping[str, float]]
+    artifacts: Mapping[str, Values]
+    shared: Mapping[str, Any]
+    errors: Mapping[str, Failure]
+    deviations: Mapping[str, tuple[str, ...]]
+    commands: Mapping[str, CommandRecord]
+    notebooks: Mapping[str, Path]
+    logs: Mapping[str, Path]
+    seconds: float
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    next_steps: tuple[str, ...] = ()
+
+    @property
+    def succeeded(self) -> bool:
+        """True when the run completed, with deviations or without."""
+        return self.state == "completed"
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that the command line gives: 0, 1, 3 (completed with deviations), 4 (parked) or 5 (stopped)."""
+        if self.state == "completed":
+            return 3 if self.deviations else 0
+        return {"stopped": 5, "paused": 4}.get(self.state, 1)
+
+    def summary_rows(self) -> list[dict[str, Any]]:
+        """Return one row a command, in the order of the plan: command, state, attempts, seconds, output."""
+        return [
+            {
+                "command": name,
+                "state": record.state,
+                "attempts": record.attempt,
+                "seconds": round(record.seconds, 3),
+                "output": described(self.outputs.stored[name]) if name in self.outputs else record.reason,
+            }
+            for name, record in self.commands.items()
+        ]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the result as plain JSON, values in files by their description."""
+        return {
+            "run": self.run,
+            "workflow": self.workflow,
+            "state": self.state,
+            "reason": self.reason,
+            "folder": str(self.folder),
+            "seconds": round(self.seconds, 3),
+            "parameters": dict(self.parameters),
+            "outputs": {name: _plain(stored) for name, stored in self.outputs.stored.items()},
+            "metrics": {name: dict(values) for name, values in self.metrics.items()},
+            "deviations": {name: list(texts) for name, texts in self.deviations.items()},
+            "errors": {
+                name: {"kind": failure.kind, "message": failure.message, "cell": failure.cell}
+                for name, failure in self.errors.items()
+            },
+            "commands": {
+                name: {"state": record.state, "attempts": record.attempt, "seconds": round(record.seconds, 3)}
+                for name, record in self.commands.items()
+            },
+            "notebooks": {name: str(path) for name, path in self.notebooks.items()},
+            "next": list(self.next_steps),
+        }
+
+    def __repr__(self) -> str:
+        done = sum(record.state == "succeeded" for record in self.commands.values())
+        return f"<RunResult {self.run}: {self.state}, {done} of {len(self.commands)} commands succeeded>"
+
+
+def result_of(
+    state: RunState, folder: Path, *, live: LiveResults | None = None, next_steps: tuple[str, ...] = ()
+) -> RunResult:
+    """Put together what a state says, as a result; the run need not have ended."""
+    commands = dict(state.commands)
+    done = {name: record for name, record in commands.items() if record.state == "succeeded"}
+    outputs = {name: record.output() or Stored(form="json") for name, record in done.items()}
+
+    def values(stored: Mapping[str, Stored]) -> Values:
+        return Values(stored, folder, live)
+
+    run = state.run
+    end = run.ended or max((record.ended or 0.0 for record in commands.values()), default=0.0)
+    return RunResult(
+        run=run.run or folder.name,
+        workflow=run.workflow,
+        state=run.state,
+        reason=run.reason,
+        folder=folder,
+        parameters=dict(run.parameters),
+        outputs=values(outputs),
+        recorded={name: values(record.recorded) for name, record in done.items() if record.recorded},
+        partial={
+            name: values(record.recorded)
+            for name, record in commands.items()
+            if record.recorded and record.state != "succeeded"
+        },
+        metrics={name: dict(record.metrics) for name, record in commands.items() if record.metrics},
+        artifacts={name: values(record.artifacts) for name, record in commands.items() if record.artifacts},
+        shared=dict(state.shared),
+        errors={
+            name: record.failure
+            for name, record in commands.items()
+            if record.failure is not None and record.state in ("failed", "crashed", "waiting")
+        },
+        deviations=dict(state.deviations),
+        commands=commands,
+        notebooks={name: folder / record.notebook for name, record in commands.items() if record.notebook},
+        logs={name: folder / record.log for name, record in commands.items() if record.log},
+        seconds=max(0.0, end - run.started) if run.started else 0.0,
+        next_steps=next_steps,
+    )
+
+
+def _plain(stored: Stored) -> Any:
+    if stored.form == "json" and stored.artifact is None:
+        return stored.value
+    if stored.form == "mapping":
+        return {name: _plain(item) for name, item in (stored.items or {}).items()}
+    return {"form": stored.form, "artifact": stored.artifact, "size": stored.size, "type": stored.type}

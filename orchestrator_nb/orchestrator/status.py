@@ -1,0 +1,71 @@
+"""How a run stands, as rows and as a plain table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from orchestrator_nb.state import CommandRecord, RunState
+
+COLUMNS = ("command", "state", "attempt", "seconds", "note")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A run at a moment: its state, one row a command, and what should be known. Prints as a table."""
+
+    run: str
+    workflow: str
+    state: str
+    reason: str
+    owned: bool
+    rows: tuple[dict[str, Any], ...]
+    notices: tuple[str, ...]
+
+    @classmethod
+    def of(cls, run: str, state: RunState, *, owned: bool) -> Status:
+        """Return the status that a state shows; `owned` tells whether a living process drives the run."""
+        return cls(
+            run=run,
+            workflow=state.run.workflow,
+            state=state.phase,
+            reason=state.run.reason,
+            owned=owned,
+            rows=tuple(
+                {
+                    "command": name,
+                    "state": state.command_state(name),
+                    "attempt": record.attempt,
+                    "seconds": round(record.seconds, 2),
+                    "note": _note(record),
+                }
+                for name, record in state.commands.items()
+            ),
+            notices=tuple(f"{item.command}: {item.text}" if item.command else item.text for item in state.notices),
+        )
+
+    def __str__(self) -> str:
+        lead = f"{self.run}: {self.state}" + (f" ({self.reason})" if self.reason else "")
+        if not self.owned and self.state in ("executing", "recovering", "degraded", "initializing"):
+            lead += ", but the process that ran it is gone: it can be resumed"
+        table = [COLUMNS, *(tuple(str(row[name]) for name in COLUMNS) for row in self.rows)]
+        widths = [max(len(line[column]) for line in table) for column in range(len(COLUMNS))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
+        return "\n".join([lead, *lines, *self.notices])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in COLUMNS)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(str(row[name]))}</td>" for name in COLUMNS) + "</tr>" for row in self.rows
+        )
+        lead = escape(f"{self.run}: {self.state}" + (f" ({self.reason})" if self.reason else ""))
+        return f"<p>{lead}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _note(record: CommandRecord) -> str:
+    if record.state == "running" and record.cell is not None:
+        return f"cell {record.cell[0]} of {record.cell[1]}"
+    if record.failure is not None and record.state in ("failed", "crashed", "waiting"):
+        return record.failure.message.splitlines()[0] if record.failure.message else record.failure.kind
+    return record.reason

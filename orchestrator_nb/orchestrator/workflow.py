@@ -1,0 +1,336 @@
+"""A workflow as its user writes, plans and runs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, overload
+
+from orchestrator_nb.definition.folder import definition_from_folder, definition_from_notebook
+from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
+from orchestrator_nb.definition.names import slug
+from orchestrator_nb.definition.parameters import bind_parameters
+from orchestrator_nb.definition.reading import Loaded, read_definition
+from orchestrator_nb.definition.writing import to_dict, to_json, to_yaml
+from orchestrator_nb.errors import DefinitionError, UsageError
+from orchestrator_nb.journal.store import find_run, find_store
+from orchestrator_nb.orchestrator.command_types import command_types, import_registrations, put_first
+from orchestrator_nb.orchestrator.opening import Opening, resume_opened, start_opened
+from orchestrator_nb.orchestrator.result import RunResult
+from orchestrator_nb.orchestrator.run import Run
+from orchestrator_nb.plan.plan import Plan, make_plan
+from orchestrator_nb.ports import Command, Observer
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Upstream = str | Callable[..., Any] | Iterable[str | Callable[..., Any]]
+
+
+class Workflow:
+    """A graph of commands: notebooks, Python functions, shell commands and registered names.
+
+    Built here, call by call, or read from a file or a folder; either way it can be planned, run, resumed and written.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        folder: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> None:
+        """Begin a workflow. `parameters` are its parameters with their defaults, `folder` is where its files are (the
+        working directory), `options` are those of the definition: pattern, slots, durability, timeout, description.
+
+        Raises DefinitionError.
+        """
+        self._document: dict[str, Any] = {
+            "workflow": name,
+            "parameters": dict(parameters or {}),
+            **options,
+            "commands": {},
+        }
+        self._folder = Path(folder or Path.cwd()).absolute()
+        self._functions: dict[str, Callable[..., Any]] = {}
+        self._loaded: Loaded | None = None
+        self.origin: Path | None = None
+
+    # ── reading and writing ─────────────────────────────────────────────────────────────────────────────────────
+
+    @classmethod
+    def load(cls, source: str | os.PathLike[str] | Mapping[str, Any]) -> Workflow:
+        """Read a definition: a YAML or JSON file, or a dictionary. Raises DefinitionError with all mistakes."""
+        loaded = read_definition(source if isinstance(source, Mapping) else Path(source))
+        return cls._of(loaded, loaded.file)
+
+    @classmethod
+    def from_folder(cls, folder: str | os.PathLike[str]) -> Workflow:
+        """Make a workflow of the notebooks in a folder; what they follow is in their parameters cells or inferred."""
+        path = Path(folder).absolute()
+        return cls._of(definition_from_folder(path), path)
+
+    @classmethod
+    def from_notebook(cls, notebook: str | os.PathLike[str]) -> Workflow:
+        """Make a workflow of one notebook; its parameters are the workflow's."""
+        path = Path(notebook).absolute()
+        return cls._of(definition_from_notebook(path), path)
+
+    @classmethod
+    def _of(cls, loaded: Loaded, origin: Path | None) -> Workflow:
+        flow = cls(loaded.definition.workflow, folder=loaded.folder)
+        flow._document = to_dict(loaded.definition)
+        flow._loaded = loaded
+        flow.origin = origin
+        return flow
+
+    @property
+    def name(self) -> str:
+        """The workflow's name."""
+        return str(self._document["workflow"])
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return self._folder
+
+    @property
+    def definition(self) -> WorkflowDefinition:
+        """The definition as pure data. Raises DefinitionError with all mistakes."""
+        return self._read().definition
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the definition as a dictionary in the canonical spelling."""
+        return to_dict(self.definition)
+
+    def to_yaml(self) -> str:
+        """Return the definition as YAML."""
+        return to_yaml(self.definition)
+
+    def to_json(self) -> str:
+        """Return the definition as JSON."""
+        return to_json(self.definition)
+
+    # ── building ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def notebook(self, path: str | os.PathLike[str], *, id: str | None = None, **options: Any) -> str:  # noqa: A002
+        """Add a notebook; `options` are the fields of a command (after, parameters, writes, retries …). Returns its id.
+
+        Raises DefinitionError naming the option that is wrong.
+        """
+        text = os.fspath(path)
+        return self._add(id or slug(text), {"notebook": text, **options})
+
+    def shell(self, argv: Sequence[str], *, id: str | None = None, **options: Any) -> str:  # noqa: A002
+        """Add a program with its arguments; nothing is interpreted by a shell. Returns its id. Raises DefinitionError."""
+        if isinstance(argv, str):
+            raise UsageError(f'a shell command is a list of a program and its arguments; found the text "{argv}"')
+        return self._add(id or slug(argv[0]), {"shell": [str(part) for part in argv], **options})
+
+    @overload
+    def command(self, function: None = None, *, id: str | None = None, **options: Any) -> Callable[[Function], Function]: ...
+
+    @overload
+    def command(self, function: str, *, id: str | None = None, **options: Any) -> str: ...
+
+    @overload
+    def command(self, function: Function, *, id: str | None = None, **options: Any) -> Function: ...
+
+    def command(self, function: Any = None, *, id: str | None = None, **options: Any) -> Any:  # noqa: A002
+        """Add a function, as a decorator or directly, or a registered name such as "/query".
+
+        An argument of the function named like an upstream command is that command's result. Returns the function
+        unchanged, or the id for a name. Raises DefinitionError naming the option that is wrong.
+        """
+        if function is None:
+            return lambda given: self.command(given, id=id, **options)
+        if isinstance(function, str):
+            return self._add(id or slug(str(options.get("agent") or function)), {"command": function, **options})
+        if not callable(function):
+            raise UsageError(f"a command is a function or a registered name; found {function!r}")
+        name = id or getattr(function, "__name__", type(function).__name__).strip("<>")
+        added = self._add(name, {"call": _address(function), **options})
+        self._functions[added] = function
+        return function
+
+    def _add(self, name: str, body: dict[str, Any]) -> str:
+        body["after"] = self._ids(body.pop("after", ()))
+        if not body["after"]:
+            del body["after"]
+        if name in self._document["commands"]:
+            raise UsageError(f'"{self.name}" has a command "{name}" already; give this one another id=')
+        # Wrong options are said where they are written, not at the start of the run.
+        read_definition({"workflow": "check", "commands": {name: {k: v for k, v in body.items() if k != "after"}}})
+        self._document["commands"][name] = body
+        self._loaded = None
+        return name
+
+    def _ids(self, after: Upstream) -> list[str]:
+        """Return the ids of what a command comes after: names, or functions that are commands."""
+        given = [after] if isinstance(after, str) or callable(after) else list(after)
+        return [item if isinstance(item, str) else self._id_of(item) for item in given]
+
+    def _id_of(self, function: Callable[..., Any]) -> str:
+        for name, known in self._functions.items():
+            if known is function:
+                return name
+        raise UsageError(f'{function!r} is not a command of "{self.name}" yet; add it first')
+
+    def _read(self) -> Loaded:
+        if self._loaded is None:
+            self._loaded = read_definition(self._document, folder=self._folder)
+        return self._loaded
+
+    # ── planning and running ────────────────────────────────────────────────────────────────────────────────────
+
+    def plan(self, parameters: Mapping[str, Any] | None = None, **more: Any) -> Plan:
+        """Check everything and return the plan, without running anything. Raises DefinitionError with all mistakes."""
+        return self._plan({**(parameters or {}), **more}, text=())[0]
+
+    def start(
+        self,
+        *,
+        wait: bool | None = None,
+        check: bool = True,
+        store: str | os.PathLike[str] | None = None,
+        slots: int | None = None,
+        durability: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        text_parameters: Collection[str] = (),
+        observers: Sequence[Observer] = (),
+        **more: Any,
+    ) -> Run:
+        """Start a run with these parameters; they may also be given by name.
+
+        Waits for its end unless `wait` is False. `slots` is how many commands run at a time, `durability` is full or
+        process, `text_parameters` names those given as text, to be read as their type. Raises DefinitionError before
+        anything has run, RunFailed (unless `check` is False) when it was waited for and did not complete.
+        """
+        plan, commands = self._plan({**(parameters or {}), **more}, text=text_parameters)
+        opening = self._opening(plan, commands, observers, slots=slots, durability=durability)
+        run = start_opened(opening, store=find_store(store, start=self._folder))
+        if wait is not False:
+            run.wait(check=check)
+        return run
+
+    def run(self, *, check: bool = True, **options: Any) -> RunResult:
+        """Start a run, wait for its end, return its result; options and parameters as for `start`.
+
+        Raises RunFailed unless `check` is False.
+        """
+        return self.start(wait=False, **options).wait(check=check)
+
+    def resume(
+        self,
+        run: str = "latest",
+        *,
+        wait: bool | None = None,
+        check: bool = True,
+        store: str | os.PathLike[str] | None = None,
+        accept_changes: bool = False,
+        observers: Sequence[Observer] = (),
+    ) -> Run:
+        """Go on with a run of this workflow, with the code as it is now for what has not succeeded.
+
+        A command that succeeded and has changed since is refused, unless `accept_changes` keeps its result. Raises
+        RunNotFound, RunRefused, DefinitionError; when waiting, what `Run.wait` raises.
+        """
+        folder = find_run(find_store(store, start=self._folder), run)
+        opening_of = self._opening_of(observers)
+        resumed = resume_opened(folder, opening_of, accept_changes=accept_changes)
+        if wait is not False:
+            resumed.wait(check=check)
+        return resumed
+
+    def _opening_of(self, observers: Sequence[Observer]) -> Callable[[Mapping[str, Any]], Opening]:
+        def opening(parameters: Mapping[str, Any]) -> Opening:
+            plan, commands = self._plan(parameters, text=())
+            return self._opening(plan, commands, observers)
+
+        return opening
+
+    def _opening(
+        self,
+        plan: Plan,
+        commands: Mapping[str, Command],
+        observers: Sequence[Observer],
+        *,
+        slots: int | None = None,
+        durability: str | None = None,
+    ) -> Opening:
+        if durability not in (None, "full", "process"):
+            raise UsageError(f'durability is "full" or "process"; found {durability!r}')
+        if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
+            raise UsageError(f"slots is a whole number from 1 on; found {slots!r}")
+        return Opening(
+            plan=plan,
+            commands=commands,
+            origin=self.origin,
+            defined_in=_session_name() if self._needs_session() else None,
+            slots=slots or plan.definition.slots or _cpus(),
+            durability=durability or plan.definition.durability,
+            observers=tuple(observers),
+        )
+
+    def _needs_session(self) -> bool:
+        return any(command.call is not None and command.call.startswith("__main__:") for command in self.definition.commands)
+
+    def _plan(self, given: Mapping[str, Any], *, text: Collection[str]) -> tuple[Plan, dict[str, Command]]:
+        """Return the plan and the command types that it uses; every mistake of parameters and commands at once."""
+        loaded = self._read()
+        definition = loaded.definition
+        put_first(loaded.folder)
+        import_registrations(definition.imports, loaded.folder)
+        commands = command_types(self._functions, {command.kind for command in definition.commands})
+        mistakes = []
+        parameters: dict[str, Any] = {}
+        try:
+            parameters = bind_parameters(definition.parameters, given, text=text)
+        except DefinitionError as error:
+            mistakes.extend(error.mistakes)
+        try:
+            plan = make_plan(
+                definition, folder=loaded.folder, commands=commands, parameters=parameters, place=loaded.place
+            )
+        except DefinitionError as error:
+            raise DefinitionError([*mistakes, *error.mistakes]) from None
+        if mistakes:
+            raise DefinitionError(mistakes)
+        return plan, commands
+
+    def __repr__(self) -> str:
+        return f"<Workflow {self.name}: {len(self._document['commands'])} commands>"
+
+
+def describe_command(command: CommandDefinition) -> str:
+    """Return in a few words what a command runs."""
+    return command.notebook or command.call or command.command or command.type or " ".join(command.shell or ())
+
+
+def _address(function: Callable[..., Any]) -> str:
+    """Return module:name where the function can be imported from, else a name in the session."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
+    found: Any = sys.modules.get(module or "")
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if module and module != "__main__" and found is function:
+        return f"{module}:{name}"
+    plain = getattr(function, "__name__", "")
+    return f"__main__:{plain if plain.isidentifier() else 'function'}"
+
+
+def _session_name() -> str:
+    """Return the name of the notebook or program in which this process defines things."""
+    notebook = os.environ.get("JPY_SESSION_NAME")
+    if notebook:
+        return Path(notebook).name
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    return Path(main).name if main else "the session that defined it"
+
+
+def _cpus() -> int:
+    """Return how many CPUs this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
