@@ -1,1 +1,36 @@
-"""Run the work of notebooks, callables and shell commands as workflows."""
+"""Run the work of notebooks, callables and shell commands as workflows.
+
+The public names are handed on when they are first used, so that importing this package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_WHERE = {
+    "Workflow": "orchestrator_nb.orchestrator.workflow",
+    "WorkflowOrchestrator": "orchestrator_nb.orchestrator.interface",
+    "Run": "orchestrator_nb.orchestrator.run",
+    "RunResult": "orchestrator_nb.orchestrator.result",
+    "RunFailed": "orchestrator_nb.errors",
+    "DefinitionError": "orchestrator_nb.errors",
+    "register": "orchestrator_nb.commands.registry",
+    "attach": "orchestrator_nb.orchestrator.run",
+    "context": "orchestrator_nb.context",
+}
+
+__all__ = sorted(_WHERE)  # noqa: PLE0605 - the table is the one place where the names stand
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f'module "orchestrator_nb" has no attribute "{name}"')
+    module = import_module(_WHERE[name])
+    value = module if _WHERE[name] == f"orchestrator_nb.{name}" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

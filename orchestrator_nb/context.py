@@ -96,6 +96,9 @@ class Lazy(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         return self._load(self._sources[name])
 
+    def __contains__(self, name: object) -> bool:  # without loading, as Mapping's own would
+        return name in self._sources
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._sources)
 
@@ -104,7 +107,7 @@ class Lazy(Mapping[str, Any]):
 
 
 _sink: ContextVar[Sink | None] = ContextVar("orchestrator_nb_sink", default=None)
-_process_sink: Sink | None = None
+_process_sink: list[Sink] = []  # the one that the environment names, once it is there
 _process_lock = threading.Lock()
 
 
@@ -121,10 +124,10 @@ def uninstall(token: Token[Sink | None]) -> None:
 def current() -> Sink:
     """Return the sink that calls go to here. Raises UsageError where the process was given one that cannot be had."""
     sink = _sink.get()
-    if sink is None:
-        sink = _process_sink
     if sink is not None:
         return sink
+    if _process_sink:
+        return _process_sink[0]
     named = os.environ.get(VARIABLE)
     return _sink_of_process(named) if named else _BY_HAND
 
@@ -160,7 +163,7 @@ def artifact(path: str | os.PathLike[str], name: str | None = None) -> None:
         what = "a folder" if file.is_dir() else "nothing"
         raise UsageError(f'context.artifact("{path}"): found {what} at "{file.absolute()}", expected a file')
     name = file.name if name is None else name
-    if not name or len(name) > 255 or name in (".", "..") or any(mark in name for mark in '/\\\0'):
+    if not name or len(name) > 255 or name in (".", "..") or any(mark in name for mark in "/\\\0"):
         raise UsageError(f"context.artifact: {name!r} cannot be the name of a file")
     sink.artifact(file, name)
 
@@ -182,6 +185,9 @@ class _View(Mapping[str, Any]):
             there = ", ".join(sorted(map(str, mapping))) or "none"
             raise KeyError(f'no {self._what} "{name}"; there is {there}')
         return mapping[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._mapping()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._mapping())
@@ -235,19 +241,19 @@ class _ByHand:
     def record(self, name: str, value: Any) -> None:
         if "IPython" in sys.modules and hasattr(value, "_repr_html_"):
             display = importlib.import_module("IPython.display").display
-            print(f"{name}:")
+            _show(f"{name}:")
             display(value)
         else:
-            print(f"{name}: {value!r}")
+            _show(f"{name}: {value!r}")
 
     def metric(self, name: str, value: float) -> None:
-        print(f"{name} = {value:g}")
+        _show(f"{name} = {value:g}")
 
     def progress(self, fraction: float, text: str) -> None:
-        print(f"{fraction:4.0%} {text}".rstrip())
+        _show(f"{fraction:4.0%} {text}".rstrip())
 
     def artifact(self, path: Path, name: str) -> None:
-        print(f"{name}: {path.stat().st_size:,} bytes in {path}")
+        _show(f"{name}: {path.stat().st_size:,} bytes in {path}")
 
     def share(self, name: str, value: Any) -> None:
         self._shared[name] = copy.deepcopy(value)
@@ -256,6 +262,10 @@ class _ByHand:
         if name == "shared":
             return self._shared
         return {} if name in ("upstream", "partial", "parameters") else None
+
+
+def _show(text: str) -> None:
+    print(text)  # noqa: T201 - without a run, to be seen is all that a value is for
 
 
 _BY_HAND: Sink = _ByHand()
@@ -269,23 +279,20 @@ def _live_sink() -> Sink:
 
 
 def _sink_of_process(named: str) -> Sink:
-    global _process_sink
     with _process_lock:
-        if _process_sink is None:
+        if not _process_sink:
             module, _, function = named.partition(":")
             try:
-                _process_sink = getattr(importlib.import_module(module), function)()
+                sink: Sink | None = getattr(importlib.import_module(module), function)()
             except Exception as error:
-                raise UsageError(
-                    f'the environment variable {VARIABLE} names "{named}", which gave no sink: {error!r}'
-                ) from error
-        sink = _process_sink
-    if sink is None:
-        raise UsageError(f'the environment variable {VARIABLE} names "{named}", which returned None')
-    return sink
+                raise UsageError(f'{VARIABLE}="{named}" in the environment gave no sink: {error!r}') from error
+            if sink is None:
+                raise UsageError(f'{VARIABLE}="{named}" in the environment gave no sink: it returned None')
+            _process_sink.append(sink)
+        return _process_sink[0]
 
 
-def _name(call: str, name: str) -> str:
+def _name(call: str, name: Any) -> str:
     if isinstance(name, str) and name.isidentifier() and len(name) <= 100:
         return name
     raise UsageError(
@@ -294,9 +301,9 @@ def _name(call: str, name: str) -> str:
     )
 
 
-def _number(call: str, name: str, value: float) -> float:
+def _number(call: str, name: str, value: Any) -> float:
     # Booleans are numbers to Python; True as a metric is a mistake more often than not.
-    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+    if not isinstance(value, bool) and isinstance(value, numbers.Real):
         number = float(value)
         if math.isfinite(number):
             return number

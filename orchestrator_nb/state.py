@@ -9,7 +9,6 @@ The tables are the whole truth about which state follows which; the diagram in t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from orchestrator_nb import events as e
@@ -79,16 +78,20 @@ class IllegalTransition(Exception):
     """An event came that the tables do not allow in this state; nothing was changed."""
 
 
+NOTHING: Mapping[str, Any] = {}
+"""No entries; shared by all records, and a plain dictionary so that a record can be pickled."""
+
+
 class RunRecord(NamedTuple):
     """The run as a whole; replaced, never changed. Times are seconds since the epoch."""
 
     run: str = ""
     workflow: str = ""
     state: str = "new"
-    parameters: Mapping[str, Any] = MappingProxyType({})
+    parameters: Mapping[str, Any] = NOTHING
     durability: str = "full"
     slots: int = 1
-    owner: Mapping[str, Any] = MappingProxyType({})
+    owner: Mapping[str, Any] = NOTHING
     reason: str = ""
     leaving: bool = False
     started: float | None = None
@@ -128,10 +131,10 @@ class CommandRecord(NamedTuple):
     ended: float | None = None
     seconds: float = 0.0
     cell: tuple[int, int] | None = None
-    recorded: Mapping[str, e.Stored] = MappingProxyType({})
-    partial: Mapping[str, e.Stored] = MappingProxyType({})
-    metrics: Mapping[str, float] = MappingProxyType({})
-    artifacts: Mapping[str, e.Stored] = MappingProxyType({})
+    recorded: Mapping[str, e.Stored] = NOTHING
+    partial: Mapping[str, e.Stored] = NOTHING
+    metrics: Mapping[str, float] = NOTHING
+    artifacts: Mapping[str, e.Stored] = NOTHING
     shared: Mapping[str, Any] | None = None
     notebook: str | None = None
     log: str | None = None

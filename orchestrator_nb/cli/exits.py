@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-USAGE = 2
+COMPLETED = 0
 BUG = 70
 SIGNALLED = 128
 """Added to the number of the signal that paused the run: 130 interrupt, 143 SIGTERM, 129 SIGHUP."""

@@ -22,7 +22,7 @@ GLYPHS = {
     "succeeded": Glyph("✔", "+", "succeeded", "green"),
     "failed": Glyph("✘", "x", "failed", "red"),
     "crashed": Glyph("‼", "!", "crashed", "red"),
-    "skipped": Glyph("–", "-", "skipped", "dim"),
+    "skipped": Glyph("↷", "-", "skipped", "dim"),
     "upstream_failed": Glyph("⊘", "/", "upstream failed", "yellow"),
     "cancelled": Glyph("■", "#", "cancelled", "yellow"),
 }

@@ -30,7 +30,12 @@ class PanelDisplay:
         self._state: RunState | None = None
         self._notes: dict[str, str] = {}
         self._closing = threading.Event()
+        self._introduction = ""
         self._drawer = threading.Thread(target=self._draw, name="orchestrator-nb-panel", daemon=True)
+
+    def begin(self, introduction: str) -> None:
+        """Print the introduction and draw below it."""
+        self._introduction = introduction
         self._drawer.start()
 
     def __call__(self, events: Sequence[e.Event], state: RunState) -> None:
@@ -43,7 +48,8 @@ class PanelDisplay:
     def close(self) -> None:
         """Wipe the panel; a drawer that is stuck on its terminal is left behind."""
         self._closing.set()
-        self._drawer.join(LEAVING)
+        if self._drawer.is_alive():
+            self._drawer.join(LEAVING)
 
     def _draw(self) -> None:
         from rich.console import Console
@@ -52,6 +58,8 @@ class PanelDisplay:
         console = Console(file=self._stream)
         signs = can_show(self._stream)
         try:
+            if self._introduction:
+                console.print(self._introduction, style="dim", markup=False, highlight=False)
             # What commands print goes to their logs: rich has nothing to redirect, and must not be in the way.
             with Live(
                 console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
@@ -153,7 +161,14 @@ def _bar(state: RunState, now: float) -> Any:
     running = sum(1 for _ in state.running())
     elapsed = duration(now - state.run.started) if state.run.started else ""
     line.add_row(
-        ProgressBar(total=max(1, len(state.commands)), completed=done, width=30),
+        ProgressBar(
+            total=max(1, len(state.commands)),
+            completed=done,
+            width=30,
+            style="grey37",
+            complete_style="cyan",
+            finished_style="green",
+        ),
         Text(f"{done} of {len(state.commands)} done, {running} running, {elapsed}"),
         Text("Ctrl-C pauses", "dim"),
     )

@@ -10,7 +10,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from orchestrator_nb.errors import DefinitionError, UsageError
+from orchestrator_nb.definition.values import described
+from orchestrator_nb.definition.yaml_text import read_yaml
+from orchestrator_nb.errors import DefinitionError, Mistake, UsageError
 
 JOINT = "\0"
 """Holds NAME and VALUE together while typer has them as one; no argument of a process can hold it."""
@@ -19,7 +21,9 @@ PAIRS = frozenset({"-p", "--parameters", "-r", "--parameters_raw"})
 
 Typed = Annotated[
     list[str] | None,
-    typer.Option("-p", "--parameters", metavar="NAME VALUE", help="A parameter; its text is read as the declared type."),
+    typer.Option(
+        "-p", "--parameters", metavar="NAME VALUE", help="A parameter; its text is read as the declared type."
+    ),
 ]
 Raw = Annotated[
     list[str] | None,
@@ -113,3 +117,21 @@ def _file(file: str) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f'the parameters file "{file}" given with -f cannot be read: {reason}') from error
     return _mapping(text, f'the parameters file "{file}" given with -f', file)
+
+
+def _mapping(text: str, what: str, label: str | None) -> dict[str, Any]:
+    try:
+        tree = read_yaml(text, label)
+    except DefinitionError as error:
+        raise UsageError(_in_lines(what, error.mistakes)) from error
+    if tree.mistakes:
+        raise UsageError(_in_lines(what, tree.mistakes))
+    if tree.value is None:
+        return {}
+    if not isinstance(tree.value, dict):
+        raise UsageError(f"{what} is not a mapping; found {described(tree.value)}; expected lines like: name: value")
+    return tree.value
+
+
+def _in_lines(what: str, mistakes: Iterable[Mistake]) -> str:
+    return "\n".join([f"{what} cannot be read:", *(f"  {mistake}" for mistake in mistakes)])

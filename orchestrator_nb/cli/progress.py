@@ -21,7 +21,10 @@ LEAVING = 2.0
 
 
 class Display(Protocol):
-    """An observer of a run that shows it and can be ended."""
+    """An observer of a run that shows it, from `begin` to `close`; turns that come before are kept."""
+
+    def begin(self, introduction: str) -> None:
+        """Show the introduction, which stays, and then what happens."""
 
     def __call__(self, events: Sequence[e.Event], state: RunState) -> None:
         """Take in a turn, at once."""
@@ -32,6 +35,9 @@ class Display(Protocol):
 
 class NoDisplay:
     """Shows nothing."""
+
+    def begin(self, introduction: str) -> None:
+        """Do nothing."""
 
     def __call__(self, events: Sequence[e.Event], state: RunState) -> None:
         """Take in a turn."""
@@ -48,7 +54,12 @@ class PlainDisplay:
         self._lines: Queue[str] = Queue(maxsize=BACKLOG)
         self._closing = threading.Event()
         self._dropped = False
+        self._introduction = ""
         self._writer = threading.Thread(target=self._write, name="orchestrator-nb-progress", daemon=True)
+
+    def begin(self, introduction: str) -> None:
+        """Write the introduction, then a line a change."""
+        self._introduction = introduction
         self._writer.start()
 
     def __call__(self, events: Sequence[e.Event], state: RunState) -> None:
@@ -62,23 +73,27 @@ class PlainDisplay:
     def close(self) -> None:
         """Wait a little for the writer; one that is stuck is left behind."""
         self._closing.set()
-        self._writer.join(LEAVING)
+        if self._writer.is_alive():
+            self._writer.join(LEAVING)
 
     def _write(self) -> None:
-        while not self._dropped:
-            try:
-                line = self._lines.get(timeout=0.1)
-            except Empty:
-                if self._closing.is_set():
-                    return
-                continue
-            try:
-                self._stream.write(line + "\n")
-                if self._lines.empty():
-                    self._stream.flush()
-            except (OSError, ValueError):
-                # Closed or full: nobody is looking, the run goes on.
-                self._dropped = True
+        try:
+            if self._introduction:
+                self._put(self._introduction)
+            while True:
+                try:
+                    self._put(self._lines.get(timeout=0.1))
+                except Empty:
+                    if self._closing.is_set():
+                        return
+        except (OSError, ValueError):
+            # Closed or full: nobody is looking, the run goes on.
+            self._dropped = True
+
+    def _put(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        if self._lines.empty():
+            self._stream.flush()
 
 
 def lines_of(events: Sequence[e.Event], state: RunState) -> Iterator[str]:
@@ -106,15 +121,13 @@ def _told(event: e.Event, state: RunState) -> tuple[str, str] | None:
 
 
 _ABOUT_THE_RUN = (
-    e.RunStarted, e.RunPlanned, e.RunResumed, e.RunPaused, e.RunStopping, e.RunEnded, e.DefinitionChanged, e.JournalCut,
+    e.RunPlanned, e.RunResumed, e.RunPaused, e.RunStopping, e.RunEnded, e.DefinitionChanged, e.JournalCut,
 )  # fmt: skip
 
 
 def _of_run(event: e.Event, state: RunState) -> str:
-    if isinstance(event, e.RunStarted):
-        return f'run "{event.run}" of workflow "{event.workflow}" started'
     if isinstance(event, e.RunPlanned):
-        return f"{len(event.commands)} commands, {state.run.slots} at a time"
+        return f"{state.run.workflow}: {len(event.commands)} commands, {state.run.slots} at a time"
     if isinstance(event, e.RunResumed):
         return f'run "{state.run.run}" goes on' + (f": {event.reason}" if event.reason else "")
     if isinstance(event, e.RunPaused):

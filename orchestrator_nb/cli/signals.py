@@ -39,13 +39,12 @@ class Signals:
         # A handler runs between any two instructions, perhaps with a lock held: it only puts, a thread acts.
         self._arrived: SimpleQueue[int | None] = SimpleQueue()
 
-    def __enter__(self) -> Signals:
+    def __enter__(self) -> None:
         for name in NAMES:
             number = getattr(signal, name, None)
             # One that is ignored from outside stays ignored: that is how nohup and background jobs ask for it.
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._arrived.put(None)

@@ -1,0 +1,1 @@
+"""The types of commands and what they share: how arguments come together, registered names."""

@@ -12,7 +12,14 @@ from orchestrator_nb.events import Stored, stored_from_plain
 MIME = "application/vnd.orchestrator-nb+json"
 SCRAPBOOK = "application/scrapbook.scrap.json+json"
 
+WRITTEN = "written"
+"""The key that marks a message whose content has been written to the file of what was told."""
+
 OUTPUT, METRIC, ARTIFACT, PROGRESS, SHARED = KINDS = ("output", "metric", "artifact", "progress", "shared")
+
+
+FORMS = ("json", "parquet", "npy", "bytes", "file", "mapping")
+"""The stored forms that can leave a kernel: all but live results."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,17 +38,22 @@ class Told:
 
 
 def read(message: Mapping[str, Any]) -> Iterator[Told]:
-    """Yield what a message of the kernel tells, if it tells anything. Raises ValueError where it is ill-formed."""
-    if message.get("msg_type") not in ("display_data", "update_display_data", "execute_result"):
-        return
-    data = (message.get("content") or {}).get("data") or {}
-    if MIME in data:
-        yield _told(data[MIME])
+    """Yield what a message of the kernel tells and is not written elsewhere. Raises ValueError where it is ill-formed."""
+    data = _data(message)
+    if MIME in data and not is_written(message):
+        yield parse(data[MIME])
     if SCRAPBOOK in data:
         yield _scrap(data[SCRAPBOOK])
 
 
-def _told(plain: Any) -> Told:
+def is_written(message: Mapping[str, Any]) -> bool:
+    """Whether the message says that there is something new in the file of what was told."""
+    told = _data(message).get(MIME)
+    return isinstance(told, dict) and told.get(WRITTEN) is True
+
+
+def parse(plain: Any) -> Told:
+    """Return what a kernel told, from its JSON. Raises ValueError where it is ill-formed."""
     if not isinstance(plain, dict) or plain.get("kind") not in KINDS or not isinstance(plain.get("name"), str):
         raise ValueError(f"{MIME}: found {_shown(plain)}, expected an object with a kind and a name")
     kind, name, value = plain["kind"], plain["name"], plain.get("value")
@@ -49,6 +61,8 @@ def _told(plain: Any) -> Told:
         stored = plain.get("stored")
         if not isinstance(stored, dict) or not isinstance(stored.get("form"), str):
             raise ValueError(f'{MIME}: the {kind} "{name}" has no stored form; found {_shown(stored)}')
+        if stored["form"] not in FORMS:
+            raise ValueError(f'{MIME}: the {kind} "{name}" has the form "{stored["form"]}", expected one of {FORMS}')
         return Told(kind=kind, name=name, stored=stored_from_plain(stored))
     if kind in (METRIC, PROGRESS):
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
@@ -56,6 +70,12 @@ def _told(plain: Any) -> Told:
             raise ValueError(f'{MIME}: the {kind} "{name}" is no number; found {_shown(value)}')
         return Told(kind=kind, name=name, value=value, text=str(plain.get("text", "")))
     return Told(kind=kind, name=name, value=value)
+
+
+def _data(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    if message.get("msg_type") not in ("display_data", "update_display_data", "execute_result"):
+        return {}
+    return (message.get("content") or {}).get("data") or {}
 
 
 def _scrap(plain: Any) -> Told:

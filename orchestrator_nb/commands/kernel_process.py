@@ -10,18 +10,17 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from orchestrator_nb.commands.output import Pump
 from orchestrator_nb.commands.processes import Tree
 from orchestrator_nb.errors import Cancelled
 
 LONGEST_FOLDER = 70
 """Characters of a folder for sockets: their addresses end at 104 on macOS and 108 on Linux."""
-
-PIPE_CHUNK = 65536
 
 log = logging.getLogger("orchestrator_nb.kernel")
 log.addHandler(logging.NullHandler())  # what Jupyter has to say about a kernel is no business of the terminal
@@ -30,41 +29,29 @@ log.addHandler(logging.NullHandler())  # what Jupyter has to say about a kernel 
 class KernelProcess:
     """What belongs to one kernel: a private folder for sockets and data, its environment, its process tree.
 
-    `on_message` is given every message that the kernel publishes, on the thread that runs the notebook, before
+    `environment` is the whole environment that it is started in, `mark` its value of `processes.ATTEMPT`, `client`
+    Jupyter's client once it was started. `on_message` is given every message that the kernel publishes, on the thread that runs the notebook, before
     anyone else sees it; `on_text` what the process writes to its standard streams past Jupyter, on a thread of its
-    own. Used as a context manager; when it is left, nothing of the kernel is.
+    own. After `close` nothing is left of the kernel.
     """
 
-    def __init__(
-        self,
-        *,
-        environment: Mapping[str, str],
-        mark: str,
-        on_message: Callable[[dict[str, Any]], None],
-        on_text: Callable[[str], None],
-    ) -> None:
-        self.environment = dict(environment)
+    def __init__(self, *, mark: str) -> None:
+        self.environment: dict[str, str] = {}
+        self.on_message: Callable[[dict[str, Any]], None] = _ignore
+        self.on_text: Callable[[str], None] = _ignore
         self.client: Any = None
         self._mark = mark
-        self._on_message = on_message
-        self._on_text = on_text
         self._lock = threading.Lock()
         self._ending = False
         self._ended = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._tree: Tree | None = None
-        self._reader: threading.Thread | None = None
+        self._pump: Pump | None = None
         # a long TMPDIR would not leave room for the names of sockets
         self.folder = Path(tempfile.mkdtemp(prefix="onb-"))
         if os.name != "nt" and len(str(self.folder)) > LONGEST_FOLDER:
             self.folder.rmdir()
             self.folder = Path(tempfile.mkdtemp(prefix="onb-", dir="/tmp"))
-
-    def __enter__(self) -> KernelProcess:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
     @property
     def returncode(self) -> int | None:
@@ -89,9 +76,8 @@ class KernelProcess:
         if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=5.0)
-        if self._reader is not None:
-            # a process that escaped may hold the pipe open: then its text is let go
-            self._reader.join(timeout=2.0)
+        if self._pump is not None:
+            self._pump.let_go()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def manager_class(self) -> type[Any]:
@@ -130,14 +116,14 @@ class KernelProcess:
                 context.rcvhwm = 0
                 return context
 
-            async def start_kernel(self, **options: Any) -> None:
+            async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # theirs is untyped
                 with owner._output() as pipe:
                     await super().start_kernel(**options, env=owner.environment, stdout=pipe, stderr=pipe)
                     owner._started(self.provisioner)
 
             def client(self, **options: Any) -> Any:
                 owner.client = super().client(**options)
-                owner.client.iopub_channel_class = _heard_by(owner._on_message)
+                owner.client.iopub_channel_class = _heard_by(owner.on_message)
                 return owner.client
 
         return Manager
@@ -148,14 +134,8 @@ class KernelProcess:
             if self._ending:
                 raise Cancelled("the attempt was asked to end before its kernel was started")
         reading, writing = os.pipe()
-        self._reader = threading.Thread(target=self._read, args=(reading,), name="kernel output", daemon=True)
-        self._reader.start()
+        self._pump = Pump(os.fdopen(reading, "rb", buffering=0), self.on_text)
         return os.fdopen(writing, "wb", buffering=0)
-
-    def _read(self, descriptor: int) -> None:
-        with os.fdopen(descriptor, "rb", buffering=0) as pipe:
-            while chunk := pipe.read(PIPE_CHUNK):
-                self._on_text(chunk.decode("utf-8", "replace"))
 
     def _started(self, provisioner: Any) -> None:
         process = getattr(provisioner, "process", None)
@@ -169,12 +149,18 @@ class KernelProcess:
             raise Cancelled("the attempt was asked to end while its kernel was started")
 
 
+def _ignore(_: object) -> None:
+    """Hear nothing."""
+
+
 def _heard_by(listener: Callable[[dict[str, Any]], None]) -> type[Any]:
     """Return a class of channel that shows each message to `listener` before it hands it on."""
     from jupyter_client.channels import AsyncZMQSocketChannel
 
     class Heard(AsyncZMQSocketChannel):
-        async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:
+        async def get_msg(  # type: ignore[override]  # as its base class does
+            self, timeout: float | None = None
+        ) -> dict[str, Any]:
             message: dict[str, Any] = await super().get_msg(timeout)
             listener(message)
             return message

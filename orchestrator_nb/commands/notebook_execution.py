@@ -1,14 +1,11 @@
-"""One execution of a notebook by papermill: its cells, what its kernel tells, and why it failed."""
+"""One execution of a notebook by papermill: its cells as they run, and what its kernel tells."""
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import contextvars
+import json
 import logging
-import queue
-import re
-import signal
 import threading
 import time
 from collections.abc import Mapping
@@ -16,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator_nb import context
-from orchestrator_nb.commands import kernel_messages
-from orchestrator_nb.commands.kernel_messages import ARTIFACT, METRIC, OUTPUT, PROGRESS, Told
+from orchestrator_nb.commands import kernel_messages, notebook_failure
+from orchestrator_nb.commands.kernel_messages import METRIC, OUTPUT, PROGRESS, Told
 from orchestrator_nb.commands.kernel_process import KernelProcess
 from orchestrator_nb.commands.notebook_file import RAISES_TAG, SKIP_TAG
 from orchestrator_nb.commands.notebook_kernel import Kernel
@@ -43,17 +39,6 @@ LATE_OUTPUT_TIMEOUT = 60
 PRINTED_LIMIT = 10 * 2**20
 """Characters of a cell's printed text that are kept in the output notebook; the log of the attempt has its own bound."""
 
-QUOTED_LIMIT = 16 * 1024
-"""Characters of a cell's source that go into a failure."""
-
-ASK_TIMEOUT = 5.0
-"""Seconds a kernel may take to answer a question about an error."""
-
-_TYPES_OF_LAST_ERROR = (
-    '[(t.__module__ + "." if t.__module__ != "builtins" else "") + t.__qualname__ '
-    'for t in __import__("sys").last_type.__mro__]'
-)
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _importing = threading.Lock()
 
 
@@ -86,7 +71,7 @@ class NotebookExecution:
     """Runs one notebook on one kernel and tells about it through the attempt.
 
     What it goes by is what nbclient's hooks and the kernel's messages say, never what is noted in the notebook.
-    Cells are counted from 0 in the notebook as it runs, with the cell of injected parameters.
+    `told` is the file to which the kernel appends what it tells. Cells are counted from 0 in the notebook as it runs, with the cell of injected parameters.
     """
 
     def __init__(
@@ -99,6 +84,7 @@ class NotebookExecution:
         parameters: Mapping[str, Any],
         output: OutputNotebook,
         cwd: Path,
+        told: Path,
     ) -> None:
         self._attempt = attempt
         self._work = attempt.work
@@ -108,7 +94,8 @@ class NotebookExecution:
         self._parameters = dict(parameters)
         self._output = output
         self._cwd = cwd
-        self._sink = context.current()  # where shared values and progress of this attempt go
+        self._told = told
+        self._told_to = 0
         self._client: Any = None
         self._numbers: dict[int, int] = {}
         self._running: _Cell | None = None
@@ -128,10 +115,12 @@ class NotebookExecution:
             trouble = error
         finally:
             stopped = self._running
+            self._read_told()
             if stopped is not None:
                 self._end_cell(FAILED)
             failed = not self._is_good(trouble)
-            self._output.finish(failed=failed)
+            if self._output.finish(failed=failed):
+                self._attempt.notebook = relative_path(self._work.command)
         if failed:
             if self._attempt.ending is not None:
                 raise Cancelled(self._attempt.ending)
@@ -180,14 +169,14 @@ class NotebookExecution:
         self._numbers = {index: number for number, index in enumerate(code, start=1)}
         self._output.begin(notebook)
 
-    def _cell_comes(self, cell: Any, cell_index: int) -> None:
+    def _cell_comes(self, *, cell_index: int, **_: Any) -> None:
         if self._attempt.ending is not None:
             raise Cancelled(self._attempt.ending)
         if self._left_at is not None and cell_index in self._numbers:
             raise _LeftEarly
         self._output.visited(cell_index)
 
-    def _cell_starts(self, cell: Any, cell_index: int) -> None:
+    def _cell_starts(self, *, cell: Any, cell_index: int) -> None:
         number, of = self._numbers[cell_index], len(self._numbers)
         self._running = _Cell(cell_index, number, cell.source, time.monotonic())
         command, attempt = self._work.command, self._work.attempt
@@ -196,7 +185,7 @@ class NotebookExecution:
         )
         self._output.save_if_due()
 
-    def _cell_executed(self, cell: Any, cell_index: int, execute_reply: Mapping[str, Any]) -> None:
+    def _cell_executed(self, *, cell: Any, execute_reply: Mapping[str, Any], **_: Any) -> None:
         reply = execute_reply["content"]
         failed = reply.get("status") != "ok" and RAISES_TAG not in _tags(cell)
         asked = any(item.get("source") == "ask_exit" for item in reply.get("payload") or ())
@@ -206,11 +195,12 @@ class NotebookExecution:
         self._done += not failed
         if self._left_at is not None:
             failed = not self._is_good(None)
+        self._read_told()
         self._end_cell(FAILED if failed else COMPLETED, len(cell.outputs))
 
-    async def _cell_failed(self, cell: Any, cell_index: int, execute_reply: Mapping[str, Any]) -> None:
+    async def _cell_failed(self, *, cell: Any, **_: Any) -> None:
         if self._attempt.ending is None and self._kernel.is_ipykernel and RAISES_TAG not in _tags(cell):
-            self._types = await _ask_types(self._client)
+            self._types = await notebook_failure.ask_types(self._client)
 
     def _end_cell(self, status: str, outputs: int = 0) -> None:
         cell = self._running
@@ -240,12 +230,33 @@ class NotebookExecution:
             self._bound(message["content"])
             self._output.save_if_due()
             return
+        if kernel_messages.is_written(message):
+            self._read_told()
         try:
             for told in kernel_messages.read(message):
                 self._tell(told)
         except ValueError as error:
-            command, attempt = self._work.command, self._work.attempt
-            self._attempt.report(NoticeGiven(at=time.time(), text=str(error), command=command, attempt=attempt))
+            self._notice(str(error))
+
+    def _read_told(self) -> None:
+        """Tell what the kernel has written down since this was called last."""
+        try:
+            with self._told.open("rb") as file:
+                file.seek(self._told_to)
+                new = file.read()
+        except FileNotFoundError:
+            return
+        whole = new[: new.rfind(b"\n") + 1]  # the rest is still being written
+        self._told_to += len(whole)
+        for line in whole.splitlines():
+            try:
+                self._tell(kernel_messages.parse(json.loads(line)))
+            except ValueError as error:
+                self._notice(str(error))
+
+    def _notice(self, text: str) -> None:
+        command, attempt = self._work.command, self._work.attempt
+        self._attempt.report(NoticeGiven(at=time.time(), text=text, command=command, attempt=attempt))
 
     def _bound(self, content: dict[str, Any]) -> None:
         """Leave out of the notebook what a cell prints beyond all measure."""
@@ -264,12 +275,12 @@ class NotebookExecution:
         at, command, attempt = time.time(), self._work.command, self._work.attempt
         name = told.name
         if told.kind == PROGRESS:
-            self._sink.progress(told.value, told.text)
+            self._attempt.progress(told.value, told.text)
         elif told.kind == METRIC:
             value = float(told.value)
             self._attempt.report(MetricRecorded(at=at, command=command, attempt=attempt, name=name, value=value))
         elif told.stored is None:
-            self._sink.share(name, told.value)
+            self._attempt.share(name, told.value)
         else:
             kind = OutputRecorded if told.kind == OUTPUT else ArtifactRecorded
             self._attempt.report(kind(at=at, command=command, attempt=attempt, name=name, value=told.stored))
@@ -277,70 +288,23 @@ class NotebookExecution:
     # ── why it failed ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _failure(self, trouble: Exception | None, stopped: _Cell | None, returncode: int | None) -> Exception:
-        from nbclient.exceptions import CellTimeoutError
+        from nbclient.exceptions import CellTimeoutError, DeadKernelError
         from papermill.exceptions import PapermillExecutionError
 
         if self._output.node is None:
-            message = f'the kernel "{self._kernel.name}" did not start: {_first_line(trouble)}'
-            return CommandError(message, kind="not_started", stage="starting the kernel", types=_names(trouble))
+            return notebook_failure.not_started(self._kernel.name, trouble)
         notebook = relative_path(self._work.command)
-        left = self._left_at
-        if left is not None:
-            message = (
-                f"the notebook asked to exit in its cell {left.index}, after {self._done} of {len(self._numbers)} "
-                "code cells; if it may, say allow_early_exit: true"
-            )
-            return CommandError(message, kind="early_exit", notebook=notebook, exit_code=0, **_place(left))
+        if self._left_at is not None:
+            place = _place(self._left_at)
+            return notebook_failure.left_early(self._done, len(self._numbers), notebook=notebook, **place)
         if isinstance(trouble, PapermillExecutionError):
-            return self._exception(trouble, notebook)
-        at = stopped or _Cell(0, 0, "", 0.0)
+            return notebook_failure.raised(trouble, self._types, notebook)
         if isinstance(trouble, CellTimeoutError):
-            message = f"the output of cell {at.index} did not arrive within {LATE_OUTPUT_TIMEOUT} s after the cell ended"
-            return CommandError(message, kind="timeout", notebook=notebook, **_place(at))
-        if returncode is None or trouble is None:
-            return trouble or CommandError("not all cells were run", kind="lost", notebook=notebook)
-        where = f"while its cell {at.index} ran" if stopped else "between two cells"
-        if returncode < 0:
-            message = f"the kernel died {where}: {_signal(-returncode)}"
-            return CommandError(message, kind="kernel_died", signal=-returncode, notebook=notebook, **_place(stopped))
-        message = f"the kernel exited {where}, with code {returncode}"
-        return CommandError(message, kind="kernel_died", exit_code=returncode, notebook=notebook, **_place(stopped))
-
-    def _exception(self, trouble: Any, notebook: str) -> CommandError:
-        types = self._types or (str(trouble.ename),)
-        code = str(trouble.evalue)
-        return CommandError(
-            _ANSI.sub("", str(trouble.evalue)) or str(trouble.ename),
-            kind="exception",
-            types=types,
-            traceback=_ANSI.sub("", "\n".join(trouble.traceback)) or None,
-            notebook=notebook,
-            exit_code=int(code) if trouble.ename == "SystemExit" and code.lstrip("-").isdecimal() else None,
-            cell=trouble.cell_index,
-            cell_source=shortened(trouble.source),
-        )
-
-
-async def _ask_types(client: Any) -> tuple[str, ...]:
-    """Ask the kernel for the classes of the exception that it has just shown; its reply names only the first."""
-    for _ in range(20):
-        question = client.execute(
-            "", silent=True, store_history=False, allow_stdin=False, user_expressions={"types": _TYPES_OF_LAST_ERROR}
-        )
-        try:
-            reply = await client.shell_channel.get_msg(timeout=ASK_TIMEOUT)
-            while reply["parent_header"].get("msg_id") != question:
-                reply = await client.shell_channel.get_msg(timeout=ASK_TIMEOUT)
-            if reply["content"].get("status") == "aborted":  # it still drops what was sent before the error
-                await asyncio.sleep(0.02)
-                continue
-            answer = reply["content"]["user_expressions"]["types"]["data"]["text/plain"]
-            names = [str(name) for name in ast.literal_eval(answer)]
-        except (queue.Empty, KeyError, ValueError, SyntaxError):
-            return ()
-        end = names.index("Exception") + 1 if "Exception" in names else 1
-        return tuple(names[:end])
-    return ()
+            message = f"the output of a cell did not arrive within {LATE_OUTPUT_TIMEOUT} s after the cell had ended"
+            return CommandError(message, kind="timeout", notebook=notebook, **_place(stopped))
+        if isinstance(trouble, DeadKernelError) and returncode is not None:
+            return notebook_failure.died(returncode, notebook=notebook, **_place(stopped))
+        return trouble or CommandError("not all of its cells were run", kind="lost", notebook=notebook)
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:
@@ -355,11 +319,6 @@ def _close(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(None)
 
 
-def shortened(source: str) -> str:
-    """Return as much of a cell's source as is quoted in a failure."""
-    return source if len(source) <= QUOTED_LIMIT else source[:QUOTED_LIMIT] + "\n…"
-
-
 def _runs(cell: Any) -> bool:
     return cell.cell_type == "code" and bool(cell.source.strip()) and SKIP_TAG not in _tags(cell)
 
@@ -369,22 +328,4 @@ def _tags(cell: Any) -> list[str]:
 
 
 def _place(cell: _Cell | None) -> dict[str, Any]:
-    return {} if cell is None else {"cell": cell.index, "cell_source": shortened(cell.source)}
-
-
-def _signal(number: int) -> str:
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        return f"ended by signal {number}"
-    often = "; often the system ending it for want of memory" if name == "SIGKILL" else ""
-    return f"ended by {name}{often}"
-
-
-def _first_line(error: Exception | None) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-def _names(error: Exception | None) -> tuple[str, ...]:
-    return () if error is None else (type(error).__name__,)
+    return {} if cell is None else {"cell": cell.index, "cell_source": notebook_failure.shortened(cell.source)}

@@ -90,12 +90,14 @@ def load(path: Path) -> Any:
     """
     import nbformat
 
-    _, node = nbformat.validator.normalize(json.loads(path.read_text(encoding="utf-8-sig")))
-    return nbformat.v4.upgrade(nbformat.from_dict(node))
+    v4: Any = nbformat.v4
+    document = json.loads(path.read_text(encoding="utf-8-sig"))
+    _repair_ids(document)
+    return v4.upgrade(v4.to_notebook(document))
 
 
 @lru_cache(maxsize=128)
-def _read(path: Path, changed: int, size: int) -> Notebook:
+def _read(path: Path, changed: int, size: int) -> Notebook:  # noqa: ARG001  # part of the cache's key
     """Read a file; the time of its last change and its size are there to tell versions apart."""
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -135,24 +137,36 @@ def _check_form(path: Path, document: Any) -> Mistake | None:
 
     lead = f'"{path}" is not a notebook that can be run'
     if not isinstance(document, dict):
-        return _mistake(path, lead, found=f"JSON {_json_name(document)}", expected="an object in nbformat 4")
+        return _mistake(lead, found=f"JSON {_json_name(document)}", expected="an object in nbformat 4")
     version = document.get("nbformat")
     if version != 4 or isinstance(version, bool):
         found = f"nbformat {json.dumps(version)}" if "nbformat" in document else 'no "nbformat"'
         upgrade = f"nbformat 4; `jupyter nbconvert --to notebook --inplace {path.name}` upgrades older ones"
-        return _mistake(path, lead, found=found, expected=upgrade)
+        return _mistake(lead, found=found, expected=upgrade)
     try:
-        # what other tools repair in silence is repaired here too: cells without ids, ids given twice
-        _, node = nbformat.validator.normalize(document)
-        nbformat.validate(node, relax_add_props=True)
+        _repair_ids(document)
+        nbformat.validate(document, relax_add_props=True)
     except nbformat.ValidationError as error:
         steps = list(error.absolute_path)
         place = f"cell {steps[1]}: " if len(steps) > 1 and steps[0] == "cells" else ""
         key = f' at "{".".join(map(str, steps))}"' if steps else ""
-        return _mistake(path, f"{lead}: {place}{_shortened(error.message)}{key}")
-    except Exception as error:  # its normalisation stumbles over lists and strings where it expects objects
-        return _mistake(path, f"{lead}: {type(error).__name__}: {_shortened(str(error))}")
+        return _mistake(f"{lead}: {place}{_shortened(error.message)}{key}")
+    except Exception as error:  # it stumbles over lists and strings where it expects objects
+        return _mistake(f"{lead}: {type(error).__name__}: {_shortened(str(error))}")
     return None
+
+
+def _repair_ids(document: dict[str, Any]) -> None:
+    """Give ids to the cells that have none or that of another cell, as other tools do in silence."""
+    if not isinstance(document.get("nbformat_minor"), int) or document["nbformat_minor"] < 5:
+        return
+    cells = document.get("cells")
+    seen: set[str] = set()
+    for index, cell in enumerate(cells if isinstance(cells, list) else ()):
+        if isinstance(cell, dict):
+            if not isinstance(cell.get("id"), str) or cell["id"] in seen:
+                cell["id"] = f"cell-{index}-{len(seen)}"
+            seen.add(cell["id"])
 
 
 def _cell(plain: Mapping[str, Any]) -> Cell:
@@ -166,10 +180,10 @@ def _cell(plain: Mapping[str, Any]) -> Cell:
 
 
 def _refused(path: Path, message: str, *, found: str | None = None, expected: str | None = None) -> Notebook:
-    return Notebook(path=path, mistakes=(_mistake(path, message, found=found, expected=expected),))
+    return Notebook(path=path, mistakes=(_mistake(message, found=found, expected=expected),))
 
 
-def _mistake(path: Path, message: str, *, found: str | None = None, expected: str | None = None) -> Mistake:
+def _mistake(message: str, *, found: str | None = None, expected: str | None = None) -> Mistake:
     return Mistake(message, "/notebook", found=found, expected=expected)
 
 

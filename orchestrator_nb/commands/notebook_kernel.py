@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -22,7 +21,7 @@ PROBE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
-    """An installed kernel; `language` in lower case, `argv` as in its kernelspec."""
+    """An installed kernel, its language and its `argv` as in its kernelspec."""
 
     name: str
     language: str
@@ -42,7 +41,7 @@ class Kernel:
     def is_this_python(self) -> bool:
         """Whether it runs in the Python environment of this process."""
         program = self.program
-        return program is not None and os.path.abspath(program) == os.path.abspath(sys.executable)
+        return program is not None and Path(program).absolute() == Path(sys.executable).absolute()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +61,7 @@ def installed() -> dict[str, Kernel]:
     for name, entry in sorted(KernelSpecManager().get_all_specs().items()):
         spec: Mapping[str, Any] = entry["spec"]
         argv = tuple(map(str, spec.get("argv") or ()))
-        kernels[name] = Kernel(name=name, language=str(spec.get("language") or "").lower(), argv=argv)
+        kernels[name] = Kernel(name=name, language=str(spec.get("language") or ""), argv=argv)
     return kernels
 
 
@@ -77,7 +76,7 @@ def choose(notebook: Notebook, wanted: str | None, kernels: Mapping[str, Kernel]
         return _checked(kernels[name.lower()])
     if wanted is None:
         language = (notebook.language or "python").lower()
-        same = [kernel for kernel in kernels.values() if kernel.language == language]
+        same = [kernel for kernel in kernels.values() if kernel.language.lower() == language]
         if same:
             kernel = next((each for each in same if each.is_this_python), same[0])
             asks = f'asks for the kernel "{name}", which is not installed' if name else "names no kernel"
@@ -102,7 +101,7 @@ def kernel_can_import(kernel_name: str) -> str | None:
     version of it; for the Python of this process nothing is started.
     """
     kernel = installed().get(kernel_name.lower())
-    if kernel is None or kernel.language != "python" or kernel.is_this_python:
+    if kernel is None or kernel.language.lower() != "python" or kernel.is_this_python:
         return None
     program = kernel.program
     if program is None:
@@ -111,7 +110,7 @@ def kernel_can_import(kernel_name: str) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _can_import(program: str, changed: int) -> str | None:
+def _can_import(program: str, changed: int) -> str | None:  # noqa: ARG001  # part of the cache's key
     """Ask a Python; the time of its last change is there to ask again after an upgrade."""
     try:
         # not in the working directory, where a checkout could be found that the notebook does not find
@@ -138,4 +137,4 @@ def _program(name: str) -> str | None:
     major, minor = sys.version_info[:2]
     if name in ("python", f"python{major}", f"python{major}.{minor}"):
         return sys.executable
-    return shutil.which(os.path.expanduser(name))
+    return shutil.which(Path(name).expanduser())

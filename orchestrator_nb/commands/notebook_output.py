@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -76,7 +75,7 @@ class OutputNotebook:
             self._put_right(index, cell, failed)
         self.node.metadata.papermill["exception"] = True if failed else None
         self._write(self._partial, durable=True)
-        os.replace(self._partial, self._final)
+        self._partial.replace(self._final)
         flush_folder(self._final.parent)
         return True
 
@@ -94,11 +93,12 @@ class OutputNotebook:
     def _write(self, path: Path, *, durable: bool) -> None:
         import nbformat
 
-        text = nbformat.v4.writes(self.node, split_lines=True)
+        v4: Any = nbformat.v4
+        text = str(v4.writes(self.node))
         draft = path.with_name(f".{path.name}.draft")
         with draft.open("w", encoding="utf-8", newline="\n") as file:
             file.write(text if text.endswith("\n") else text + "\n")
             file.flush()
             if durable:
                 flush_file(file.fileno())
-        os.replace(draft, path)
+        draft.replace(path)

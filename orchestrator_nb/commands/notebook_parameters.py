@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import io
-import json
-import keyword
 import re
 import tokenize
 from collections.abc import Mapping
@@ -14,15 +12,13 @@ from typing import Any
 
 from orchestrator_nb.commands.notebook_file import Cell
 from orchestrator_nb.definition.names import nearest
+from orchestrator_nb.definition.parameters import name_mistakes, too_large
 from orchestrator_nb.definition.pointers import child
 from orchestrator_nb.definition.values import described, misfits
 from orchestrator_nb.errors import Mistake
 
 CONVENTION = frozenset({"upstream", "product"})
 """Names that ploomber's notebooks declare in their parameters cell; nothing is put into them unasked."""
-
-LARGEST = 1024 * 1024
-"""Bytes of JSON above which a value is refused as a parameter."""
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
@@ -57,14 +53,14 @@ def inspect(cell: Cell | None, *, kernel: str, language: str) -> dict[str, Noteb
     """Return the parameters that the cell declares, by name; None where they cannot be known."""
     if cell is None:
         return {}
-    if language == "python":
+    if language.lower() == "python":
         return _inspect_python(cell.source)
     return _inspect_with_papermill(cell, kernel, language)
 
 
 def check_language(kernel: str, language: str) -> Mistake | None:
     """Return a mistake where papermill cannot write parameters in that language."""
-    if language == "python":
+    if language.lower() == "python":
         return None
     translators = _translators()
     if kernel in translators or language in translators:
@@ -79,16 +75,14 @@ def check_names(given: Mapping[str, Any], declared: Mapping[str, NotebookParamet
 
     A name becomes code in the kernel: nothing but an identifier may get there.
     """
-    mistakes = []
-    for name in given:
+    mistakes = list(name_mistakes(given, "/parameters"))
+    wrong = {mistake.path for mistake in mistakes}
+    for name in given if declared else ():
         path = child("/parameters", name)
-        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("__"):
-            message = f"{json.dumps(str(name))} cannot be the name of a parameter of a notebook"
-            mistakes.append(Mistake(message, path, expected="a name as of a variable, not a keyword"))
-        elif declared and name not in declared:
-            known = ", ".join(sorted(declared))
+        if name not in (declared or {}) and path not in wrong:
+            known = ", ".join(sorted(declared or {}))
             message = f'the notebook has no parameter "{name}" in its cell tagged "parameters"'
-            mistakes.append(Mistake(message, path, expected=f"one of {known}", nearest=nearest(name, declared)))
+            mistakes.append(Mistake(message, path, expected=f"one of {known}", nearest=nearest(name, declared or {})))
     return mistakes
 
 
@@ -106,17 +100,11 @@ def check_values(given: Mapping[str, Any], declared: Mapping[str, NotebookParame
         if refused:
             mistakes += [_about_table(value, each) for each in refused]
             continue
-        size = len(json.dumps(value))
-        if size > LARGEST:
-            expected = f"at most {LARGEST // 2**20} MiB; write it to a file and pass the path"
-            mistakes.append(Mistake(f'the parameter "{name}" is too large', path, found=f"{size} bytes",
-                                    expected=expected))  # fmt: skip
-            continue
         parameter = (declared or {}).get(name)
         if parameter is not None and parameter.types and not _fits(value, parameter.types):
             message = f'the parameter "{name}" has another type than the notebook says ({parameter.says})'
             mistakes.append(Mistake(message, path, found=described(value), expected=" or ".join(parameter.types)))
-    return mistakes
+    return mistakes or too_large(dict(given), "/parameters")
 
 
 # ── what a cell declares ────────────────────────────────────────────────────────────────────────────────────────

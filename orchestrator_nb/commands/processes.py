@@ -123,7 +123,7 @@ def end_leftovers(run: str) -> list[int]:
 
     Returns their pids. Meant for a run that changes its owner: nothing of the one before may still be at work.
     """
-    ended = set()
+    ended: set[int] = set()
     left = _marked(RUN, run)
     _send(left, signal.SIGTERM)
     _wait(left, 2.0)

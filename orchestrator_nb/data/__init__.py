@@ -1,0 +1,1 @@
+"""What passes between commands: stored forms, artifacts, live results, logs."""

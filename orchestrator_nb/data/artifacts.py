@@ -6,11 +6,13 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from orchestrator_nb.data.flush import flush_file, flush_folder
 from orchestrator_nb.errors import StoreError
@@ -28,6 +30,11 @@ class Draft:
         self.path = path
         self.sha256 = ""
         self.size = 0
+
+    def fill(self, source: IO[bytes]) -> None:
+        """Write what `source` still gives. Raises OSError."""
+        with self.path.open("wb") as target:
+            shutil.copyfileobj(source, target, CHUNK)
 
 
 class Artifacts:
@@ -59,9 +66,7 @@ class Artifacts:
         StoreError where the copy cannot be written.
         """
         with path.open("rb") as source, self.writer(suffix=path.suffix if suffix is None else suffix) as draft:
-            with draft.path.open("wb") as target:
-                while chunk := source.read(CHUNK):
-                    target.write(chunk)
+            draft.fill(source)
         return draft.sha256, draft.size
 
     @contextmanager
@@ -122,12 +127,11 @@ class Artifacts:
         return True
 
     def _find(self, sha256: str) -> Path | None:
-        try:
-            with os.scandir(self.folder / sha256[:2]) as entries:
-                names = sorted(entry.name for entry in entries if entry.name.startswith(sha256))
-        except FileNotFoundError:
-            return None
-        return self.folder / sha256[:2] / names[0] if names else None
+        folder = self.folder / sha256[:2]
+        with self._failing("looked for"), suppress(FileNotFoundError), os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.name.startswith(sha256))
+            return folder / names[0] if names else None
+        return None
 
     def _settle(self, draft: Path, sha256: str, suffix: str) -> None:
         """Give the draft its name, so that it is there whole or not at all."""
@@ -141,7 +145,7 @@ class Artifacts:
             _flush(draft)
         draft.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
         try:
-            os.replace(draft, target)
+            draft.replace(target)
         except PermissionError:  # Windows: someone has the same content open under this name
             if digest(target)[0] != sha256:
                 raise
@@ -183,14 +187,14 @@ def digest(path: Path) -> tuple[str, int]:
 
 
 def _flush(path: Path) -> None:
-    # Windows flushes only what is open for writing, and a settled file is read-only.
-    flags = os.O_RDONLY if os.name != "nt" else os.O_RDWR
-    with suppress(PermissionError) if os.name == "nt" else suppress():
-        descriptor = os.open(path, flags)
-        try:
-            flush_file(descriptor)
-        finally:
-            os.close(descriptor)
+    # Windows flushes only what is open for writing, so a file that is read-only already is left to the system there.
+    if os.name == "nt" and not os.access(path, os.W_OK):
+        return
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        flush_file(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _clean(suffix: str) -> str:

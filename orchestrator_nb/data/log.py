@@ -11,11 +11,12 @@ SEAM = 4096
 
 
 class BoundedLog:
-    """A log file of at most `head` + 2 × `tail` bytes while it is written, `head` + `tail` at the end, and one line.
+    """A log file of at most `head` + twice `tail` bytes while it is written, `head` + `tail` at the end, and one line.
 
     The file is made at the first write, readable by its owner only, and everything written is in it at once, so that
     others can follow it. Writing is safe in any thread and never raises: printing must not make a command fail. What
-    could not be written is dropped and `error` says why; what is written after `close` is dropped too.
+    could not be written is dropped and `error` says why; what is written after `close` is dropped too. `tail` is at
+    least 4, the longest character.
     """
 
     def __init__(self, path: Path, *, head: int = 5 * 2**20, tail: int = 5 * 2**20) -> None:
@@ -27,7 +28,8 @@ class BoundedLog:
         self._file = -1
         self._closed = False
         self._head_size = 0  # bytes of the head in the file
-        self._tail_start = 0  # where the tail begins in the file: after the head, or after the line that stands between
+        # Where the tail begins in the file: after the head, or after the line between them; None while there is none.
+        self._tail_start: int | None = None
         self._tail_size = 0
         self._left_out = 0
 
@@ -58,8 +60,8 @@ class BoundedLog:
             if self._file < 0:
                 return
             try:
-                if self._tail_size > self._tail:
-                    self._compact()
+                if self._tail_start is not None and self._tail_size > self._tail:
+                    self._compact(self._tail_start)
             except OSError as error:
                 self.error = error
             finally:
@@ -83,7 +85,7 @@ class BoundedLog:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
             self._file = os.open(self.path, flags, 0o600)
-        if not self._tail_start:
+        if self._tail_start is None:
             room = self._head - self._head_size
             if len(data) <= room:
                 self._append(data)
@@ -94,17 +96,17 @@ class BoundedLog:
             self._head_size += cut
             self._tail_start = self._head_size
             data = data[cut:]
-        step = max(self._tail, 1)
+        step = self._tail
         for start in range(0, len(data), step):
             piece = data[start : start + step]
             self._append(piece)
             self._tail_size += len(piece)
             if self._tail_size >= 2 * step:
-                self._compact()
+                self._compact(self._tail_start)
 
-    def _compact(self) -> None:
+    def _compact(self, start: int) -> None:
         """Keep the last `tail` bytes of the tail, after a line that says how much is missing before them."""
-        os.lseek(self._file, self._tail_start + self._tail_size - self._tail, os.SEEK_SET)
+        os.lseek(self._file, start + self._tail_size - self._tail, os.SEEK_SET)
         kept = bytearray()
         while len(kept) < self._tail and (piece := os.read(self._file, self._tail - len(kept))):
             kept += piece

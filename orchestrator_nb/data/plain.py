@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import enum
 import fractions
@@ -12,6 +12,8 @@ import types
 import uuid
 from collections.abc import Iterator
 from typing import Any
+
+from orchestrator_nb.definition.values import escaped
 
 DEPTH = 200
 """How deep lists and dicts may be nested; whatever reads the journal has to follow."""
@@ -94,6 +96,8 @@ def why_not(value: Any) -> str | None:
     """Return why a value that looks storable is not, and what to do; None where it may pass in another form."""
     kind = type(value)
     name = type_name(kind)
+    if kind.__module__.partition(".")[0] == "pandas":  # some of whose types are dates too
+        return _why_not_pandas(kind.__name__, name)
     for refused, why in _REFUSED:
         if isinstance(value, refused):
             return why.format(name=name)
@@ -103,8 +107,6 @@ def why_not(value: Any) -> str | None:
     root = kind.__module__.partition(".")[0]
     if root == "numpy":
         return _why_not_numpy(value, name)
-    if root == "pandas" and kind.__name__ != "DataFrame":
-        return _why_not_pandas(kind.__name__, name)
     if root == "polars" and kind.__name__ in ("Series", "LazyFrame"):
         instead = ".collect()" if kind.__name__ == "LazyFrame" else ".to_frame()"
         return f'is a "{name}", which has no stored form of its own: use {instead}'
@@ -117,12 +119,12 @@ def type_name(kind: type) -> str:
 
 
 _REFUSED: tuple[tuple[type | tuple[type, ...], str], ...] = (
-    (tuple, 'is a {name}, which JSON turns into a list: use a list, or a dict that names the values'),
+    (tuple, "is a {name}, which JSON turns into a list: use a list, or a dict that names the values"),
     ((set, frozenset), "is a {name}, which JSON does not have: use sorted(…) for a list"),
     (enum.Enum, 'is the enumeration member "{name}", which would come back as its value: use its .value'),
     ((bytearray, memoryview), "is a {name}: use bytes(…)"),
-    ((datetime.date, datetime.time), "is a {name}, which JSON does not have: use .isoformat() and read it back"),
-    (datetime.timedelta, "is a {name}, which JSON does not have: use .total_seconds()"),
+    ((dt.date, dt.time), "is a {name}, which JSON does not have: use .isoformat() and read it back"),
+    (dt.timedelta, "is a {name}, which JSON does not have: use .total_seconds()"),
     ((decimal.Decimal, fractions.Fraction, uuid.UUID), "is a {name}, which JSON does not have: use str(…)"),
     (complex, "is a {name}, which JSON does not have: use [value.real, value.imag]"),
     ((range, types.GeneratorType, Iterator), "is a {name}, which can be stored only as what it gives: use list(…)"),
@@ -135,7 +137,7 @@ def _plain_list(value: list[Any], size: list[int], depth: int) -> list[Any]:
     copy: list[Any] = []
     try:
         for item in value:
-            copy.append(plain(item, size, depth))
+            copy.append(plain(item, size, depth))  # noqa: PERF401 - its length is the place of what is refused
     except Unfit as unfit:
         unfit.path.append(len(copy))
         raise
@@ -147,16 +149,20 @@ def _plain_dict(value: dict[Any, Any], size: list[int], depth: int) -> dict[str,
     key: Any = None
     try:
         for key, item in value.items():
-            if type(key) is not str:
-                raise Unfit(item, f"has the key {key!r} of type {type_name(type(key))}: keys have to be text")
-            if not key.isascii():
-                _check_text(key)
+            if type(key) is not str or not key.isascii():
+                _check_key(key)
             size[0] += 6 * len(key) + 4
             copy[key] = plain(item, size, depth)
     except Unfit as unfit:
         unfit.path.append(key)
         raise
     return copy
+
+
+def _check_key(key: Any) -> None:
+    if type(key) is not str:
+        raise Unfit(key, f"has a key of type {type_name(type(key))}, which JSON turns into text: use str({key!r})")
+    _check_text(key)
 
 
 def _check_text(text: str) -> None:
@@ -188,4 +194,4 @@ def _why_not_pandas(kind: str, name: str) -> str | None:
 def _key(key: str | int) -> str:
     if not isinstance(key, str):
         return repr(key)
-    return f'"{key}"' if len(key) <= 60 else f'"{key[:57]}…"'
+    return escaped(key)

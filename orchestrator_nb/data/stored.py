@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResultMissing, LiveResults
-from orchestrator_nb.data.plain import Unfit, copied, plain, type_name
+from orchestrator_nb.data.plain import INTEGERS, Unfit, copied, plain, type_name
 from orchestrator_nb.data.tables import read_table, write_table
 from orchestrator_nb.errors import ResultRefused, StoreError
 from orchestrator_nb.events import Stored
@@ -30,9 +30,12 @@ def store(value: Any, *, artifacts: Artifacts, live: LiveResults | None, at: str
     `live` keeps what has no stored form; None where nothing can be kept, as in a child process. `at` names the value
     in messages, such as ``result``. Raises ResultRefused naming the place and what to do, and StoreError.
     """
+    kind = type(value)
     if value is None:
         return _NONE
-    if type(value) is dict:
+    if kind is bool or (kind is int and -INTEGERS <= value < INTEGERS):  # the usual, quickly
+        return Stored(form="json", value=value)
+    if kind is dict:
         return _store_dict(value, artifacts, live, at)
     return _store_one(value, artifacts, live, at)
 
@@ -63,9 +66,9 @@ def load(stored: Stored, *, artifacts: Artifacts, live: LiveResults | None) -> A
     if form == "parquet":
         return read_table(path, stored.type or "")
     if form == "npy":
-        import numpy
+        import numpy as np
 
-        return numpy.load(path, allow_pickle=False)
+        return np.load(path, allow_pickle=False)
     raise StoreError(f'the form "{form}" of a stored value is not known: it was written by a newer version')
 
 
@@ -77,11 +80,10 @@ def _store_dict(value: dict[Any, Any], artifacts: Artifacts, live: LiveResults |
         # Only what is right in the mapping may have a form of its own.
         if unfit.why is not None or len(unfit.path) > 1:
             raise _refused(unfit, at) from None
-    for key in value:
-        try:
-            plain({key: None}, size)
-        except Unfit as unfit:
-            raise _refused(unfit, at) from None
+    try:
+        plain(dict.fromkeys(value), size)
+    except Unfit as unfit:
+        raise _refused(unfit, at) from None
     items = {}
     for key, item in value.items():
         place = f'{at}["{key}"]'
@@ -141,15 +143,15 @@ def _store_file(path: Path, artifacts: Artifacts, at: str) -> Stored:
 
 
 def _store_array(array: Any, artifacts: Artifacts, at: str) -> Stored:
-    import numpy
+    import numpy as np
 
     if array.dtype.hasobject:
         raise ResultRefused(f"{at} is an array of Python objects, which cannot be stored safely: give it a number type")
     with artifacts.writer(suffix=".npy") as draft:
         try:
             with draft.path.open("wb") as file:
-                numpy.save(file, numpy.asarray(array), allow_pickle=False)
-            back = numpy.load(draft.path, mmap_mode="r" if array.size else None, allow_pickle=False)
+                np.save(file, np.asarray(array), allow_pickle=False)
+            back = np.load(draft.path, mmap_mode="r" if array.size else None, allow_pickle=False)
             same = back.dtype == array.dtype and back.shape == array.shape
         except ValueError as error:
             raise ResultRefused(f"{at} is an array of {array.dtype}, which cannot be stored: {error}") from error
@@ -197,5 +199,7 @@ def _refused(unfit: Unfit, at: str) -> ResultRefused:
     why = unfit.why
     if why is None:
         name = type_name(type(unfit.value))
-        why = f'is a "{name}", which can pass at the top of a result only: return a dict with it under a name of its own'
+        why = (
+            f'is a "{name}", which can pass at the top of a result only: return a dict with it under a name of its own'
+        )
     return ResultRefused(f"{unfit.place(at)} {why}")

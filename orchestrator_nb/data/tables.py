@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 from pathlib import Path
@@ -21,7 +22,7 @@ def write_table(value: Any, *, artifacts: Artifacts, at: str) -> tuple[str, int]
     The file is read back and compared before it is kept. Raises ResultRefused naming the column, StoreError.
     """
     try:
-        import pyarrow.parquet as parquet
+        from pyarrow import parquet
     except ImportError as error:
         raise ResultRefused(f"{at}: a table needs pyarrow to be stored: pip install pyarrow ({error})") from error
     library = type(value).__module__.partition(".")[0]
@@ -47,7 +48,7 @@ def write_table(value: Any, *, artifacts: Artifacts, at: str) -> tuple[str, int]
 
 def read_table(path: Path, kind: str) -> Any:
     """Return the table in the file as the type `kind` (a qualified name) is from; it is the caller's own."""
-    import pyarrow.parquet as parquet
+    from pyarrow import parquet
 
     with parquet.ParquetFile(path) as file:
         table = file.read()
@@ -55,9 +56,7 @@ def read_table(path: Path, kind: str) -> Any:
     if library == "pyarrow":
         return table
     if library == "polars":
-        import polars
-
-        return polars.from_arrow(table)
+        return importlib.import_module("polars").from_arrow(table)
     return _to_pandas(table)
 
 
@@ -66,20 +65,23 @@ def read_table(path: Path, kind: str) -> Any:
 
 def _from_pandas(frame: Any, at: str) -> Any:
     """Return the Arrow table of a frame, with notes on what pandas does not find again in it."""
-    import pyarrow
+    import pandas as pd
+    import pyarrow as pa
 
     _check_names(frame, at)
     notes: dict[str, Any] = {"objects": {}, "dtypes": {}}
     for position, dtype in enumerate(frame.dtypes):
-        if dtype == object:
+        if dtype.kind == "O" and str(dtype) == "object":
             notes["objects"][str(position)] = _null_of(frame, position, at)
-        elif str(dtype).startswith("string") or str(dtype) == "category":
-            notes["dtypes"][str(position)] = str(dtype)
+        elif isinstance(dtype, pd.StringDtype) and str(dtype) != "str":
+            notes["dtypes"][str(position)] = f"string[{dtype.storage}]"
+        elif isinstance(dtype, pd.CategoricalDtype):
+            notes["dtypes"][str(position)] = "category"
     frequency = getattr(frame.index, "freqstr", None)
     if frequency is not None:
         notes["frequency"] = frequency
     try:
-        table = pyarrow.Table.from_pandas(frame)
+        table = pa.Table.from_pandas(frame)
     except Exception as error:  # as above
         column = _first_unfit(frame)
         raise ResultRefused(f"{_column(at, column)} cannot be in a Parquet file: {_reason(error)}") from error
@@ -87,7 +89,7 @@ def _from_pandas(frame: Any, at: str) -> Any:
 
 
 def _to_pandas(table: Any) -> Any:
-    import pandas
+    import pandas as pd
 
     frame = table.to_pandas()
     notes = json.loads((table.schema.metadata or {}).get(NOTES, b"{}"))
@@ -95,15 +97,15 @@ def _to_pandas(table: Any) -> Any:
         values = table.column(int(position)).to_pylist()
         if null == "nan":
             values = [math.nan if value is None else value for value in values]
-        column = pandas.Series(values, index=frame.index, dtype=object)
+        column = pd.Series(values, index=frame.index, dtype=object)
         frame.isetitem(int(position), column)
     for position, dtype in notes.get("dtypes", {}).items():
-        if str(frame.dtypes.iloc[int(position)]) != dtype:
+        if frame.dtypes.iloc[int(position)] != dtype:
             frame.isetitem(int(position), frame.iloc[:, int(position)].astype(dtype))
     if "frequency" in notes and hasattr(frame.index, "freq"):
         frame.index.freq = notes["frequency"]
     # Before copy-on-write a frame may show Arrow's own memory, which cannot be written to.
-    return frame if int(pandas.__version__.partition(".")[0]) >= 3 else frame.copy()
+    return frame if int(pd.__version__.partition(".")[0]) >= 3 else frame.copy()
 
 
 def _check_names(frame: Any, at: str) -> None:
@@ -133,7 +135,7 @@ def _null_of(frame: Any, position: int, at: str) -> str:
 
 
 def _is_null(value: Any) -> bool:
-    return value is None or (type(value) is float and value != value)
+    return value is None or (type(value) is float and math.isnan(value))
 
 
 def _compare_pandas(frame: Any, back: Any, at: str) -> None:
@@ -141,7 +143,7 @@ def _compare_pandas(frame: Any, back: Any, at: str) -> None:
 
     if list(frame.columns) == list(back.columns) and len(frame) == len(back):
         for position, dtype in enumerate(frame.dtypes):
-            if dtype == object:
+            if dtype.kind == "O" and str(dtype) == "object":
                 name = _column(at, frame.columns[position])
                 _compare_objects(frame.iloc[:, position], back.iloc[:, position], name)
     try:
@@ -178,16 +180,18 @@ def _same(value: Any, found: Any) -> bool:
         return len(value) == len(found) and all(map(_same, value, found))
     if isinstance(value, dict):
         return list(value) == list(found) and all(_same(value[key], found[key]) for key in value)
-    return bool(value == found) or (value != value and found != found)
+    if isinstance(value, float) and math.isnan(value):
+        return math.isnan(found)
+    return bool(value == found)
 
 
 def _first_unfit(frame: Any) -> Any:
-    import pyarrow
+    import pyarrow as pa
 
     for position, name in enumerate(frame.columns):
         try:
-            pyarrow.Array.from_pandas(frame.iloc[:, position])
-        except Exception:  # the reason was given for the whole table already
+            pa.Array.from_pandas(frame.iloc[:, position])
+        except Exception:  # the reason is in the error about the whole table; here it is only where
             return name
     return "the index"
 

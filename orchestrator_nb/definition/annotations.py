@@ -119,7 +119,7 @@ def _fits(value: Any, kind: str, literal: Any) -> bool:
         return isinstance(value, str) and is_datetime(value)
     if kind in ("string", "path"):
         return isinstance(value, str)
-    return kind == "list" and isinstance(value, list) or kind == "object" and isinstance(value, dict)
+    return isinstance(value, {"list": list, "object": dict}.get(kind, ()))
 
 
 def _words(kind: str, literal: Any) -> str:

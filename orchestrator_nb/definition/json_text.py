@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from json import JSONDecodeError
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined]  # it is there, typeshed leaves it out
 from typing import Any
 
 from orchestrator_nb.definition.tree import Place, Tree
@@ -78,7 +78,7 @@ class _Reader:
 
     def _value(self) -> None:
         place, start, first = self._place(), self._at, self._peek()
-        if first == "{" or first == "[":
+        if first in ("{", "["):
             self._tree.open({} if first == "{" else [], place)
             self._ends.append("}" if first == "{" else "]")
             self._at += 1
@@ -107,6 +107,7 @@ class _Reader:
         self._tree.close()
 
     def _string(self) -> str:
+        value: str
         try:
             value, self._at = scanstring(self._text, self._at + 1, True)
         except JSONDecodeError as error:

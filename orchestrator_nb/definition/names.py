@@ -74,7 +74,7 @@ def nearest(name: str, names: Collection[str]) -> str | None:
             return candidate
         if len(near) < _MANY and abs(len(candidate) - len(name)) <= 4 and _akin(candidate, name):
             near.append(candidate)
-    found = get_close_matches(name, near, n=1, cutoff=0.6)
+    found = get_close_matches(name, near, n=1, cutoff=0.65)
     return found[0] if found else None
 
 

@@ -18,7 +18,7 @@ from orchestrator_nb.definition.values import described, escaped, misfits
 from orchestrator_nb.errors import DefinitionError, Mistake
 
 MOST_BYTES = 1024 * 1024
-"""The most that all parameters together may have as JSON."""
+"""The most that all parameters together may have as JSON in ASCII."""
 
 EXPECTED = {
     "string": "text",
@@ -39,6 +39,7 @@ _DATETIME = re.compile(r"(\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _LONGEST_INTEGER = 25
+_FEW, _SHORT = 100, 1000
 _WORDS = {"true": True, "True": True, "false": False, "False": False, "None": None}
 
 
@@ -72,7 +73,12 @@ def bind_parameters(
 
 
 def fitted(parameter: ParameterDefinition, value: Any, *, text: bool, pointer: str) -> tuple[Any, list[Mistake]]:
-    """Return the value as the declared type, and what is wrong with it, each mistake at or below `pointer`."""
+    """Return the value as the declared type, and what is wrong with it, each mistake at or below `pointer`.
+
+    None fits where it is the default.
+    """
+    if value is None and parameter.default is None and not parameter.required:
+        return None, []
     try:
         value = coerce(value, parameter.type, text=text)
     except DefinitionError as error:
@@ -123,7 +129,10 @@ def name_mistakes(names: Collection[Any], pointer: str) -> Iterator[Mistake]:
 
 def too_large(values: Mapping[str, Any], pointer: str) -> list[Mistake]:
     """Return a mistake when values of plain JSON together are larger than parameters may be."""
-    size = len(json.dumps(values, ensure_ascii=False).encode("utf-8", "replace"))
+    if len(values) < _FEW and all(type(value) is not dict and type(value) is not list and len(str(value)) < _SHORT
+                                  for value in values.values()):  # fmt: skip
+        return []
+    size = len(json.dumps(values))
     if size <= MOST_BYTES:
         return []
     return [Mistake("the parameters are too large", pointer, found=f"{size:,} bytes",

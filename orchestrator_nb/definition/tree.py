@@ -125,7 +125,7 @@ class Tree:
         around = self._open[-1]
         if type(key) is not str:
             expected = f'text: put it in quotes, "{raw}"' if isinstance(key, (bool, int, float)) else "text"
-            self.note(f"the key {raw or '(nothing)'} is not text", place, path=around.pointer,
+            self.note(f"the key {raw or '(nothing)'} is not text", place, path=child(around.pointer, raw),
                       found=described(key), expected=expected)  # fmt: skip
             key = raw
         elif key in around.keys:

@@ -67,7 +67,7 @@ def misfits(value: Any, pointer: str = "", *, _around: tuple[int, ...] = ()) -> 
             for key, item in value.items() if kind is dict else enumerate(value):
                 if kind is dict and type(key) is not str:
                     yield Mistake("a key is not text", pointer, found=described(key), expected="text")
-                else:
+                elif type(item) is not str or not item.isascii():  # most values are plain text, and need no pointer
                     yield from misfits(item, child(pointer, key), _around=around)
     elif kind is int:
         if not SMALLEST <= value <= LARGEST:

@@ -50,8 +50,9 @@ def _build(tree: Tree, events: Any) -> None:
     for event in events:
         place = (event.start_mark.line + 1, event.start_mark.column + 1)
         if isinstance(event, kinds.NodeEvent):
-            if getattr(event, "tag", None) is not None:
-                tree.note("tags are not allowed", place, found=escaped(str(event.tag)), expected="a plain value")
+            tag = getattr(event, "tag", None)
+            if tag is not None:
+                tree.note("tags are not allowed", place, found=escaped(str(tag)), expected="a plain value")
             if isinstance(event, kinds.ScalarEvent):
                 value = _resolved(tree, event.value, place) if event.style is None else event.value
                 tree.scalar(value, place, raw=event.value, anchor=event.anchor)

@@ -80,19 +80,13 @@ class Loop:
 
     # ── take ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _take(self) -> list[e.Event]:
-        """Wait for something to happen and return it as facts."""
-        facts: list[e.Event] = []
+    def _take(self) -> list[e.Event | Request]:
+        """Wait for something to happen and return it, with the retries whose time has come."""
+        taken: list[e.Event | Request] = []
         try:
-            item = self._incoming.get(timeout=self._until_due())
-            while True:
-                if isinstance(item, e.Event):
-                    facts.append(item)
-                else:
-                    facts.extend(self._facts_of(item))
-                if len(facts) >= MOST_IN_A_TURN:
-                    break
-                item = self._incoming.get_nowait()
+            taken.append(self._incoming.get(timeout=self._until_due()))
+            while len(taken) < MOST_IN_A_TURN:
+                taken.append(self._incoming.get_nowait())
         except queue.Empty:
             pass
         now = self._clock()
@@ -100,39 +94,26 @@ class Loop:
             due, command = heappop(self._due)
             record = self._state.commands[command]
             if record.state == "waiting" and record.due == due:
-                facts.append(e.RetryDue(at=now, command=command))
-        return facts
+                taken.append(e.RetryDue(at=now, command=command))
+        return taken
 
     def _until_due(self) -> float | None:
         """Return the seconds until the next retry is due; None when nothing waits for a time."""
         return max(0.0, self._due[0][0] - self._clock()) if self._due else None
 
-    def _facts_of(self, request: Request) -> list[e.Event]:
-        """Return what a request comes to in this state; nothing when it has no meaning any more."""
-        now, run = self._clock(), self._state.run.state
-        if isinstance(request, Pause) and run in ("executing", "paused"):
-            self._grace = request.grace
-            return [e.RunPaused(at=now, reason=request.reason, leaving=request.leaving)]
-        if isinstance(request, Resume) and run == "paused":
-            return [e.RunResumed(at=now, reason=request.reason)]
-        if isinstance(request, Stop) and run in ("executing", "paused", "stopping"):
-            self._grace = request.grace
-            return [e.RunStopping(at=now, reason=request.reason)] if run != "stopping" else []
-        return []
-
     # ── answer ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _turn(self, facts: Iterable[e.Event]) -> None:
-        turn = self._answer(facts)
+    def _turn(self, taken: Iterable[e.Event | Request]) -> None:
+        turn = self._answer(taken)
         if turn:
             self._journal.append(turn)
             self._act(turn)
 
-    def _answer(self, facts: Iterable[e.Event]) -> list[e.Event]:
-        """Fold the facts and all that follows from them; return everything in order."""
+    def _answer(self, taken: Iterable[e.Event | Request]) -> list[e.Event]:
+        """Fold what came in and all that follows from it; return everything in order."""
         turn: list[e.Event] = []
-        for fact in facts:
-            for event in self._admit(fact):
+        for item in taken:
+            for event in self._admit(item) if isinstance(item, e.Event) else self._facts_of(item):
                 self._fold(event, turn)
         while steps := self._scheduler.next(self._state, self._clock()):
             for step in steps:
@@ -167,6 +148,19 @@ class Loop:
             reason = self._state.run.reason or fact.failure.message
             return (e.AttemptInterrupted(at=fact.at, command=fact.command, attempt=attempt, reason=reason),)
         return (fact,)
+
+    def _facts_of(self, request: Request) -> list[e.Event]:
+        """Return what a request comes to in this state; nothing when it has no meaning any more."""
+        now, run = self._clock(), self._state.run.state
+        if isinstance(request, Pause) and run in ("executing", "paused"):
+            self._grace = request.grace
+            return [e.RunPaused(at=now, reason=request.reason, leaving=request.leaving)]
+        if isinstance(request, Resume) and run == "paused":
+            return [e.RunResumed(at=now, reason=request.reason)]
+        if isinstance(request, Stop) and run in ("executing", "paused", "stopping"):
+            self._grace = request.grace
+            return [e.RunStopping(at=now, reason=request.reason)] if run != "stopping" else []
+        return []
 
     # ── act ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

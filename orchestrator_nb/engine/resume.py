@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from orchestrator_nb import events as e
 from orchestrator_nb.state import ENDED, FINAL, GOOD, RunState
@@ -42,7 +42,6 @@ def lost_live_results(
     *,
     inputs: Mapping[str, Collection[str]],
     order: Sequence[str],
-    is_alive: Callable[[e.Stored], bool],
     now: float,
     reopened: Iterable[str] = (),
 ) -> list[e.Event]:
@@ -60,7 +59,7 @@ def lost_live_results(
     for command in reversed(order):
         record = state.commands[command]
         result = record.output()
-        if record.state != "succeeded" or result is None or command in unfinished or not _is_lost(result, is_alive):
+        if record.state != "succeeded" or result is None or command in unfinished or not _is_live(result):
             continue
         waiting = next((name for name in consumers.get(command, ()) if name in unfinished), None)
         if waiting is not None:
@@ -70,10 +69,8 @@ def lost_live_results(
     return facts
 
 
-def _is_lost(stored: e.Stored, is_alive: Callable[[e.Stored], bool]) -> bool:
-    if stored.form == "mapping":
-        return any(_is_lost(item, is_alive) for item in (stored.items or {}).values())
-    return stored.form == "live" and not is_alive(stored)
+def _is_live(stored: e.Stored) -> bool:
+    return stored.form == "live" or any(map(_is_live, (stored.items or {}).values()))
 
 
 def _words(state: str) -> str:

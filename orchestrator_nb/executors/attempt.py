@@ -164,9 +164,9 @@ class LocalAttempt:
         """Keep a change of the shared state, which is plain JSON. Raises ResultRefused."""
         self._open()
         stored = store(value, artifacts=self._around.artifacts, live=None, at=f"shared.{name}")
-        if stored.form != "json":
+        if stored.form != "json" or stored.artifact is not None:
             raise ResultRefused(
-                f'context.shared["{name}"]: found {type(value).__qualname__}, expected plain JSON; '
+                f'shared["{name}"] is a "{type(value).__qualname__}" that is not plain JSON of at most 64 KiB: '
                 f'use context.record("{name}", …) for anything larger'
             )
         with _turn:
@@ -198,7 +198,8 @@ class LocalAttempt:
 
     def _open(self) -> None:
         if self.closed:
-            raise UsageError(f'the attempt {self.work.attempt} of "{self.work.command}" is over: nothing is taken from it')
+            work = self.work
+            raise UsageError(f'the attempt {work.attempt} of "{work.command}" is over: nothing is taken from it')
 
     # ── for its executor ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -293,12 +294,9 @@ class LocalAttempt:
         self.wait_for_ender(self._grace + 60.0)
 
     def _start_ender(self) -> None:
-        ending, grace = self._ending, self._grace
-        assert ending is not None
         name = f"orchestrator_nb end {self.work.command}.{self.work.attempt}"
-        self._ender = threading.Thread(target=ending, args=(grace,), name=name, daemon=True)
+        self._ender = threading.Thread(target=self._ending, args=(self._grace,), name=name, daemon=True)
         self._ender.start()
 
     def _log_name(self) -> str | None:
         return None if self._log is None else f"{LOGS}/{self._log.path.name}"
-

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from contextvars import ContextVar
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 
 class Printed(Protocol):
@@ -23,15 +23,14 @@ printing: ContextVar[Printed | None] = ContextVar("orchestrator_nb_printing", de
 
 _STREAMS = ("stdout", "stderr")
 _lock = threading.Lock()
-_users = 0
-_replaced: dict[str, tuple[Any, Any]] = {}
+_users: set[object] = set()
 
 
 class RoutedStream:
     """Stands in for sys.stdout or sys.stderr: writes to the attempt of the calling context, else to the original."""
 
     def __init__(self, original: Any) -> None:
-        self._original = original
+        self.original = original
 
     def write(self, text: str) -> int:
         """Write text as a text stream does; a missing original swallows it, as `print` does."""
@@ -41,9 +40,9 @@ class RoutedStream:
                 raise TypeError(f"write() argument must be str, not {type(text).__name__}")
             attempt.write_log(text)
             return len(text)
-        if self._original is None:
+        if self.original is None:
             return len(text)
-        written = self._original.write(text)
+        written = self.original.write(text)
         return written if isinstance(written, int) else len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -54,43 +53,45 @@ class RoutedStream:
     def flush(self) -> None:
         """Flush the original; what goes to an attempt needs no flushing."""
         attempt = printing.get()
-        if self._original is not None and (attempt is None or attempt.closed):
-            self._original.flush()
+        if self.original is not None and (attempt is None or attempt.closed):
+            self.original.flush()
 
     def isatty(self) -> bool:
         """Whether what is written here reaches a terminal."""
-        return printing.get() is None and self._original is not None and bool(self._original.isatty())
+        return printing.get() is None and self.original is not None and bool(self.original.isatty())
 
     def __getattr__(self, name: str) -> Any:
-        if self._original is None:
+        if self.original is None:
             raise AttributeError(f"this process has no standard streams, so there is no {name!r}")
-        return getattr(self._original, name)
+        return getattr(self.original, name)
 
 
-def install() -> None:
-    """Route sys.stdout and sys.stderr, until `uninstall` was called as often as `install`."""
-    global _users
+def install(user: object) -> None:
+    """Route sys.stdout and sys.stderr until `uninstall` was called for everyone that `install` was called for."""
     with _lock:
-        _users += 1
+        _users.add(user)
+    ensure()
+
+
+def ensure() -> None:
+    """Route the streams that are there now: notebooks' magics and test runners put others there at any time."""
+    if isinstance(sys.stdout, RoutedStream) and isinstance(sys.stderr, RoutedStream):
+        return
+    with _lock:
         for name in _STREAMS:
             current = getattr(sys, name)
-            if not isinstance(current, RoutedStream):
-                routed = RoutedStream(current)
-                _replaced[name] = (routed, current)
-                setattr(sys, name, cast(Any, routed))
+            if _users and not isinstance(current, RoutedStream):
+                setattr(sys, name, RoutedStream(current))
 
 
-def uninstall() -> None:
+def uninstall(user: object) -> None:
     """Put the original streams back when nobody needs the routing any more.
 
-    A stream that someone else has replaced since is left to them; routing that they put back later does no harm.
+    A stream that someone else has put there since is left to them; routing that they put back later does no harm.
     """
-    global _users
     with _lock:
-        _users -= 1
-        if _users:
-            return
-        for name, (routed, original) in _replaced.items():
-            if getattr(sys, name) is routed:
-                setattr(sys, name, original)
-        _replaced.clear()
+        _users.discard(user)
+        for name in _STREAMS:
+            current = getattr(sys, name)
+            if not _users and isinstance(current, RoutedStream):
+                setattr(sys, name, current.original)

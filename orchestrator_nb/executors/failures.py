@@ -7,6 +7,7 @@ import traceback
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from orchestrator_nb.errors import CommandError, ResultRefused
 from orchestrator_nb.events import Failure
@@ -22,11 +23,9 @@ _OWN_FRAMES = (str(Path(__file__).resolve().parents[1]), str(Path(asyncio.__file
 _FIELDS = frozenset(item.name for item in fields(Failure)) - {"message", "types", "traceback"}
 
 
-def failure_of(error: BaseException) -> Failure:
-    """Return what is known about an exception that ended an attempt."""
-    known = {}
-    if isinstance(error, CommandError):
-        known = dict(error.failure)
+def failure_of(error: BaseException, **fields_known: Any) -> Failure:
+    """Return what is known about an exception that ended an attempt; `fields_known` are fields of `Failure`."""
+    known = {**(error.failure if isinstance(error, CommandError) else {}), **fields_known}
     kind = known.pop("kind", "result_refused" if isinstance(error, ResultRefused) else "exception")
     if isinstance(error, SystemExit) and isinstance(error.code, int):
         known["exit_code"] = error.code
@@ -43,7 +42,7 @@ def failure_of(error: BaseException) -> Failure:
 
 def type_names(kind: type[BaseException]) -> tuple[str, ...]:
     """Return the qualified names of an exception's class and its bases up to Exception, most derived first."""
-    names = []
+    names: list[str] = []
     for base in kind.__mro__:
         if base is object or (base is BaseException and names):
             break

@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
+from orchestrator_nb.commands.callable import FunctionCommand
 from orchestrator_nb.commands.processes import ATTEMPT, TERMINATE_GRACE, kill_attempt, marks
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
-from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.events import AttemptAbandoned, Event, Failure, NoticeGiven
 from orchestrator_nb.executors import capture
 from orchestrator_nb.executors.attempt import LocalAttempt, Progress, Surroundings
-from orchestrator_nb.executors.process import run_in_child
+from orchestrator_nb.executors.process import needs_process, run_in_child
 from orchestrator_nb.executors.timer import Timer
 from orchestrator_nb.ports import Command, Report, Work
 
@@ -69,7 +69,7 @@ class LocalExecutor:
     def start(self, report: Report) -> None:
         """Be ready to take work; facts go to `report`."""
         if self._report is None:
-            capture.install()
+            capture.install(self)
         self._report = report
 
     def submit(self, work: Work) -> None:
@@ -118,7 +118,7 @@ class LocalExecutor:
             attempt.close()
         for _ in range(threads):
             self._queue.put(None)
-        capture.uninstall()
+        capture.uninstall(self)
 
     # ── on the workers' threads ─────────────────────────────────────────────────────────────────────────────────
 
@@ -143,6 +143,7 @@ class LocalExecutor:
                 self._idle += 1
 
     def _perform(self, attempt: LocalAttempt) -> Event:
+        capture.ensure()
         capture.printing.set(attempt)
         definition = attempt.work.definition
         command = self._commands.get(definition.kind)
@@ -150,8 +151,8 @@ class LocalExecutor:
             known = ", ".join(sorted(self._commands))
             message = f'there is no type of command "{definition.kind}"; there is {known}'
             return attempt.failed(Failure(kind="not_started", message=message))
-        if needs_process(definition):
-            return attempt.perform(partial(run_in_child, command=command))
+        if isinstance(command, FunctionCommand) and needs_process(definition):
+            return attempt.perform(partial(run_in_child, command=command, artifacts=self._around.artifacts))
         if definition.timeout not in (None, "none"):
             key = (attempt.work.command, attempt.work.attempt)
             self._timer.after(float(definition.timeout), partial(self._say_unenforceable, key))
@@ -214,10 +215,3 @@ class LocalExecutor:
                     failure=attempt.why_ended(),
                 )
             )
-
-
-def needs_process(definition: CommandDefinition) -> bool:
-    """Whether a command runs in a process of its own that this package starts for it: only callables do."""
-    if definition.kind != "call" or definition.isolation is not None:
-        return definition.kind == "call" and definition.isolation == "process"
-    return definition.timeout not in (None, "none") or definition.cwd is not None or bool(definition.environment)

@@ -183,9 +183,9 @@ def _decode(line: bytes, seq: int, prev: str) -> dict[str, Any]:
 
 
 def _verifies(line: bytes) -> bool:
-    """Tell whether the last line of a turn is as it was written."""
-    body, mark, rest = line.rstrip(b"\n").rpartition(b',"end":"')
-    return bool(mark) and rest == digest(body).encode("ascii") + b'"}'
+    """Tell whether this is the last line of a turn, whole and as it was written."""
+    body, mark, rest = line.rpartition(b',"end":"')
+    return bool(mark) and rest == digest(body).encode("ascii") + b'"}\n'
 
 
 def _words(error: Exception) -> str:

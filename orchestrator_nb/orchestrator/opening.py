@@ -176,7 +176,6 @@ def _going_on(state: RunState, opening: Opening, *, accept_changes: bool) -> lis
         state,
         inputs={name: upstream for name, upstream in plan.upstream.items() if name in state.commands},
         order=[name for name in plan.order if name in state.commands],
-        is_alive=lambda stored: False,
         now=now,
         reopened=reopened,
     )

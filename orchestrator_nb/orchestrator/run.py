@@ -17,7 +17,7 @@ from orchestrator_nb.orchestrator.failure_card import failure_text
 from orchestrator_nb.orchestrator.result import RunResult, result_of
 from orchestrator_nb.orchestrator.session import Session
 from orchestrator_nb.orchestrator.status import Status
-from orchestrator_nb.state import ENDED, IllegalTransition, RunState, fold
+from orchestrator_nb.state import IllegalTransition, RunState, fold
 
 
 class Run:
@@ -170,14 +170,9 @@ class Run:
         return f"<Run {self.id}: {self.state.phase}>"
 
 
-def open_run(run: str = "latest", *, store: str | os.PathLike[str] | None = None) -> Run:
-    """Return a run of the store to look at: by its id, the beginning of its id, or "latest". Raises RunNotFound."""
+def attach(run: str = "latest", *, store: str | os.PathLike[str] | None = None) -> Run:
+    """Return a run of the store: by its id, the beginning of its id, or "latest". Raises RunNotFound."""
     return Run(find_run(find_store(store), run))
-
-
-def has_ended(state: RunState) -> bool:
-    """Tell whether the run is over: nothing is missing, or it was ended and has to be reopened."""
-    return state.run.state in ENDED
 
 
 def _quoted(path: Path) -> str:

@@ -9,19 +9,24 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from orchestrator_nb.definition.folder import definition_from_folder, definition_from_notebook
-from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
+from orchestrator_nb.definition.models import WorkflowDefinition
 from orchestrator_nb.definition.names import slug
 from orchestrator_nb.definition.parameters import bind_parameters
 from orchestrator_nb.definition.reading import Loaded, read_definition
 from orchestrator_nb.definition.writing import to_dict, to_json, to_yaml
-from orchestrator_nb.errors import DefinitionError, UsageError
+from orchestrator_nb.errors import DefinitionError, RunRefused, UsageError
 from orchestrator_nb.journal.store import find_run, find_store
 from orchestrator_nb.orchestrator.command_types import command_types, import_registrations, put_first
+from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.orchestrator.opening import Opening, resume_opened, start_opened
 from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.plan.plan import Plan, make_plan
 from orchestrator_nb.ports import Command, Observer
+from orchestrator_nb.state import GOOD
+
+SESSION = "__main__:"
+"""How the address of a function begins that exists in a session only."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Upstream = str | Callable[..., Any] | Iterable[str | Callable[..., Any]]
@@ -274,7 +279,7 @@ class Workflow:
         )
 
     def _needs_session(self) -> bool:
-        return any(command.call is not None and command.call.startswith("__main__:") for command in self.definition.commands)
+        return any(command.call is not None and command.call.startswith(SESSION) for command in self.definition.commands)
 
     def _plan(self, given: Mapping[str, Any], *, text: Collection[str]) -> tuple[Plan, dict[str, Command]]:
         """Return the plan and the command types that it uses; every mistake of parameters and commands at once."""
@@ -303,9 +308,40 @@ class Workflow:
         return f"<Workflow {self.name}: {len(self._document['commands'])} commands>"
 
 
-def describe_command(command: CommandDefinition) -> str:
-    """Return in a few words what a command runs."""
-    return command.notebook or command.call or command.command or command.type or " ".join(command.shell or ())
+def resume_run(run: str = "latest", *, store: str | os.PathLike[str] | None = None, **options: Any) -> Run:
+    """Go on with a run of the store, with its definition as it is now where it was read from; options as for
+    `Workflow.resume`.
+
+    Raises RunRefused when it still needs functions of the session in which it was defined, and what
+    `Workflow.resume` raises.
+    """
+    folder = find_run(find_store(store), run)
+    frozen = Frozen.read(folder)
+    if frozen.defined_in is not None:
+        _refuse_session_functions(Run(folder), frozen)
+    return _workflow_of(frozen).resume(folder.name, store=folder.parent, **options)
+
+
+def _refuse_session_functions(run: Run, frozen: Frozen) -> None:
+    state = run.state
+    for command in frozen.definition.commands:
+        record = state.commands.get(command.id)
+        unfinished = record is None or record.state not in GOOD
+        if unfinished and command.call is not None and command.call.startswith(SESSION):
+            raise RunRefused(
+                f'"{run.id}" cannot go on here: "{command.id}" is a function defined in {frozen.defined_in}; '
+                f"open that, define the workflow again, and type flow.resume()"
+            )
+
+
+def _workflow_of(frozen: Frozen) -> Workflow:
+    """Return today's workflow where the run's came from a file or folder that is still there, else the frozen one."""
+    origin = frozen.origin
+    if origin is not None and origin.is_dir():
+        return Workflow.from_folder(origin)
+    if origin is not None and origin.is_file():
+        return Workflow.from_notebook(origin) if origin.suffix == ".ipynb" else Workflow.load(origin)
+    return Workflow._of(Loaded(definition=frozen.definition, folder=frozen.folder), None)
 
 
 def _address(function: Callable[..., Any]) -> str:

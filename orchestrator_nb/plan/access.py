@@ -6,11 +6,12 @@ import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.definition.names import nearest
-from orchestrator_nb.errors import Mistake
+from orchestrator_nb.definition.references import Reference, resolve
+from orchestrator_nb.errors import Mistake, UsageError
 from orchestrator_nb.plan.resources import Locator, Resource, Shelf
 
 _EXPLAINED = 20
@@ -26,21 +27,26 @@ class Use(NamedTuple):
 
 
 class Access:
-    """All reads and writes of a workflow. Texts have to be free of references; `folder` is the definition's."""
+    """All reads and writes of a workflow; `mistakes` holds, with its command, each entry that could not be read.
 
-    def __init__(self, commands: Sequence[CommandDefinition], *, folder: Path) -> None:
+    `folder` is the definition's; references to the workflow's `parameters` are filled in.
+    """
+
+    def __init__(self, commands: Sequence[CommandDefinition], *, folder: Path, parameters: Mapping[str, Any]) -> None:
+        self.mistakes: list[tuple[int, Mistake]] = []
         self._commands = commands
+        self._parameters = parameters
         self._reads: dict[Resource, list[Use]] = defaultdict(list)
         self._writes: dict[Resource, list[Use]] = defaultdict(list)
         locator = Locator()
         for number, command in enumerate(commands):
-            if not (command.reads or command.writes):
-                continue
-            place = _folder(command, folder)
-            for texts, uses in ((command.reads, self._reads), (command.writes, self._writes)):
-                for item, text in enumerate(texts):
-                    uses[locator.resource(text, folder=place)].append(Use(number, item, text))
+            if command.reads or command.writes:
+                place = _folder(command, folder)
+                for field, uses in (("reads", self._reads), ("writes", self._writes)):
+                    for item, text in self._texts(number, field):
+                        uses[locator.resource(text, folder=place)].append(Use(number, item, text))
         self._written = Shelf(self._writes)
+        self._met = {resource: tuple(self._written.meeting(resource)) for resource in self._reads}
 
     def edges(self) -> Iterator[tuple[int, int, str]]:
         """Yield writer, reader and reason for every read of what another command writes.
@@ -48,20 +54,21 @@ class Access:
         Two that both write a resource are not ordered by the reads of either: they have to be ordered as writers.
         """
         for resource, readers in self._reads.items():
-            writers = [use for written in self._written.meeting(resource) for use in self._writes[written]]
+            writers = [use for written in self._met[resource] for use in self._writes[written]]
             if not writers:
                 continue
-            writing = {use.command for use in writers}
+            reading, writing = {use.command for use in readers}, {use.command for use in writers}
             for reader in readers:
                 for writer in writers:
-                    if reader.command != writer.command and not self._both_write(reader, writer, writing):
+                    rivals = writer.command in reading and reader.command in writing
+                    if reader.command != writer.command and not rivals:
                         yield writer.command, reader.command, self._reason(reader, writer)
 
     def rivals(self) -> Iterator[list[Use]]:
         """Yield the writers of each resource that has several, and each pair whose resources overlap."""
         for resource, uses in self._writes.items():
             if len({use.command for use in uses}) > 1:
-                yield list({use.command: use for use in reversed(uses)}.values())[::-1]
+                yield sorted({use.command: use for use in uses}.values())
             for other in self._written.meeting(resource):
                 if resource < other:
                     yield from (
@@ -73,8 +80,8 @@ class Access:
         explained = 0
         for resource, uses in self._reads.items():
             readers = [use for use in uses if use.command not in settled]
-            path = resource.path
-            if not readers or path is None or path.exists() or any(self._written.meeting(resource)):
+            path = None if self._met[resource] else resource.path
+            if not readers or path is None or path.exists():
                 continue
             explained += 1
             likely = self._likely(path, readers[0].text) if explained <= _EXPLAINED else None
@@ -89,19 +96,14 @@ class Access:
                     ),
                 )
 
-    def idle(self) -> Iterator[tuple[int, str]]:
-        """Yield command and text of every pattern of paths that matches nothing so far and that no command writes."""
-        for resource, uses in self._reads.items():
-            if resource.pattern and not any(self._written.meeting(resource)):
-                found = next(Path(resource.base).glob(resource.pattern), None)
-                if found is None:
-                    yield from ((use.command, use.text) for use in uses)
-
-    def _both_write(self, reader: Use, writer: Use, writing: Collection[int]) -> bool:
-        return reader.command in writing and self._reads_own(writer)
-
-    def _reads_own(self, writer: Use) -> bool:
-        return any(writer.text == text for text in self._commands[writer.command].reads)
+    def _texts(self, number: int, field: str) -> Iterator[tuple[int, str]]:
+        for item, text in enumerate(getattr(self._commands[number], field)):
+            try:
+                filled = _filled(text, self._parameters)
+            except UsageError as error:
+                self.mistakes.append((number, Mistake(str(error), path=f"/{field}/{item}")))
+            else:
+                yield item, filled
 
     def _reason(self, reader: Use, writer: Use) -> str:
         name = self._commands[writer.command].id
@@ -115,14 +117,35 @@ class Access:
         if written is not None:
             return written
         try:
-            beside = nearest(path.name, os.listdir(path.parent))  # noqa: PTH208 — names are all that is wanted
+            beside = nearest(path.name, os.listdir(path.parent))
         except OSError:
             return None
         return beside and f"{text.removesuffix(path.name)}{beside}"
 
 
-def _folder(command: CommandDefinition, folder: Path) -> Path:
+def _folder(command: CommandDefinition, folder: Path) -> str:
     """Return the folder that the paths of a command are relative to: where its code runs."""
     if command.cwd is not None:
-        return folder / command.cwd
-    return (folder / command.notebook).parent if command.notebook is not None else folder
+        return str(folder / command.cwd)
+    return str((folder / command.notebook).parent if command.notebook is not None else folder)
+
+
+def _filled(text: str, parameters: Mapping[str, Any]) -> str:
+    """Return the text with its references to parameters filled in. Raises UsageError."""
+
+    def value_of(reference: Reference) -> Any:
+        if reference.root != "parameters":
+            raise UsageError(
+                f'"{reference.text}" is not known before the run; reads and writes may refer to parameters only'
+            )
+        found: Any = parameters
+        for key in reference.keys:
+            if not isinstance(found, Mapping) or key not in found:
+                raise UsageError(f'"{reference.text}" names no parameter of the workflow')
+            found = found[key]
+        return os.fspath(found) if isinstance(found, os.PathLike) else found
+
+    filled = resolve(text, value_of) if "${{" in text else text
+    if type(filled) not in (str, int) or filled == "":
+        raise UsageError(f'"{text}" is {filled!r}; expected the name of a file or of a resource')
+    return str(filled)

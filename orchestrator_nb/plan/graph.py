@@ -103,6 +103,8 @@ def feedback(size: int, fixed: Iterable[Pair], loose: Mapping[Pair, int]) -> lis
     be dropped its weight. The fewest where no more than `SMALL` nodes lie on common cycles and the search does not
     run out of patience, few elsewhere.
     """
+    if not loose:
+        return []
     kept = [pair for pair in fixed if pair not in loose]
     found = components(adjacency(size, (*kept, *loose)))
     group = {node: number for number, nodes in enumerate(found) for node in nodes}

@@ -61,17 +61,18 @@ class Locator:
     def __init__(self) -> None:
         self._real: dict[str, str] = {}
 
-    def resource(self, text: str, *, folder: str | Path) -> Resource:
+    def resource(self, text: str, *, folder: str) -> Resource:
         """Return the resource that `text` names when it is said in `folder`, an absolute path."""
         if is_named(text):
             return Resource(text.rstrip("/"), named=True)
-        text = os.path.expanduser(text)  # noqa: PTH111 — a text, not yet a path
+        if text.startswith("~"):
+            text = os.path.expanduser(text)
         wild = _WILD.search(text)
         if not wild:
-            return Resource(self._located(os.path.join(folder, text)))  # noqa: PTH118 — many, and pathlib is slow
+            return Resource(self._located(os.path.join(folder, text)))
         cut = max(text.rfind("/", 0, wild.start()), text.rfind(os.sep, 0, wild.start())) + 1
         pattern = os.path.normpath(text[cut:]).replace(os.sep, "/")
-        return Resource(self._located(os.path.join(folder, text[:cut])), pattern)  # noqa: PTH118
+        return Resource(self._located(os.path.join(folder, text[:cut])), pattern)
 
     def _located(self, path: str) -> str:
         """Return the real path; only its last part is looked up where the folder is known already."""
@@ -80,8 +81,8 @@ class Locator:
             return os.path.realpath(path).replace(os.sep, "/")
         if folder not in self._real:
             self._real[folder] = os.path.realpath(folder)
-        full = os.path.normcase(os.path.join(self._real[folder], name))  # noqa: PTH118
-        return (os.path.realpath(full) if os.path.islink(full) else full).replace(os.sep, "/")  # noqa: PTH114
+        full = os.path.normcase(os.path.join(self._real[folder], name))
+        return (os.path.realpath(full) if os.path.islink(full) else full).replace(os.sep, "/")
 
 
 class Shelf:

@@ -1,0 +1,236 @@
+"""The verbs of the command line, as typer knows them; the rooms that do the work are imported by the verb that needs them."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from orchestrator_nb.cli.exits import COMPLETED, MEANINGS
+from orchestrator_nb.cli.parameters import Files, PairsCommand, Raw, Texts, Typed, collect
+
+
+class Progress(str, Enum):
+    """How a run is shown while it goes on."""
+
+    none = "none"
+    plain = "plain"
+    rich = "rich"
+
+
+class Durability(str, Enum):
+    """What a recorded fact survives."""
+
+    full = "full"
+    process = "process"
+
+
+Target = Annotated[str, typer.Argument(help="A definition (.yaml, .json), a folder of notebooks, or one notebook.")]
+RunName = Annotated[str, typer.Argument(metavar="[RUN]", help='The id of a run, its beginning, or "latest".')]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")]
+ProgressOption = Annotated[
+    Progress | None, typer.Option(help="Default: rich on a terminal, plain lines elsewhere.", show_default=False)
+]
+Store = Annotated[
+    str | None, typer.Option(metavar="FOLDER", help="Where runs are kept. Default: the nearest orchestrator-runs/.")
+]
+Slots = Annotated[int | None, typer.Option(min=1, help="How many commands run at a time. Default: the CPUs.")]
+
+app = typer.Typer(
+    name="orchestrator-nb",
+    help="Run workflows of notebooks, Python functions and shell commands; a run that was killed goes on.",
+    epilog=MEANINGS,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"orchestrator-nb {version('orchestrator-nb')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Take the options that come before a verb."""
+
+
+@app.command(cls=PairsCommand)
+def run(
+    target: Target,
+    parameters: Typed = None,
+    raw: Raw = None,
+    files: Files = None,
+    texts: Texts = None,
+    as_json: Json = False,
+    progress: ProgressOption = None,
+    store: Store = None,
+    slots: Slots = None,
+    durability: Annotated[
+        Durability | None,
+        typer.Option(
+            help="full survives a power cut, process a kill -9. Default: the definition's.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Run a workflow and wait for its end. An interrupt pauses it; it can be resumed."""
+    from orchestrator_nb.cli.drive import drive
+    from orchestrator_nb.journal.store import find_store
+
+    flow = _workflow(target)
+    given = collect(parameters, raw, files, texts)
+    code = drive(
+        lambda display: flow.start(
+            wait=False,
+            store=find_store(store),
+            slots=slots,
+            durability=durability.value if durability else None,
+            parameters=given.values,
+            text_parameters=given.texts,
+            observers=(display,),
+        ),
+        progress=progress.value if progress else None,
+        as_json=as_json,
+    )
+    raise typer.Exit(code)
+
+
+@app.command(cls=PairsCommand, short_help="Check everything and show what would run.")
+def plan(
+    target: Target,
+    parameters: Typed = None,
+    raw: Raw = None,
+    files: Files = None,
+    texts: Texts = None,
+    as_json: Json = False,
+) -> None:
+    """Check everything and show what would run, in which order, without running anything."""
+    from orchestrator_nb.cli.plans import plan_json, plan_text
+    from orchestrator_nb.definition.parameters import bind_parameters
+
+    flow = _workflow(target)
+    given = collect(parameters, raw, files, texts)
+    planned = flow.plan(bind_parameters(flow.definition.parameters, given.values, text=given.texts))
+    print(plan_json(planned) if as_json else plan_text(planned))
+
+
+@app.command()
+def status(run: RunName = "latest", as_json: Json = False, store: Store = None) -> None:
+    """Show how a run stands, whoever owns it."""
+    import dataclasses
+
+    from orchestrator_nb.orchestrator.run import attach
+
+    found = attach(run, store=store).status()
+    print(json.dumps(dataclasses.asdict(found), ensure_ascii=False) if as_json else found)
+
+
+@app.command(short_help="Go on with a run that was killed, paused or failed.")
+def resume(
+    run: RunName = "latest",
+    as_json: Json = False,
+    progress: ProgressOption = None,
+    store: Store = None,
+    accept_changes: Annotated[
+        bool,
+        typer.Option("--accept-changes", help="Keep the results of commands that succeeded and have changed since."),
+    ] = False,
+) -> None:
+    """Go on with a run that was killed, paused, stopped or failed; what succeeded is not run again."""
+    from orchestrator_nb.cli.drive import drive
+    from orchestrator_nb.orchestrator.run import attach
+    from orchestrator_nb.orchestrator.workflow import resume_run
+
+    found = attach(run, store=store)
+    if found.result.exit_code == COMPLETED and not found.is_running:
+        told = f"{found.id} is completed: there is nothing to resume"
+        print(json.dumps({**found.result.to_plain(), "exit_code": COMPLETED}, ensure_ascii=False) if as_json else told)
+        return
+    code = drive(
+        lambda display: resume_run(
+            found.id, store=found.folder.parent, wait=False, accept_changes=accept_changes, observers=(display,)
+        ),
+        progress=progress.value if progress else None,
+        as_json=as_json,
+    )
+    raise typer.Exit(code)
+
+
+@app.command(short_help="Print the JSON Schema of definitions.")
+def schema() -> None:
+    """Print the JSON Schema of definitions, for editors that complete and check YAML."""
+    from orchestrator_nb.definition.schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+@app.command(short_help="Put a small real project into a folder and run it.")
+def demo(
+    folder: Annotated[str, typer.Argument(help="Where to put the project.")] = "orchestrator-demo",
+    no_run: Annotated[bool, typer.Option("--no-run", help="Only put it there.")] = False,
+    as_json: Json = False,
+    progress: ProgressOption = None,
+    store: Store = None,
+) -> None:
+    """Put a small real project into a folder and run it: penguins, notebooks, a report."""
+    from orchestrator_nb.cli.demo import DEFINITION, copy_demo, what_next
+    from orchestrator_nb.cli.drive import drive
+    from orchestrator_nb.journal.store import find_store
+
+    place = Path(folder)
+    copied = copy_demo(place)
+    if not as_json:
+        print(f'the demo project is in "{place}" ({len(copied)} files written)')
+    if no_run:
+        print(f"run it: orchestrator-nb run {place / DEFINITION}")
+        return
+    flow = _workflow(str(place / DEFINITION))
+    code = drive(
+        lambda display: flow.start(wait=False, store=find_store(store), observers=(display,)),
+        progress=progress.value if progress else None,
+        as_json=as_json,
+        ending=lambda result: what_next(result, place),
+    )
+    raise typer.Exit(code)
+
+
+def _workflow(target: str) -> Any:
+    """Return the workflow that a definition, a folder or a notebook is. Raises UsageError, DefinitionError."""
+    from orchestrator_nb.definition.values import escaped
+    from orchestrator_nb.errors import UsageError
+    from orchestrator_nb.orchestrator.workflow import Workflow
+
+    path = Path(target)
+    try:
+        if path.is_dir():
+            return Workflow.from_folder(path)
+        there = path.exists()
+    except OSError as error:
+        raise UsageError(f"{escaped(target)} cannot be looked at: {error.strerror}") from error
+    if not there:
+        raise UsageError(f"there is no {escaped(target)}; {_expected(path)}")
+    return Workflow.from_notebook(path) if path.suffix == ".ipynb" else Workflow.load(path)
+
+
+def _expected(path: Path) -> str:
+    from orchestrator_nb.definition.names import nearest
+
+    try:
+        near = nearest(path.name, [item.name for item in path.parent.iterdir()])
+    except OSError:
+        near = None
+    if near is not None:
+        return f'did you mean "{path.parent / near}"?'
+    return "expected a definition (.yaml, .json), a folder of notebooks, or one notebook"

@@ -1,0 +1,73 @@
+"""The entry point of `orchestrator-nb`: runs a verb and turns whatever comes of it into an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+
+from orchestrator_nb.cli.exits import BUG, SIGNALLED
+from orchestrator_nb.cli.signals import Interrupted
+from orchestrator_nb.errors import OrchestratorError
+
+
+def main() -> None:
+    """Run the command line of this process and leave with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal cannot show, in a path or in what a command said, is shown as an escape.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    code = run_command_line(sys.argv[1:])
+    _settle_stdout()
+    sys.exit(code)
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; what the user did wrong is said on stderr, without a traceback."""
+    from orchestrator_nb.cli.app import app
+
+    try:
+        app(args=list(arguments), prog_name="orchestrator-nb")
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except OrchestratorError as error:
+        _say(str(error))
+        return error.exit_code
+    except Interrupted as interrupted:
+        _say('interrupted; what was recorded by then stays, "orchestrator-nb status" shows it')
+        return SIGNALLED + interrupted.number
+    except Exception as error:
+        # Whatever else comes is our mistake, not the user's.
+        _say(_bug(error))
+        return BUG
+    return 0
+
+
+def _bug(error: Exception) -> str:
+    """Keep the traceback in a file; return what to say."""
+    lead = f"this is a bug of orchestrator-nb: {type(error).__name__}: {error}"
+    text = "".join(traceback.format_exception(error))
+    try:
+        handle, name = tempfile.mkstemp(prefix="orchestrator-nb-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{sys.version}\n{sys.argv}\n\n{text}")
+    except OSError:
+        return f"{lead}\n{text}"
+    return f"{lead}\nits traceback is in {name}; a run that was under way can be resumed"
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr)
+
+
+def _settle_stdout() -> None:
+    """Flush stdout; where nobody takes it any more, point it at nothing, so that leaving does not fail over it."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, 1)

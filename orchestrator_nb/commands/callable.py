@@ -1,0 +1,181 @@
+"""Python functions as commands: named as ``module:function``, defined in a session, or registered under a name."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from orchestrator_nb.commands.arguments import collect, resolved
+from orchestrator_nb.commands.call_check import check_call, given_besides
+from orchestrator_nb.commands.importing import CannotImport, find
+from orchestrator_nb.commands.registry import REGISTRY, Registry
+from orchestrator_nb.commands.signature import DoesNotFit, Signature
+from orchestrator_nb.commands.source import source_of
+from orchestrator_nb.definition.models import CommandDefinition
+from orchestrator_nb.errors import Cancelled, CommandError, Mistake, UsageError
+from orchestrator_nb.ports import Attempt
+
+Function = Callable[..., Any]
+
+
+class FunctionCommand(ABC):
+    """What all commands that call a function have in common; how the function is found is theirs.
+
+    A coroutine function runs on an event loop of its own and is cancelled when its attempt is asked to end; any other
+    function learns of that at its next call of `context`.
+    """
+
+    name: str
+
+    def __init__(self) -> None:
+        self._signatures: dict[str, tuple[Function, Signature]] = {}
+
+    @abstractmethod
+    def find(self, command: CommandDefinition, *, folder: Path, fresh: bool = False) -> Function:
+        """Return the function of a command; `fresh` looks whether it was changed. Raises CannotImport."""
+
+    def check(
+        self,
+        command: CommandDefinition,
+        *,
+        folder: Path,
+        upstream: Mapping[str, str],
+        parameters: Collection[str] | None = None,
+    ) -> list[Mistake]:
+        """Return what is wrong with the function or with its arguments; references are not looked into."""
+        try:
+            function = self.find(command, folder=folder, fresh=True)
+        except CannotImport as error:
+            return [error.at(f"/{self.name}")]
+        signature = self._signature(command, function)
+        return check_call(
+            function, signature, command, key=self.name, upstream=upstream, workflow_parameters=parameters
+        )
+
+    def wants(self, command: CommandDefinition, *, folder: Path) -> tuple[str, ...]:
+        """Return the arguments that nothing in the definition gives, those with a default too."""
+        try:
+            signature = self._signature(command, self.find(command, folder=folder))
+        except CannotImport:
+            return ()
+        given = {*command.parameters, *given_besides(command, signature)}
+        return tuple(name for name in signature.names if name not in given)
+
+    def source(self, command: CommandDefinition, *, folder: Path) -> str:
+        """Return the source of the function. Raises UsageError where it is not there."""
+        try:
+            return source_of(self.find(command, folder=folder, fresh=True))
+        except CannotImport as error:
+            raise UsageError(str(error)) from error
+
+    def run(self, attempt: Attempt) -> Any:
+        """Call the function and return what it returns. Raises whatever it raises, and UsageError for arguments."""
+        work = attempt.work
+        try:
+            function = self.find(work.definition, folder=work.folder)
+        except CannotImport as error:
+            raise CommandError(str(error), kind="not_started", stage="importing") from error
+        signature = self._signature(work.definition, function)
+        if signature.names or signature.open or work.definition.parameters:
+            value = signature.call(function, _arguments(attempt, signature))
+        else:
+            value = function()
+        return _awaited(attempt, value) if inspect.isawaitable(value) else value
+
+    def _signature(self, command: CommandDefinition, function: Function) -> Signature:
+        known = self._signatures.get(command.id)
+        if known is not None and known[0] is function:
+            return known[1]
+        signature = Signature(function)
+        self._signatures[command.id] = function, signature
+        return signature
+
+
+class CallableCommand(FunctionCommand):
+    """Commands of the key `call`; `functions` are those defined in a session, by the id of their command."""
+
+    name = "call"
+
+    def __init__(self, functions: Mapping[str, Function] | None = None) -> None:
+        super().__init__()
+        self.functions: Mapping[str, Function] = functions if functions is not None else {}
+        self._found: dict[tuple[str, Path], Function] = {}
+
+    def find(self, command: CommandDefinition, *, folder: Path, fresh: bool = False) -> Function:
+        """Return the function of this session, or the one that the definition names. Raises CannotImport."""
+        function = self.functions.get(command.id)
+        if function is not None:
+            return function
+        key = (command.call or "", folder)
+        if fresh or key not in self._found:
+            self._found[key] = find(key[0], folder=folder, fresh=fresh)
+        return self._found[key]
+
+
+class RegisteredCommand(FunctionCommand):
+    """Commands of the key `command`: a registered name, whose function gets `args` as its first argument."""
+
+    name = "command"
+
+    def __init__(self, registry: Registry = REGISTRY) -> None:
+        super().__init__()
+        self._registry = registry
+
+    def find(self, command: CommandDefinition, *, folder: Path, fresh: bool = False) -> Function:  # noqa: ARG002
+        """Return the function that is registered under the name, in this process. Raises CannotImport."""
+        try:
+            return self._registry.find(command.command or "")
+        except UsageError as error:
+            raise CannotImport(Mistake(str(error))) from error
+
+
+def _arguments(attempt: Attempt, signature: Signature) -> dict[str, Any]:
+    """Return the arguments by name. Raises UsageError for one that does not fit or that nothing gives."""
+    command = attempt.work.definition
+    besides = {
+        name: resolved(attempt, value, place=f"/{key}")
+        for name, (key, value) in given_besides(command, signature).items()
+    }
+
+    def fit(name: str, value: Any) -> Any:
+        try:
+            return signature.fit(name, value)
+        except DoesNotFit as error:
+            raise UsageError(f'"{command.id}": the argument "{name}" does not fit: {error}') from None
+
+    arguments = collect(attempt, [name for name in signature.names if name not in besides], fit=fit)
+    arguments.update({name: fit(name, value) for name, value in besides.items()})
+    for name in signature.required:
+        if name not in arguments:
+            raise UsageError(
+                f'"{command.id}": nothing gives the argument "{name}"; expected it in `parameters`, or an upstream '
+                "command or a parameter of the workflow of that name"
+            )
+    return arguments
+
+
+def _awaited(attempt: Attempt, value: Awaitable[Any]) -> Any:
+    """Run to its end what a coroutine function gave, in the current context, cancelled when the attempt is to end."""
+
+    async def main() -> Any:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def cancel(_grace: float) -> None:
+            with suppress(RuntimeError):  # the loop is closed: it has just ended by itself
+                loop.call_soon_threadsafe(lambda: task.cancel() if task is not None else None)
+
+        attempt.on_end(cancel)
+        return await value
+
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError as error:
+        ending = attempt.ending
+        if ending is not None:
+            raise Cancelled(ending) from None
+        raise CommandError("the coroutine was cancelled from inside, by its own code", kind="exception") from error

@@ -1,0 +1,108 @@
+"""Why a notebook failed: what nbclient and papermill raise, and how a kernel ended, as failures of a command."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import queue
+import re
+import signal
+from typing import Any
+
+from orchestrator_nb.errors import CommandError
+
+QUOTED_LIMIT = 16 * 1024
+"""Characters of a cell's source that go into a failure."""
+
+ASK_TIMEOUT = 5.0
+"""Seconds a kernel may take to answer a question about an error."""
+
+_TYPES_OF_LAST_ERROR = (
+    '[(t.__module__ + "." if t.__module__ != "builtins" else "") + t.__qualname__ '
+    'for t in __import__("sys").last_type.__mro__]'
+)
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+
+
+def not_started(kernel: str, trouble: Exception | None) -> CommandError:
+    """Return the failure of a notebook whose kernel never answered."""
+    lines = str(trouble).strip().splitlines()
+    what = lines[0] if lines else type(trouble).__name__
+    return CommandError(
+        f'the kernel "{kernel}" did not start: {what}', kind="not_started", stage="starting the kernel"
+    )  # fmt: skip
+
+
+def left_early(done: int, of: int, **place: Any) -> CommandError:
+    """Return the failure of a notebook that asked to exit after `done` of its code cells."""
+    message = (
+        f"the notebook asked to exit in its cell {place['cell']}, after {done} of {of} code cells; "
+        "if it may, say allow_early_exit: true"
+    )
+    return CommandError(message, kind="early_exit", exit_code=0, **place)
+
+
+def raised(trouble: Any, types: tuple[str, ...], notebook: str) -> CommandError:
+    """Return the failure for an exception in a cell, which papermill tells as its `PapermillExecutionError`.
+
+    `types` are the classes of the exception, empty where the kernel did not say.
+    """
+    text = str(trouble.evalue)
+    return CommandError(
+        _ANSI.sub("", text) or str(trouble.ename),
+        kind="exception",
+        types=types or (str(trouble.ename),),
+        traceback=_ANSI.sub("", "\n".join(trouble.traceback)).lstrip("-\n") or None,
+        notebook=notebook,
+        exit_code=int(text) if trouble.ename == "SystemExit" and text.lstrip("-").isdecimal() else None,
+        cell=trouble.cell_index,
+        cell_source=shortened(trouble.source),
+    )
+
+
+def died(returncode: int, **place: Any) -> CommandError:
+    """Return the failure of a notebook whose kernel ended, by itself or by a signal (a negative code)."""
+    where = f"while its cell {place['cell']} ran" if "cell" in place else "between two cells"
+    if returncode < 0:
+        message = f"the kernel died {where}: {_signal(-returncode)}"
+        return CommandError(message, kind="kernel_died", signal=-returncode, **place)
+    message = f"the kernel exited {where}, with code {returncode}"
+    return CommandError(message, kind="kernel_died", exit_code=returncode, **place)
+
+
+def shortened(source: str) -> str:
+    """Return as much of a cell's source as is quoted in a failure."""
+    return source if len(source) <= QUOTED_LIMIT else source[:QUOTED_LIMIT] + "\n…"
+
+
+async def ask_types(client: Any) -> tuple[str, ...]:
+    """Ask a Python kernel for the classes of the exception that it has just shown, most derived first.
+
+    Its reply to the cell names only the first of them. Empty where it does not say.
+    """
+    for _ in range(20):
+        question = client.execute(
+            "", silent=True, store_history=False, allow_stdin=False, user_expressions={"types": _TYPES_OF_LAST_ERROR}
+        )
+        try:
+            reply = await client.shell_channel.get_msg(timeout=ASK_TIMEOUT)
+            while reply["parent_header"].get("msg_id") != question:
+                reply = await client.shell_channel.get_msg(timeout=ASK_TIMEOUT)
+            if reply["content"].get("status") == "aborted":  # it still drops what comes after an error
+                await asyncio.sleep(0.02)
+                continue
+            answer = reply["content"]["user_expressions"]["types"]["data"]["text/plain"]
+            names = [str(name) for name in ast.literal_eval(answer)]
+        except (queue.Empty, KeyError, ValueError, SyntaxError):
+            return ()
+        return tuple(names[: names.index("Exception") + 1]) if "Exception" in names else tuple(names[:1])
+    return ()
+
+
+def _signal(number: int) -> str:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return f"ended by signal {number}"
+    often = "; often the system ending it for want of memory" if name == "SIGKILL" else ""
+    return f"ended by {name}{often}"

@@ -1,0 +1,206 @@
+"""Commands that are programs: an argument list, started without a shell, in a process tree of their own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+from orchestrator_nb.commands.arguments import resolved
+from orchestrator_nb.commands.output import Excerpt, Pump
+from orchestrator_nb.commands.processes import ATTEMPT, Tree, marks, start
+from orchestrator_nb.definition.models import CommandDefinition
+from orchestrator_nb.definition.names import nearest
+from orchestrator_nb.definition.references import references_in
+from orchestrator_nb.errors import CommandError, Mistake, UsageError
+from orchestrator_nb.ports import Attempt
+
+LAST_LINES = 10
+"""How many of the last lines of output the message of a failure shows."""
+
+_SCRIPTS = frozenset({".py", ".sh", ".bash", ".zsh", ".R", ".r", ".jl", ".js", ".pl", ".rb", ".sql", ".ps1", ".bat"})
+
+
+class ShellCommand:
+    """The type of command `shell`.
+
+    Every item of the list reaches the program as exactly one argument, whatever is in it: no shell looks at it.
+    References may stand in the arguments and in the values of `environment`. A program named ``python`` or
+    ``python3`` is the Python of this environment. The result is ``{"exit_code": int, "stdout": str}``; of a long
+    output head and tail, without the newlines at its end.
+    """
+
+    name = "shell"
+
+    def check(
+        self,
+        command: CommandDefinition,
+        *,
+        folder: Path,
+        upstream: Mapping[str, str],  # noqa: ARG002  # part of the contract
+        parameters: Collection[str] | None = None,  # noqa: ARG002  # part of the contract
+    ) -> list[Mistake]:
+        """Return what is wrong with the directory, the program and its arguments."""
+        argv, mistakes = _argv(command), []
+        cwd = _directory(command, folder)
+        if not cwd.is_dir():
+            mistakes.append(Mistake(f'there is no directory "{cwd}" to run in', "/cwd"))
+        for index, text in enumerate(argv):
+            if "\0" in text:
+                mistakes.append(Mistake("an argument cannot hold a NUL character", f"/shell/{index}", found=repr(text)))
+        for name, text in command.environment.items():
+            if "\0" in name + text or "=" in name or not name:
+                place = f"/environment/{name}"
+                mistakes.append(Mistake("this cannot be an environment variable", place, found=repr(text)))
+        try:
+            known = not references_in(argv[0])
+        except UsageError as error:
+            return [*mistakes, Mistake(str(error), "/shell/0")]
+        if known and not mistakes and _program(argv[0], cwd, command.environment) is None:
+            mistakes.append(_no_program(argv[0], cwd, command.environment))
+        return mistakes
+
+    def wants(self, command: CommandDefinition, *, folder: Path) -> tuple[str, ...]:  # noqa: ARG002  # the contract
+        """Return nothing: what an argument list takes is all in it."""
+        return ()
+
+    def source(self, command: CommandDefinition, *, folder: Path) -> str:
+        """Return the arguments, directory and environment, and the hash of each script among the arguments."""
+        cwd, scripts = _directory(command, folder), {}
+        for index, text in enumerate(_argv(command)):
+            path = cwd / text
+            if "\0" not in text and (path.suffix in _SCRIPTS or (index == 0 and _is_path(text))) and path.is_file():
+                scripts[text] = hashlib.sha256(path.read_bytes()).hexdigest()
+        plain = {"shell": _argv(command), "cwd": command.cwd, "environment": command.environment, "scripts": scripts}
+        return json.dumps(plain, indent=1, sort_keys=True)
+
+    def run(self, attempt: Attempt) -> dict[str, Any]:
+        """Run the program and return its exit code and output. Raises CommandError and UsageError."""
+        work = attempt.work
+        command = work.definition
+        argv = [_argument(attempt, text, f"/shell/{index}") for index, text in enumerate(_argv(command))]
+        own = {name: environment_text(attempt, name, text) for name, text in command.environment.items()}
+        cwd = _directory(command, work.folder)
+        program = _program(argv[0], cwd, own)
+        if program is None:
+            raise CommandError(str(_no_program(argv[0], cwd, own)), kind="not_started")
+        mark = marks(work.run, work.command, work.attempt)
+        try:
+            process = start([program, *argv[1:]], env={**os.environ, **own, **mark}, cwd=cwd)
+        except (OSError, ValueError) as error:
+            raise CommandError(f'"{argv[0]}" could not be started in "{cwd}": {error}', kind="not_started") from error
+        tree = Tree(process.pid, mark=mark[ATTEMPT])
+        attempt.on_end(tree.end)
+        stdout, stderr = _Printed(attempt), _Printed(attempt)
+        pumps = Pump(process.stdout, stdout.write), Pump(process.stderr, stderr.write)
+        code = process.wait()
+        for pump in pumps:
+            pump.let_go()
+        if code != 0 and code not in command.allow_failure_codes:
+            tree.kill()  # what it started must not meet the next attempt
+            last = stderr.excerpt.last_lines(LAST_LINES) or stdout.excerpt.last_lines(LAST_LINES)
+            raise _failure(argv[0], code, last)
+        return {"exit_code": code, "stdout": stdout.excerpt.text.rstrip("\r\n")}
+
+
+def environment_text(attempt: Attempt, name: str, text: str) -> str:
+    """Return the value of an environment variable of the command, with what it refers to. Raises UsageError."""
+    return _argument(attempt, text, f"/environment/{name}")
+
+
+class _Printed:
+    """One stream of a program: all of it goes to the log, its head and tail are kept."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.excerpt = Excerpt()
+        self._attempt = attempt
+
+    def write(self, text: str) -> None:
+        self._attempt.write_log(text)
+        self.excerpt.write(text)
+
+
+def _argv(command: CommandDefinition) -> tuple[str, ...]:
+    return command.shell or ()
+
+
+def _directory(command: CommandDefinition, folder: Path) -> Path:
+    return (folder / (command.cwd or "")).absolute()
+
+
+def _argument(attempt: Attempt, text: str, place: str) -> str:
+    """Return a text of the definition with what it refers to, as one argument. Raises UsageError."""
+    value = resolved(attempt, text, place=place)
+    lead = f'"{attempt.work.command}" {place}: "{text}"'
+    if isinstance(value, bool):
+        value = "true" if value else "false"
+    elif isinstance(value, (int, float, PurePath)):
+        value = str(value)
+    elif isinstance(value, (list, dict)):
+        try:
+            value = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{lead} holds what an argument cannot: {error}") from None
+    elif not isinstance(value, str):
+        kind = "nothing (null)" if value is None else f'a "{type(value).__qualname__}"'
+        raise UsageError(f"{lead} is {kind}; expected text, a number, a path, a list or a mapping")
+    if "\0" in value:
+        raise UsageError(f"{lead} holds a NUL character, which an argument cannot")
+    return value
+
+
+def _program(name: str, cwd: Path, environment: Mapping[str, str]) -> str | None:
+    """Return the path of the program that this name stands for, None where there is none that can be run."""
+    if name in ("python", "python3") and sys.executable:
+        return sys.executable
+    if _is_path(name):
+        return shutil.which(str(cwd / name))
+    return shutil.which(name, path=environment.get("PATH"))
+
+
+def _is_path(name: str) -> bool:
+    return os.sep in name or (os.altsep is not None and os.altsep in name)
+
+
+def _no_program(name: str, cwd: Path, environment: Mapping[str, str]) -> Mistake:
+    path = cwd / name
+    if path.is_file() and not _is_path(name):
+        text = f'there is no program "{name}" on the PATH, but a file of that name in "{cwd}"'
+        return Mistake(text, "/shell/0", nearest=f"./{name}")
+    if path.is_file():
+        text = f'the program "{name}" cannot be executed; found "{path}", which lacks the permission (chmod +x)'
+        return Mistake(text, "/shell/0")
+    if " " in name.strip():
+        text = f'there is no program "{name}"; a program and each of its arguments are items of their own'
+        return Mistake(text, "/shell/0", expected=json.dumps(name.split()))
+    where = f'in "{cwd}"' if _is_path(name) else "on the PATH"
+    return Mistake(f'there is no program "{name}" {where}', "/shell/0", nearest=nearest(name, _programs(environment)))
+
+
+def _programs(environment: Mapping[str, str]) -> list[str]:
+    """Return the names of everything on the PATH."""
+    names: set[str] = set()
+    for place in environment.get("PATH", os.environ.get("PATH", os.defpath)).split(os.pathsep):
+        try:
+            names.update(entry.name for entry in os.scandir(place or "."))
+        except OSError:
+            continue
+    return sorted(names)
+
+
+def _failure(program: str, code: int, last: str) -> CommandError:
+    shown = f"; its last lines were:\n{last}" if last else "; it printed nothing"
+    if code >= 0:
+        return CommandError(f'"{program}" exited with status {code}{shown}', kind="exit_code", exit_code=code)
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = "an unnamed one"
+    message = f'"{program}" was ended by signal {-code} ({name}){shown}'
+    return CommandError(message, kind="signal", signal=-code)

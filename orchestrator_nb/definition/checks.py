@@ -1,0 +1,232 @@
+"""What is wrong in a definition as a whole: ids, dependencies, names, defaults and references that do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from orchestrator_nb.definition.models import KINDS, ParameterDefinition, WorkflowDefinition
+from orchestrator_nb.definition.names import RESERVED, addresses, nearest
+from orchestrator_nb.definition.parameters import fitted, name_mistakes, too_large
+from orchestrator_nb.definition.pointers import child
+from orchestrator_nb.definition.references import FIELDS, ROOTS, Reference, references_in
+from orchestrator_nb.definition.values import escaped, misfits
+from orchestrator_nb.errors import Mistake, UsageError
+
+Where = Callable[[str], str]
+"""Says in words where something is, given its pointer."""
+
+_MOST_SUGGESTIONS = 50
+_PATHS = ("notebook", "cwd", "reads", "writes", "shell")
+_WORDS = frozenset(("id", "after", "description"))
+_KINDS = frozenset(KINDS)
+_ONLY_FOR = {
+    "kernel": ("notebook",),
+    "allow_early_exit": ("notebook",),
+    "allow_failure_codes": ("shell",),
+    "isolation": ("call", "command", "type"),
+    "args": ("call", "command", "type"),
+}
+"""The keys that mean something for some kinds of command only; elsewhere nothing would act on them."""
+
+
+def check(definition: WorkflowDefinition) -> list[Mistake]:
+    """Return all that is wrong in a definition that was built in Python; paths are those of its fields."""
+    return list(mistakes_in(definition.model_dump(exclude_none=True), str))
+
+
+def mistakes_in(data: Mapping[str, Any], where: Where) -> Iterator[Mistake]:
+    """Yield what is wrong in the canonical data of a definition; what has the wrong type is left to the model."""
+    declared = data.get("parameters")
+    declared = declared if isinstance(declared, Mapping) else {}
+    commands = [
+        (f"/commands/{place}", body) for place, body in enumerate(data.get("commands") or ()) if isinstance(body, dict)
+    ]
+    yield from name_mistakes(declared, "/parameters")
+    for name, parameter in declared.items():
+        yield from _default(parameter, child("/parameters", name))
+    yield from _ids(commands, where)
+    names = _Names(commands, declared)
+    for pointer, body in commands:
+        yield from names.dependencies(pointer, body)
+        yield from _command(pointer, body)
+        yield from names.references(pointer, body)
+
+
+def _default(parameter: Any, pointer: str) -> Iterator[Mistake]:
+    """Yield what is wrong with a default and its choices; nothing where the declaration itself is not valid."""
+    try:
+        declared = ParameterDefinition.model_validate(parameter, strict=True)
+    except ValidationError:
+        return
+    if declared.required and declared.default is not None:
+        yield Mistake("a parameter with a default cannot be required", f"{pointer}/required",
+                      expected="one of the two only")  # fmt: skip
+    if declared.choices is not None and not declared.choices:
+        yield Mistake("there is nothing to choose from", f"{pointer}/choices", expected="at least one value")
+        return
+    for place, choice in enumerate(declared.choices or ()):
+        alone = declared.model_copy(update={"choices": None, "required": True})
+        yield from fitted(alone, choice, text=False, pointer=f"{pointer}/choices/{place}")[1]
+    if declared.default is not None:
+        wrong = fitted(declared, declared.default, text=False, pointer=f"{pointer}/default")[1]
+        yield from wrong
+        if not wrong and _has_reference(declared.default):
+            yield Mistake("a default cannot hold a reference", f"{pointer}/default", expected="a plain value")
+
+
+def _ids(commands: list[tuple[str, dict[str, Any]]], where: Where) -> Iterator[Mistake]:
+    seen: dict[str, tuple[str, str]] = {}
+    for pointer, body in commands:
+        name = body.get("id")
+        if not isinstance(name, str):
+            continue
+        at = f"{pointer}/id"
+        if name in RESERVED:
+            yield Mistake(f'no command can have the id "{name}"', at,
+                          expected=f"another one; references begin with {', '.join(RESERVED)}")  # fmt: skip
+        other, first = seen.setdefault(name.casefold(), (name, at))
+        if first != at:
+            same_id = "the same id" if other == name else f"an id that differs in case only, {escaped(other)}"
+            yield Mistake(f"two commands have {same_id}", at, expected="an id of its own for each command",
+                          found=f"{escaped(name)}, first {where(first)}")  # fmt: skip
+
+
+def _command(pointer: str, body: dict[str, Any]) -> Iterator[Mistake]:
+    """Yield what is wrong with one command by itself."""
+    kinds = _KINDS.intersection(body)
+    kind = next(iter(kinds)) if len(kinds) == 1 else None
+    for name, value in body.items():
+        at = f"{pointer}/{name}"
+        if name == "parameters" and isinstance(value, dict):
+            if value:
+                yield from _parameters(at, value, named=kind != "type")
+        elif name == "args":
+            yield from misfits(value, at)
+        elif name == "environment" and isinstance(value, dict):
+            yield from _environment(at, value)
+        elif name in _PATHS:
+            yield from _paths(name, at, value)
+        if kind is not None and name in _ONLY_FOR and value and kind not in _ONLY_FOR[name]:
+            yield Mistake(f'"{name}" means nothing for a command of the kind "{kind}"', at,
+                          expected=f"it with {' or '.join(_ONLY_FOR[name])} only")  # fmt: skip
+
+
+def _parameters(pointer: str, values: dict[str, Any], *, named: bool) -> Iterator[Mistake]:
+    if named:
+        yield from name_mistakes(values, pointer)
+    wrong = list(misfits(values, pointer))
+    yield from wrong or too_large(values, pointer)
+
+
+def _environment(pointer: str, values: dict[str, Any]) -> Iterator[Mistake]:
+    for name, value in values.items():
+        if not name or "=" in name or "\0" in f"{name}{value}":
+            yield Mistake(f"the environment cannot hold {escaped(name)}", child(pointer, name),
+                          expected='a name without "=" and a value, both without NUL')  # fmt: skip
+
+
+def _paths(field: str, pointer: str, value: Any) -> Iterator[Mistake]:
+    for at, text in [(pointer, value)] if isinstance(value, str) else _leaves(value, pointer):
+        if not text or "\0" in text:
+            yield Mistake(f'the value of "{field}" cannot be used', at, found=escaped(text),
+                          expected="text, not empty and without NUL")  # fmt: skip
+
+
+def _has_reference(value: Any) -> bool:
+    try:
+        return bool(references_in(value))
+    except UsageError:
+        return True
+
+
+class _Names:
+    """The names that commands and parameters have, and whether what refers to them does so rightly."""
+
+    def __init__(self, commands: list[tuple[str, dict[str, Any]]], declared: Mapping[str, Any]) -> None:
+        self._ids = {body["id"]: None for _, body in commands if isinstance(body.get("id"), str)}
+        self._declared = dict.fromkeys(declared)
+        self._addresses = addresses(self._ids)
+        self._suggestions = 0
+
+    def dependencies(self, pointer: str, body: dict[str, Any]) -> Iterator[Mistake]:
+        after = body.get("after")
+        if not isinstance(after, tuple):
+            return
+        seen = set()
+        for place, name in enumerate(after):
+            if not isinstance(name, str):
+                continue
+            at = f"{pointer}/after/{place}"
+            if name == body.get("id"):
+                yield Mistake("a command cannot come after itself", at, found=escaped(name))
+            elif name not in self._ids:
+                yield Mistake(f"there is no command {escaped(name)}", at, nearest=self._nearest(name, self._ids))
+            elif name in seen:
+                yield Mistake("a dependency is there twice", at, found=escaped(name), expected="each once")
+            seen.add(name)
+
+    def references(self, pointer: str, body: dict[str, Any]) -> Iterator[Mistake]:
+        for name, value in body.items():
+            if not value or name in _WORDS or type(value) not in (str, dict, tuple, list):
+                continue
+            for at, text in _leaves(value, f"{pointer}/{name}"):
+                if "${{" in text:
+                    if name in FIELDS:
+                        yield from self._in_text(at, text, body)
+                    else:
+                        yield Mistake(f'references are not read in "{name}"', at, found=escaped(text),
+                                      expected=f"them in {', '.join(FIELDS)} only")  # fmt: skip
+
+    def _in_text(self, pointer: str, text: str, body: Mapping[str, Any]) -> Iterator[Mistake]:
+        try:
+            found = references_in(text)
+        except UsageError as error:
+            yield Mistake(str(error), pointer)
+            return
+        for reference in found:
+            wrong = self._reference(reference, body)
+            if wrong is not None:
+                yield replace(wrong, path=pointer)
+
+    def _reference(self, reference: Reference, body: Mapping[str, Any]) -> Mistake | None:
+        root = reference.root
+        if root == "parameters" and reference.keys[0] in self._declared:
+            return None
+        target = self._addresses.get(root) if root not in RESERVED else None
+        if root == "context" or (target is not None and target != body.get("id")):
+            return None
+        text = escaped(reference.text)
+        if root == "parameters":
+            name = reference.keys[0]
+            return Mistake(f"the workflow has no parameter {escaped(name)}", found=text,
+                           nearest=self._nearest(name, self._declared))  # fmt: skip
+        if root in RESERVED:
+            return Mistake(f'references in this version have no root "{root}"', found=text,
+                           expected=f"{', '.join(ROOTS)}, or the id of a command")  # fmt: skip
+        if target is not None:
+            return Mistake("a command cannot use its own result", found=text)
+        return Mistake(f"there is no command {escaped(root)}", found=text,
+                       nearest=self._nearest(root, self._addresses))  # fmt: skip
+
+    def _nearest(self, name: str, names: Any) -> str | None:
+        """Return the nearest name, for the first unknown names only: with many of them the search would not end."""
+        self._suggestions += 1
+        return nearest(name, names) if self._suggestions <= _MOST_SUGGESTIONS else None
+
+
+def _leaves(value: Any, pointer: str, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Yield every text inside a value with its pointer; what is nested too deep has been refused before."""
+    if type(value) is str:
+        yield pointer, value
+    elif depth <= 100 and type(value) is dict:
+        for key, item in value.items():
+            yield from _leaves(item, child(pointer, str(key)), depth + 1)
+    elif depth <= 100 and type(value) in (list, tuple):
+        for place, item in enumerate(value):
+            yield from _leaves(item, f"{pointer}/{place}", depth + 1)
+
+

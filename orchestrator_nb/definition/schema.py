@@ -1,0 +1,65 @@
+"""The JSON Schema of a definition in its canonical form, by which editors complete and check what is typed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator_nb.definition.models import KINDS, WorkflowDefinition
+from orchestrator_nb.definition.names import RESERVED
+from orchestrator_nb.definition.wording import COMMAND, PARAMETER, WORKFLOW
+
+_ONE_OR_MORE = ("after", "reads", "writes", "tags", "imports")
+_DURATION = {
+    "type": "string",
+    "pattern": r"^\s*([0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d)\s*)+$",
+    "description": "a duration such as 90s, 5m or 1h30m",
+}
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the schema (draft 2020-12) of a definition whose commands are a mapping of ids."""
+    schema = WorkflowDefinition.model_json_schema()
+    definitions = schema["$defs"]
+    workflow = schema["properties"]
+    command = definitions["CommandDefinition"]
+    name = command["properties"].pop("id")
+    command["required"] = [key for key in command.get("required", ()) if key != "id"]
+    command["oneOf"] = [{"required": [kind]} for kind in KINDS]
+    workflow["commands"] = {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": name["pattern"], "not": {"enum": list(RESERVED)}},
+        "additionalProperties": {"$ref": "#/$defs/CommandDefinition"},
+    }
+    workflow["parameters"] = {
+        "type": "object",
+        "propertyNames": {"pattern": r"^(?!__)[A-Za-z_][A-Za-z0-9_]*$"},
+        "additionalProperties": {"anyOf": [{"$ref": "#/$defs/ParameterDefinition"}, {"description": "a default"}]},
+    }
+    for properties, words in (
+        (workflow, WORKFLOW), (command["properties"], COMMAND),
+        (definitions["ParameterDefinition"]["properties"], PARAMETER),
+    ):  # fmt: skip
+        _finish(properties, words)
+    command.pop("title", None)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "A workflow of orchestrator_nb",
+    }
+
+
+def _finish(properties: dict[str, Any], words: dict[str, str]) -> None:
+    """Give each key its description, and the short forms that are read besides the full one."""
+    for key, expected in words.items():
+        if key not in properties:
+            continue
+        found = properties[key]
+        found.pop("title", None)
+        known = found.pop("description", None)
+        if key in _ONE_OR_MORE:
+            found = {"anyOf": [found, {"type": "string"}], "default": found.pop("default", [])}
+        elif key in ("timeout", "retry_delay"):
+            default = {"default": found.pop("default")} if "default" in found else {}
+            found = {"anyOf": [*found.pop("anyOf", [found]), _DURATION], **default}
+        properties[key] = {"description": known or expected, **found}

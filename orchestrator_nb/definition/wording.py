@@ -1,0 +1,160 @@
+"""What the model finds wrong, in plain words: what was found, what is expected, and the key that may have been meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic_core import ErrorDetails
+
+from orchestrator_nb.definition.models import KINDS, CommandDefinition, ParameterDefinition, WorkflowDefinition
+from orchestrator_nb.definition.names import nearest, slug
+from orchestrator_nb.definition.parameters import EXPECTED as TYPES
+from orchestrator_nb.definition.pointers import child
+from orchestrator_nb.definition.spelling import COMMAND_WORDS, WORKFLOW_WORDS
+from orchestrator_nb.definition.values import described, escaped
+from orchestrator_nb.errors import Mistake
+
+ID = 'at most 100 of the letters a to z and A to Z, digits, "_", "-" and ".", and neither "-" nor "." first'
+_SECONDS = 'seconds above 0 and at most 366 days, such as 90 or "5m"'
+_IDS = "a list of ids of commands"
+_PATHS = "a list of paths or names of resources"
+_SHELL = 'a program and its arguments as a list, such as ["python", "clean.py"]'
+
+WORKFLOW = {
+    "workflow": f"a name for the workflow: {ID}",
+    "description": "text",
+    "pattern": "sequential, parallel or hybrid",
+    "parameters": "a mapping of names to defaults or declarations",
+    "commands": "a mapping of ids to commands, at least one",
+    "slots": "a whole number from 1 to 10000",
+    "durability": "full or process",
+    "timeout": f'{_SECONDS}, or "none"',
+    "imports": "a list of modules",
+}
+COMMAND = {
+    "id": ID,
+    "notebook": "the path of a notebook, as text",
+    "call": "a function as module:name",
+    "shell": _SHELL,
+    "command": "a registered name, such as /query",
+    "type": "the name of a type of command",
+    "parameters": "a mapping of names to values",
+    "agent": "text",
+    "scope": "text",
+    "after": _IDS,
+    "reads": _PATHS,
+    "writes": _PATHS,
+    "exclusive": "true or false",
+    "description": "text",
+    "tags": "a list of words",
+    "optional": "true or false",
+    "retries": "a whole number from 0 to 1000",
+    "retry_delay": _SECONDS,
+    "idempotent": "true or false",
+    "timeout": f'{_SECONDS}, or "none"',
+    "isolation": "thread or process",
+    "environment": "a mapping of names to text; put numbers in quotes",
+    "cwd": "the path of a folder, as text",
+    "kernel": "the name of a Jupyter kernel, as text",
+    "allow_early_exit": "true or false",
+    "allow_failure_codes": "a list of whole numbers",
+}
+PARAMETER = {
+    "type": f"one of {', '.join(TYPES)}",
+    "required": "true or false",
+    "choices": "a list of values",
+    "description": "text",
+}
+"""What each key takes, in words."""
+
+_SECTIONS: dict[str, tuple[str, Mapping[str, str], tuple[str, ...]]] = {
+    "workflow": ("a workflow", WORKFLOW, (*WorkflowDefinition.model_fields, *WORKFLOW_WORDS)),
+    "command": ("a command", COMMAND, (*CommandDefinition.model_fields, *COMMAND_WORDS)),
+    "parameter": ("the declaration of a parameter", PARAMETER, tuple(ParameterDefinition.model_fields)),
+}
+
+
+_CHOICES = {
+    (section, name): tuple(choice for choice in get_args(field.annotation) if isinstance(choice, str))
+    for section, model in (("workflow", WorkflowDefinition), ("parameter", ParameterDefinition))
+    for name, field in model.model_fields.items()
+    if get_origin(field.annotation) is Literal
+}
+
+
+def translate(error: ErrorDetails, data: Mapping[str, Any]) -> Mistake | None:
+    """Return the mistake for one of pydantic's errors, its path into `data`; None for one that only follows from
+    others."""
+    location = error["loc"]
+    keys, value = _followed(location, data)
+    pointer = ""
+    for key in keys:
+        pointer = child(pointer, key)
+    kind = error["type"]
+    if kind == "too_short" and keys == ("commands",) and value:
+        return None
+    section = _section(keys)
+    whole, words, _ = _SECTIONS[section]
+    if kind == "extra_forbidden":
+        return _unknown_key(section, str(location[-1]), pointer)
+    if kind == "missing":
+        return Mistake(f'"{location[-1]}" is missing', child(pointer, location[-1]), expected=words.get(str(location[-1])))
+    if kind == "value_error" or not keys:
+        return _of_whole(whole, value, pointer, str(error["msg"]))
+    field = _field(keys, words)
+    expected = words.get(field, str(error["msg"])) if field else str(error["msg"])
+    found = escaped(value) if isinstance(value, str) else described(value)
+    near = _meant(section, field, kind, value) if isinstance(value, str) else None
+    return Mistake(f'the value of "{field or keys[-1]}" cannot be used', pointer, found=found, expected=expected,
+                   nearest=near)  # fmt: skip
+
+
+def _followed(location: tuple[int | str, ...], data: Any) -> tuple[tuple[int | str, ...], Any]:
+    """Return the keys of pydantic's location that lead through the data, and what is there; the names of the branches
+    of a union lead nowhere."""
+    keys: list[int | str] = []
+    value: Any = data
+    for key in location:
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError):
+            continue
+        keys.append(key)
+    return tuple(keys), value
+
+
+def _section(keys: tuple[int | str, ...]) -> str:
+    if len(keys) >= 2 and keys[0] == "commands":
+        return "command"
+    return "parameter" if len(keys) >= 2 and keys[0] == "parameters" else "workflow"
+
+
+def _field(keys: tuple[int | str, ...], words: Mapping[str, str]) -> str | None:
+    """Return the key of the section that the value belongs to: the first below the section's beginning."""
+    return next((key for key in keys if isinstance(key, str) and key in words and key != "commands"),
+                "commands" if keys == ("commands",) else None)  # fmt: skip
+
+
+def _meant(section: str, field: str | None, kind: str, value: str) -> str | None:
+    if kind == "string_pattern_mismatch":
+        return slug(value) if value.strip() else None
+    return nearest(value, _CHOICES.get((section, field or ""), ()))
+
+
+def _of_whole(whole: str, value: Any, pointer: str, message: str) -> Mistake:
+    if isinstance(value, Mapping) and whole == "a command":
+        given = [name for name in KINDS if value.get(name) is not None]
+        return Mistake("it is not clear what the command runs", pointer,
+                       found=" and ".join(f'"{name}"' for name in given) or "none of them",
+                       expected=f"exactly one of {', '.join(KINDS)}")  # fmt: skip
+    return Mistake(f"{whole} cannot be read: {message}", pointer, found=described(value))
+
+
+@lru_cache(maxsize=1000)
+def _unknown_key(section: str, key: str, pointer: str) -> Mistake:
+    whole, words, names = _SECTIONS[section]
+    near = nearest(key, names)
+    return Mistake(f"{whole} has no key {escaped(key)}", pointer, nearest=near,
+                   expected=None if near else f"one of {', '.join(words)}")  # fmt: skip

@@ -1,0 +1,202 @@
+"""A plan in the making: the edges are collected, cycles broken or named, writers of one resource put in order."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from orchestrator_nb.definition.models import WorkflowDefinition
+from orchestrator_nb.definition.names import addresses
+from orchestrator_nb.definition.references import FIELDS, ROOTS, references_in
+from orchestrator_nb.errors import Mistake
+from orchestrator_nb.plan.access import Access, Use
+from orchestrator_nb.plan.edges import Links, Strength
+from orchestrator_nb.plan.graph import adjacency, cycles, feedback, reaches, shortest_cycle, topological
+from orchestrator_nb.ports import Command
+
+_SHOWN = 12
+"""Longer cycles and lists of names are shortened in messages."""
+_EXPLAINED = 20
+"""For so many dropped edges the cycle is looked for that they would have closed."""
+
+
+class Draft:
+    """A plan in the making. Commands are numbered in the order of the definition; `mistakes` carry these numbers."""
+
+    def __init__(
+        self,
+        definition: WorkflowDefinition,
+        *,
+        folder: Path,
+        commands: Mapping[str, Command],
+        parameters: Mapping[str, Any],
+        settled: Collection[str],
+    ) -> None:
+        self.definition = definition
+        self.folder = folder
+        self.parameters = parameters
+        self.ids = [command.id for command in definition.commands]
+        self.links = Links()
+        self.mistakes: list[tuple[int, Mistake]] = []
+        self.notes: list[str] = []
+        self._number = {name: number for number, name in enumerate(self.ids)}
+        self._addresses = addresses(self.ids)
+        self._access = Access(definition.commands, folder=folder, parameters={**_defaults(definition), **parameters})
+        done = {self._number[name] for name in settled if name in self._number}
+        self.mistakes.extend((*self._access.mistakes, *self._access.missing(settled=done)))
+        self._state()
+        self._take(commands)
+
+    def arrange(self) -> list[int]:
+        """Settle all edges and return the order; short of some commands, with mistakes, when there are cycles."""
+        if self._cyclic():
+            return topological(self._downstream())
+        if self.definition.pattern == "sequential":
+            self._break_cycles()
+            self._put_in_sequence()
+        else:
+            for writer, reader, reason in self._access.edges():
+                self.links.add(writer, reader, reason, Strength.TOUCHED)
+            self._break_cycles()
+        self._order_writers()
+        return topological(self._downstream())
+
+    # ── what was written ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _state(self) -> None:
+        """Take in what the user wrote: `after` and references."""
+        for number, command in enumerate(self.definition.commands):
+            for name in command.after:
+                self.links.add(self._number[name], number, "after", Strength.STATED)
+            for field in FIELDS:
+                value = getattr(command, field)
+                for reference in references_in(value) if value else ():
+                    if reference.root not in ROOTS:
+                        upstream = self._number[self._addresses[reference.root]]
+                        reason = f"refers to {reference.text}"
+                        self.links.add(upstream, number, reason, Strength.STATED, needed=True)
+
+    # ── what is inferred ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _take(self, commands: Mapping[str, Command]) -> None:
+        """Take in the arguments that are named like another command; a parameter of that name comes first."""
+        known = {*self.definition.parameters, *self.parameters}
+        for number, command in enumerate(self.definition.commands):
+            kind = commands.get(command.kind)
+            if kind is None:
+                continue
+            try:
+                names = kind.wants(command, folder=self.folder)
+            except Exception as error:  # noqa: BLE001 - a type may come from anywhere
+                text = f'the type of command "{kind.name}" could not look at it: {type(error).__name__}: {error}'
+                self.mistakes.append((number, Mistake(text)))
+                continue
+            for name in names:
+                upstream = self._addresses.get(name) if name not in known else None
+                if upstream is not None and upstream != command.id:
+                    self.links.add(self._number[upstream], number, f'takes "{name}"', Strength.TAKEN, needed=True)
+
+    def _cyclic(self) -> bool:
+        """Name every cycle of what the user wrote; say whether there is one."""
+        found = cycles(adjacency(len(self.ids), self.links.pairs(stated=True)))
+        for cycle in found:
+            text = f"these commands wait for each other: {self._ring(cycle)}"
+            self.mistakes.append((cycle[0], Mistake(text, path="/after", expected="an order without a cycle")))
+        return bool(found)
+
+    def _break_cycles(self) -> None:
+        """Drop the fewest inferred edges without which there is no cycle, and say so."""
+        dropped = feedback(len(self.ids), self.links.pairs(stated=True), self.links.weights())
+        if not dropped:
+            return
+        lost = [(pair, self.links.drop(pair)) for pair in dropped]
+        downstream = self._downstream()
+        for explained, ((upstream, node), link) in enumerate(lost):
+            ring = []
+            if explained < _EXPLAINED:
+                downstream[upstream].add(node)
+                ring = shortest_cycle(downstream, upstream)
+                downstream[upstream].discard(node)
+            closing = (
+                f", since that would close the cycle {self._ring(ring)}" if ring else ", since that closed a cycle"
+            )
+            reasons = " and ".join(link.reasons)
+            self.notes.append(
+                f'"{self.ids[node]}" does not wait for "{self.ids[upstream]}", although it {reasons}{closing}'
+            )
+
+    def _put_in_sequence(self) -> None:
+        """Let each command wait for the one before it: in the order of the definition, unless that cannot be."""
+        order = topological(self._downstream())
+        if order != sorted(order):
+            shown = self._names(order)
+            self.notes.append(f"the sequence is not that of the definition, since some come after later ones: {shown}")
+        for before, after in pairwise(order):
+            self.links.add(before, after, "is next in the sequence", Strength.TOUCHED)
+        place = {node: number for number, node in enumerate(order)}
+        for writer, reader, reason in self._access.edges():
+            names = f'"{self.ids[reader]}"', f'"{self.ids[writer]}"'
+            if place[reader] < place[writer]:
+                self.notes.append(f"{names[0]} {reason}, but it comes before {names[1]} in the sequence")
+            else:
+                self.links.add(writer, reader, reason, Strength.TOUCHED)
+
+    def _order_writers(self) -> None:
+        """Put the writers of one resource in order where they may be; two in no order are a mistake."""
+        shared = list(self._access.rivals())
+        if not shared:
+            return
+        downstream = self._downstream()
+        place = [0] * len(self.ids)
+        for position, node in enumerate(topological(downstream)):
+            place[node] = position
+        for uses in shared:
+            loose: list[Use] = []
+            row = sorted(uses, key=lambda use: place[use.command])
+            for before, after in pairwise(row):
+                pair = before.command, after.command
+                if reaches(downstream, *pair, place=place):
+                    continue
+                if not any(self.definition.commands[node].exclusive for node in pair):
+                    loose.extend(use for use in (before, after) if use not in loose)
+                    continue
+                reason = f'writes "{after.text}", which "{self.ids[before.command]}" writes too'
+                self.links.add(*pair, reason, Strength.TOUCHED)
+                downstream[before.command].add(after.command)
+                self.notes.append(
+                    f'"{self.ids[after.command]}" waits for "{self.ids[before.command]}": '
+                    f'both write "{after.text}", which is exclusive'
+                )
+            if loose:
+                self._refuse_writers(sorted(loose))
+
+    def _refuse_writers(self, uses: Sequence[Use]) -> None:
+        names = self._names([use.command for use in uses])
+        last = uses[-1]
+        texts = " and ".join(dict.fromkeys(f'"{use.text}"' for use in uses[:_SHOWN]))
+        text = f"{names} write {texts}, and nothing says in which order"
+        remedy = "an `after` between them, or `exclusive: true` to run them one after the other"
+        self.mistakes.append((last.command, Mistake(text, path=f"/writes/{last.item}", expected=remedy)))
+
+    def _downstream(self) -> list[set[int]]:
+        return adjacency(len(self.ids), self.links.pairs())
+
+    def _ring(self, cycle: Sequence[int]) -> str:
+        """Return a cycle in words: each comes before the next, and the last before the first."""
+        names = [self.ids[node] for node in (*cycle, cycle[0])]
+        if len(names) > _SHOWN:
+            left_out = len(names) - _SHOWN
+            names = [*names[: _SHOWN // 2], f"({left_out:,} more)", *names[-(_SHOWN // 2) :]]
+        return " → ".join(names)
+
+    def _names(self, nodes: Sequence[int]) -> str:
+        names = [f'"{self.ids[node]}"' for node in nodes[:_SHOWN]]
+        if len(nodes) > _SHOWN:
+            return f"{', '.join(names)} and {len(nodes) - _SHOWN:,} more"
+        return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
+
+
+def _defaults(definition: WorkflowDefinition) -> dict[str, Any]:
+    return {name: parameter.default for name, parameter in definition.parameters.items()}

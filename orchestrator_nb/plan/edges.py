@@ -1,0 +1,83 @@
+"""The edges of a plan: which command waits for which, and for which reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from orchestrator_nb.plan.graph import Pair
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """`downstream` starts only after `upstream`; `inferred` when nobody wrote so, `reasons` in words."""
+
+    upstream: str
+    downstream: str
+    reasons: tuple[str, ...]
+    inferred: bool
+
+
+class Strength(IntEnum):
+    """How firm an edge is: an edge is as firm as its firmest reason, and the least firm go first in a cycle."""
+
+    TOUCHED = 1  # inferred from what is read and written, or from the order of the definition
+    TAKEN = 2  # inferred from an argument that is named like a command
+    STATED = 3  # written by the user: never dropped
+
+
+@dataclass(slots=True)
+class Link:
+    """An edge in the making; `needed` when the result of the upstream command is asked for."""
+
+    strength: Strength
+    reasons: list[str]
+    needed: bool
+
+
+class Links:
+    """Edges between numbered commands, several reasons for one edge put together."""
+
+    def __init__(self) -> None:
+        self._links: dict[Pair, Link] = {}
+
+    def add(self, upstream: int, downstream: int, reason: str, strength: Strength, *, needed: bool = False) -> None:
+        """Take in a reason for an edge."""
+        link = self._links.get((upstream, downstream))
+        if link is None:
+            self._links[upstream, downstream] = Link(strength, [reason], needed)
+            return
+        link.strength = max(link.strength, strength)
+        link.needed = link.needed or needed
+        if reason not in link.reasons:
+            link.reasons.append(reason)
+
+    def drop(self, pair: Pair) -> Link:
+        """Take an edge away and return what it was."""
+        return self._links.pop(pair)
+
+    def pairs(self, *, stated: bool | None = None) -> Iterable[Pair]:
+        """Return all edges, or only those that were stated, or only the others."""
+        if stated is None:
+            return self._links.keys()
+        return [pair for pair, link in self._links.items() if (link.strength == Strength.STATED) == stated]
+
+    def weights(self) -> dict[Pair, int]:
+        """Return each edge that may be dropped, with how much it would be missed."""
+        return {pair: int(link.strength) for pair, link in self._links.items() if link.strength != Strength.STATED}
+
+    def needed(self, pair: Pair) -> bool:
+        """Say whether the result of the upstream command is asked for."""
+        return self._links[pair].needed
+
+    def edge(self, pair: Pair, ids: list[str]) -> Edge:
+        """Return the finished edge."""
+        link = self._links[pair]
+        upstream, downstream = pair
+        return Edge(
+            upstream=ids[upstream],
+            downstream=ids[downstream],
+            reasons=tuple(link.reasons),
+            inferred=link.strength != Strength.STATED,
+        )

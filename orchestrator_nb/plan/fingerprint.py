@@ -1,0 +1,51 @@
+"""Fingerprints of commands, by which a resumed run can tell which of them were changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator_nb.definition.models import CommandDefinition
+from orchestrator_nb.plan.plan import Plan
+from orchestrator_nb.ports import Command
+
+WITHOUT = frozenset({
+    # These say how a command is called, described and treated, not what it does.
+    "id", "description", "tags", "optional", "retries", "retry_delay", "idempotent", "timeout",
+    # These say what it waits for; what it gets from there is in its parameters and its source.
+    "after", "reads", "writes", "exclusive",
+})  # fmt: skip
+"""The fields of a definition whose change is no change of the command."""
+
+
+def fingerprint(command: str, *, plan: Plan, commands: Mapping[str, Command]) -> str:
+    """Return the SHA-256, in hexadecimal, of what the command is: its definition and the source that its type names.
+
+    It does not depend on other commands nor on the values of the workflow's parameters, and fields at their default
+    do not count, so that a new version of this package leaves it as it is. Raises KeyError for an unknown command,
+    and whatever its type raises when the source cannot be read.
+    """
+    definition = plan.commands[command]
+    source = commands[definition.kind].source(definition, folder=plan.folder)
+    text = json.dumps([_canonical(definition), source], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _canonical(definition: CommandDefinition) -> dict[str, Any]:
+    said = definition.model_dump(mode="python", exclude_defaults=True, exclude=set(WITHOUT))
+    return {name: _plain(value) for name, value in said.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return plain JSON for any value of a parameter, other types by name and text, sets in order."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return [type(value).__name__, sorted(json.dumps(_plain(item), sort_keys=True) for item in value)]
+    return [type(value).__qualname__, str(value)]

@@ -1,0 +1,125 @@
+"""The plan: what will run, in which order and why, made of a definition that was found to be right as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
+from orchestrator_nb.definition.names import addresses, nearest
+from orchestrator_nb.errors import DefinitionError, Mistake
+from orchestrator_nb.plan.draft import Draft
+from orchestrator_nb.plan.edges import Edge
+from orchestrator_nb.ports import Command
+
+Placed = Callable[..., Mistake]
+"""As `Loaded.placed`: takes a mistake and its `command`, gives the mistake with its place in the user's document."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What will run. `folder` is the definition's, `parameters` are the workflow's as they were given for this run.
+
+    `commands` are the definitions by id, in the order of the definition; `order` is the order of the run wherever
+    slots are scarce. `upstream` and `downstream` give for every command those it waits for and those that wait for
+    it, whatever the reason; `inputs` only those whose results it is known to ask for. `notes` say what was dropped or
+    decided on the way.
+    """
+
+    definition: WorkflowDefinition
+    folder: Path
+    parameters: Mapping[str, Any]
+    commands: Mapping[str, CommandDefinition]
+    order: tuple[str, ...]
+    edges: tuple[Edge, ...]
+    upstream: Mapping[str, tuple[str, ...]]
+    downstream: Mapping[str, tuple[str, ...]]
+    inputs: Mapping[str, tuple[str, ...]]
+    notes: tuple[str, ...]
+
+
+def make_plan(
+    definition: WorkflowDefinition,
+    *,
+    folder: Path,
+    commands: Mapping[str, Command],
+    parameters: Mapping[str, Any],
+    place: Placed | None = None,
+    settled: Collection[str] = (),
+) -> Plan:
+    """Return the plan of a workflow. Raises DefinitionError with everything that is wrong.
+
+    The definition is one that `read_definition` gave: ids are unique, and every name in `after` and in references is
+    there. `folder` is where it is, `commands` are the types of command by name, `parameters` the workflow's as they
+    were given and checked. `place` says where in the user's text a mistake is. Commands that are `settled`, because a
+    resumed run has their results, are not checked: they will not run, and what they read may be gone.
+    """
+    draft = Draft(definition, folder=folder, commands=commands, parameters=parameters, settled=settled)
+    order = draft.arrange()
+    pairs = sorted(draft.links.pairs())
+    upstream, inputs, downstream = (_lists(len(draft.ids)) for _ in range(3))
+    for before, after in pairs:
+        upstream[after].append(before)
+        downstream[before].append(after)
+        if draft.links.needed((before, after)):
+            inputs[after].append(before)
+    mistakes = [*draft.mistakes, *_checked(draft, upstream, commands, settled)]
+    if mistakes:
+        mistakes.sort(key=lambda found: found[0])
+        raise DefinitionError([_placed(mistake, draft.ids[number], place) for number, mistake in mistakes])
+    ids = draft.ids
+    return Plan(
+        definition=definition,
+        folder=folder,
+        parameters=parameters,
+        commands=dict(zip(ids, definition.commands, strict=True)),
+        order=tuple(ids[number] for number in order),
+        edges=tuple(draft.links.edge(pair, ids) for pair in pairs),
+        upstream=_named(upstream, ids),
+        downstream=_named(downstream, ids),
+        inputs=_named(inputs, ids),
+        notes=tuple(draft.notes),
+    )
+
+
+def _checked(
+    draft: Draft, upstream: list[list[int]], commands: Mapping[str, Command], settled: Collection[str]
+) -> list[tuple[int, Mistake]]:
+    """Ask the types of all commands that may run what is wrong with them."""
+    known = {*draft.definition.parameters, *draft.parameters}
+    mistakes = []
+    for number, nodes in enumerate(upstream):
+        command = draft.definition.commands[number]
+        kind = commands.get(command.kind)
+        if command.id in settled:
+            continue
+        if kind is None:
+            likely = nearest(command.kind, list(commands))
+            path = f"/{command.kind}" if command.type is None else "/type"
+            mistakes.append((number, Mistake(f'there is no type of command "{command.kind}"', path, nearest=likely)))
+            continue
+        names = addresses(draft.ids[node] for node in nodes)
+        try:
+            found = kind.check(command, folder=draft.folder, upstream=names, parameters=known)
+        except Exception as error:  # noqa: BLE001 - a type may come from anywhere
+            text = f'the type of command "{kind.name}" could not check it: {type(error).__name__}: {error}'
+            found = [Mistake(text)]
+        mistakes.extend((number, mistake) for mistake in found)
+    return mistakes
+
+
+def _placed(mistake: Mistake, command: str, place: Placed | None) -> Mistake:
+    """Return the mistake with its place; one inside another file than the definition has its place already."""
+    if place is None or mistake.file is not None:
+        return replace(mistake, path=f"/commands/{command}{mistake.path}")
+    return place(mistake, command=command)
+
+
+def _lists(size: int) -> list[list[int]]:
+    return [[] for _ in range(size)]
+
+
+def _named(numbers: list[list[int]], ids: list[str]) -> dict[str, tuple[str, ...]]:
+    return {ids[number]: tuple(ids[other] for other in others) for number, others in enumerate(numbers)}

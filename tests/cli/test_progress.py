@@ -1,0 +1,132 @@
+"""The progress of a run in plain lines."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+
+import pytest
+
+from orchestrator_nb import events as e
+from orchestrator_nb.cli.progress import PlainDisplay, lines_of
+from orchestrator_nb.state import RunState
+
+FAILURE = e.Failure(kind="exception", message="no such column\nmore", types=("builtins.KeyError", "builtins.Exception"))
+STORY = [
+    e.RunStarted(at=0.0, run="r1", workflow="w", slots=2),
+    e.RunPlanned(at=0.0, commands={"a": {"kind": "call"}, "later": {"kind": "call", "upstream": ["a"]}}),
+    e.AttemptStarted(at=1.0, command="a", attempt=1),
+    e.AttemptFailed(at=2.0, command="a", attempt=1, seconds=1.0, failure=FAILURE),
+    e.RetryScheduled(at=2.0, command="a", due=4.0, retry=1, retries=3),
+    e.RetryDue(at=4.0, command="a"),
+    e.AttemptStarted(at=4.0, command="a", attempt=2),
+    e.AttemptReturned(at=5.5, command="a", attempt=2, seconds=1.5),
+    e.CommandSucceeded(at=5.5, command="a", attempt=2),
+    e.NoticeGiven(at=6.0, text="a word to all"),
+]
+
+
+def told(events):
+    """Return the lines of a story, their clock cut off."""
+    state = RunState()
+    lines = []
+    for event in events:
+        state.apply(event)
+        lines += [line[9:] for line in lines_of([event], state)]
+    return lines
+
+
+def test_the_story_is_told_line_by_line():
+    """Each change that a person wants to know of is one line, and nothing else is."""
+    assert told(STORY) == [
+        "w: 2 commands, 2 at a time",
+        "a      started",
+        "a      failed after 1.0 s: KeyError: no such column",
+        "a      retry 1 of 3 in 2.0 s",
+        "a      started, attempt 2",
+        "a      succeeded in 1.5 s",
+        "a word to all",
+    ]
+
+
+def test_every_kind_of_event_can_be_told():
+    """No event that the state takes in makes the display raise."""
+    failed = e.AttemptFailed(at=2.0, command="a", attempt=1, seconds=1.0, failure=FAILURE, crashed=True)
+    lines = told([
+        *STORY[:3], failed, e.CommandCrashed(at=2.0, command="a"),
+        e.UpstreamFailed(at=2.0, command="later", upstream=("a",)),
+        e.RunPaused(at=2.0, reason="an interrupt", leaving=True), e.RunResumed(at=3.0, reason="asked to"),
+        e.CommandReopened(at=3.0, command="a", reason="it had crashed"),
+        e.DefinitionChanged(at=3.0, changes=('"a" has changed',)), e.JournalCut(at=3.0, bytes=3, file="x"),
+        e.RunStopping(at=4.0, reason="enough"), e.CommandCancelled(at=4.0, command="a", reason="enough"),
+        e.RunEnded(at=4.0, state="stopped", reason="enough"),
+    ])  # fmt: skip
+    assert lines[2:] == [
+        "a      crashed after 1.0 s: KeyError: no such column",
+        "later  not run: a did not succeed",
+        "paused: an interrupt",
+        'run "r1" goes on: asked to',
+        "a      runs anew: it had crashed",
+        'changed since the run began: "a" has changed',
+        "a torn end of the journal was moved aside",
+        "stopping: enough",
+        "a      cancelled: enough",
+        "stopped: enough",
+    ]
+
+
+def shown(display):
+    """Give a display the whole story."""
+    state = RunState()
+    for event in STORY:
+        state.apply(event)
+        display([event], state)
+
+
+def test_the_introduction_comes_first():
+    """What is said at the beginning stands above all changes."""
+    stream = io.StringIO()
+    display = PlainDisplay(stream)
+    shown(display)
+    display.begin("run r1")
+    display.close()
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "run r1"
+    assert len(lines) == 8
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_stream_is_given_up():
+    """A stream that takes nothing ends the display, and nothing is raised."""
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        display = PlainDisplay(full)
+        display.begin("run r1")
+        shown(display)
+        display.close()
+        assert not display._writer.is_alive()
+        with pytest.raises(OSError, match="No space"):
+            full.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
+
+
+def test_a_reader_that_does_not_read_holds_up_nobody():
+    """A pipe that is full blocks the display's own thread only; turns are taken in at once."""
+    reader, writer = os.pipe()
+    stream = os.fdopen(writer, "w", encoding="utf-8")
+    display = PlainDisplay(stream)
+    display.begin("x" * 300_000)
+    done = threading.Event()
+
+    def turns():
+        shown(display)
+        done.set()
+
+    threading.Thread(target=turns, daemon=True).start()
+    assert done.wait(10)
+    assert display._writer.is_alive()
+    os.close(reader)
+    display.close()
+    assert not display._writer.is_alive()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    stream.close()

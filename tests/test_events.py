@@ -1,0 +1,129 @@
+"""Events: plain JSON and back, for every kind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING, fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator_nb import events as e
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+STORED = st.recursive(
+    st.builds(
+        e.Stored,
+        form=st.sampled_from(["json", "parquet", "file", "live"]),
+        value=JSON,
+        artifact=st.none() | st.text("0123456789abcdef", min_size=64, max_size=64),
+        size=st.none() | st.integers(0, 2**40),
+        name=st.none() | st.text(),
+    ),
+    lambda inner: st.builds(
+        e.Stored, form=st.just("mapping"), items=st.dictionaries(st.text(), inner, min_size=1, max_size=3)
+    ),
+    max_leaves=4,
+)
+FAILURE = st.builds(
+    e.Failure,
+    kind=st.text(min_size=1),
+    message=st.text(),
+    types=st.lists(st.text()).map(tuple),
+    cell=st.none() | st.integers(0, 99),
+)
+BY_TYPE = {
+    "str": st.text(),
+    "int": st.integers(0, 2**40),
+    "float": st.floats(allow_nan=False, allow_infinity=False),
+    "bool": st.booleans(),
+    "str | None": st.none() | st.text(),
+    "int | None": st.none() | st.integers(),
+    "tuple[str, ...]": st.lists(st.text(), max_size=3).map(tuple),
+    "Mapping[str, Any]": st.dictionaries(st.text(), JSON, max_size=3),
+    "Mapping[str, Any] | None": st.none() | st.dictionaries(st.text(), JSON, max_size=3),
+    "Mapping[str, Mapping[str, Any]]": st.dictionaries(st.text(), st.dictionaries(st.text(), JSON), max_size=3),
+    "Stored": STORED,
+    "Stored | None": st.none() | STORED,
+    "Failure": FAILURE,
+}
+
+
+def events() -> st.SearchStrategy[e.Event]:
+    """Every kind of event, with whatever its fields may hold."""
+    kinds = [
+        st.builds(kind, **{item.name: BY_TYPE[str(item.type)] for item in fields(kind)}) for kind in e.KINDS.values()
+    ]
+    return st.one_of(kinds)
+
+
+@given(events())
+def test_an_event_comes_back_from_json_as_it_was(event: e.Event) -> None:
+    """What the journal holds of an event is all of it."""
+    assert e.from_plain(json.loads(json.dumps(e.to_plain(event)))) == event
+
+
+@pytest.mark.parametrize("kind", e.KINDS.values(), ids=lambda kind: kind.__name__)
+def test_every_kind_is_described_and_frozen(kind: type[e.Event]) -> None:
+    """A kind has a sentence about itself, is frozen, and is known by its own name."""
+    assert kind.__doc__
+    assert not kind.__doc__.startswith(kind.__name__)
+    assert kind.__dataclass_params__.frozen
+    assert e.KINDS[kind.__name__] is kind
+
+
+def test_defaults_are_left_out() -> None:
+    """A field at its default takes no place in the journal."""
+    event = e.AttemptReturned(at=1.0, command="a", attempt=1, seconds=0.5)
+    assert e.to_plain(event) == {"kind": "AttemptReturned", "at": 1.0, "command": "a", "attempt": 1, "seconds": 0.5}
+
+
+def test_a_field_of_a_later_version_is_ignored() -> None:
+    """A journal of a version that knows more can be read as far as its kinds are known."""
+    plain = {"kind": "RetryDue", "at": 1.0, "command": "a", "mood": "hopeful"}
+    assert e.from_plain(plain) == e.RetryDue(at=1.0, command="a")
+
+
+def test_new_fields_have_defaults() -> None:
+    """The fields that every journal so far holds are these; any other needs a default, or old journals break."""
+    needed = {
+        name: {item.name for item in fields(kind) if item.default is MISSING and item.default_factory is MISSING}
+        for name, kind in e.KINDS.items()
+    }
+    assert needed == {
+        "RunStarted": {"at", "run", "workflow"},
+        "RunPlanned": {"at", "commands"},
+        "RunResumed": {"at"},
+        "RunPaused": {"at", "reason"},
+        "RunStopping": {"at", "reason"},
+        "RunCompleting": {"at"},
+        "RunEnded": {"at", "state"},
+        "DefinitionChanged": {"at", "changes"},
+        "JournalCut": {"at", "bytes", "file"},
+        "NoticeGiven": {"at", "text"},
+        "AttemptStarted": {"at", "command", "attempt"},
+        "CellStarted": {"at", "command", "attempt", "cell", "number", "of"},
+        "CellFinished": {"at", "command", "attempt", "cell", "status", "seconds"},
+        "OutputRecorded": {"at", "command", "attempt", "name", "value"},
+        "MetricRecorded": {"at", "command", "attempt", "name", "value"},
+        "ArtifactRecorded": {"at", "command", "attempt", "name", "value"},
+        "AttemptReturned": {"at", "command", "attempt", "seconds"},
+        "AttemptFailed": {"at", "command", "attempt", "seconds", "failure"},
+        "AttemptAbandoned": {"at", "command", "attempt", "seconds", "failure"},
+        "AttemptInterrupted": {"at", "command", "attempt", "reason"},
+        "RetryScheduled": {"at", "command", "due", "retry", "retries"},
+        "RetryDue": {"at", "command"},
+        "CommandSucceeded": {"at", "command", "attempt"},
+        "CommandFailed": {"at", "command"},
+        "CommandCrashed": {"at", "command"},
+        "CommandSkipped": {"at", "command", "reason"},
+        "UpstreamFailed": {"at", "command", "upstream"},
+        "CommandCancelled": {"at", "command", "reason"},
+        "DeviationRecorded": {"at", "command", "text"},
+        "CommandReopened": {"at", "command", "reason"},
+    }
