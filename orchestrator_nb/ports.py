@@ -80,7 +80,8 @@ class Executor(Protocol):
     def end(self, command: str, attempt: int, reason: str, grace: float) -> None:
         """Ask the attempt to end, and end it after `grace` seconds with its whole process tree, if it can be ended.
 
-        It is answered with an AttemptFailed of kind `reason` (cancelled or timeout), or an AttemptAbandoned.
+        It is answered with an AttemptFailed of kind `reason` (cancelled or timeout), an AttemptAbandoned, or with an
+        AttemptReturned where it came to its end before it noticed. Asked again, it is ended after this new grace.
         """
 
     def close(self) -> None:

@@ -19,8 +19,6 @@ HEAVY = (
     "IPython", "cloudpickle", "ipykernel", "jupyter_client", "nbclient", "nbformat", "networkx", "numpy", "pandas",
     "papermill", "psutil", "pyarrow", "pydantic", "rich", "ruamel", "typer", "zmq",
 )  # fmt: skip
-
-
 SUBMODULES = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
 
 

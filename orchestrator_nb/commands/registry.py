@@ -27,6 +27,7 @@ class Registry:
         self._lock = threading.Lock()
         self._functions: dict[str, Callable[..., Any]] = {}
         self._installed: dict[str, list[EntryPoint]] | None = None
+        self._loaded: dict[str, Callable[..., Any]] = {}
 
     def register(self, name: str) -> Callable[[Function], Function]:
         """Return a decorator that gives a function that name and returns it unchanged.
@@ -54,7 +55,7 @@ class Registry:
 
     def find(self, name: str) -> Callable[..., Any]:
         """Return the function of that name. Raises UsageError where there is none, or where it cannot be loaded."""
-        function = self._functions.get(name)
+        function = self._functions.get(name) or self._loaded.get(name)
         if function is not None:
             return function
         installed = self._entry_points().get(name)
@@ -74,8 +75,8 @@ class Registry:
             raise UsageError(f'"{name}" is "{installed[0].value}", which cannot be loaded: {error!r}') from error
         if not callable(function):
             raise UsageError(f'"{name}" is "{installed[0].value}", which is no function; found {function!r}')
-        with self._lock:
-            return self._functions.setdefault(name, function)
+        self._loaded[name] = function
+        return function
 
     def names(self) -> tuple[str, ...]:
         """Return all names, sorted."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -189,10 +190,10 @@ def _first_unfit(frame: Any) -> Any:
     import pyarrow as pa
 
     for position, name in enumerate(frame.columns):
-        try:
+        with suppress(Exception):  # the reason is in the error about the whole table; here it is only where
             pa.Array.from_pandas(frame.iloc[:, position])
-        except Exception:  # the reason is in the error about the whole table; here it is only where
-            return name
+            continue
+        return name
     return "the index"
 
 

@@ -101,6 +101,8 @@ class LocalAttempt:
 
     def write_log(self, text: str) -> None:
         """Add to the log, which is made with the first text."""
+        if not text:
+            return
         log = self._log
         if log is None:
             with _turn:

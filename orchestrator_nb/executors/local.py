@@ -17,6 +17,7 @@ from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.events import AttemptAbandoned, Event, Failure, NoticeGiven
 from orchestrator_nb.executors import capture
 from orchestrator_nb.executors.attempt import LocalAttempt, Progress, Surroundings
+from orchestrator_nb.executors.failures import failure_of
 from orchestrator_nb.executors.process import needs_process, run_in_child
 from orchestrator_nb.executors.timer import Timer
 from orchestrator_nb.ports import Command, Report, Work
@@ -136,7 +137,10 @@ class LocalExecutor:
     def _work(self) -> None:
         while (attempt := self._queue.get()) is not None:
             # a context of its own, so that nothing that a command sets in it is met by the next
-            answer = Context().run(self._perform, attempt)
+            try:
+                answer = Context().run(self._perform, attempt)
+            except BaseException as error:  # nothing may leave an attempt without its answer
+                answer = attempt.failed(failure_of(error, kind="lost", stage="reporting what it came to"))
             self._answer(attempt, answer)
             del attempt, answer  # or the last result would be kept alive while the thread waits
             with self._lock:

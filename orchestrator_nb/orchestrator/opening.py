@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -51,10 +51,9 @@ class Opening:
     def planned(self) -> dict[str, dict[str, Any]]:
         """Return what the journal says of each command, in the order of the plan."""
         plan = self.plan
-        definitions = {command.id: command for command in plan.definition.commands}
         planned = {}
         for name in plan.order:
-            command = definitions[name]
+            command = plan.commands[name]
             item: dict[str, Any] = {"kind": command.kind, "upstream": list(plan.upstream[name])}
             if command.optional:
                 item["optional"] = True
@@ -64,9 +63,13 @@ class Opening:
                 item["retry_delay"] = command.retry_delay
             if not command.idempotent:
                 item["idempotent"] = False
-            item["fingerprint"] = fingerprint(command, plan=plan, commands=self.commands)
+            item["fingerprint"] = fingerprint(name, plan=plan, commands=self.commands)
             planned[name] = item
         return planned
+
+
+OpeningOf = Callable[[Mapping[str, Any], Collection[str]], Opening]
+"""Makes today's opening of a run's parameters; the commands named second have their results and are not checked."""
 
 
 def start_opened(opening: Opening, *, store: Path) -> Run:
@@ -85,19 +88,20 @@ def start_opened(opening: Opening, *, store: Path) -> Run:
 
 
 def resume_opened(
-    folder: Path, opening_of: Callable[[Mapping[str, Any]], Opening], *, accept_changes: bool = False
+    folder: Path, opening_of: OpeningOf, *, accept_changes: bool = False
 ) -> Run:
     """Take over a run and go on with it; one that is complete is only looked at.
 
-    `opening_of` makes today's opening of the run's parameters. Before anything is dispatched, every process that a
-    dead owner left is ended. Raises RunRefused, DefinitionError, StoreError.
+    Before anything is dispatched, every process that a dead owner left is ended. Raises RunRefused, DefinitionError,
+    StoreError.
     """
     owned = _own(folder, durable=True)
     try:
         state = _folded(owned.journal)
         frozen = Frozen.read(folder)
         end_leftovers(folder.name)
-        opening = opening_of(frozen.parameters)
+        settled = [name for name, record in state.commands.items() if record.state in GOOD]
+        opening = opening_of(frozen.parameters, settled)
         if state.run.state == "new":
             beginning = _first_facts(folder.name, opening)
             freeze_sources(opening.plan.definition.commands, opening.plan.folder, folder)

@@ -60,7 +60,6 @@ class Session:
         self.error: BaseException | None = None
         self._owned = owned
         self._plan = plan
-        self._definitions = {command.id: command for command in plan.definition.commands}
         self._executor = LocalExecutor(commands=commands, run_folder=owned.folder, live=live, durable=durable)
         self._loop = Loop(
             state=state,
@@ -116,7 +115,7 @@ class Session:
     def _work(self, command: str, state: RunState) -> Work:
         """Return what an executor needs to run the command's current attempt."""
         plan, record = self._plan, state.commands[command]
-        definition = self._definitions[command]
+        definition = plan.commands[command]
         inputs, recorded = {}, {}
         for name in plan.upstream[command]:
             upstream = state.commands[name]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+from orchestrator_nb.definition.command_check import check_command
 from orchestrator_nb.definition.folder import definition_from_folder, definition_from_notebook
 from orchestrator_nb.definition.models import WorkflowDefinition
 from orchestrator_nb.definition.names import slug
@@ -18,7 +20,7 @@ from orchestrator_nb.errors import DefinitionError, RunRefused, UsageError
 from orchestrator_nb.journal.store import find_run, find_store
 from orchestrator_nb.orchestrator.command_types import command_types, import_registrations, put_first
 from orchestrator_nb.orchestrator.frozen import Frozen
-from orchestrator_nb.orchestrator.opening import Opening, resume_opened, start_opened
+from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, resume_opened, start_opened
 from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.plan.plan import Plan, make_plan
@@ -166,7 +168,7 @@ class Workflow:
         if name in self._document["commands"]:
             raise UsageError(f'"{self.name}" has a command "{name}" already; give this one another id=')
         # Wrong options are said where they are written, not at the start of the run.
-        read_definition({"workflow": "check", "commands": {name: {k: v for k, v in body.items() if k != "after"}}})
+        check_command(name, {key: value for key, value in body.items() if key != "after"})
         self._document["commands"][name] = body
         self._loaded = None
         return name
@@ -242,15 +244,14 @@ class Workflow:
         RunNotFound, RunRefused, DefinitionError; when waiting, what `Run.wait` raises.
         """
         folder = find_run(find_store(store, start=self._folder), run)
-        opening_of = self._opening_of(observers)
-        resumed = resume_opened(folder, opening_of, accept_changes=accept_changes)
+        resumed = resume_opened(folder, self._opening_of(observers), accept_changes=accept_changes)
         if wait is not False:
             resumed.wait(check=check)
         return resumed
 
-    def _opening_of(self, observers: Sequence[Observer]) -> Callable[[Mapping[str, Any]], Opening]:
-        def opening(parameters: Mapping[str, Any]) -> Opening:
-            plan, commands = self._plan(parameters, text=())
+    def _opening_of(self, observers: Sequence[Observer]) -> OpeningOf:
+        def opening(parameters: Mapping[str, Any], settled: Collection[str]) -> Opening:
+            plan, commands = self._plan(parameters, text=(), settled=settled)
             return self._opening(plan, commands, observers)
 
         return opening
@@ -281,7 +282,9 @@ class Workflow:
     def _needs_session(self) -> bool:
         return any(command.call is not None and command.call.startswith(SESSION) for command in self.definition.commands)
 
-    def _plan(self, given: Mapping[str, Any], *, text: Collection[str]) -> tuple[Plan, dict[str, Command]]:
+    def _plan(
+        self, given: Mapping[str, Any], *, text: Collection[str], settled: Collection[str] = ()
+    ) -> tuple[Plan, dict[str, Command]]:
         """Return the plan and the command types that it uses; every mistake of parameters and commands at once."""
         loaded = self._read()
         definition = loaded.definition
@@ -296,13 +299,18 @@ class Workflow:
             mistakes.extend(error.mistakes)
         try:
             plan = make_plan(
-                definition, folder=loaded.folder, commands=commands, parameters=parameters, place=loaded.place
+                definition,
+                folder=loaded.folder,
+                commands=commands,
+                parameters=parameters,
+                place=loaded.placed,
+                settled=settled,
             )
         except DefinitionError as error:
             raise DefinitionError([*mistakes, *error.mistakes]) from None
         if mistakes:
             raise DefinitionError(mistakes)
-        return plan, commands
+        return replace(plan, notes=(*loaded.notes, *plan.notes)), commands
 
     def __repr__(self) -> str:
         return f"<Workflow {self.name}: {len(self._document['commands'])} commands>"

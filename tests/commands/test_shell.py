@@ -82,7 +82,20 @@ def test_a_program_runs_in_the_definitions_folder(tmp_path):
 
 @pytest.mark.parametrize(
     "value",
-    ["; rm -rf ~", "$(touch pwned)", "`touch pwned`", "a b  c", '"quoted"', "'", "*", "&& touch pwned", "--flag", "", "\n", "ünï"],
+    [
+        "; rm -rf ~",
+        "$(touch pwned)",
+        "`touch pwned`",
+        "a b  c",
+        '"quoted"',
+        "'",
+        "*",
+        "&& touch pwned",
+        "--flag",
+        "",
+        "\n",
+        "ünï",
+    ],
 )
 def test_a_value_is_always_exactly_one_argument(tmp_path, value):
     """No shell looks at what a reference brings: it stays one argument, whatever is in it."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -130,22 +131,14 @@ def test_threads_write_the_same_content_at_once(tmp_path):
     """Any number of threads may store the same content: one file, and no draft is left."""
     artifacts = Artifacts(tmp_path)
     start = threading.Barrier(8)
-    failures = []
 
-    def write() -> None:
-        try:
-            start.wait()
-            for number in range(20):
-                artifacts.put_bytes(bytes([number]) * 10_000)
-        except BaseException as error:
-            failures.append(error)
+    def write(_: int) -> None:
+        start.wait()
+        for number in range(20):
+            artifacts.put_bytes(bytes([number]) * 10_000)
 
-    threads = [threading.Thread(target=write) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(8)))
     assert len(files_of(artifacts)) == 20
 
 

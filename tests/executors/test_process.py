@@ -12,9 +12,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestrator_nb.events import ArtifactRecorded, AttemptFailed, AttemptReturned, MetricRecorded, OutputRecorded, Stored
-from orchestrator_nb.executors.process import needs_process
 from orchestrator_nb.definition.models import CommandDefinition
+from orchestrator_nb.events import (
+    ArtifactRecorded,
+    AttemptFailed,
+    AttemptReturned,
+    MetricRecorded,
+    OutputRecorded,
+    Stored,
+)
+from orchestrator_nb.executors.process import needs_process
 
 # Functions of this file reach the child by value: it cannot import a test by name.
 

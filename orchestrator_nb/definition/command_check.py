@@ -1,0 +1,29 @@
+"""What is wrong with one command by itself, said where it is written and not when the workflow is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from orchestrator_nb.definition.models import WorkflowDefinition
+from orchestrator_nb.definition.spelling import canonical
+from orchestrator_nb.definition.wording import translate
+from orchestrator_nb.errors import DefinitionError
+
+
+def check_command(name: str, body: Mapping[str, Any]) -> None:
+    """Look at the names and the types of a command's fields; what it refers to is not looked for.
+
+    Raises DefinitionError with every mistake.
+    """
+    spelled = canonical({"workflow": "workflow", "commands": {name: dict(body)}})
+    mistakes = list(spelled.mistakes)
+    try:
+        WorkflowDefinition.model_validate(spelled.data, strict=True)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False)
+        mistakes += [mistake for item in found if (mistake := translate(item, spelled.data)) is not None]
+    if mistakes:
+        raise DefinitionError(mistakes)

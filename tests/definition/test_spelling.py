@@ -1,0 +1,224 @@
+"""Other spellings of a definition: the seed's camelCase, other words, shorter forms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
+from orchestrator_nb.definition.reading import read_definition
+from orchestrator_nb.errors import DefinitionError, Mistake
+
+CALL = {"call": "steps:run"}
+
+
+def read(commands: Any, **workflow: Any) -> WorkflowDefinition:
+    return read_definition({"workflow": "w", "commands": commands, **workflow}).definition
+
+
+def one(**body: Any) -> CommandDefinition:
+    return read({"a": {**CALL, **body}}).commands[0]
+
+
+def mistakes(commands: Any, **workflow: Any) -> tuple[Mistake, ...]:
+    with pytest.raises(DefinitionError) as caught:
+        read(commands, **workflow)
+    return caught.value.mistakes
+
+
+def test_the_sequential_example_of_camel_case_loads() -> None:
+    """A list of registered commands with text arguments gets its ids from the names."""
+    definition = read_definition({
+        "workflowId": "research_plan_execute_auth",
+        "pattern": "sequential",
+        "commands": [
+            {"command": "/query", "args": "Research authentication patterns"},
+            {"command": "/feature", "args": "Design auth system from research"},
+            {"command": "/task", "args": "Implement auth with TDD"},
+        ],
+    }).definition  # fmt: skip
+    assert definition.workflow == "research_plan_execute_auth"
+    assert definition.pattern == "sequential"
+    assert [(command.id, command.command) for command in definition.commands] == [
+        ("query", "/query"), ("feature", "/feature"), ("task", "/task"),
+    ]  # fmt: skip
+    assert definition.commands[1].args == "Design auth system from research"
+
+
+def test_the_parallel_example_of_camel_case_loads() -> None:
+    """Ids come from the agents, and dependencies name agents."""
+    definition = read_definition({
+        "workflowId": "parallel_component_dev",
+        "pattern": "parallel_coordination",
+        "commands": [
+            {"command": "/task", "agent": "frontend", "scope": "UI components"},
+            {"command": "/task", "agent": "backend", "scope": "API logic"},
+            {"command": "/task", "agent": "testing", "scope": "test suite", "dependencies": ["frontend", "backend"]},
+        ],
+    }).definition  # fmt: skip
+    assert definition.pattern == "parallel"
+    assert [command.id for command in definition.commands] == ["frontend", "backend", "testing"]
+    assert definition.command("testing").after == ("frontend", "backend")
+    assert definition.command("backend").scope == "API logic"
+
+
+def test_the_fields_of_the_seed_are_read() -> None:
+    """The interfaces' field names give the same model as the canonical ones."""
+    definition = read_definition({
+        "workflowId": "w", "workflowType": "hybrid",
+        "commands": [
+            {"commandId": "get", "commandType": "/query", "arguments": {"topic": "x"}},
+            {"commandId": "use", "commandType": "notebook", "notebook": "use.ipynb", "dependencies": ["get"],
+             "timeouts": {"execution": 30}, "retryPolicy": {"maxRetries": 2, "initialDelay": "2s"}},
+        ],
+        "dependencies": {"use": ["get"]},
+    }).definition  # fmt: skip
+    get, use = definition.commands
+    assert (get.command, get.parameters, get.args) == ("/query", {"topic": "x"}, None)
+    assert (use.notebook, use.after, use.timeout) == ("use.ipynb", ("get",), 30)
+    assert (use.retries, use.retry_delay) == (2, 2.0)
+
+
+@pytest.mark.parametrize("key", ["after", "dependencies", "depends_on", "dependsOn", "upstream"])
+@pytest.mark.parametrize("value", ["b", ["b"], ("b",)])
+def test_dependencies_have_many_names_and_may_be_one_text(key: str, value: Any) -> None:
+    """All words for dependencies mean `after`, as a text or a list."""
+    assert read({"a": {**CALL, key: value}, "b": CALL}).commands[0].after == ("b",)
+
+
+@pytest.mark.parametrize(
+    ("body", "retries"),
+    [
+        ({"retries": 2}, 2), ({"attempts": 3}, 2), ({"maxAttempts": 1}, 0), ({"max_retries": 4}, 4),
+        ({"retryPolicy": 5}, 5), ({"retryPolicy": {"attempts": 3}}, 2), ({"retry_policy": {"maxRetries": 1}}, 1),
+    ],
+)  # fmt: skip
+def test_attempts_are_retries_and_one(body: dict[str, Any], retries: int) -> None:
+    """`retries` counts the tries after the first, `attempts` all of them, wherever they are written."""
+    assert one(**body).retries == retries
+
+
+@pytest.mark.parametrize(("written", "seconds"), [(90, 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("1.5 h", 5400)])
+def test_durations_may_have_units(written: Any, seconds: float) -> None:
+    """A timeout is seconds, or a text with units."""
+    assert one(timeout=written).timeout == seconds
+
+
+def test_a_timeout_may_be_none() -> None:
+    """`none` lifts the limit, null leaves the workflow's."""
+    assert one(timeout="none").timeout == "none"
+    assert one(timeout=None).timeout is None
+
+
+def test_ids_are_made_from_what_runs() -> None:
+    """A command in a list without an id gets one from its agent, name, notebook, function or program, numbered."""
+    definition = read([
+        {"command": "/task", "agent": "Front End"}, {"command": "/task"}, {"command": "/task"},
+        {"notebook": "sub/01 - Clean data.ipynb"}, {"call": "steps.io:load"}, {"shell": ["/bin/echo", "hi"]},
+        {"id": "task-2", "command": "/task"}, {"type": "spark"}, {"command": "/context"},
+    ])  # fmt: skip
+    assert [command.id for command in definition.commands] == [
+        "front-end", "task", "task-3", "01-clean-data", "load", "echo", "task-2", "spark", "context-2",
+    ]  # fmt: skip
+
+
+def test_many_equal_names_are_numbered_in_linear_time() -> None:
+    """Ten thousand commands of one name get ten thousand ids."""
+    definition = read([{"command": "/task"}] * 10_000)
+    assert definition.commands[-1].id == "task-10000"
+
+
+def test_an_agent_stands_for_all_its_commands() -> None:
+    """A dependency on an agent is one on each of its commands, save the command itself."""
+    definition = read([
+        {**CALL, "agent": "build"}, {**CALL, "agent": "build"}, {**CALL, "agent": "test", "after": ["build"]},
+        {**CALL, "id": "more", "agent": "test", "after": "test"},
+    ])  # fmt: skip
+    assert definition.commands[2].after == ("build", "build-2")
+    assert definition.command("more").after == ("test",)
+
+
+def test_a_written_id_is_meant_before_an_agent_of_that_name() -> None:
+    """Where a command was given an id, a dependency on that name is one on that command alone."""
+    definition = read({"x": {**CALL, "agent": "y"}, "y": {**CALL, "agent": "y"}, "z": {**CALL, "after": ["y"]}})
+    assert definition.command("z").after == ("y",)
+
+
+def test_parameters_may_be_plain_defaults() -> None:
+    """The type of a plain default is inferred; a declaration is one; without a default it is required."""
+    declared = read(
+        {"a": CALL},
+        parameters={
+            "day": "2026-01-01", "n": 3, "x": 1.5, "on": True, "names": ["a"], "tree": {"k": 1}, "free": None,
+            "size": {"type": "integer", "choices": [1, 2], "default": 1}, "must": {"type": "date"},
+        },
+    ).parameters  # fmt: skip
+    types = {name: (parameter.type, parameter.default, parameter.required) for name, parameter in declared.items()}
+    assert types == {
+        "day": ("string", "2026-01-01", False), "n": ("integer", 3, False), "x": ("number", 1.5, False),
+        "on": ("boolean", True, False), "names": ("list", ["a"], False), "tree": ("object", {"k": 1}, False),
+        "free": ("any", None, False), "size": ("integer", 1, False), "must": ("date", None, True),
+    }  # fmt: skip
+    assert declared["size"].choices == (1, 2)
+
+
+def test_a_declared_type_brings_a_default_into_its_form() -> None:
+    """A path and a tuple become text and a list where the declared type says so."""
+    declared = read(
+        {"a": CALL},
+        parameters={"p": {"type": "path", "default": Path("x") / "y"}, "l": {"type": "list", "default": (1, 2)}},
+    ).parameters
+    assert declared["p"].default == str(Path("x") / "y")
+    assert declared["l"].default == [1, 2]
+
+
+def test_a_misspelt_declaration_is_not_taken_for_a_default() -> None:
+    """A mapping that is nearly a declaration is a mistake, not an object."""
+    (found,) = mistakes({"a": CALL}, parameters={"n": {"type": "integer", "defualt": 3}})
+    assert (found.path, found.nearest) == ("/parameters/n/defualt", "default")
+
+
+def test_paths_may_be_path_objects() -> None:
+    """A Path where a path belongs is text in the model."""
+    command = read({"a": {"notebook": Path("a.ipynb"), "writes": Path("b.csv"), "reads": [Path("c.csv")]}}).commands[0]
+    assert (command.notebook, command.writes, command.reads) == ("a.ipynb", ("b.csv",), ("c.csv",))
+
+
+@pytest.mark.parametrize(
+    ("commands", "path", "words"),
+    [
+        ({"a": {**CALL, "after": [], "dependsOn": []}}, "/commands/a/dependsOn", "mean the same"),
+        ([{**CALL, "retries": 1, "attempts": 2}], "/commands/0/attempts", "said twice"),
+        ({"a": {**CALL, "attempts": 0}}, "/commands/a/attempts", "cannot be counted"),
+        ({"a": {**CALL, "retryPolicy": {"maxRetris": 1}}}, "/commands/a/retryPolicy/maxRetris", "no key"),
+        ({"a": {**CALL, "retryPolicy": {"maxRetries": "3"}}}, "/commands/a/retryPolicy/maxRetries", "cannot be used"),
+        ({"a": {**CALL, "id": "b"}}, "/commands/a/id", "two ids"),
+        ({"a": {"type": "notebook"}}, "/commands/a/type", "does not say which"),
+        ({"a": "clean.ipynb"}, "/commands/a", "not a mapping"),
+        ([CALL, None], "/commands/1", "not a mapping"),
+        ([{**CALL, "dependencies": "nobody"}], "/commands/0/dependencies", "no command"),
+        ({"a": {**CALL, 3: 4}}, "/commands/a", "not text"),
+        ({3: CALL}, "/commands/3", "cannot be used"),
+        (None, "/commands", "cannot be read"),
+        ("a", "/commands", "cannot be read"),
+        ({}, "/commands", "cannot be used"),
+        ([], "/commands", "cannot be used"),
+    ],
+)
+def test_mistakes_are_told_where_the_user_wrote_them(commands: Any, path: str, words: str) -> None:
+    """The path of a mistake leads through the user's own keys."""
+    (found,) = mistakes(commands)
+    assert found.path.removesuffix("/0") == path.removesuffix("/0")
+    assert words in found.message
+
+
+def test_dependencies_of_the_workflow_are_checked() -> None:
+    """The workflow's own table of dependencies has to be a mapping of known names."""
+    (found,) = mistakes({"clean": CALL, "b": CALL}, dependencies={"claen": ["b"]})
+    assert (found.path, found.nearest) == ("/dependencies/claen", "clean")
+    (found,) = mistakes({"clean": CALL, "b": CALL}, dependencies={"b": ["claen"]})
+    assert (found.path, found.nearest) == ("/dependencies/b/0", "clean")
+    (found,) = mistakes({"clean": CALL}, dependencies=["clean"])
+    assert found.path == "/dependencies"
