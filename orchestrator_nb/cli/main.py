@@ -39,8 +39,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
     except Interrupted as interrupted:
         _say('interrupted; what was recorded by then stays, "orchestrator-nb status" shows it')
         return SIGNALLED + interrupted.number
-    except Exception as error:
-        # Whatever else comes is our mistake, not the user's.
+    except Exception as error:  # noqa: BLE001 - whatever else comes is our mistake, not the user's
         _say(_bug(error))
         return BUG
     return 0

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from orchestrator_nb import events as e
 from orchestrator_nb.cli.glyphs import GLYPHS, RUN_COLOURS, can_show, duration
 from orchestrator_nb.cli.progress import LEAVING, headline
+from orchestrator_nb.cli.terminal import console
 from orchestrator_nb.state import FINAL, CommandRecord, RunState
 
 INTERVAL = 0.25
@@ -52,21 +53,20 @@ class PanelDisplay:
             self._drawer.join(LEAVING)
 
     def _draw(self) -> None:
-        from rich.console import Console
         from rich.live import Live
 
-        console = Console(file=self._stream)
-        signs = can_show(self._stream)
         try:
+            screen = console(self._stream)
+            signs = can_show(self._stream)
             if self._introduction:
-                console.print(self._introduction, style="dim", markup=False, highlight=False)
+                screen.print(self._introduction, style="dim", markup=False, highlight=False)
             # What commands print goes to their logs: rich has nothing to redirect, and must not be in the way.
             with Live(
-                console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+                console=screen, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
             ) as live:
                 while not self._closing.wait(INTERVAL):
                     if self._state is not None:
-                        height = max(3, console.size.height - AROUND)
+                        height = max(3, screen.size.height - AROUND)
                         picture = panel(self._state, self._notes, now=time.time(), rows=height, signs=signs)
                         live.update(picture, refresh=True)
         except (OSError, ValueError):

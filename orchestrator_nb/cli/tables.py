@@ -8,20 +8,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from orchestrator_nb.cli.glyphs import GLYPHS, RUN_COLOURS, can_show, duration
+from orchestrator_nb.cli.terminal import console
 from orchestrator_nb.events import Stored
 from orchestrator_nb.orchestrator.failure_card import failure_text
 from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.state import CommandRecord
-
-PLAIN_WIDTH = 120
-"""Columns where the output is no terminal."""
-
-
-def console(stream: TextIO) -> Any:
-    """Return a rich console: as wide as the terminal, or of a fixed width without colours."""
-    from rich.console import Console
-
-    return Console(file=stream, width=None if stream.isatty() else PLAIN_WIDTH, highlight=False)
 
 
 def show_result(result: RunResult, stream: TextIO) -> None:

@@ -29,6 +29,9 @@ def collect(
     for name in names:
         if name in arguments:
             continue
+        if name in work.inputs:  # the usual, without a table of all names
+            arguments[name] = result(attempt, name)
+            continue
         if named is None:
             named = addresses(work.inputs) if work.inputs else {}
         if name in named:

@@ -70,13 +70,13 @@ class Registry:
             both = " and ".join(sorted(f'"{entry.value}"' for entry in installed))
             raise UsageError(f'"{name}" is registered by two installed packages, as {both}: remove one of them')
         try:
-            function = installed[0].load()
+            loaded: Callable[..., Any] = installed[0].load()
         except Exception as error:
             raise UsageError(f'"{name}" is "{installed[0].value}", which cannot be loaded: {error!r}') from error
-        if not callable(function):
-            raise UsageError(f'"{name}" is "{installed[0].value}", which is no function; found {function!r}')
-        self._loaded[name] = function
-        return function
+        if not callable(loaded):
+            raise UsageError(f'"{name}" is "{installed[0].value}", which is no function; found {loaded!r}')
+        self._loaded[name] = loaded
+        return loaded
 
     def names(self) -> tuple[str, ...]:
         """Return all names, sorted."""

@@ -5,7 +5,11 @@ from __future__ import annotations
 import functools
 import inspect
 import types
+from contextlib import suppress
 from typing import Any
+
+_SHARED = ("<string>", "<stdin>")
+"""Names that many pieces of code share: the text under them may be that of another piece."""
 
 
 def source_of(function: Any) -> str:
@@ -21,11 +25,11 @@ def source_of(function: Any) -> str:
     target = inspect.unwrap(function)
     if not isinstance(target, (types.FunctionType, types.MethodType, type)):
         target = type(target)
-    try:
-        return inspect.getsource(target)
-    except (OSError, TypeError):
-        code = getattr(target, "__code__", None)
-        return _code_text(code) if code is not None else f"{target.__module__}.{target.__qualname__}"
+    code = getattr(target, "__code__", None)
+    if code is None or code.co_filename not in _SHARED:
+        with suppress(OSError, TypeError):
+            return inspect.getsource(target)
+    return _code_text(code) if code is not None else f"{target.__module__}.{target.__qualname__}"
 
 
 def _code_text(code: types.CodeType) -> str:

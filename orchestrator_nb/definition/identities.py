@@ -64,9 +64,10 @@ def add_edges(edges: Any, bodies: list[dict[str, Any]], spelled: Spelled) -> Non
         for place in places[name]:
             body, there = bodies[place], bodies[place].get("after", ())
             if isinstance(there, tuple):
-                for number in range(len(names)):
-                    spelled.origins[f"/commands/{place}/after/{len(there) + number}"] = child(at, number)
-                body["after"] = (*there, *names)
+                added = [(number, other) for number, other in enumerate(names) if other not in there]
+                for position, (number, _) in enumerate(added, start=len(there)):
+                    spelled.origins[f"/commands/{place}/after/{position}"] = child(at, number)
+                body["after"] = (*there, *(other for _, other in added))
 
 
 def expand_agents(bodies: list[dict[str, Any]], from_agents: set[str], spelled: Spelled) -> None:

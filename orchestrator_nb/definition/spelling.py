@@ -203,8 +203,9 @@ def _command(key: Any, body: Any, pointer: str, origin: str, spelled: Spelled) -
     named = _renamed(body, _command_name, pointer, origin, spelled)
     if key is not None:
         if named.get("id", key) != key:
-            spelled.mistakes.append(Mistake("the command has two ids", spelled.origin(f"{pointer}/id"),
-                                            found=described(named["id"]), expected=f"{escaped(str(key))} only"))  # fmt: skip
+            spelled.mistakes.append(Mistake("the command has two ids",
+                                            spelled.origins.get(f"{pointer}/id", child(origin, "id")), found=described(named["id"]),
+                                            expected=f"{escaped(str(key))} only"))  # fmt: skip
         named["id"] = key
     for name in [name for name in named if name in _READERS]:
         _READERS[name](named, pointer, spelled)

@@ -211,7 +211,7 @@ class LocalAttempt:
         try:
             value = run(self)
             result = value if isinstance(value, Stored) else self.store(value, at="result")
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - whatever the user's code raises is an answer
             return self.failed(failure_of(error))
         if self._reason is not None and (self._told or self._ender is not None):
             return self.failed(Failure(kind=self._reason, message=""))

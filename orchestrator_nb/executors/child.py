@@ -85,7 +85,7 @@ def main() -> None:
     begun = time.monotonic()
     try:
         function, work = pickle.loads(body)  # noqa: S301 - from the owner, over its own pipe
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - loading runs the user's code
         failure = failure_of(error, kind="not_started", stage="loading the function into its own process")
         seconds = time.monotonic() - begun
         outlet.event(AttemptFailed(at=time.time(), command="", attempt=0, seconds=seconds, failure=failure))

@@ -61,7 +61,7 @@ def trimmed_traceback(error: BaseException) -> str | None:
         return None
     try:
         text = "".join(traceback.TracebackException(type(error), error, trace).format())
-    except Exception as trouble:  # an exception whose own methods raise still has to be reported
+    except Exception as trouble:  # noqa: BLE001 - one whose own methods raise still has to be reported
         return f"(the traceback cannot be shown: {type(trouble).__name__})"
     return shortened(text, TRACEBACK_LIMIT)
 
@@ -77,5 +77,5 @@ def shortened(text: str, limit: int) -> str:
 def _message(error: BaseException) -> str:
     try:
         return str(error) or type(error).__name__
-    except Exception as trouble:
+    except Exception as trouble:  # noqa: BLE001 - as above
         return f"{type(error).__name__} (its text cannot be shown: {type(trouble).__name__})"

@@ -139,7 +139,7 @@ class LocalExecutor:
             # a context of its own, so that nothing that a command sets in it is met by the next
             try:
                 answer = Context().run(self._perform, attempt)
-            except BaseException as error:  # nothing may leave an attempt without its answer
+            except BaseException as error:  # noqa: BLE001 - nothing may leave an attempt without its answer
                 answer = attempt.failed(failure_of(error, kind="lost", stage="reporting what it came to"))
             self._answer(attempt, answer)
             del attempt, answer  # or the last result would be kept alive while the thread waits

@@ -76,14 +76,11 @@ def start_opened(opening: Opening, *, store: Path) -> Run:
     """Open a new run in the store and start it. Raises StoreError."""
     plan = opening.plan
     folder = create_run(store, plan.definition.workflow)
+    # The journal comes last: a folder that has one has all that a resume needs.
+    opening.frozen().write(folder)
+    freeze_sources(plan.definition.commands, plan.folder, folder)
+    beginning = _first_facts(folder.name, opening)
     owned = _own(folder, durable=opening.durability == "full")
-    try:
-        opening.frozen().write(folder)
-        freeze_sources(plan.definition.commands, plan.folder, folder)
-        beginning = _first_facts(folder.name, opening)
-    except BaseException:
-        owned.release()
-        raise
     return _begin(owned, opening, RunState(), beginning)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,14 +114,11 @@ class Access:
 
     def _likely(self, path: Path, text: str) -> str | None:
         """Return what may have been meant: something that is written, or a file beside the missing one."""
-        written = nearest(text, {use.text for uses in self._writes.values() for use in uses})
-        if written is not None:
-            return written
-        try:
-            beside = nearest(path.name, os.listdir(path.parent))
-        except OSError:
-            return None
-        return beside and f"{text.removesuffix(path.name)}{beside}"
+        names = {use.text for uses in self._writes.values() for use in uses}
+        before = text.removesuffix(path.name)
+        with suppress(OSError):
+            names.update(f"{before}{name}" for name in os.listdir(path.parent))
+        return nearest(text, names)
 
 
 def _folder(command: CommandDefinition, folder: Path) -> str:

@@ -41,6 +41,7 @@ class Draft:
         self.links = Links()
         self.mistakes: list[tuple[int, Mistake]] = []
         self.notes: list[str] = []
+        self.lost: dict[int, list[str]] = {}  # of each command, the notes about results that it will not get
         self._number = {name: number for number, name in enumerate(self.ids)}
         self._addresses = addresses(self.ids)
         self._access = Access(definition.commands, folder=folder, parameters={**_defaults(definition), **parameters})
@@ -123,9 +124,10 @@ class Draft:
                 f", since that would close the cycle {self._ring(ring)}" if ring else ", since that closed a cycle"
             )
             reasons = " and ".join(link.reasons)
-            self.notes.append(
-                f'"{self.ids[node]}" does not wait for "{self.ids[upstream]}", although it {reasons}{closing}'
-            )
+            note = f'"{self.ids[node]}" does not wait for "{self.ids[upstream]}", although it {reasons}{closing}'
+            self.notes.append(note)
+            if link.needed:
+                self.lost.setdefault(node, []).append(note)
 
     def _put_in_sequence(self) -> None:
         """Let each command wait for the one before it: in the order of the definition, unless that cannot be."""

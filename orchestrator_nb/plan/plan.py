@@ -106,6 +106,8 @@ def _checked(
         except Exception as error:  # noqa: BLE001 - a type may come from anywhere
             text = f'the type of command "{kind.name}" could not check it: {type(error).__name__}: {error}'
             found = [Mistake(text)]
+        if found:  # an argument that is missing may be one that closed a cycle
+            found = [*found, *(Mistake(note) for note in draft.lost.get(number, ()))]
         mistakes.extend((number, mistake) for mistake in found)
     return mistakes
 

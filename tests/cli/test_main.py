@@ -79,7 +79,8 @@ def test_nothing_typed_shows_the_verbs(typed):
 def test_every_mistake_of_a_definition_is_said_at_once(project, typed):
     """All mistakes come together, a line each with file and line number."""
     Path("bad.yaml").write_text(
-        "workflow: bad\ncommands:\n  one: {notebook: none.ipynb}\n  two: {shell: [no-such-program-here]}\n", encoding="utf-8"
+        "workflow: bad\ncommands:\n  one: {notebook: none.ipynb}\n  two: {shell: [no-such-program-here]}\n",
+        encoding="utf-8",
     )
     code, out, err = typed("run", "bad.yaml")
     assert code == 2

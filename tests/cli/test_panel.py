@@ -85,7 +85,15 @@ def test_the_display_ends_when_its_terminal_is_gone():
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(-1.0, "0.0 s"), (0.04, "0.0 s"), (9.94, "9.9 s"), (12.4, "12 s"), (59.6, "1:00"), (187.0, "3:07"), (3765.0, "1:02:45")],
+    [
+        (-1.0, "0.0 s"),
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (12.4, "12 s"),
+        (59.6, "1:00"),
+        (187.0, "3:07"),
+        (3765.0, "1:02:45"),
+    ],
 )
 def test_durations_read_as_people_write_them(seconds, text):
     """Tenths below ten seconds, then seconds, minutes and hours."""

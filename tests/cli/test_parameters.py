@@ -12,7 +12,9 @@ from orchestrator_nb.errors import UsageError
 words = st.text(alphabet=st.characters(exclude_characters="\0=", exclude_categories=["Cs"]), min_size=1, max_size=8)
 
 
-@given(name=words, value=st.text(alphabet=st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8))
+@given(
+    name=words, value=st.text(alphabet=st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
+)
 def test_a_pair_comes_through_whatever_its_value_looks_like(name, value):
     """A value may begin with a dash, be empty or look like an option: it belongs to its name."""
     joined = join_pairs(["flow.yaml", "-p", name, value, "--json"])
@@ -28,7 +30,7 @@ def test_what_follows_two_dashes_is_left_alone():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["-p"], 'takes two values, NAME and VALUE; found nothing'),
+        (["-p"], "takes two values, NAME and VALUE; found nothing"),
         (["-p", "day"], 'found only "day"'),
         (["-r", "day=3", "x"], "type: -r day 3"),
         (["-p", "=1"], "type: -p NAME 1"),
@@ -47,9 +49,7 @@ def test_precedence_is_papermills(tmp_path):
     """A file gives way to text, text to -p, -p to -r."""
     file = tmp_path / "p.yaml"
     file.write_text("a: 1\nb: 1\nc: 1\nd: 1\n", encoding="utf-8")
-    found = collect(
-        [f"c{JOINT}3", f"d{JOINT}3"], [f"d{JOINT}4"], [str(file)], ["{b: 2, c: 2, d: 2}"]
-    )
+    found = collect([f"c{JOINT}3", f"d{JOINT}3"], [f"d{JOINT}4"], [str(file)], ["{b: 2, c: 2, d: 2}"])
     assert found.values == {"a": 1, "b": 2, "c": "3", "d": "4"}
     assert found.texts == {"c"}
 

@@ -258,7 +258,7 @@ def test_what_cannot_be_loaded_is_said(bench):
 
 
 def test_a_loop_without_end_runs_into_its_timeout(bench):
-    """A timeout of its own ends a callable that never returns, and is told as a timeout, with where it was."""
+    """A timeout of its own ends a callable that never returns, and is told as a timeout."""
 
     def step():
         while True:
@@ -267,10 +267,25 @@ def test_a_loop_without_end_runs_into_its_timeout(bench):
     begun = time.monotonic()
     bench.call(step, timeout=1.0)
     answer = bench.wait()
-    assert 1.0 <= time.monotonic() - begun < 8
+    assert 1.0 <= time.monotonic() - begun < 21
     assert answer.failure.kind == "timeout"
     assert "1 s" in answer.failure.message
-    assert "while True" in answer.failure.traceback or "pass" in answer.failure.traceback
+
+
+def test_what_was_interrupted_says_where_it_was(bench):
+    """The answer of an attempt that was ended has the traceback of the interrupt, in the user's code."""
+    told = bench.folder / "ready"
+
+    def step():
+        told.write_text("ready\n")
+        time.sleep(600)
+
+    bench.call(step, isolation="process")
+    wait_for_file(told)
+    bench.executor.end("step", 1, "cancelled", 20.0)
+    failure = bench.wait().failure
+    assert (failure.kind, failure.types) == ("cancelled", ())
+    assert "time.sleep(600)" in failure.traceback
 
 
 def test_nobody_withstands_the_end(bench, monkeypatch):

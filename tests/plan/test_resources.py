@@ -28,7 +28,8 @@ def test_what_looks_like_a_path_is_one(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["out/a.csv", "./out/a.csv", "out//a.csv", "out/x/../a.csv", "other/../out/a.csv", "link/a.csv", "alias.csv"]
+    "text",
+    ["out/a.csv", "./out/a.csv", "out//a.csv", "out/x/../a.csv", "other/../out/a.csv", "link/a.csv", "alias.csv"],
 )
 def test_spellings_of_one_path_are_one_resource(tmp_path, text):
     """Dots, double slashes, links to folders and links to files are resolved, whether the file exists or not."""
