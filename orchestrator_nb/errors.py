@@ -1,17 +1,17 @@
 """What a user may catch.
 
-    OrchestratorError
-    ├── DefinitionError      the definition, its parameters or its files are wrong; carries every mistake
-    ├── UsageError           a call or an option is wrong
-    ├── ResultRefused        a value cannot pass between commands in a stored form
-    ├── CommandError         a command failed; carries the failure as it is journalled
-    ├── RunFailed            a run did not complete; carries its result
-    ├── RunNotFound          no run of that name is in the store
-    ├── RunRefused           the run cannot be owned here and now: someone else owns it, or it cannot go on
-    └── StoreError           the store cannot be read or written
-        └── JournalDamaged   the journal does not say what was written to it
+OrchestratorError
+├── DefinitionError      the definition, its parameters or its files are wrong; carries every mistake
+├── UsageError           a call or an option is wrong
+├── ResultRefused        a value cannot pass between commands in a stored form
+├── CommandError         a command failed; carries the failure as it is journalled
+├── RunFailed            a run did not complete; carries its result
+├── RunNotFound          no run of that name is in the store
+├── RunRefused           the run cannot be owned here and now: someone else owns it, or it cannot go on
+└── StoreError           the store cannot be read or written
+    └── JournalDamaged   the journal does not say what was written to it
 
-    Cancelled                a control signal, a BaseException, so that `except Exception` cannot eat it
+Cancelled                a control signal, a BaseException, so that `except Exception` cannot eat it
 """
 
 from __future__ import annotations

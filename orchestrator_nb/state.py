@@ -1,154 +1,17 @@
 """What the facts of a run add up to.
 
 Two rules. Everything that changes what is known of a run is an event and is applied here, by `RunState.apply`, and
-nowhere else. An event that the tables do not allow raises `IllegalTransition` and changes nothing.
-
-The tables are the whole truth about which state follows which; the diagram in the README is drawn from them.
+nowhere else. An event that the tables in `transitions` do not allow raises `IllegalTransition` and changes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from orchestrator_nb import events as e
-
-RUN_TRANSITIONS: dict[str, dict[str, str]] = {
-    "RunStarted": {"new": "initializing"},
-    "RunPlanned": {"initializing": "executing", "executing": "executing"},
-    "RunPaused": {"executing": "paused", "paused": "paused"},
-    "RunResumed": {
-        "initializing": "initializing",
-        "executing": "executing",
-        "paused": "executing",
-        "stopping": "executing",
-        "completing": "executing",
-        "completed": "executing",
-        "failed": "executing",
-        "error": "executing",
-        "stopped": "executing",
-    },
-    "RunStopping": {"executing": "stopping", "paused": "stopping", "completing": "stopping"},
-    "RunCompleting": {"executing": "completing"},
-    "RunEnded completed": {"completing": "completed"},
-    "RunEnded failed": {"completing": "failed"},
-    "RunEnded error": {"initializing": "error", "completing": "error"},
-    "RunEnded stopped": {"stopping": "stopped"},
-}
-"""Event (and its state, where one event has several ends) → state before → state after."""
-
-COMMAND_TRANSITIONS: dict[str, dict[str, str]] = {
-    "AttemptStarted": {"pending": "running"},
-    "AttemptReturned": {"running": "running"},
-    "AttemptFailed": {"running": "waiting"},
-    "AttemptAbandoned": {"running": "waiting"},
-    "AttemptInterrupted": {"running": "pending"},
-    "RetryScheduled": {"waiting": "waiting"},
-    "RetryDue": {"waiting": "pending"},
-    "CommandSucceeded": {"running": "succeeded"},
-    "CommandFailed": {"waiting": "failed"},
-    "CommandCrashed": {"waiting": "crashed", "pending": "crashed"},
-    "CommandSkipped": {"pending": "skipped"},
-    "UpstreamFailed": {"pending": "upstream_failed"},
-    "CommandCancelled": {"pending": "cancelled", "waiting": "cancelled"},
-    "CommandReopened": {
-        "succeeded": "pending",
-        "failed": "pending",
-        "crashed": "pending",
-        "skipped": "pending",
-        "upstream_failed": "pending",
-        "cancelled": "pending",
-    },
-}
-"""Event → state before → state after. A pending command whose upstream is done is shown as ready."""
-
-FINAL = frozenset({"succeeded", "failed", "crashed", "skipped", "upstream_failed", "cancelled"})
-"""The states in which a command stays unless it is reopened."""
-
-GOOD = frozenset({"succeeded", "skipped"})
-"""The final states that let what follows go on."""
-
-ENDED = frozenset({"completed", "failed", "error", "stopped"})
-"""The states in which a run stays unless it is resumed."""
-
-COMMAND_STATES = ("pending", "ready", "running", "waiting", *sorted(FINAL))
-
-
-class IllegalTransition(Exception):
-    """An event came that the tables do not allow in this state; nothing was changed."""
-
-
-NOTHING: Mapping[str, Any] = {}
-"""No entries; shared by all records, and a plain dictionary so that a record can be pickled."""
-
-
-class RunRecord(NamedTuple):
-    """The run as a whole; replaced, never changed. Times are seconds since the epoch."""
-
-    run: str = ""
-    workflow: str = ""
-    state: str = "new"
-    parameters: Mapping[str, Any] = NOTHING
-    durability: str = "full"
-    slots: int = 1
-    owner: Mapping[str, Any] = NOTHING
-    reason: str = ""
-    leaving: bool = False
-    started: float | None = None
-    ended: float | None = None
-    generation: int = 1
-
-
-class PlannedCommand(NamedTuple):
-    """What the plan says of a command, as far as a reader of the journal needs it."""
-
-    kind: str = ""
-    upstream: tuple[str, ...] = ()
-    optional: bool = False
-    retries: int | None = None
-    retry_delay: float = 1.0
-    idempotent: bool = True
-    fingerprint: str = ""
-
-
-class CommandRecord(NamedTuple):
-    """One command; replaced, never changed (a named tuple, because it is replaced three times a command).
-
-    `attempt` counts over the whole run, `retry` the retries in this generation. `cell` is (code cells begun, code
-    cells). `seconds` is the duration of the last attempt that ended. `recorded`, `metrics` and `artifacts` are those
-    of the last attempt, also when it failed; `partial` is what the attempts before it had recorded.
-    """
-
-    state: str = "pending"
-    generation: int = 1
-    attempt: int = 0
-    retry: int = 0
-    returned: bool = False
-    result: e.Stored | None = None
-    failure: e.Failure | None = None
-    due: float | None = None
-    started: float | None = None
-    ended: float | None = None
-    seconds: float = 0.0
-    cell: tuple[int, int] | None = None
-    recorded: Mapping[str, e.Stored] = NOTHING
-    partial: Mapping[str, e.Stored] = NOTHING
-    metrics: Mapping[str, float] = NOTHING
-    artifacts: Mapping[str, e.Stored] = NOTHING
-    shared: Mapping[str, Any] | None = None
-    notebook: str | None = None
-    log: str | None = None
-    reason: str = ""
-
-    def output(self) -> e.Stored | None:
-        """Return the stored result: what the command returned, else the mapping of what it recorded, else None."""
-        result = self.result
-        nothing = result is None or (result.form == "json" and result.value is None and result.artifact is None)
-        return e.Stored(form="mapping", items=self.recorded) if nothing and self.recorded else result
-
-
-_PLANNED = frozenset(PlannedCommand._fields)
-
+from orchestrator_nb.records import CommandRecord, PlannedCommand, RunRecord, planned_command
+from orchestrator_nb.transitions import COMMAND_TRANSITIONS, ENDED, FINAL, GOOD, RUN_TRANSITIONS, IllegalTransition
 
 class RunState:
     """The state of one run: a fold over its events. Changed by the loop alone; its records are replaced whole."""
@@ -243,12 +106,7 @@ def _run_started(state: RunState, event: e.RunStarted) -> None:
 
 def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     after = _after(state, event)
-    planned = {
-        name: PlannedCommand(
-            **{key: tuple(value) if key == "upstream" else value for key, value in item.items() if key in _PLANNED}
-        )
-        for name, item in event.commands.items()
-    }
+    planned = {name: planned_command(item) for name, item in event.commands.items()}
     unknown = {name for item in planned.values() for name in item.upstream} - planned.keys()
     if unknown:
         raise IllegalTransition(f"the plan names upstream commands that it does not have: {sorted(unknown)}")

@@ -10,15 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator_nb import events as e
-from orchestrator_nb.state import (
+from orchestrator_nb.state import RunState, fold
+from orchestrator_nb.transitions import (
     COMMAND_STATES,
     COMMAND_TRANSITIONS,
     ENDED,
     FINAL,
     RUN_TRANSITIONS,
     IllegalTransition,
-    RunState,
-    fold,
 )
 
 BEGINNING: list[e.Event] = [

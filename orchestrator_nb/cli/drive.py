@@ -56,9 +56,9 @@ def choose(progress: str | None, stream: TextIO) -> Display:
 
 
 def introduction(run: Run) -> str:
-    """Return the line that stays on the screen whatever happens: the run, and the command that resumes it."""
+    """Return the line that stays on the screen whatever happens: the command that resumes the run."""
     command = next((step.partition(": ")[2] for step in run.result.next_steps), "")
-    return f"run {run.id}" + (f"; should it be killed, this resumes it: {command}" if command else "")
+    return f"should this be killed, go on with: {command}" if command else f"run {run.id}"
 
 
 def tell(result: RunResult, *, code: int, as_json: bool, ending: Callable[[RunResult], str] | None) -> None:

@@ -11,7 +11,9 @@ from orchestrator_nb import events as e
 from orchestrator_nb.cli.glyphs import GLYPHS, RUN_COLOURS, can_show, duration
 from orchestrator_nb.cli.progress import LEAVING, headline
 from orchestrator_nb.cli.terminal import console
-from orchestrator_nb.state import FINAL, CommandRecord, RunState
+from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.state import RunState
+from orchestrator_nb.transitions import FINAL
 
 INTERVAL = 0.25
 """Seconds between two drawings: four a second are lively enough and calm."""

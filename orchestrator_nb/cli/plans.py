@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
+from orchestrator_nb.cli.glyphs import counted
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.plan.plan import Plan
 
@@ -12,7 +13,7 @@ from orchestrator_nb.plan.plan import Plan
 def plan_text(plan: Plan) -> str:
     """Return the commands in the order of the run, each with what it runs and what it waits for, and why."""
     inferred = [edge for edge in plan.edges if edge.inferred]
-    lines = [f"{plan.definition.workflow}: {_count(len(plan.order), 'command')}, {_count(len(plan.edges), 'edge')}"]
+    lines = [f"{plan.definition.workflow}: {counted(len(plan.order), 'command')}, {counted(len(plan.edges), 'edge')}"]
     lines[0] += f", {len(inferred)} of them inferred" if inferred else ""
     if plan.parameters:
         lines.append("parameters: " + ", ".join(f"{name} = {_json(value)}" for name, value in plan.parameters.items()))
@@ -64,10 +65,6 @@ def _what(command: CommandDefinition) -> str:
 def _after(plan: Plan, name: str) -> str:
     upstream = plan.upstream[name]
     return f"after {', '.join(upstream)}" if upstream else ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _json(value: object) -> str:

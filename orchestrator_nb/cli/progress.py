@@ -10,7 +10,7 @@ from queue import Empty, Full, Queue
 from typing import Protocol, TextIO
 
 from orchestrator_nb import events as e
-from orchestrator_nb.cli.glyphs import duration
+from orchestrator_nb.cli.glyphs import counted, duration
 from orchestrator_nb.state import RunState
 
 BACKLOG = 10_000
@@ -127,7 +127,7 @@ _ABOUT_THE_RUN = (
 
 def _of_run(event: e.Event, state: RunState) -> str:
     if isinstance(event, e.RunPlanned):
-        return f"{state.run.workflow}: {len(event.commands)} commands, {state.run.slots} at a time"
+        return f"{state.run.workflow}: {counted(len(event.commands), 'command')}, {state.run.slots} at a time"
     if isinstance(event, e.RunResumed):
         return f'run "{state.run.run}" goes on' + (f": {event.reason}" if event.reason else "")
     if isinstance(event, e.RunPaused):

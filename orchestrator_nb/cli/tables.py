@@ -12,7 +12,7 @@ from orchestrator_nb.cli.terminal import console
 from orchestrator_nb.events import Stored
 from orchestrator_nb.orchestrator.failure_card import failure_text
 from orchestrator_nb.orchestrator.result import RunResult
-from orchestrator_nb.state import CommandRecord
+from orchestrator_nb.records import CommandRecord
 
 
 def show_result(result: RunResult, stream: TextIO) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator_nb.events import Stored, stored_from_plain
+from orchestrator_nb.event_json import stored_from_plain
+from orchestrator_nb.events import Stored
 
 MIME = "application/vnd.orchestrator-nb+json"
 SCRAPBOOK = "application/scrapbook.scrap.json+json"

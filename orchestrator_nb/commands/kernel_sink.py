@@ -14,7 +14,8 @@ from orchestrator_nb.context import Lazy, Sink
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.stored import load, store
 from orchestrator_nb.errors import ResultRefused, UsageError
-from orchestrator_nb.events import Stored, stored_from_plain, stored_to_plain
+from orchestrator_nb.event_json import stored_from_plain, stored_to_plain
+from orchestrator_nb.events import Stored
 
 NAMED = "orchestrator_nb.commands.kernel_sink:sink"
 """What the variable of `context` names for this sink to be used."""

@@ -19,7 +19,8 @@ from orchestrator_nb.commands.processes import ATTEMPT, marks
 from orchestrator_nb.context import VARIABLE as SINK
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.errors import DefinitionError, Mistake
-from orchestrator_nb.events import Stored, stored_to_plain
+from orchestrator_nb.event_json import stored_to_plain
+from orchestrator_nb.events import Stored
 from orchestrator_nb.ports import Attempt, Work
 
 SOURCES = "sources"

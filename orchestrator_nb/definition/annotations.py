@@ -73,7 +73,11 @@ def _of_node(node: ast.expr) -> Alternatives:
             return _of_node(inside[0])
         if name == "Literal":
             constants = all(isinstance(part, ast.Constant) for part in inside)
-            return tuple(("literal", part.value) for part in inside if isinstance(part, ast.Constant)) if constants else _ANY
+            return (
+                tuple(("literal", part.value) for part in inside if isinstance(part, ast.Constant))
+                if constants
+                else _ANY
+            )
         return _of_node(node.value)
     kind = _KINDS.get(_name(node))
     return ((kind, None),) if kind else _ANY

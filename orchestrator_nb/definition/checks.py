@@ -228,5 +228,3 @@ def _leaves(value: Any, pointer: str, depth: int = 0) -> Iterator[tuple[str, str
     elif depth <= 100 and type(value) in (list, tuple):
         for place, item in enumerate(value):
             yield from _leaves(item, f"{pointer}/{place}", depth + 1)
-
-

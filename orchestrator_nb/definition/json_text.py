@@ -136,5 +136,7 @@ class _Reader:
 
     def _wrong(self, message: str, *, expected: str | None = None) -> Exception:
         rest = self._text[self._at : self._at + _SHOWN].split("\n")[0]
-        found = escaped(rest) if rest else "the end of the text" if self._at >= len(self._text) else "the end of the line"
+        found = (
+            escaped(rest) if rest else "the end of the text" if self._at >= len(self._text) else "the end of the line"
+        )
         return self._tree.wrong(message, self._place(), found=found, expected=expected)

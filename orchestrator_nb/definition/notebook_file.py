@@ -78,7 +78,9 @@ def assignments(source: str) -> dict[str, tuple[int, ast.expr]] | None:
         return None
     found: dict[str, tuple[int, ast.expr]] = {}
     for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
         value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
         for target in targets:
             if isinstance(target, ast.Name) and value is not None:

@@ -60,9 +60,7 @@ def bind_parameters(
             values[name] = value
             mistakes += wrong
         elif parameter.required:
-            mistakes.append(
-                Mistake(f'the parameter "{name}" is missing', pointer, expected=EXPECTED[parameter.type])
-            )
+            mistakes.append(Mistake(f'the parameter "{name}" is missing', pointer, expected=EXPECTED[parameter.type]))
         else:
             values[name] = parameter.default
     if not mistakes:

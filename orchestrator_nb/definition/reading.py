@@ -15,6 +15,7 @@ from orchestrator_nb.definition.models import WorkflowDefinition
 from orchestrator_nb.definition.pointers import parent
 from orchestrator_nb.definition.spelled import Spelled
 from orchestrator_nb.definition.spelling import canonical
+from orchestrator_nb.definition.values import visible
 from orchestrator_nb.definition.wording import translate
 from orchestrator_nb.errors import DefinitionError, Mistake
 
@@ -103,11 +104,9 @@ def _validated(document: Document, spelled: Spelled) -> WorkflowDefinition:
     return definition
 
 
-def _located(
-    mistake: Mistake, path: str, label: str | None, place: Callable[[str], tuple[int, int] | None]
-) -> Mistake:
+def _located(mistake: Mistake, path: str, label: str | None, place: Callable[[str], tuple[int, int] | None]) -> Mistake:
     line, column = place(path) or (None, None)
-    return replace(mistake, path=path, file=label, line=line, column=column)
+    return replace(mistake, path=visible(path), file=label, line=line, column=column)
 
 
 def _once(mistakes: Iterable[Mistake]) -> Iterable[Mistake]:

@@ -40,7 +40,19 @@ _WORKFLOW_FIELDS = frozenset(WorkflowDefinition.model_fields)
 _COMMAND_FIELDS = frozenset(CommandDefinition.model_fields)
 _PARAMETER_FIELDS = frozenset(ParameterDefinition.model_fields)
 _SHAPED = frozenset(
-    ("after", "reads", "writes", "tags", "imports", "shell", "allow_failure_codes", "notebook", "cwd", "timeout", "retry_delay")
+    (
+        "after",
+        "reads",
+        "writes",
+        "tags",
+        "imports",
+        "shell",
+        "allow_failure_codes",
+        "notebook",
+        "cwd",
+        "timeout",
+        "retry_delay",
+    )
 )
 _OWN_TYPES = frozenset((*KINDS, *_TYPES)) - {"type"}
 
@@ -56,9 +68,7 @@ def canonical(document: Mapping[str, Any]) -> Spelled:
         data["pattern"] = _PATTERNS.get(data["pattern"], data["pattern"])
     _shape(data, "", spelled)
     if isinstance(data.get("parameters"), Mapping):
-        data["parameters"] = {
-            name: _parameter(value) for name, value in data["parameters"].items()
-        }
+        data["parameters"] = {name: _parameter(value) for name, value in data["parameters"].items()}
     bodies = _bodies(data, spelled)
     if bodies is not None:
         derived = give_ids(bodies)

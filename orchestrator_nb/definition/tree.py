@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any
 
 from orchestrator_nb.definition.pointers import child
-from orchestrator_nb.definition.values import DEEPEST, LARGEST, SMALLEST, described, escaped, misfits
+from orchestrator_nb.definition.values import DEEPEST, LARGEST, SMALLEST, described, escaped, misfits, visible
 from orchestrator_nb.errors import DefinitionError, Mistake
 
 Place = tuple[int, int]
@@ -108,9 +108,9 @@ class Tree:
         else:
             self._take(_copy(target.value), place, size=target.size, height=target.height)
 
-    def note(self, message: str, place: Place, **words: Any) -> None:
+    def note(self, message: str, place: Place, *, path: str = "", **words: Any) -> None:
         """Keep a mistake and go on."""
-        self.mistakes.append(Mistake(message, file=self._label, line=place[0], column=place[1], **words))
+        self.mistakes.append(Mistake(message, visible(path), file=self._label, line=place[0], column=place[1], **words))
 
     def wrong(self, message: str, place: Place, **words: Any) -> DefinitionError:
         """Return the error that ends the reading here, with the mistakes that were found before."""

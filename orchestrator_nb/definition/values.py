@@ -36,7 +36,14 @@ def escaped(text: str) -> str:
     """Return the text in quotes, cut to a line of message, with what cannot be seen as escapes."""
     cut = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
     quote = "'" if '"' in cut else '"'
-    return quote + "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut) + quote
+    return f"{quote}{visible(cut)}{quote}"
+
+
+def visible(text: str) -> str:
+    """Return the text with escapes for what cannot be seen: control characters and marks that turn the writing."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def described(value: Any) -> str:
@@ -79,7 +86,9 @@ def misfits(value: Any, pointer: str = "", *, _around: tuple[int, ...] = ()) -> 
             yield Mistake("a number is not finite", pointer, found=str(value), expected="a finite number, or null")
     elif kind is str:
         if not value.isascii() and _has_surrogate(value):
-            yield Mistake("a text is not valid Unicode", pointer, found=f"{escaped(value)}, with half of a surrogate pair")
+            yield Mistake(
+                "a text is not valid Unicode", pointer, found=f"{escaped(value)}, with half of a surrogate pair"
+            )
     elif kind is not bool and value is not None:
         yield Mistake("a value is not plain JSON", pointer, found=_type_name(value), expected=_hint(value))
 

@@ -100,7 +100,9 @@ def translate(error: ErrorDetails, data: Mapping[str, Any]) -> Mistake | None:
     if kind == "extra_forbidden":
         return _unknown_key(section, str(location[-1]), pointer)
     if kind == "missing":
-        return Mistake(f'"{location[-1]}" is missing', child(pointer, location[-1]), expected=words.get(str(location[-1])))
+        return Mistake(
+            f'"{location[-1]}" is missing', child(pointer, location[-1]), expected=words.get(str(location[-1]))
+        )
     if kind == "value_error" or not keys:
         return _of_whole(whole, value, pointer, str(error["msg"]))
     field = _field(keys, words)

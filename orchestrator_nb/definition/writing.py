@@ -90,5 +90,3 @@ def _scalar(value: Any) -> str:
         return value
     written = json.dumps(value, ensure_ascii=False, allow_nan=False)
     return _UNSEEN.sub(lambda match: f"\\u{ord(match.group()):04x}", written)
-
-

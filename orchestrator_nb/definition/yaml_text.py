@@ -39,7 +39,9 @@ def read_yaml(text: str, label: str | None) -> Tree:
     except ReaderError as error:
         before = text[: error.position]
         place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
-        raise tree.wrong("a character is not allowed in YAML", place, found=f"U+{ord(text[error.position]):04X}") from None
+        raise tree.wrong(
+            "a character is not allowed in YAML", place, found=f"U+{ord(text[error.position]):04X}"
+        ) from None
     return tree
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator_nb import events as e
-from orchestrator_nb.state import GOOD, RunState
+from orchestrator_nb.state import RunState
+from orchestrator_nb.transitions import GOOD
 
 
 class AcceptResult:
@@ -14,7 +15,7 @@ class AcceptResult:
     kinds: tuple[type[e.Event], ...] = (e.AttemptReturned,)
     decides: tuple[type[e.Event], ...] = (e.AttemptReturned,)
 
-    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
+    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:  # noqa: ARG002 - the contract
         """Return the success."""
         assert isinstance(event, e.AttemptReturned)
         return (e.CommandSucceeded(at=event.at, command=event.command, attempt=event.attempt),)
@@ -26,7 +27,7 @@ class GiveUp:
     kinds: tuple[type[e.Event], ...] = (e.AttemptFailed, e.AttemptAbandoned)
     decides: tuple[type[e.Event], ...] = (e.AttemptFailed, e.AttemptAbandoned)
 
-    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
+    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:  # noqa: ARG002 - the contract
         """Return the end of the command."""
         assert isinstance(event, (e.AttemptFailed, e.AttemptAbandoned))
         if isinstance(event, e.AttemptFailed) and event.crashed:
@@ -43,9 +44,7 @@ class Conclude:
     def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
         """Return the end of the run."""
         bad = [
-            name
-            for name, record in state.commands.items()
-            if record.state not in GOOD and name not in state.deviations
+            name for name, record in state.commands.items() if record.state not in GOOD and name not in state.deviations
         ]
         if not bad:
             return (e.RunEnded(at=event.at, state="completed"),)

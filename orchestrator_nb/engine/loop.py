@@ -19,7 +19,8 @@ from orchestrator_nb.engine.endings import ENDINGS
 from orchestrator_nb.engine.requests import Pause, Request, Resume, Stop
 from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.ports import Executor, Journal, Observer, Policy, Work
-from orchestrator_nb.state import ENDED, RunState
+from orchestrator_nb.state import RunState
+from orchestrator_nb.transitions import ENDED
 
 MOST_IN_A_TURN = 500
 """How many facts a turn takes at the most, so that a flood of them does not hold back the write."""
@@ -126,7 +127,7 @@ class Loop:
         while unanswered:
             event = unanswered.popleft()
             self._state.apply(event)
-            self._scheduler.observe(event, self._state)
+            self._scheduler.observe(event)
             turn.append(event)
             kind = type(event)
             for policy in self._deciding.get(kind, ()):

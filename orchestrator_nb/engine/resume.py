@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from orchestrator_nb import events as e
-from orchestrator_nb.state import ENDED, FINAL, GOOD, RunState
+from orchestrator_nb.state import RunState
+from orchestrator_nb.transitions import ENDED, FINAL, GOOD
 
 
 def lost_attempts(state: RunState, now: float) -> list[e.Event]:

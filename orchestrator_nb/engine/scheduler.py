@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from orchestrator_nb import events as e
-from orchestrator_nb.state import FINAL, GOOD, RunState
+from orchestrator_nb.state import RunState
+from orchestrator_nb.transitions import FINAL, GOOD
 
 
 class Scheduler:
@@ -35,7 +36,7 @@ class Scheduler:
         self._abandoned = 0
         self._stale = True
 
-    def observe(self, event: e.Event, state: RunState) -> None:
+    def observe(self, event: e.Event) -> None:
         """Take in an event that has just been applied to the state."""
         kind = type(event)
         if kind is e.CommandSucceeded or kind is e.CommandSkipped:

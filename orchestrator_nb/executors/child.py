@@ -24,7 +24,8 @@ from typing import Any
 from orchestrator_nb.commands.callable import CallableCommand
 from orchestrator_nb.commands.processes import ATTEMPT, kill_attempt
 from orchestrator_nb.data.artifacts import Artifacts
-from orchestrator_nb.events import AttemptFailed, Event, to_plain
+from orchestrator_nb.event_json import to_plain
+from orchestrator_nb.events import AttemptFailed, Event
 from orchestrator_nb.executors.attempt import LocalAttempt, Surroundings
 from orchestrator_nb.executors.failures import failure_of
 

@@ -24,6 +24,7 @@ from orchestrator_nb.commands.shell import environment_text
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.errors import CommandError
+from orchestrator_nb.event_json import from_plain
 from orchestrator_nb.events import (
     ArtifactRecorded,
     AttemptFailed,
@@ -32,7 +33,6 @@ from orchestrator_nb.events import (
     NoticeGiven,
     OutputRecorded,
     Stored,
-    from_plain,
 )
 from orchestrator_nb.executors.attempt import Answer, LocalAttempt
 from orchestrator_nb.executors.child import LENGTH, PROGRESS

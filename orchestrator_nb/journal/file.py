@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from orchestrator_nb.data.flush import flush_file, flush_folder
 from orchestrator_nb.errors import JournalDamaged, StoreError
-from orchestrator_nb.events import Event, JournalCut, from_plain, to_plain
+from orchestrator_nb.event_json import from_plain, to_plain
+from orchestrator_nb.events import Event, JournalCut
 
 START = "0" * 32
 """What stands as `prev` in the first line."""
@@ -172,7 +173,7 @@ def _decode(line: bytes, seq: int, prev: str) -> dict[str, Any]:
         raise ValueError("the line is not whole")
     plain = json.loads(line)
     if not isinstance(plain, dict):
-        raise ValueError("the line is not a JSON object")
+        raise ValueError("the line is not a JSON object")  # noqa: TRY004 - a line that does not fit, like the others
     if plain.get("seq") != seq:
         raise ValueError(f"event {plain.get('seq')} stands where event {seq} has to be")
     if plain.get("prev") != prev:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.data.artifacts import Artifacts
-from orchestrator_nb.events import Stored, stored_to_plain
+from orchestrator_nb.event_json import stored_to_plain
+from orchestrator_nb.events import Stored
 from orchestrator_nb.orchestrator.frozen import write_whole
 from orchestrator_nb.orchestrator.result import ARTIFACTS
 from orchestrator_nb.state import RunState

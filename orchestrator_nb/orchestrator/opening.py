@@ -23,7 +23,8 @@ from orchestrator_nb.orchestrator.session import Owned, Session
 from orchestrator_nb.plan.fingerprint import fingerprint
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.ports import Command, Observer
-from orchestrator_nb.state import GOOD, IllegalTransition, RunState, fold
+from orchestrator_nb.state import RunState, fold
+from orchestrator_nb.transitions import GOOD, IllegalTransition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +85,7 @@ def start_opened(opening: Opening, *, store: Path) -> Run:
     return _begin(owned, opening, RunState(), beginning)
 
 
-def resume_opened(
-    folder: Path, opening_of: OpeningOf, *, accept_changes: bool = False
-) -> Run:
+def resume_opened(folder: Path, opening_of: OpeningOf, *, accept_changes: bool = False) -> Run:
     """Take over a run and go on with it; one that is complete is only looked at.
 
     Before anything is dispatched, every process that a dead owner left is ended. Raises RunRefused, DefinitionError,

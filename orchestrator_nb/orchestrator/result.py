@@ -11,7 +11,8 @@ from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.stored import load
 from orchestrator_nb.events import Failure, Stored
-from orchestrator_nb.state import CommandRecord, RunState
+from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.state import RunState
 
 ARTIFACTS = "artifacts"
 

@@ -17,7 +17,8 @@ from orchestrator_nb.orchestrator.failure_card import failure_text
 from orchestrator_nb.orchestrator.result import RunResult, result_of
 from orchestrator_nb.orchestrator.session import Session
 from orchestrator_nb.orchestrator.status import Status
-from orchestrator_nb.state import IllegalTransition, RunState, fold
+from orchestrator_nb.state import RunState, fold
+from orchestrator_nb.transitions import IllegalTransition
 
 
 class Run:
@@ -127,7 +128,7 @@ class Run:
         def watch() -> None:
             session.wait(None)
             try:
-                loop.call_soon_threadsafe(lambda: ended.done() or ended.set_result(None))
+                loop.call_soon_threadsafe(lambda: None if ended.done() else ended.set_result(None))
             except RuntimeError:  # the event loop was closed meanwhile
                 return
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from orchestrator_nb.state import CommandRecord, RunState
+from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.state import RunState
 
 COLUMNS = ("command", "state", "attempt", "seconds", "note")
 
@@ -51,7 +52,9 @@ class Status:
             lead += ", but the process that ran it is gone: it can be resumed"
         table = [COLUMNS, *(tuple(str(row[name]) for name in COLUMNS) for row in self.rows)]
         widths = [max(len(line[column]) for line in table) for column in range(len(COLUMNS))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table
+        ]
         return "\n".join([lead, *lines, *self.notices])
 
     def _repr_html_(self) -> str:

@@ -16,7 +16,7 @@ from orchestrator_nb.definition.names import slug
 from orchestrator_nb.definition.parameters import bind_parameters
 from orchestrator_nb.definition.reading import Loaded, read_definition
 from orchestrator_nb.definition.writing import to_dict, to_json, to_yaml
-from orchestrator_nb.errors import DefinitionError, RunRefused, UsageError
+from orchestrator_nb.errors import DefinitionError, Mistake, RunRefused, UsageError
 from orchestrator_nb.journal.store import find_run, find_store
 from orchestrator_nb.orchestrator.command_types import command_types, import_registrations, put_first
 from orchestrator_nb.orchestrator.frozen import Frozen
@@ -25,7 +25,7 @@ from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.plan.plan import Plan, make_plan
 from orchestrator_nb.ports import Command, Observer
-from orchestrator_nb.state import GOOD
+from orchestrator_nb.transitions import GOOD
 
 SESSION = "__main__:"
 """How the address of a function begins that exists in a session only."""
@@ -136,7 +136,9 @@ class Workflow:
         return self._add(id or slug(argv[0]), {"shell": [str(part) for part in argv], **options})
 
     @overload
-    def command(self, function: None = None, *, id: str | None = None, **options: Any) -> Callable[[Function], Function]: ...
+    def command(
+        self, function: None = None, *, id: str | None = None, **options: Any
+    ) -> Callable[[Function], Function]: ...
 
     @overload
     def command(self, function: str, *, id: str | None = None, **options: Any) -> str: ...
@@ -280,7 +282,9 @@ class Workflow:
         )
 
     def _needs_session(self) -> bool:
-        return any(command.call is not None and command.call.startswith(SESSION) for command in self.definition.commands)
+        return any(
+            command.call is not None and command.call.startswith(SESSION) for command in self.definition.commands
+        )
 
     def _plan(
         self, given: Mapping[str, Any], *, text: Collection[str], settled: Collection[str] = ()
@@ -291,7 +295,7 @@ class Workflow:
         put_first(loaded.folder)
         import_registrations(definition.imports, loaded.folder)
         commands = command_types(self._functions, {command.kind for command in definition.commands})
-        mistakes = []
+        mistakes: list[Mistake] = []
         parameters: dict[str, Any] = {}
         try:
             parameters = bind_parameters(definition.parameters, given, text=text)

@@ -40,8 +40,7 @@ def is_transient(failure: Failure) -> bool:
     names = {name.removeprefix("builtins.") for name in failure.types}
     if names & TRANSIENT_TYPES:
         return True
-    busy = "sqlite3.OperationalError" in names and ("locked" in failure.message or "busy" in failure.message)
-    return busy
+    return "sqlite3.OperationalError" in names and ("locked" in failure.message or "busy" in failure.message)
 
 
 def is_permanent(failure: Failure) -> bool:

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from random import Random
 
 from orchestrator_nb import events as e
+from orchestrator_nb.records import PlannedCommand
 from orchestrator_nb.recovery.causes import is_permanent, is_transient
-from orchestrator_nb.state import PlannedCommand, RunState
+from orchestrator_nb.state import RunState
 
 DEFAULT_RETRIES = 3
 LONGEST_DELAY = 300.0
@@ -35,7 +36,7 @@ class Retry:
         if retry > retries:
             return ()
         longest = min(planned.retry_delay * 2.0 ** (retry - 1), LONGEST_DELAY)
-        draw = Random(f"{state.run.run}/{event.command}/{event.attempt}").uniform(0.0, longest)
+        draw = Random(f"{state.run.run}/{event.command}/{event.attempt}").uniform(0.0, longest)  # noqa: S311 - no secret
         return (
             e.RetryScheduled(
                 at=event.at,

@@ -67,7 +67,9 @@ commands:
 
 def test_a_file_gives_definition_folder_and_places(tmp_path: Path) -> None:
     """What is read from a file knows its folder, and where in it everything is."""
-    (tmp_path / "sales.yaml").write_text("workflow: sales\ncommands:\n  a:\n    depends_on: b\n    call: s:f\n  b: {call: s:g}\n")
+    (tmp_path / "sales.yaml").write_text(
+        "workflow: sales\ncommands:\n  a:\n    depends_on: b\n    call: s:f\n  b: {call: s:g}\n"
+    )
     for source in (tmp_path / "sales.yaml", str(tmp_path / "sales.yaml")):
         loaded = read_definition(source)
         assert loaded.definition.command("a").after == ("b",)
@@ -78,7 +80,9 @@ def test_a_file_gives_definition_folder_and_places(tmp_path: Path) -> None:
 def test_a_mistake_found_later_gets_its_place(tmp_path: Path) -> None:
     """A mistake below a command is placed in the user's own document and words."""
     loaded = read_definition(
-        "workflow: w\ncommands:\n- id: a\n  call: s:f\n  params: {day: 1}\n- {call: s:g}\n", file="w.yaml", folder=tmp_path
+        "workflow: w\ncommands:\n- id: a\n  call: s:f\n  params: {day: 1}\n- {call: s:g}\n",
+        file="w.yaml",
+        folder=tmp_path,
     )
     placed = loaded.placed(Mistake("not taken", "/parameters/day"), command="a")
     assert (placed.file, placed.line, placed.column, placed.path) == ("w.yaml", 5, 12, "/commands/0/params/day")
@@ -262,7 +266,11 @@ def test_references_are_checked(text: str, words: str, nearest: str | None, key:
 def test_references_by_id_and_by_argument_name_are_right() -> None:
     """A command is referred to by its id or by the name that its result has as an argument."""
     values = {"x": "${{ 01-clean.rows }}", "y": ["${{ clean.rows }}", "${{ context.k }}"], "z": "${{ parameters.day }}"}
-    source = {"workflow": "w", "parameters": {"day": 1}, "commands": {"01-clean": CALL, "b": {**CALL, "parameters": values}}}
+    source = {
+        "workflow": "w",
+        "parameters": {"day": 1},
+        "commands": {"01-clean": CALL, "b": {**CALL, "parameters": values}},
+    }
     assert read_definition(source).definition.command("b").parameters == values
 
 
@@ -274,7 +282,8 @@ def test_references_elsewhere_are_refused() -> None:
 def test_a_definition_built_in_python_can_be_checked() -> None:
     """The checks of the whole are there for models, too."""
     definition = WorkflowDefinition(
-        workflow="w", commands=(CommandDefinition(id="a", call="s:f", after=("b",)), CommandDefinition(id="A", call="s:f"))
+        workflow="w",
+        commands=(CommandDefinition(id="a", call="s:f", after=("b",)), CommandDefinition(id="A", call="s:f")),
     )
     assert [one.path for one in check(definition)] == ["/commands/1/id", "/commands/0/after/0"]
     assert check(read_definition({"workflow": "w", "commands": {"a": CALL}}).definition) == []
@@ -286,7 +295,11 @@ def test_large_definitions_are_read_in_time_that_grows_with_them() -> None:
     def seconds(count: int, *, right: bool) -> float:
         names = [f"command_{number}" for number in range(count)]
         commands = {
-            name: {"call": "s:f", "after": [before if right else f"no_{before}"], "parameters": {"x": f"${{{{ {before} }}}}"}}
+            name: {
+                "call": "s:f",
+                "after": [before if right else f"no_{before}"],
+                "parameters": {"x": f"${{{{ {before} }}}}"},
+            }
             for before, name in zip(names, names[1:], strict=False)
         }
         started = time.process_time()

@@ -18,11 +18,17 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.samp
      "&x", "!x", "%x", "@x", "", " a ", "a\nb", "a\u2028b", "\x85", "\ufeff", "\x7f", "'", '"', "\\", "{", "}", "[", "a,b"]
 )  # fmt: skip
 SCALARS = (
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS
 )
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS | st.text("k", min_size=1, max_size=600), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(TEXTS | st.text("k", min_size=1, max_size=600), inner, max_size=4)
+    ),
     max_leaves=12,
 ).filter(lambda value: "${{" not in json.dumps(value))
 NAMES = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True).filter(
@@ -59,7 +65,9 @@ def parameters(draw: st.DrawFn) -> ParameterDefinition:
 @st.composite
 def commands(draw: st.DrawFn, name: str, before: list[str]) -> CommandDefinition:
     kind = draw(st.sampled_from(["notebook", "call", "shell", "command", "type"]))
-    what: Any = draw(st.lists(WORDS.filter(bool), min_size=1, max_size=3).map(tuple) if kind == "shell" else WORDS.filter(bool))
+    what: Any = draw(
+        st.lists(WORDS.filter(bool), min_size=1, max_size=3).map(tuple) if kind == "shell" else WORDS.filter(bool)
+    )
     options: dict[str, Any] = {}
     if kind in ("call", "command", "type"):
         options["args"] = draw(VALUES)
@@ -117,7 +125,9 @@ def test_the_canonical_form_is_what_a_person_would_write() -> None:
             {"id": "publish", "shell": ["echo", "on", "it's: done"], "upstream": "01-clean", "timeouts": "5m"},
         ],
     }).definition  # fmt: skip
-    assert to_yaml(definition) == """\
+    assert (
+        to_yaml(definition)
+        == """\
 workflow: sales
 parameters:
   day: "2026-01-01"
@@ -136,6 +146,7 @@ commands:
     after: [01-clean]
     timeout: 300.0
 """
+    )
 
 
 def test_long_lists_are_written_line_by_line() -> None:

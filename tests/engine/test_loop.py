@@ -140,7 +140,12 @@ def kind(event: e.Event) -> str:
 
 
 def line(event: e.Event) -> str:
-    words = [kind(event), getattr(event, "command", ""), str(getattr(event, "attempt", "")), getattr(event, "state", "")]
+    words = [
+        kind(event),
+        getattr(event, "command", ""),
+        str(getattr(event, "attempt", "")),
+        getattr(event, "state", ""),
+    ]
     return " ".join(word for word in words if word)
 
 

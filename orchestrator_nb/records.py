@@ -1,0 +1,82 @@
+"""What is known of a run and of each of its commands: records that are replaced, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from orchestrator_nb import events as e
+
+NOTHING: Mapping[str, Any] = {}
+"""No entries; shared by all records, and a plain dictionary so that a record can be pickled."""
+
+
+class RunRecord(NamedTuple):
+    """The run as a whole; replaced, never changed. Times are seconds since the epoch."""
+
+    run: str = ""
+    workflow: str = ""
+    state: str = "new"
+    parameters: Mapping[str, Any] = NOTHING
+    durability: str = "full"
+    slots: int = 1
+    owner: Mapping[str, Any] = NOTHING
+    reason: str = ""
+    leaving: bool = False
+    started: float | None = None
+    ended: float | None = None
+    generation: int = 1
+
+
+class PlannedCommand(NamedTuple):
+    """What the plan says of a command, as far as a reader of the journal needs it."""
+
+    kind: str = ""
+    upstream: tuple[str, ...] = ()
+    optional: bool = False
+    retries: int | None = None
+    retry_delay: float = 1.0
+    idempotent: bool = True
+    fingerprint: str = ""
+
+
+def planned_command(plain: Mapping[str, Any]) -> PlannedCommand:
+    """Return what a `RunPlanned` says of one command; keys that are not known are ignored."""
+    known: dict[str, Any] = {name: plain[name] for name in PlannedCommand._fields if name in plain}
+    return PlannedCommand(**{**known, "upstream": tuple(known.get("upstream", ()))})
+
+
+class CommandRecord(NamedTuple):
+    """One command; replaced, never changed (a named tuple, because it is replaced three times a command).
+
+    `attempt` counts over the whole run, `retry` the retries in this generation. `cell` is (code cells begun, code
+    cells). `seconds` is the duration of the last attempt that ended. `recorded`, `metrics` and `artifacts` are those
+    of the last attempt, also when it failed; `partial` is what the attempts before it had recorded.
+    """
+
+    state: str = "pending"
+    generation: int = 1
+    attempt: int = 0
+    retry: int = 0
+    returned: bool = False
+    result: e.Stored | None = None
+    failure: e.Failure | None = None
+    due: float | None = None
+    started: float | None = None
+    ended: float | None = None
+    seconds: float = 0.0
+    cell: tuple[int, int] | None = None
+    recorded: Mapping[str, e.Stored] = NOTHING
+    partial: Mapping[str, e.Stored] = NOTHING
+    metrics: Mapping[str, float] = NOTHING
+    artifacts: Mapping[str, e.Stored] = NOTHING
+    shared: Mapping[str, Any] | None = None
+    notebook: str | None = None
+    log: str | None = None
+    reason: str = ""
+
+    def output(self) -> e.Stored | None:
+        """Return the stored result: what the command returned, else the mapping of what it recorded, else None."""
+        result = self.result
+        nothing = result is None or (result.form == "json" and result.value is None and result.artifact is None)
+        return e.Stored(form="mapping", items=self.recorded) if nothing and self.recorded else result

@@ -1,0 +1,70 @@
+"""Which state follows which: the tables of the run and of its commands, and what their states mean.
+
+The tables are the whole truth about it; the diagram in the README is drawn from them.
+"""
+
+from __future__ import annotations
+
+RUN_TRANSITIONS: dict[str, dict[str, str]] = {
+    "RunStarted": {"new": "initializing"},
+    "RunPlanned": {"initializing": "executing", "executing": "executing"},
+    "RunPaused": {"executing": "paused", "paused": "paused"},
+    "RunResumed": {
+        "initializing": "initializing",
+        "executing": "executing",
+        "paused": "executing",
+        "stopping": "executing",
+        "completing": "executing",
+        "completed": "executing",
+        "failed": "executing",
+        "error": "executing",
+        "stopped": "executing",
+    },
+    "RunStopping": {"executing": "stopping", "paused": "stopping", "completing": "stopping"},
+    "RunCompleting": {"executing": "completing"},
+    "RunEnded completed": {"completing": "completed"},
+    "RunEnded failed": {"completing": "failed"},
+    "RunEnded error": {"initializing": "error", "completing": "error"},
+    "RunEnded stopped": {"stopping": "stopped"},
+}
+"""Event (and its state, where one event has several ends) → state before → state after."""
+
+COMMAND_TRANSITIONS: dict[str, dict[str, str]] = {
+    "AttemptStarted": {"pending": "running"},
+    "AttemptReturned": {"running": "running"},
+    "AttemptFailed": {"running": "waiting"},
+    "AttemptAbandoned": {"running": "waiting"},
+    "AttemptInterrupted": {"running": "pending"},
+    "RetryScheduled": {"waiting": "waiting"},
+    "RetryDue": {"waiting": "pending"},
+    "CommandSucceeded": {"running": "succeeded"},
+    "CommandFailed": {"waiting": "failed"},
+    "CommandCrashed": {"waiting": "crashed", "pending": "crashed"},
+    "CommandSkipped": {"pending": "skipped"},
+    "UpstreamFailed": {"pending": "upstream_failed"},
+    "CommandCancelled": {"pending": "cancelled", "waiting": "cancelled"},
+    "CommandReopened": {
+        "succeeded": "pending",
+        "failed": "pending",
+        "crashed": "pending",
+        "skipped": "pending",
+        "upstream_failed": "pending",
+        "cancelled": "pending",
+    },
+}
+"""Event → state before → state after. A pending command whose upstream is done is shown as ready."""
+
+FINAL = frozenset({"succeeded", "failed", "crashed", "skipped", "upstream_failed", "cancelled"})
+"""The states in which a command stays unless it is reopened."""
+
+GOOD = frozenset({"succeeded", "skipped"})
+"""The final states that let what follows go on."""
+
+ENDED = frozenset({"completed", "failed", "error", "stopped"})
+"""The states in which a run stays unless it is resumed."""
+
+COMMAND_STATES = ("pending", "ready", "running", "waiting", *sorted(FINAL))
+
+
+class IllegalTransition(Exception):
+    """An event came that the tables do not allow in this state; nothing was changed."""
