@@ -13,6 +13,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.records import CommandRecord, PlannedCommand, RunRecord, planned_command
 from orchestrator_nb.transitions import COMMAND_TRANSITIONS, ENDED, FINAL, GOOD, RUN_TRANSITIONS, IllegalTransition
 
+
 class RunState:
     """The state of one run: a fold over its events. Changed by the loop alone; its records are replaced whole."""
 

@@ -172,6 +172,6 @@ def _bar(state: RunState, now: float) -> Any:
             finished_style="green",
         ),
         Text(f"{done} of {len(state.commands)} done, {running} running, {elapsed}"),
-        Text("Ctrl-C pauses", "dim"),
+        Text("Ctrl-C ends them now" if state.run.state == "paused" else "Ctrl-C pauses", "dim"),
     )
     return line

@@ -16,7 +16,7 @@ from typing import Any
 GRACE = 10.0
 """Seconds that running commands have after the first signal."""
 
-NAMES = {"SIGINT": "an interrupt", "SIGTERM": "SIGTERM", "SIGHUP": "SIGHUP"}
+NAMES = {"SIGINT": "interrupted", "SIGTERM": "SIGTERM", "SIGHUP": "SIGHUP"}
 
 
 class Interrupted(BaseException):

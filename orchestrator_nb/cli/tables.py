@@ -27,6 +27,7 @@ def show_result(result: RunResult, stream: TextIO) -> None:
             (f"{result.workflow} ", "bold"),
             (_ending(result), RUN_COLOURS.get(result.state, "")),
             f" after {duration(result.seconds)}",
+            f": {result.reason}" if result.reason else "",
         )
     )
     for command, texts in result.deviations.items():
@@ -34,9 +35,10 @@ def show_result(result: RunResult, stream: TextIO) -> None:
     for place in _folders(result.notebooks.values()):
         page.print(f"output notebooks  {place}", markup=False, soft_wrap=True)
     page.print(f"everything of the run  {shown_path(result.folder)}", markup=False, soft_wrap=True)
-    if result.errors or result.next_steps:
+    story = failure_text(result) if result.errors else "\n".join(result.next_steps)
+    if story:
         page.print()
-        page.print(failure_text(result), markup=False, soft_wrap=True)
+        page.print(story, markup=False, soft_wrap=True)
 
 
 def command_table(result: RunResult, *, width: int, signs: bool) -> Any:
@@ -59,7 +61,7 @@ def command_table(result: RunResult, *, width: int, signs: bool) -> Any:
             Text(name),
             Text(glyph.words, glyph.colour),
             str(record.attempt),
-            duration(record.seconds) if record.attempt else "",
+            duration(record.seconds) if record.ended else "",
             Text(_gave(record) or record.reason, "dim"),
         )
     return table
@@ -98,7 +100,7 @@ def _short_plain(value: Any) -> list[str]:
 def _ending(result: RunResult) -> str:
     if result.state == "completed" and result.deviations:
         return "completed with deviations"
-    return f"{result.state}: {result.reason}" if result.reason and result.state != "completed" else result.state
+    return result.state
 
 
 def _folders(files: Iterable[Path]) -> list[str]:

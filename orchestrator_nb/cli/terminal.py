@@ -19,4 +19,8 @@ def console(stream: TextIO) -> Any:
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError
 
+        def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002 - rich's signature
+            # Never hidden: a process that is killed could not show it again.
+            return False
+
     return Stream(file=stream, width=None if stream.isatty() else PLAIN_WIDTH, highlight=False)

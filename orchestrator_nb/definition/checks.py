@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -52,8 +52,10 @@ def mistakes_in(data: Mapping[str, Any], where: Where) -> Iterator[Mistake]:
     names = _Names(commands, declared)
     for pointer, body in commands:
         yield from names.dependencies(pointer, body)
-        yield from _command(pointer, body)
-        yield from names.references(pointer, body)
+        wrong = list(_command(pointer, body))
+        yield from wrong
+        endless = [name for name in ("parameters", "args") if wrong and any(misfits(body.get(name)))]
+        yield from names.references(pointer, body, without=endless)
 
 
 def _default(parameter: Any, pointer: str) -> Iterator[Mistake]:
@@ -169,9 +171,9 @@ class _Names:
                 yield Mistake("a dependency is there twice", at, found=escaped(name), expected="each once")
             seen.add(name)
 
-    def references(self, pointer: str, body: dict[str, Any]) -> Iterator[Mistake]:
+    def references(self, pointer: str, body: dict[str, Any], *, without: Sequence[str]) -> Iterator[Mistake]:
         for name, value in body.items():
-            if not value or name in _WORDS or type(value) not in (str, dict, tuple, list):
+            if not value or name in _WORDS or name in without or type(value) not in (str, dict, tuple, list):
                 continue
             for at, text in _leaves(value, f"{pointer}/{name}"):
                 if "${{" in text:
@@ -218,13 +220,13 @@ class _Names:
         return nearest(name, names) if self._suggestions <= _MOST_SUGGESTIONS else None
 
 
-def _leaves(value: Any, pointer: str, depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Yield every text inside a value with its pointer; what is nested too deep has been refused before."""
+def _leaves(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
+    """Yield every text inside a value that has an end, with its pointer."""
     if type(value) is str:
         yield pointer, value
-    elif depth <= 100 and type(value) is dict:
+    elif type(value) is dict:
         for key, item in value.items():
-            yield from _leaves(item, child(pointer, str(key)), depth + 1)
-    elif depth <= 100 and type(value) in (list, tuple):
+            yield from _leaves(item, child(pointer, str(key)))
+    elif type(value) in (list, tuple):
         for place, item in enumerate(value):
-            yield from _leaves(item, f"{pointer}/{place}", depth + 1)
+            yield from _leaves(item, f"{pointer}/{place}")

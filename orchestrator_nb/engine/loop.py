@@ -12,6 +12,7 @@ from __future__ import annotations
 import queue
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from heapq import heappop, heappush
 
 from orchestrator_nb import events as e
@@ -177,10 +178,8 @@ class Loop:
             elif kind is e.RunStopping or (kind is e.RunPaused and event.leaving):  # type: ignore[attr-defined]
                 self._end_running("cancelled", self._grace)
         for observer in self._observers:
-            try:
+            with suppress(Exception):  # a view that fails must not fail the run
                 observer(turn, self.published)
-            except Exception:  # noqa: BLE001, S110 - a view that fails must not fail the run
-                pass
 
     def _end_running(self, reason: str, grace: float) -> None:
         for command in list(self._state.running()):

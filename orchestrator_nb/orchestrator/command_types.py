@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.commands.callable import CallableCommand, RegisteredCommand
+from orchestrator_nb.commands.importing import CannotImport, load_module, put_first
 from orchestrator_nb.commands.notebook import NotebookCommand
 from orchestrator_nb.commands.shell import ShellCommand
-from orchestrator_nb.errors import DefinitionError, Mistake, UsageError
+from orchestrator_nb.errors import DefinitionError, UsageError
 from orchestrator_nb.ports import Command
 
 ENTRY_POINT = "orchestrator_nb.command_types"
@@ -48,16 +47,8 @@ def import_registrations(modules: Sequence[str], folder: Path) -> None:
     mistakes = []
     for number, module in enumerate(modules):
         try:
-            importlib.import_module(module)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a module does at import is the user's
-            found = f"{type(error).__name__}: {error}"
-            mistakes.append(Mistake(f'the module "{module}" cannot be imported', f"/imports/{number}", found=found))
+            load_module(module, folder=folder, fresh=True)
+        except CannotImport as error:
+            mistakes.append(error.at(f"/imports/{number}"))
     if mistakes:
         raise DefinitionError(mistakes)
-
-
-def put_first(folder: Path) -> None:
-    """Put the definition's folder first on `sys.path`, where the modules beside it are found."""
-    text = str(folder)
-    if not sys.path or sys.path[0] != text:
-        sys.path[:] = [text, *(entry for entry in sys.path if entry != text)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ from orchestrator_nb.orchestrator.session import Session
 from orchestrator_nb.orchestrator.status import Status
 from orchestrator_nb.state import RunState, fold
 from orchestrator_nb.transitions import IllegalTransition
+
+
+LOOK_EVERY = 0.2
+"""Seconds between two looks at a run of another process."""
 
 
 class Run:
@@ -95,7 +100,16 @@ class Run:
         at once. Raises RunFailed with the result when it did not complete, unless `check` is False; TimeoutError after
         `timeout` seconds, and the run goes on; StoreError when recording failed, and the journal says what is true.
         """
-        session = self._mine()
+        if self._session is None:
+            self._wait_for_owner(timeout)
+        else:
+            self._wait_for_session(self._session, timeout)
+        result = self.result
+        if check and not result.succeeded:
+            raise RunFailed(failure_text(result), result)
+        return result
+
+    def _wait_for_session(self, session: Session, timeout: float | None) -> None:
         interrupts = 0
         while True:
             try:
@@ -109,10 +123,14 @@ class Run:
                 self.interrupt("interrupted", grace=10.0 if interrupts == 1 else 0.0)
         if session.error is not None:
             raise session.error
-        result = self.result
-        if check and not result.succeeded:
-            raise RunFailed(failure_text(result), result)
-        return result
+
+    def _wait_for_owner(self, timeout: float | None) -> None:
+        """Wait until the process that owns the run has let it go; an interrupt ends the waiting only."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while is_owned(self.folder):
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimeoutError(f'"{self.id}" has not ended within {timeout} seconds')
+            time.sleep(LOOK_EVERY)
 
     def __await__(self) -> Generator[Any, None, RunResult]:
         """Wait without blocking the event loop; like `wait`."""
@@ -123,10 +141,13 @@ class Run:
 
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
-        session = self._mine()
+        session = self._session
 
         def watch() -> None:
-            session.wait(None)
+            if session is None:
+                self._wait_for_owner(None)
+            else:
+                session.wait(None)
             try:
                 loop.call_soon_threadsafe(lambda: None if ended.done() else ended.set_result(None))
             except RuntimeError:  # the event loop was closed meanwhile
@@ -136,7 +157,8 @@ class Run:
         try:
             await ended
         except asyncio.CancelledError:
-            self.interrupt("the task that awaited it was cancelled")
+            if session is not None:
+                self.interrupt("the task that awaited it was cancelled")
             raise
         return self.wait()
 

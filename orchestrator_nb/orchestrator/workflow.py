@@ -18,7 +18,7 @@ from orchestrator_nb.definition.reading import Loaded, read_definition
 from orchestrator_nb.definition.writing import to_dict, to_json, to_yaml
 from orchestrator_nb.errors import DefinitionError, Mistake, RunRefused, UsageError
 from orchestrator_nb.journal.store import find_run, find_store
-from orchestrator_nb.orchestrator.command_types import command_types, import_registrations, put_first
+from orchestrator_nb.orchestrator.command_types import command_types, import_registrations
 from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, resume_opened, start_opened
 from orchestrator_nb.orchestrator.result import RunResult
@@ -269,7 +269,7 @@ class Workflow:
     ) -> Opening:
         if durability not in (None, "full", "process"):
             raise UsageError(f'durability is "full" or "process"; found {durability!r}')
-        if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int) or slots < 1):
+        if slots is not None and (type(slots) is not int or slots < 1):
             raise UsageError(f"slots is a whole number from 1 on; found {slots!r}")
         return Opening(
             plan=plan,
@@ -292,7 +292,6 @@ class Workflow:
         """Return the plan and the command types that it uses; every mistake of parameters and commands at once."""
         loaded = self._read()
         definition = loaded.definition
-        put_first(loaded.folder)
         import_registrations(definition.imports, loaded.folder)
         commands = command_types(self._functions, {command.kind for command in definition.commands})
         mistakes: list[Mistake] = []

@@ -56,7 +56,7 @@ def test_every_kind_of_event_can_be_told():
     lines = told([
         *STORY[:3], failed, e.CommandCrashed(at=2.0, command="a"),
         e.UpstreamFailed(at=2.0, command="later", upstream=("a",)),
-        e.RunPaused(at=2.0, reason="an interrupt", leaving=True), e.RunResumed(at=3.0, reason="asked to"),
+        e.RunPaused(at=2.0, reason="interrupted", leaving=True), e.RunResumed(at=3.0, reason="asked to"),
         e.CommandReopened(at=3.0, command="a", reason="it had crashed"),
         e.DefinitionChanged(at=3.0, changes=('"a" has changed',)), e.JournalCut(at=3.0, bytes=3, file="x"),
         e.RunStopping(at=4.0, reason="enough"), e.CommandCancelled(at=4.0, command="a", reason="enough"),
@@ -65,7 +65,7 @@ def test_every_kind_of_event_can_be_told():
     assert lines[2:] == [
         "a      crashed after 1.0 s: KeyError: no such column",
         "later  not run: a did not succeed",
-        "paused: an interrupt",
+        "paused: interrupted",
         'run "r1" goes on: asked to',
         "a      runs anew: it had crashed",
         'changed since the run began: "a" has changed',

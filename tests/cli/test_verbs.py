@@ -156,7 +156,7 @@ def test_a_signal_pauses_the_run(flows, number, code):
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert process.returncode == code, out + err
-    assert re.search(r"^slow paused: ", out, re.MULTILINE)
+    assert re.search(r"^slow paused after ", out, re.MULTILINE)
     (flows / "quick").touch()
     resumed = typed(*resume_command(out), "--json", "--progress", "none")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from keyword import iskeyword
 from typing import Any
 
 from hypothesis import given, settings
@@ -32,7 +33,7 @@ VALUES = st.recursive(
     max_leaves=12,
 ).filter(lambda value: "${{" not in json.dumps(value))
 NAMES = st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True).filter(
-    lambda name: name.isidentifier() and not name.startswith("__") and not __import__("keyword").iskeyword(name)
+    lambda name: name.isidentifier() and not name.startswith("__") and not iskeyword(name)
 )
 IDS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,12}", fullmatch=True).filter(
     lambda name: name not in ("parameters", "secrets", "matrix", "context")
@@ -133,8 +134,8 @@ parameters:
   day: "2026-01-01"
   size:
     type: integer
-    choices: [1, 2]
     default: 1
+    choices: [1, 2]
 commands:
   01-clean:
     notebook: clean data.ipynb
