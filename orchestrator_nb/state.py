@@ -30,6 +30,14 @@ class RunState:
         """Take in a fact. Raises IllegalTransition, and then nothing has changed."""
         _APPLY[type(event)](self, event)
 
+    def copy(self) -> RunState:
+        """Return a state that is equal to this one and goes its own way from now on."""
+        other = RunState()
+        other.__dict__.update(self.__dict__)
+        other.commands = dict(self.commands)
+        other.counts = dict(self.counts)
+        return other
+
     def publish(self, target: RunState, events: Iterable[e.Event]) -> None:
         """Bring `target`, which was equal before these events, up to this state; a record at a time."""
         target.run = self.run

@@ -196,6 +196,17 @@ def test_publishing_brings_a_copy_up_to_date() -> None:
     assert published.counts is not state.counts
 
 
+def test_a_copy_goes_its_own_way() -> None:
+    """What is applied to a copy does not show in the original."""
+    state = fold(BEGINNING)
+    before = _snapshot(state)
+    other = state.copy()
+    assert other.__dict__ == before
+    for event in _succeed("a"):
+        other.apply(event)
+    assert state.__dict__ == before
+
+
 @given(st.lists(st.integers(0, 30), max_size=60))
 def test_the_counts_are_those_of_the_commands(choices: list[int]) -> None:
     """Whatever legal events come in whatever order, the counts agree with the records, and states with the tables."""

@@ -58,7 +58,7 @@ class Loop:
             for kind in policy.kinds:
                 table = self._deciding if kind in policy.decides else self._adding
                 table.setdefault(kind, []).append(policy)
-        self.published = RunState()
+        self.published = state.copy()
         """The state as of the last durable turn: what everyone but the loop looks at."""
 
     def send(self, item: e.Event | Request) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import datetime
 import pathlib
+import typing
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Optional, Union
+from typing import Annotated, Any, Literal
 
 import pytest
 
 from orchestrator_nb.definition.annotations import mismatch
 
+# The spelling before Python 3.10, which is another type at run time.
+OPTIONAL: Any = typing.Optional.__getitem__(int)
+UNION: Any = typing.Union.__getitem__((int, str))
+
 FITTING: list[tuple[Any, Any]] = [
     (3, int), (3, float), (1.5, float), ("x", str), (True, bool), ([1], list), ([1], list[int]), ({"a": 1}, dict[str, int]),
-    ({"a": 1}, Mapping[str, Any]), ([1], Sequence[int]), (None, Optional[int]), (3, Optional[int]), (3, int | None), ("a", Union[int, str]),
+    ({"a": 1}, Mapping[str, Any]), ([1], Sequence[int]), (None, OPTIONAL), (3, OPTIONAL), (3, int | None), ("a", UNION),
     ("2026-01-31", datetime.date), ("2026-01-31T08:00", datetime.datetime), ("a/b", pathlib.Path), ("a", Literal["a", "b"]),
     (3, Annotated[int, "positive"]), (3, Any), (3, object()), (None, None),
     (3, "int"), (None, "Optional[int]"), (3, "int | None"), ("x", "str"), ([1], "typing.List[int]"), ("2026-01-31", "datetime.date"),
@@ -22,11 +27,11 @@ FITTING: list[tuple[Any, Any]] = [
 ]  # fmt: skip
 WRONG: list[tuple[Any, Any, str]] = [
     ("3", int, "an integer"), (True, int, "an integer"), (1.5, int, "an integer"), (True, float, "a number"), (3, str, "text"),
-    (1, bool, "true or false"), ("x", list[str], "a list"), ([1], dict, "a mapping"), ("x", Optional[int], "an integer or nothing"),
+    (1, bool, "true or false"), ("x", list[str], "a list"), ([1], dict, "a mapping"), ("x", OPTIONAL, "an integer or nothing"),
     ("tomorrow", datetime.date, "a date"), ("noon", datetime.datetime, "a date and time"), (3, pathlib.Path, "a path"),
-    ("c", Literal["a", "b"], "'a' or 'b'"), ([1], tuple, "annotate it as a list"), (None, int, "an integer"), (True, Literal[1], "1"),
+    ("c", Literal["a", "b"], "'a' or 'b'"), ([1], tuple, "a tuple, which no parameter can be"), (None, int, "an integer"), (True, Literal[1], "1"),
     ("3", "int", "an integer"), (None, "str", "text"), ("x", "Optional[float]", "a number or nothing"), (3, "datetime.date", "a date"),
-    (3, "Literal['a']", "'a'"), ([1], "set[int]", "annotate it as a list"), (3, "str | list[str]", "text or a list"),
+    (3, "Literal['a']", "'a'"), ([1], "set[int]", "a set, which no parameter can be"), (3, "str | list[str]", "text or a list"),
 ]  # fmt: skip
 
 

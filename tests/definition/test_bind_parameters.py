@@ -15,7 +15,7 @@ from orchestrator_nb.definition.parameters import bind_parameters, coerce
 from orchestrator_nb.errors import DefinitionError, Mistake
 
 DAY = datetime.date(2026, 1, 31)
-NOON = datetime.datetime(2026, 1, 31, 12, 0, 0, 5)
+NOON = datetime.datetime(2026, 1, 31, 12, 0, 0, 5, tzinfo=datetime.timezone.utc)
 
 
 def refused(value: Any, type_name: str, *, text: bool = False) -> Mistake:
@@ -67,7 +67,7 @@ def test_null_is_a_value_only_where_it_is_the_default() -> None:
     [
         ("x", "string", "x"), (3, "integer", 3), (3, "number", 3), (1.5, "number", 1.5), (False, "boolean", False),
         ((1, "a"), "list", [1, "a"]), ([1], "list", [1]), ({"a": [None]}, "object", {"a": [None]}), (DAY, "date", "2026-01-31"),
-        ("2026-01-31", "date", "2026-01-31"), (NOON, "datetime", "2026-01-31T12:00:00.000005"),
+        ("2026-01-31", "date", "2026-01-31"), (NOON, "datetime", "2026-01-31T12:00:00.000005+00:00"),
         ("2026-01-31T12:00:00Z", "datetime", "2026-01-31T12:00:00Z"), ("2026-01-31 12:00:00.5+01:00", "datetime", "2026-01-31 12:00:00.5+01:00"),
         (PurePosixPath("a/b"), "path", "a/b"), ("a/b", "path", "a/b"), (None, "any", None), ([{"a": 1}], "any", [{"a": 1}]),
     ],

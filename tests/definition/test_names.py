@@ -65,7 +65,7 @@ def test_numbers_begin_at_two_and_pass_over_what_is_taken() -> None:
     ("name", "names", "expected"),
     [
         ("claen", ["clean", "model"], "clean"), ("dependson", ["depends_on", "description"], "depends_on"), ("dya", ["day"], "day"),
-        ("Clean", ["clean"], "clean"), ("zzz", ["clean", "model"], None), ("clean", [], None), ("gates", ["after", "tags"], "tags"),
+        ("Clean", ["clean"], "clean"), ("zzz", ["clean", "model"], None), ("clean", [], None), ("gates", ["after", "tags"], None),
     ],
 )  # fmt: skip
 def test_the_nearest_name(name: str, names: list[str], expected: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import itertools
 import time
 from pathlib import Path
 from typing import Any
@@ -192,7 +193,7 @@ def test_names_of_parameters_are_python_names(name: str) -> None:
     ("value", "words"),
     [
         ((1, 2), "tuple"), ({1}, "set"), (b"x", "bytes"), (datetime.date(2026, 1, 1), "datetime.date"),
-        (datetime.datetime(2026, 1, 1), "datetime.datetime"), (Path("x"), "Path"), (decimal.Decimal(1), "Decimal"),
+        (datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc), "datetime.datetime"), (Path("x"), "Path"), (decimal.Decimal(1), "Decimal"),
         (numpy.float64(1.5), "numpy.float64"), (numpy.arange(2), "numpy.ndarray"), (object(), "object"),
         (len, "builtin_function"), (float("nan"), "nan"), (float("inf"), "inf"), (2**70, "64 bits"), ("\ud800", "surrogate"),
         ({1: 2}, "number 1"),
@@ -223,7 +224,7 @@ def test_values_without_end_are_refused() -> None:
 def test_large_parameters_belong_into_a_file() -> None:
     """More than a mebibyte of parameters is refused."""
     assert "pass its path" in str(mistake_in(parameters={"x": "y" * 2**20}).expected)
-    assert "pass its path" in str(mistake_in(parameters={"x": ["y"] * 2**20}).expected)
+    assert "pass its path" in str(mistake_in(parameters={"x": ["y" * 1000] * 1100}).expected)
 
 
 @pytest.mark.parametrize(
@@ -300,16 +301,16 @@ def test_large_definitions_are_read_in_time_that_grows_with_them() -> None:
                 "after": [before if right else f"no_{before}"],
                 "parameters": {"x": f"${{{{ {before} }}}}"},
             }
-            for before, name in zip(names, names[1:], strict=False)
+            for before, name in itertools.pairwise(names)
         }
+        source = {"workflow": "w", "commands": {names[0]: CALL, **commands}}
         started = time.process_time()
-        try:
-            read_definition({"workflow": "w", "commands": {names[0]: CALL, **commands}})
-        except DefinitionError as error:
-            assert not right
-            assert len(error.mistakes) == count - 1
+        if right:
+            assert len(read_definition(source).definition.commands) == count
+        else:
+            assert len(mistakes(source)) == count - 1
         return time.process_time() - started
 
     for right in (True, False):
-        small = min(seconds(1_000, right=right) for _ in range(3))
-        assert seconds(10_000, right=right) < 40 * small
+        small = min(seconds(500, right=right) for _ in range(3))
+        assert seconds(5_000, right=right) < 40 * small

@@ -105,7 +105,7 @@ def definitions(draw: st.DrawFn) -> WorkflowDefinition:
     )  # fmt: skip
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(definitions())
 def test_definitions_round_trip_through_data_json_and_yaml(definition: WorkflowDefinition) -> None:
     """Whatever a definition holds, its three written forms give it back."""

@@ -94,6 +94,7 @@ class Story:
         *,
         journal: JournalInMemory | None = None,
         slots: int = 2,
+        state: RunState | None = None,
     ) -> None:
         upstream = {name: tuple(item.get("upstream", ())) for name, item in commands.items()}  # type: ignore[call-overload]
         downstream = {name: [other for other in upstream if name in upstream[other]] for name in upstream}
@@ -101,7 +102,7 @@ class Story:
         self.executor = AnsweringExecutor(answers or {})
         self.seen: list[tuple[list[str], str]] = []
         self.loop = Loop(
-            state=RunState(),
+            state=state or RunState(),
             scheduler=Scheduler(order=list(commands), upstream=upstream, downstream=downstream, slots=slots),
             policies=(Retry(), Optional()),
             journal=self.journal,
@@ -171,6 +172,21 @@ def test_the_fold_of_the_journal_is_the_live_state() -> None:
     """Nothing is known that is not recorded."""
     story = Story({"a": {}, "b": {"upstream": ["a"], "optional": True}}, {"b": fails(types=())}).run()
     assert fold(story.journal.read()).__dict__ == story.loop.published.__dict__
+
+
+def test_a_resumed_loop_publishes_everything_from_the_start() -> None:
+    """Readers of a resumed run see also the commands that nothing happens to any more."""
+    story = Story({"a": {}, "b": {"upstream": ["a"]}})
+    before = [*story.beginning, e.AttemptStarted(at=1.0, command="a", attempt=1)]
+    before += [*returns(5)(story._work("a", fold(before))), e.CommandSucceeded(at=1.0, command="a", attempt=1)]
+    again = Story({"a": {}, "b": {"upstream": ["a"]}}, state=fold(before))
+    again.beginning = [e.RunResumed(at=2.0)]
+    again.run()
+    assert {name: record.state for name, record in again.loop.published.commands.items()} == {
+        "a": "succeeded",
+        "b": "succeeded",
+    }
+    assert again.executor.submitted == ["b.1"]
 
 
 def test_a_transient_failure_is_retried_and_the_rest_goes_on() -> None:
