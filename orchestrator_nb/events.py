@@ -9,15 +9,15 @@ a default and an old kind is never taken away, so that an old journal can always
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 FORMAT = 1
 """The version of the journal's format, recorded by every `RunStarted`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class Stored(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A value in its stored form: how it passes from one command to the next and survives the process.
 
     `form` is one of json, parquet, npy, bytes, file, mapping, live. `value` is there for json only, `artifact` (the
@@ -34,8 +34,7 @@ class Stored:
     items: Mapping[str, Stored] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why an attempt failed, as far as it is known.
 
     `kind` is one of exception, exit_code, signal, timeout, kernel_died, early_exit, result_refused, not_started,
@@ -56,8 +55,7 @@ class Failure:
     stage: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag=True):
     """A fact. Subclasses are listed in `KINDS`; nothing outside this file subclasses it."""
 
     at: float
@@ -66,80 +64,70 @@ class Event:
 # ── the run ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStarted(Event):
+class RunStarted(Event, frozen=True, kw_only=True):
     """A run was opened: what it is a run of, with which parameters, under which promises, and who owns it."""
 
     run: str
     workflow: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = {}
     durability: str = "full"
     slots: int = 1
-    owner: Mapping[str, Any] = field(default_factory=dict)
+    owner: Mapping[str, Any] = {}
     version: str = ""
     format: int = FORMAT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunPlanned(Event):
+class RunPlanned(Event, frozen=True, kw_only=True):
     """Everything was checked and the plan holds: the commands in order, each with its kind and its upstream."""
 
     commands: Mapping[str, Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResumed(Event):
+class RunResumed(Event, frozen=True, kw_only=True):
     """The run goes on: in the owner's process after a pause, or in a new owner's."""
 
-    owner: Mapping[str, Any] = field(default_factory=dict)
+    owner: Mapping[str, Any] = {}
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunPaused(Event):
+class RunPaused(Event, frozen=True, kw_only=True):
     """Nothing new is started until the run is resumed; `leaving` when its owner is about to go."""
 
     reason: str
     leaving: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStopping(Event):
+class RunStopping(Event, frozen=True, kw_only=True):
     """The run was asked to stop: nothing new starts and what runs is being ended."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunCompleting(Event):
+class RunCompleting(Event, frozen=True, kw_only=True):
     """Every command has come to its end and the results are being put together."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEnded(Event):
+class RunEnded(Event, frozen=True, kw_only=True):
     """The run is over: `state` is completed, failed, error or stopped."""
 
     state: str
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DefinitionChanged(Event):
+class DefinitionChanged(Event, frozen=True, kw_only=True):
     """The run goes on with a definition or a source that differs from the one before; `changes` says in what."""
 
     changes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalCut(Event):
+class JournalCut(Event, frozen=True, kw_only=True):
     """A torn tail, left by a death in the middle of a write, was moved aside: `bytes` of it, kept in `file`."""
 
     bytes: int
     file: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoticeGiven(Event):
+class NoticeGiven(Event, frozen=True, kw_only=True):
     """Something that a person should know; it changes nothing."""
 
     text: str
@@ -150,16 +138,14 @@ class NoticeGiven(Event):
 # ── an attempt ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptStarted(Event):
+class AttemptStarted(Event, frozen=True, kw_only=True):
     """An attempt is about to be handed to an executor; its code has not run before this is durable."""
 
     command: str
     attempt: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellStarted(Event):
+class CellStarted(Event, frozen=True, kw_only=True):
     """A code cell began; `cell` counts all cells of the notebook from 0, `number` of `of` counts the code cells."""
 
     command: str
@@ -169,8 +155,7 @@ class CellStarted(Event):
     of: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellFinished(Event):
+class CellFinished(Event, frozen=True, kw_only=True):
     """A code cell ended; `status` is completed or failed, `seconds` is by the monotonic clock."""
 
     command: str
@@ -181,8 +166,7 @@ class CellFinished(Event):
     outputs: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputRecorded(Event):
+class OutputRecorded(Event, frozen=True, kw_only=True):
     """A command recorded a named output from inside; it stays as partial result when the attempt fails."""
 
     command: str
@@ -191,8 +175,7 @@ class OutputRecorded(Event):
     value: Stored
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricRecorded(Event):
+class MetricRecorded(Event, frozen=True, kw_only=True):
     """A command recorded a number about itself."""
 
     command: str
@@ -201,8 +184,7 @@ class MetricRecorded(Event):
     value: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArtifactRecorded(Event):
+class ArtifactRecorded(Event, frozen=True, kw_only=True):
     """A command attached a file; its content is in the artifacts under its hash."""
 
     command: str
@@ -211,8 +193,7 @@ class ArtifactRecorded(Event):
     value: Stored
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptReturned(Event):
+class AttemptReturned(Event, frozen=True, kw_only=True):
     """An attempt came back without an error and its results are durable; `seconds` is by the monotonic clock.
 
     `shared` holds what it changed in the shared state, `notebook` the path of its output notebook and `log` that of
@@ -228,8 +209,7 @@ class AttemptReturned(Event):
     log: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptFailed(Event):
+class AttemptFailed(Event, frozen=True, kw_only=True):
     """An attempt failed; `crashed` when it was the machine's doing and not the command's."""
 
     command: str
@@ -241,8 +221,7 @@ class AttemptFailed(Event):
     log: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptAbandoned(Event):
+class AttemptAbandoned(Event, frozen=True, kw_only=True):
     """A thread did not end when it was asked to; what it may still return is dropped, its slot stays taken."""
 
     command: str
@@ -251,8 +230,7 @@ class AttemptAbandoned(Event):
     failure: Failure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptInterrupted(Event):
+class AttemptInterrupted(Event, frozen=True, kw_only=True):
     """The attempt came to nothing, by no fault of the command: its owner died, or the run was paused or stopped."""
 
     command: str
@@ -260,8 +238,7 @@ class AttemptInterrupted(Event):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryScheduled(Event):
+class RetryScheduled(Event, frozen=True, kw_only=True):
     """The command will be tried again, not before `due` (seconds since the epoch)."""
 
     command: str
@@ -271,8 +248,7 @@ class RetryScheduled(Event):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryDue(Event):
+class RetryDue(Event, frozen=True, kw_only=True):
     """The time of a scheduled retry has come."""
 
     command: str
@@ -281,64 +257,56 @@ class RetryDue(Event):
 # ── a command ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandSucceeded(Event):
+class CommandSucceeded(Event, frozen=True, kw_only=True):
     """The command is done in this generation: it will not run again unless it is reopened."""
 
     command: str
     attempt: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandFailed(Event):
+class CommandFailed(Event, frozen=True, kw_only=True):
     """The command is given up in this generation, by its own doing."""
 
     command: str
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandCrashed(Event):
+class CommandCrashed(Event, frozen=True, kw_only=True):
     """The command is given up in this generation, by the doing of its kernel or machine."""
 
     command: str
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandSkipped(Event):
+class CommandSkipped(Event, frozen=True, kw_only=True):
     """The command will not run in this generation, and that is as it should be."""
 
     command: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamFailed(Event):
+class UpstreamFailed(Event, frozen=True, kw_only=True):
     """The command cannot run in this generation because of the commands named in `upstream`."""
 
     command: str
     upstream: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandCancelled(Event):
+class CommandCancelled(Event, frozen=True, kw_only=True):
     """The command was ended or left out because the run was stopped."""
 
     command: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviationRecorded(Event):
+class DeviationRecorded(Event, frozen=True, kw_only=True):
     """Something is not as the definition wants it, and the run may complete all the same: `text` says what."""
 
     command: str
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandReopened(Event):
+class CommandReopened(Event, frozen=True, kw_only=True):
     """A new generation of the command begins: what it did before is history."""
 
     command: str

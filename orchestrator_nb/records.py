@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from orchestrator_nb import events as e
 
-NOTHING: Mapping[str, Any] = {}
-"""No entries; shared by all records, and a plain dictionary so that a record can be pickled."""
 
-
-class RunRecord(NamedTuple):
+class RunRecord(Struct, frozen=True):
     """The run as a whole; replaced, never changed. Times are seconds since the epoch."""
 
     run: str = ""
     workflow: str = ""
     state: str = "new"
-    parameters: Mapping[str, Any] = NOTHING
+    parameters: Mapping[str, Any] = {}
     durability: str = "full"
     slots: int = 1
-    owner: Mapping[str, Any] = NOTHING
+    owner: Mapping[str, Any] = {}
     reason: str = ""
     leaving: bool = False
     started: float | None = None
@@ -28,7 +27,7 @@ class RunRecord(NamedTuple):
     generation: int = 1
 
 
-class PlannedCommand(NamedTuple):
+class PlannedCommand(Struct, frozen=True):
     """What the plan says of a command, as far as a reader of the journal needs it."""
 
     kind: str = ""
@@ -42,12 +41,12 @@ class PlannedCommand(NamedTuple):
 
 def planned_command(plain: Mapping[str, Any]) -> PlannedCommand:
     """Return what a `RunPlanned` says of one command; keys that are not known are ignored."""
-    known: dict[str, Any] = {name: plain[name] for name in PlannedCommand._fields if name in plain}
+    known: dict[str, Any] = {name: plain[name] for name in PlannedCommand.__struct_fields__ if name in plain}
     return PlannedCommand(**{**known, "upstream": tuple(known.get("upstream", ()))})
 
 
-class CommandRecord(NamedTuple):
-    """One command; replaced, never changed (a named tuple, because it is replaced three times a command).
+class CommandRecord(Struct, frozen=True):
+    """One command; replaced, never changed.
 
     `attempt` counts over the whole run, `retry` the retries in this generation. `cell` is (code cells begun, code
     cells). `seconds` is the duration of the last attempt that ended. `recorded`, `metrics` and `artifacts` are those
@@ -66,10 +65,10 @@ class CommandRecord(NamedTuple):
     ended: float | None = None
     seconds: float = 0.0
     cell: tuple[int, int] | None = None
-    recorded: Mapping[str, e.Stored] = NOTHING
-    partial: Mapping[str, e.Stored] = NOTHING
-    metrics: Mapping[str, float] = NOTHING
-    artifacts: Mapping[str, e.Stored] = NOTHING
+    recorded: Mapping[str, e.Stored] = {}
+    partial: Mapping[str, e.Stored] = {}
+    metrics: Mapping[str, float] = {}
+    artifacts: Mapping[str, e.Stored] = {}
     shared: Mapping[str, Any] | None = None
     notebook: str | None = None
     log: str | None = None

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from orchestrator_nb import events as e
 from orchestrator_nb.records import CommandRecord, PlannedCommand, RunRecord, planned_command
 from orchestrator_nb.transitions import COMMAND_TRANSITIONS, ENDED, FINAL, GOOD, RUN_TRANSITIONS, IllegalTransition
@@ -120,7 +122,7 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     if unknown:
         raise IllegalTransition(f"the plan names upstream commands that it does not have: {sorted(unknown)}")
     fresh = CommandRecord()
-    state.run = state.run._replace(state=after)
+    state.run = replace(state.run, state=after)
     state.planned = planned
     state.commands = {name: state.commands.get(name, fresh) for name in planned}
     counts: dict[str, int] = {}
@@ -131,7 +133,8 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
 
 def _run_resumed(state: RunState, event: e.RunResumed) -> None:
     ended = state.run.state in ENDED
-    state.run = state.run._replace(
+    state.run = replace(
+        state.run,
         state=_after(state, event),
         owner=event.owner or state.run.owner,
         reason="",
@@ -142,18 +145,18 @@ def _run_resumed(state: RunState, event: e.RunResumed) -> None:
 
 
 def _run_paused(state: RunState, event: e.RunPaused) -> None:
-    state.run = state.run._replace(state=_after(state, event), reason=event.reason, leaving=event.leaving)
+    state.run = replace(state.run, state=_after(state, event), reason=event.reason, leaving=event.leaving)
 
 
 def _run_stopping(state: RunState, event: e.RunStopping) -> None:
-    state.run = state.run._replace(state=_after(state, event), reason=event.reason)
+    state.run = replace(state.run, state=_after(state, event), reason=event.reason)
 
 
 def _run_completing(state: RunState, event: e.RunCompleting) -> None:
     after = _after(state, event)
     if state.unfinished():
         raise IllegalTransition(f"the run cannot complete: {state.unfinished()} commands have not ended")
-    state.run = state.run._replace(state=after)
+    state.run = replace(state.run, state=after)
 
 
 def _run_ended(state: RunState, event: e.RunEnded) -> None:
@@ -162,7 +165,7 @@ def _run_ended(state: RunState, event: e.RunEnded) -> None:
         bad = [n for n, record in state.commands.items() if record.state not in GOOD and n not in state.deviations]
         if bad:
             raise IllegalTransition(f"the run cannot be completed: {', '.join(bad[:3])} did not succeed")
-    state.run = state.run._replace(state=after, reason=event.reason, ended=event.at)
+    state.run = replace(state.run, state=after, reason=event.reason, ended=event.at)
 
 
 def _unchanging(state: RunState, event: e.Event) -> None:
@@ -222,7 +225,7 @@ def _attempt_started(state: RunState, event: e.AttemptStarted) -> None:
             raise IllegalTransition(f'"{event.command}" cannot start: "{name}" is {state.commands[name].state}')
     begun = CommandRecord(after, record.generation, event.attempt, record.retry, started=event.at)
     if record.recorded or record.partial:
-        begun = begun._replace(partial={**record.partial, **record.recorded})
+        begun = replace(begun, partial={**record.partial, **record.recorded})
     _put(state, event.command, record, begun)
 
 
@@ -230,7 +233,8 @@ def _attempt_returned(state: RunState, event: e.AttemptReturned) -> None:
     record, _ = _current(state, event)
     if record.returned:
         raise IllegalTransition(f'attempt {event.attempt} of "{event.command}" has returned already')
-    state.commands[event.command] = record._replace(
+    state.commands[event.command] = replace(
+        record,
         returned=True,
         result=event.result,
         ended=event.at,
@@ -243,7 +247,8 @@ def _attempt_returned(state: RunState, event: e.AttemptReturned) -> None:
 
 def _attempt_failed(state: RunState, event: e.AttemptFailed) -> None:
     record, after = _current(state, event)
-    failed = record._replace(
+    failed = replace(
+        record,
         state=after,
         returned=False,
         failure=event.failure,
@@ -257,18 +262,18 @@ def _attempt_failed(state: RunState, event: e.AttemptFailed) -> None:
 
 def _attempt_abandoned(state: RunState, event: e.AttemptAbandoned) -> None:
     record, after = _current(state, event)
-    left = record._replace(state=after, failure=event.failure, ended=event.at, seconds=event.seconds)
+    left = replace(record, state=after, failure=event.failure, ended=event.at, seconds=event.seconds)
     _put(state, event.command, record, left)
 
 
 def _attempt_interrupted(state: RunState, event: e.AttemptInterrupted) -> None:
     record, after = _current(state, event)
-    _put(state, event.command, record, record._replace(state=after, returned=False, result=None, reason=event.reason))
+    _put(state, event.command, record, replace(record, state=after, returned=False, result=None, reason=event.reason))
 
 
 def _cell_started(state: RunState, event: e.CellStarted) -> None:
     record = _under_way(state, event)
-    state.commands[event.command] = record._replace(cell=(event.number, event.of))
+    state.commands[event.command] = replace(record, cell=(event.number, event.of))
 
 
 def _under_way(state: RunState, event: Any) -> CommandRecord:
@@ -287,29 +292,29 @@ def _cell_finished(state: RunState, event: e.CellFinished) -> None:
 
 def _output_recorded(state: RunState, event: e.OutputRecorded) -> None:
     record = _under_way(state, event)
-    state.commands[event.command] = record._replace(recorded={**record.recorded, event.name: event.value})
+    state.commands[event.command] = replace(record, recorded={**record.recorded, event.name: event.value})
 
 
 def _metric_recorded(state: RunState, event: e.MetricRecorded) -> None:
     record = _under_way(state, event)
-    state.commands[event.command] = record._replace(metrics={**record.metrics, event.name: event.value})
+    state.commands[event.command] = replace(record, metrics={**record.metrics, event.name: event.value})
 
 
 def _artifact_recorded(state: RunState, event: e.ArtifactRecorded) -> None:
     record = _under_way(state, event)
-    state.commands[event.command] = record._replace(artifacts={**record.artifacts, event.name: event.value})
+    state.commands[event.command] = replace(record, artifacts={**record.artifacts, event.name: event.value})
 
 
 def _retry_scheduled(state: RunState, event: e.RetryScheduled) -> None:
     record, after = _step(state, event)
-    _put(state, event.command, record, record._replace(state=after, retry=event.retry, due=event.due))
+    _put(state, event.command, record, replace(record, state=after, retry=event.retry, due=event.due))
 
 
 def _retry_due(state: RunState, event: e.RetryDue) -> None:
     record, after = _step(state, event)
     if record.due is None:
         raise IllegalTransition(f'no retry of "{event.command}" was scheduled')
-    _put(state, event.command, record, record._replace(state=after, due=None))
+    _put(state, event.command, record, replace(record, state=after, due=None))
 
 
 def _command_succeeded(state: RunState, event: e.CommandSucceeded) -> None:
@@ -318,7 +323,7 @@ def _command_succeeded(state: RunState, event: e.CommandSucceeded) -> None:
         raise IllegalTransition(f'"{event.command}" cannot succeed before its attempt has returned')
     if record.shared:
         state.shared = {**state.shared, **record.shared}
-    _put(state, event.command, record, record._replace(state=after))
+    _put(state, event.command, record, replace(record, state=after))
 
 
 def _command_ended(state: RunState, event: Any) -> None:
@@ -326,7 +331,7 @@ def _command_ended(state: RunState, event: Any) -> None:
     reason = getattr(event, "reason", "")
     if isinstance(event, e.UpstreamFailed):
         reason = f"{', '.join(event.upstream)} did not succeed"
-    _put(state, event.command, record, record._replace(state=after, due=None, reason=reason))
+    _put(state, event.command, record, replace(record, state=after, due=None, reason=reason))
 
 
 def _command_reopened(state: RunState, event: e.CommandReopened) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from orchestrator_nb.context import Lazy, install
 from orchestrator_nb.data.artifacts import Artifacts
@@ -278,7 +280,7 @@ class LocalAttempt:
         """Return the answer of an attempt that failed, or that was ended before it could do anything else."""
         if self._reason is not None:
             ended = self.why_ended()
-            failure = replace(failure, kind=ended.kind, message=ended.message, types=())
+            failure = structs.replace(failure, kind=ended.kind, message=ended.message, types=())
         self._settle()
         return AttemptFailed(
             at=self._around.clock(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,7 +19,7 @@ MESSAGE_LIMIT = 16 * 1024
 """What is kept of a traceback and of a message, in characters."""
 
 _OWN_FRAMES = (str(Path(__file__).resolve().parents[1]), str(Path(asyncio.__file__).parent))
-_FIELDS = frozenset(item.name for item in fields(Failure)) - {"message", "types", "traceback"}
+_FIELDS = frozenset(Failure.__struct_fields__) - {"message", "types", "traceback"}
 
 
 def failure_of(error: BaseException, **fields_known: Any) -> Failure:

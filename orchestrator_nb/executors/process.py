@@ -11,10 +11,11 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import IO, Any, cast
+
+from msgspec import structs
 
 from orchestrator_nb.commands.callable import CallableCommand, FunctionCommand
 from orchestrator_nb.commands.importing import CannotImport
@@ -89,7 +90,7 @@ def run_in_child(attempt: LocalAttempt, *, command: FunctionCommand, artifacts: 
         return answer.result or Stored(form="json")
     tree.kill()  # what it started must not meet the next attempt
     if answer is not None:
-        known = asdict(answer.failure)
+        known = structs.asdict(answer.failure)
         raise CommandError(known.pop("message"), **known)
     raise _ended_without_answer(code)
 

@@ -7,27 +7,42 @@ at all: lines after the last `end` are a torn tail, left by a death in the middl
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from msgspec import MsgspecError, Struct
+from msgspec.json import Decoder
 
 from orchestrator_nb.data.flush import flush_file, flush_folder
 from orchestrator_nb.errors import JournalDamaged, StoreError
-from orchestrator_nb.event_json import from_plain, to_plain
+from orchestrator_nb.event_json import decode, encode
 from orchestrator_nb.events import Event, JournalCut
 
 START = "0" * 32
 """What stands as `prev` in the first line."""
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False).encode
-
 
 def digest(line: bytes) -> str:
     """Return the hash of a line, as 32 hexadecimal digits (BLAKE2b, 16 bytes)."""
     return blake2b(line, digest_size=16).hexdigest()
+
+
+def _digest(line: bytes) -> bytes:
+    return digest(line).encode("ascii")
+
+
+class _Link(Struct):
+    """What a line says besides its event."""
+
+    seq: int
+    prev: str
+    end: str | None = None
+
+
+_link = Decoder(_Link)
 
 
 class Position(NamedTuple):
@@ -69,19 +84,17 @@ class JournalFile:
         """Record one turn. Raises StoreError; then whether it was recorded is unknown and nothing more is accepted."""
         if self._failed is not None:
             raise StoreError(f'the journal "{self.path}" takes nothing more: {self._failed}')
-        _, seq, prev = self._position
+        _, seq, before = self._position
+        prev = before.encode("ascii")
         lines = []
-        last = len(events) - 1
-        for number, event in enumerate(events):
+        for event in events:
             seq += 1
-            plain = to_plain(event)
-            plain["prev"] = prev
-            text = f'{{"seq":{seq},{_encode(plain)[1:]}'
-            line = text.encode("utf-8")
-            if number == last:
-                line = b'%b,"end":"%b"}' % (line[:-1], digest(line[:-1]).encode("ascii"))
-            prev = digest(line)
+            line = b'{"seq":%d,%b,"prev":"%b"}' % (seq, encode(event)[1:-1], prev)
+            prev = _digest(line)
             lines.append(line)
+        body = lines[-1][:-1]
+        lines[-1] = b'%b,"end":"%b"}' % (body, _digest(body))
+        prev = _digest(lines[-1])
         lines.append(b"")
         data = b"\n".join(lines)
         try:
@@ -93,7 +106,7 @@ class JournalFile:
         except OSError as error:
             self._failed = error.strerror or str(error)
             raise StoreError(f'the journal "{self.path}" could not be written: {self._failed}') from error
-        self._position = Position(self._position.offset + len(data), seq, prev)
+        self._position = Position(self._position.offset + len(data), seq, prev.decode("ascii"))
 
     def read(self) -> Iterator[Event]:
         """Yield every event of every whole turn. Raises JournalDamaged naming the line."""
@@ -140,10 +153,10 @@ def scan(path: Path, start: Position | None = None) -> Iterator[tuple[list[Event
     for line, after in _lines(path, offset):
         if trouble is None:
             try:
-                plain = _decode(line, seq + 1, prev)
-                turn.append(from_plain(plain))
-            except (ValueError, KeyError, TypeError) as error:
-                trouble = f'"{path}", line {seq + 1}: {_words(error)}'
+                link = _checked(line, seq + 1, prev)
+                turn.append(decode(line))
+            except (ValueError, MsgspecError) as error:
+                trouble = f'"{path}", line {seq + 1}: {error}'
         if trouble is not None:
             # What a death tears off has no whole turn behind it; where there is one, somebody changed the file.
             if _verifies(line):
@@ -151,7 +164,7 @@ def scan(path: Path, start: Position | None = None) -> Iterator[tuple[list[Event
             continue
         seq += 1
         prev = digest(line[:-1])
-        if "end" in plain:
+        if link.end is not None:
             yield turn, Position(after, seq, prev)
             turn = []
 
@@ -167,31 +180,21 @@ def _lines(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
         raise StoreError(f'the journal "{path}" cannot be read: {error.strerror}') from error
 
 
-def _decode(line: bytes, seq: int, prev: str) -> dict[str, Any]:
-    """Return the line as a dictionary. Raises ValueError saying what does not fit."""
+def _checked(line: bytes, seq: int, prev: str) -> _Link:
+    """Return how the line is linked to the others. Raises ValueError or MsgspecError saying what does not fit."""
     if not line.endswith(b"\n"):
         raise ValueError("the line is not whole")
-    plain = json.loads(line)
-    if not isinstance(plain, dict):
-        raise ValueError("the line is not a JSON object")  # noqa: TRY004 - a line that does not fit, like the others
-    if plain.get("seq") != seq:
-        raise ValueError(f"event {plain.get('seq')} stands where event {seq} has to be")
-    if plain.get("prev") != prev:
+    link = _link.decode(line)
+    if link.seq != seq:
+        raise ValueError(f"event {link.seq} stands where event {seq} has to be")
+    if link.prev != prev:
         raise ValueError("it does not continue the line before (the hashes differ)")
-    if "end" in plain and not _verifies(line):
+    if link.end is not None and not _verifies(line):
         raise ValueError("its own hash does not fit")
-    return plain
+    return link
 
 
 def _verifies(line: bytes) -> bool:
     """Tell whether this is the last line of a turn, whole and as it was written."""
     body, mark, rest = line.rpartition(b',"end":"')
-    return bool(mark) and rest == digest(body).encode("ascii") + b'"}\n'
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"not JSON at column {error.colno} ({error.msg})"
-    if isinstance(error, KeyError):
-        return f"unknown kind of event {error}; it may have been written by a newer version"
-    return str(error)
+    return bool(mark) and rest == _digest(body) + b'"}\n'

@@ -21,7 +21,6 @@ from orchestrator_nb.orchestrator.status import Status
 from orchestrator_nb.state import RunState, fold
 from orchestrator_nb.transitions import IllegalTransition
 
-
 LOOK_EVERY = 0.2
 """Seconds between two looks at a run of another process."""
 
