@@ -8,6 +8,9 @@ OrchestratorError
 ├── RunFailed            a run did not complete; carries its result
 ├── RunNotFound          no run of that name is in the store
 ├── RunRefused           the run cannot be owned here and now: someone else owns it, or it cannot go on
+│   ├── RunNotRunning    nobody drives the run, so there is nothing to pause or to stop
+│   └── RunUnanswered    the process that owns the run did not answer: it may be frozen
+├── RunSkipped           another run of the workflow is under way, and it is declared that this one is left out
 └── StoreError           the store cannot be read or written
     └── JournalDamaged   the journal does not say what was written to it
 
@@ -119,6 +122,20 @@ class RunRefused(OrchestratorError):
     """The run cannot be owned here and now: another process owns it, or it cannot go on as asked."""
 
     exit_code = 6
+
+
+class RunNotRunning(RunRefused):
+    """Nobody drives the run, so there is nothing to pause, to interrupt or to stop; the message says how it stands."""
+
+
+class RunUnanswered(RunRefused):
+    """The process that owns the run did not answer a request in time: it may be frozen or very busy."""
+
+
+class RunSkipped(OrchestratorError):
+    """The run was not opened: another of its workflow is under way, and the workflow declares `overlap: skip`."""
+
+    exit_code = 0
 
 
 class StoreError(OrchestratorError):

@@ -2,7 +2,8 @@
 
 Every event has `at`, seconds since the epoch by the wall clock: for people, never for order or durations. Events
 about a command name it; events about an attempt carry its number, counted from 1 over the whole run, so that
-(command, attempt) names one execution for ever. A field at its default is left out of the journal; a new field needs
+(command, attempt) names one execution for ever. What was asked for has the id of the `request`, and `by` says who asked
+(pid, user, host). A field at its default is left out of the journal; a new field needs
 a default and an old kind is never taken away, so that an old journal can always be read.
 """
 
@@ -40,7 +41,9 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `kind` is one of exception, exit_code, signal, timeout, kernel_died, early_exit, result_refused, not_started,
     cancelled, lost. `types` are the qualified names of the exception's class and its bases, most derived first.
     `cell` counts all cells of the notebook from 0, `cell_source` is the source of that cell; `stage` says where in
-    the attempt it happened when it was not in the user's code.
+    the attempt it happened when it was not in the user's code. `transient` says whether a repetition may succeed,
+    None where the one that failed had nothing to say about it; `advice` is what the command's own `handle_error`
+    answered, as plain JSON.
     """
 
     kind: str
@@ -53,6 +56,8 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     exit_code: int | None = None
     signal: int | None = None
     stage: str | None = None
+    transient: bool | None = None
+    advice: Any = None
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag=True):
@@ -65,7 +70,10 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="ki
 
 
 class RunStarted(Event, frozen=True, kw_only=True):
-    """A run was opened: what it is a run of, with which parameters, under which promises, and who owns it."""
+    """A run was opened: what it is a run of, with which parameters, under which promises, and who owns it.
+
+    `parent` is the run of which this one is a part, None where it stands by itself.
+    """
 
     run: str
     workflow: str
@@ -75,6 +83,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
     owner: Mapping[str, Any] = {}
     version: str = ""
     format: int = FORMAT
+    parent: str | None = None
 
 
 class RunPlanned(Event, frozen=True, kw_only=True):
@@ -88,6 +97,8 @@ class RunResumed(Event, frozen=True, kw_only=True):
 
     owner: Mapping[str, Any] = {}
     reason: str = ""
+    request: str | None = None
+    by: Mapping[str, Any] | None = None
 
 
 class RunPaused(Event, frozen=True, kw_only=True):
@@ -95,12 +106,16 @@ class RunPaused(Event, frozen=True, kw_only=True):
 
     reason: str
     leaving: bool = False
+    request: str | None = None
+    by: Mapping[str, Any] | None = None
 
 
 class RunStopping(Event, frozen=True, kw_only=True):
     """The run was asked to stop: nothing new starts and what runs is being ended."""
 
     reason: str
+    request: str | None = None
+    by: Mapping[str, Any] | None = None
 
 
 class RunCompleting(Event, frozen=True, kw_only=True):
@@ -128,11 +143,13 @@ class JournalCut(Event, frozen=True, kw_only=True):
 
 
 class NoticeGiven(Event, frozen=True, kw_only=True):
-    """Something that a person should know; it changes nothing."""
+    """Something that a person should know; it changes nothing. The answer to a request that came to nothing, too."""
 
     text: str
     command: str | None = None
     attempt: int | None = None
+    request: str | None = None
+    by: Mapping[str, Any] | None = None
 
 
 # ── an attempt ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -193,6 +210,14 @@ class ArtifactRecorded(Event, frozen=True, kw_only=True):
     value: Stored
 
 
+class StatePreserved(Event, frozen=True, kw_only=True):
+    """A command handed over the state from which its next attempt can go on, in this run or in a resumed one."""
+
+    command: str
+    attempt: int
+    value: Stored
+
+
 class AttemptReturned(Event, frozen=True, kw_only=True):
     """An attempt came back without an error and its results are durable; `seconds` is by the monotonic clock.
 
@@ -231,11 +256,15 @@ class AttemptAbandoned(Event, frozen=True, kw_only=True):
 
 
 class AttemptInterrupted(Event, frozen=True, kw_only=True):
-    """The attempt came to nothing, by no fault of the command: its owner died, or the run was paused or stopped."""
+    """The attempt came to nothing, by no fault of the command: its owner died, or the run was paused or stopped.
+
+    `lost` when its owner died: whether the command had a part in that is not known.
+    """
 
     command: str
     attempt: int
     reason: str
+    lost: bool = False
 
 
 class RetryScheduled(Event, frozen=True, kw_only=True):
@@ -320,7 +349,7 @@ KINDS: dict[str, type[Event]] = {
         JournalCut, NoticeGiven, AttemptStarted, CellStarted, CellFinished, OutputRecorded, MetricRecorded,
         ArtifactRecorded, AttemptReturned, AttemptFailed, AttemptAbandoned, AttemptInterrupted, RetryScheduled,
         RetryDue, CommandSucceeded, CommandFailed, CommandCrashed, CommandSkipped, UpstreamFailed, CommandCancelled,
-        DeviationRecorded, CommandReopened,
+        DeviationRecorded, CommandReopened, StatePreserved,
     )
 }  # fmt: skip
 """Every kind of event by its name in the journal."""

@@ -6,9 +6,10 @@ The contract suites in `tests/contracts/` run the same tests against each implem
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
+
+from msgspec import Struct
 
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.errors import Mistake
@@ -19,12 +20,13 @@ Report = Callable[[Event], None]
 """How a fact gets from a worker to the loop: callable from any thread, returns at once, keeps the order of a thread."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class Work(Struct, frozen=True, kw_only=True):
     """One attempt, as it is handed to an executor: plain data that can cross to another process.
 
     `inputs` are the results of the upstream commands in their stored form, by command id; `partial` is what earlier
-    attempts of this command had recorded before they failed; `recorded` is what upstream commands recorded by name.
+    attempts of this command had recorded before they failed, `preserved` the state that they handed over; `recorded`,
+    `metrics` and `changes` are what upstream commands recorded by name, their numbers, and their changes of the shared
+    state, where there are any.
     `parameters` are the workflow's. `timeout` is in seconds, None for no limit. `folder` is the definition's folder,
     `run_folder` where the run keeps its files.
     """
@@ -35,11 +37,14 @@ class Work:
     attempt: int
     generation: int
     definition: CommandDefinition
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    inputs: Mapping[str, Stored] = field(default_factory=dict)
-    recorded: Mapping[str, Mapping[str, Stored]] = field(default_factory=dict)
-    shared: Mapping[str, Any] = field(default_factory=dict)
-    partial: Mapping[str, Stored] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = {}
+    inputs: Mapping[str, Stored] = {}
+    recorded: Mapping[str, Mapping[str, Stored]] = {}
+    metrics: Mapping[str, Mapping[str, float]] = {}
+    changes: Mapping[str, Mapping[str, Any]] = {}
+    shared: Mapping[str, Any] = {}
+    partial: Mapping[str, Stored] = {}
+    preserved: Stored | None = None
     timeout: float | None = None
     folder: Path
     run_folder: Path
@@ -112,11 +117,14 @@ class Observer(Protocol):
 class Attempt(Protocol):
     """What a command has in hand while it runs: its work and the ways to tell about it.
 
-    A command that writes an output notebook sets `notebook` to its path relative to the run's folder.
+    A command that writes an output notebook sets `notebook` to its path relative to the run's folder. One that knows
+    about its own failure sets `transient` to whether a repetition may succeed, and `advice` to anything in plain JSON.
     """
 
     work: Work
     notebook: str | None
+    transient: bool | None
+    advice: Any
 
     def report(self, event: Event) -> None:
         """Tell a fact about this attempt."""
@@ -126,6 +134,9 @@ class Attempt(Protocol):
 
     def store(self, value: Any, *, at: str) -> Stored:
         """Return the stored form of a value, flushed to disk. Raises ResultRefused naming the place `at`."""
+
+    def preserve(self, value: Any) -> None:
+        """Hand over a state from which the next attempt can go on; it replaces the one before. Raises ResultRefused."""
 
     def share(self, name: str, value: Any) -> None:
         """Change the shared state, for those who come after this attempt has returned. Raises ResultRefused."""
@@ -149,7 +160,8 @@ class Attempt(Protocol):
 class Command(Protocol):
     """A type of command: what it needs before the run and how it runs. One instance serves every command of its type.
 
-    It is stateless; everything about one command comes in as its definition.
+    It is stateless; everything about one command comes in as its definition. A type that derives from this class has
+    `notes`, `result_type` and `runs_apart` from it, and the rest to write.
     """
 
     name: str
@@ -172,6 +184,19 @@ class Command(Protocol):
     def wants(self, command: CommandDefinition, *, folder: Path) -> tuple[str, ...]:
         """Return the names that it takes and that nothing in its definition gives: a command of that name becomes its
         upstream. Empty where they cannot be known."""
+
+    def notes(self, command: CommandDefinition, *, folder: Path) -> list[str]:  # noqa: ARG002 - the contract
+        """Return what there is to say before a run that is no mistake."""
+        return []
+
+    def result_type(self, command: CommandDefinition, *, folder: Path) -> str | None:  # noqa: ARG002 - the contract
+        """Return the name of the type of its result where that is known to have no stored form, so that the result
+        stays in this process; None where it has one, or where nothing is known."""
+        return None
+
+    def runs_apart(self, command: CommandDefinition) -> bool:  # noqa: ARG002 - the contract
+        """Say whether it runs outside of this process, where no result without a stored form can be had."""
+        return False
 
     def source(self, command: CommandDefinition, *, folder: Path) -> str:
         """Return the text of what will run, to be hashed: a changed source is a changed command."""

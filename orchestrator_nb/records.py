@@ -50,7 +50,9 @@ class CommandRecord(Struct, frozen=True):
 
     `attempt` counts over the whole run, `retry` the retries in this generation. `cell` is (code cells begun, code
     cells). `seconds` is the duration of the last attempt that ended. `recorded`, `metrics` and `artifacts` are those
-    of the last attempt, also when it failed; `partial` is what the attempts before it had recorded.
+    of the last attempt, also when it failed; `partial` is what the attempts before it had recorded. `deaths` counts the
+    owners that died in this generation while it was under way. `preserved` is the state that the command last handed
+    over for its next attempt.
     """
 
     state: str = "pending"
@@ -73,6 +75,8 @@ class CommandRecord(Struct, frozen=True):
     notebook: str | None = None
     log: str | None = None
     reason: str = ""
+    deaths: int = 0
+    preserved: e.Stored | None = None
 
     def output(self) -> e.Stored | None:
         """Return the stored result: what the command returned, else the mapping of what it recorded, else None."""

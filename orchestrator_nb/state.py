@@ -224,8 +224,9 @@ def _attempt_started(state: RunState, event: e.AttemptStarted) -> None:
         if state.commands[name].state not in GOOD:
             raise IllegalTransition(f'"{event.command}" cannot start: "{name}" is {state.commands[name].state}')
     begun = CommandRecord(after, record.generation, event.attempt, record.retry, started=event.at)
-    if record.recorded or record.partial:
-        begun = replace(begun, partial={**record.partial, **record.recorded})
+    if record.recorded or record.partial or record.deaths or record.preserved:
+        partial = {**record.partial, **record.recorded}
+        begun = replace(begun, partial=partial, deaths=record.deaths, preserved=record.preserved)
     _put(state, event.command, record, begun)
 
 
@@ -268,7 +269,9 @@ def _attempt_abandoned(state: RunState, event: e.AttemptAbandoned) -> None:
 
 def _attempt_interrupted(state: RunState, event: e.AttemptInterrupted) -> None:
     record, after = _current(state, event)
-    _put(state, event.command, record, replace(record, state=after, returned=False, result=None, reason=event.reason))
+    deaths = record.deaths + event.lost
+    left = replace(record, state=after, returned=False, result=None, reason=event.reason, deaths=deaths)
+    _put(state, event.command, record, left)
 
 
 def _cell_started(state: RunState, event: e.CellStarted) -> None:
@@ -305,6 +308,11 @@ def _artifact_recorded(state: RunState, event: e.ArtifactRecorded) -> None:
     state.commands[event.command] = replace(record, artifacts={**record.artifacts, event.name: event.value})
 
 
+def _state_preserved(state: RunState, event: e.StatePreserved) -> None:
+    record = _under_way(state, event)
+    state.commands[event.command] = replace(record, preserved=event.value)
+
+
 def _retry_scheduled(state: RunState, event: e.RetryScheduled) -> None:
     record, after = _step(state, event)
     _put(state, event.command, record, replace(record, state=after, retry=event.retry, due=event.due))
@@ -337,6 +345,8 @@ def _command_ended(state: RunState, event: Any) -> None:
 def _command_reopened(state: RunState, event: e.CommandReopened) -> None:
     record, after = _step(state, event)
     fresh = CommandRecord(after, record.generation + 1, record.attempt, reason=event.reason)
+    if record.state not in GOOD:  # it goes on from where it came to
+        fresh = replace(fresh, partial={**record.partial, **record.recorded}, preserved=record.preserved)
     _put(state, event.command, record, fresh)
     if event.command in state.deviations:
         state.deviations = {name: text for name, text in state.deviations.items() if name != event.command}
@@ -359,6 +369,7 @@ _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
     e.OutputRecorded: _output_recorded,
     e.MetricRecorded: _metric_recorded,
     e.ArtifactRecorded: _artifact_recorded,
+    e.StatePreserved: _state_preserved,
     e.AttemptReturned: _attempt_returned,
     e.AttemptFailed: _attempt_failed,
     e.AttemptAbandoned: _attempt_abandoned,

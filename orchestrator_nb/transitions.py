@@ -20,7 +20,7 @@ RUN_TRANSITIONS: dict[str, dict[str, str]] = {
         "error": "executing",
         "stopped": "executing",
     },
-    "RunStopping": {"executing": "stopping", "paused": "stopping", "completing": "stopping"},
+    "RunStopping": {"executing": "stopping", "paused": "stopping", "completing": "stopping", "stopping": "stopping"},
     "RunCompleting": {"executing": "completing"},
     "RunEnded completed": {"completing": "completed"},
     "RunEnded failed": {"completing": "failed"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
@@ -85,7 +84,7 @@ class FunctionCommand(ABC):
             value = signature.call(function, _arguments(attempt, signature))
         else:
             value = function()
-        return _awaited(attempt, value) if inspect.isawaitable(value) else value
+        return _awaited(attempt, value) if hasattr(value, "__await__") else value
 
     def _signature(self, command: CommandDefinition, function: Function) -> Signature:
         known = self._signatures.get(command.id)

@@ -6,6 +6,7 @@ whether its files, kernels and functions are there is checked before a run by th
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
 Seconds = Annotated[float, Field(gt=0, le=366 * 86400, allow_inf_nan=False)]
 Pattern = Literal["sequential", "parallel", "hybrid"]
+Overlap = Literal["refuse", "wait", "skip", "allow"]
 ParameterType = Literal["string", "integer", "number", "boolean", "date", "datetime", "path", "list", "object", "any"]
 
 
@@ -75,7 +77,7 @@ class CommandDefinition(Model):
             raise ValueError(f"a command has exactly one of {', '.join(KINDS)}; found {what}")
         return self
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """The type of command: notebook, call, shell, command, or the name of a third-party type."""
         kind = next(name for name in KINDS if getattr(self, name) is not None)
@@ -98,6 +100,7 @@ class WorkflowDefinition(Model):
     durability: Literal["full", "process"] = "full"
     timeout: Seconds | Literal["none"] = Field(3600.0, description="the commands' default timeout, in seconds")
     imports: tuple[str, ...] = Field((), description="modules that register command names")
+    overlap: Overlap = Field("allow", description="what a start does while another run of the workflow is under way")
 
     def command(self, name: str) -> CommandDefinition:
         """Return the command of that id. Raises KeyError."""

@@ -32,6 +32,7 @@ WORKFLOW = {
     "durability": "full or process",
     "timeout": f'{_SECONDS}, or "none"',
     "imports": "a list of modules",
+    "overlap": "refuse, wait, skip or allow",
 }
 COMMAND = {
     "id": ID,

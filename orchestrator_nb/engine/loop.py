@@ -5,19 +5,26 @@ scheduler answer with more facts, until none follows), *records* all of it in on
 publishes the state and hands out work. So nothing is visible or started before it is recorded, and no recorded fact
 is without its answers. If recording fails, the outcome is unknown: nothing more is started, what runs is ended, and
 the truth is what the journal says when it is read again.
+
+Turns never overlap, but no thread owns them: whoever brings a fact from an executor runs the turn that it needs, unless
+one is under way, which then takes it too. So a worker that has finished a command goes on with the next without waking
+another thread, which would cost more than all the rest. Requests and the time are taken by the thread that called
+`run`: a turn on a thread that people can interrupt could be torn.
 """
 
 from __future__ import annotations
 
-import queue
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from contextvars import Context
 from heapq import heappop, heappush
+from threading import Event as ThreadEvent
+from threading import Lock
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.endings import ENDINGS
-from orchestrator_nb.engine.requests import Pause, Request, Resume, Stop
+from orchestrator_nb.engine.requests import Fail, Pause, Request, Resume, Stop, Tell
 from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.ports import Executor, Journal, Observer, Policy, Work
 from orchestrator_nb.state import RunState
@@ -28,7 +35,10 @@ MOST_IN_A_TURN = 500
 
 
 class Loop:
-    """One run, driven to its end or to where it leaves. `run` is called once, on the thread that owns the journal."""
+    """One run, driven to its end or to where it leaves, by one call of `run`.
+
+    Without it, whoever has a time of their own calls `begin`, `report`, `take_due`, and looks at `is_over`.
+    """
 
     def __init__(
         self,
@@ -49,7 +59,10 @@ class Loop:
         self._make_work = make_work
         self._clock = clock
         self._observers = observers
-        self._incoming: queue.SimpleQueue[e.Event | Request] = queue.SimpleQueue()
+        self._incoming: deque[e.Event | Request] = deque()
+        self._turns_lock = Lock()
+        self._wake = ThreadEvent()
+        self._error: BaseException | None = None
         self._due: list[tuple[float, str]] = []
         self._grace = 10.0
         self._deciding: dict[type[e.Event], list[Policy]] = {}
@@ -60,48 +73,84 @@ class Loop:
                 table.setdefault(kind, []).append(policy)
         self.published = state.copy()
         """The state as of the last durable turn: what everyone but the loop looks at."""
-
-    def send(self, item: e.Event | Request) -> None:
-        """Hand in a fact or a request; from any thread, returns at once."""
-        self._incoming.put(item)
+        self.is_over = False
+        """True when the run has ended or is left, or a turn broke off."""
 
     def run(self, beginning: Iterable[e.Event]) -> None:
         """Drive the run from these first facts until it has ended or is left.
 
         Raises StoreError when recording failed; what runs has been asked to end by then.
         """
-        self._executor.start(self.send)
-        try:
-            self._remember_retries()
-            self._turn(beginning)
-            while not self._is_over():
-                self._turn(self._take())
-        except BaseException:
-            self._end_running("cancelled", 0.0)
-            raise
+        self.begin(beginning)
+        while not self.is_over:
+            self._wake.wait(self._until_due())
+            self._wake.clear()
+            self.take_due()
+        with self._turns_lock:  # the last turn may still be at work on another thread
+            if self._error is not None:
+                raise self._error
+
+    def begin(self, beginning: Iterable[e.Event]) -> None:
+        """Take the first facts; the executor may report from now on."""
+        self._executor.start(self.report)
+        self._remember_retries()
+        self._incoming.extendleft(reversed(list(beginning)))
+        self.take_due()
+
+    def send(self, request: Request) -> None:
+        """Hand in a request, from any thread; it is taken by the thread that runs the loop."""
+        self._incoming.append(request)
+        self._wake.set()
+
+    def report(self, fact: e.Event) -> None:
+        """Hand in a fact, from a thread of an executor, and run the turn that it needs if no other thread is at it."""
+        self._incoming.append(fact)
+        # Looked at again after the lock was let go: what came in meanwhile found it taken and went away.
+        while self._incoming and not self.is_over and self._turns_lock.acquire(blocking=False):
+            try:
+                # Nobody's context, or what a view prints would be taken for what the command prints.
+                Context().run(self._turns)
+            finally:
+                self._turns_lock.release()
+
+    def take_due(self) -> None:
+        """Run the turns that there is something for: facts, requests, retries whose time has come."""
+        with self._turns_lock:
+            self._turns()
 
     # ── take ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _take(self) -> list[e.Event | Request]:
-        """Wait for something to happen and return it, with the retries whose time has come."""
-        taken: list[e.Event | Request] = []
+    def _turns(self) -> None:
+        """Run turns until nothing is left to take; what breaks one off is raised by `run`."""
         try:
-            taken.append(self._incoming.get(timeout=self._until_due()))
-            while len(taken) < MOST_IN_A_TURN:
-                taken.append(self._incoming.get_nowait())
-        except queue.Empty:
-            pass
-        now = self._clock()
-        while self._due and self._due[0][0] <= now:
-            due, command = heappop(self._due)
-            record = self._state.commands[command]
-            if record.state == "waiting" and record.due == due:
-                taken.append(e.RetryDue(at=now, command=command))
+            while not self.is_over and (taken := self._take()):
+                self._turn(taken)
+        except BaseException as error:  # noqa: BLE001 - kept for the thread that waits for it
+            self._error = error
+            self.is_over = True
+            self._end_running("cancelled", 0.0)
+        if self.is_over:
+            self._wake.set()
+
+    def _take(self) -> list[e.Event | Request]:
+        """Return what came in, with the retries whose time has come."""
+        incoming = self._incoming
+        taken: list[e.Event | Request] = []
+        while incoming and len(taken) < MOST_IN_A_TURN:
+            taken.append(incoming.popleft())
+        if self._due:
+            now = self._clock()
+            while self._due and self._due[0][0] <= now:
+                due, command = heappop(self._due)
+                record = self._state.commands[command]
+                if record.state == "waiting" and record.due == due:
+                    taken.append(e.RetryDue(at=now, command=command))
         return taken
 
     def _until_due(self) -> float | None:
         """Return the seconds until the next retry is due; None when nothing waits for a time."""
-        return max(0.0, self._due[0][0] - self._clock()) if self._due else None
+        with self._turns_lock:
+            return max(0.0, self._due[0][0] - self._clock()) if self._due else None
 
     # ── answer ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -110,6 +159,8 @@ class Loop:
         if turn:
             self._journal.append(turn)
             self._act(turn)
+            run = self._state.run
+            self.is_over = run.state in ENDED or (run.leaving and not self._state.counts.get("running", 0))
 
     def _answer(self, taken: Iterable[e.Event | Request]) -> list[e.Event]:
         """Fold what came in and all that follows from it; return everything in order."""
@@ -120,6 +171,8 @@ class Loop:
         while steps := self._scheduler.next(self._state, self._clock()):
             for step in steps:
                 self._fold(step, turn)
+            if type(steps[-1]) is e.AttemptStarted:
+                break  # nothing follows from a start
         return turn
 
     def _fold(self, event: e.Event, turn: list[e.Event]) -> None:
@@ -153,16 +206,41 @@ class Loop:
 
     def _facts_of(self, request: Request) -> list[e.Event]:
         """Return what a request comes to in this state; nothing when it has no meaning any more."""
-        now, run = self._clock(), self._state.run.state
+        now, run, ask, by = self._clock(), self._state.run.state, request.id, request.by
         if isinstance(request, Pause) and run in ("executing", "paused"):
             self._grace = request.grace
-            return [e.RunPaused(at=now, reason=request.reason, leaving=request.leaving)]
+            return [e.RunPaused(at=now, reason=request.reason, leaving=request.leaving, request=ask, by=by)]
         if isinstance(request, Resume) and run == "paused":
-            return [e.RunResumed(at=now, reason=request.reason)]
+            return [e.RunResumed(at=now, reason=request.reason, request=ask, by=by)]
         if isinstance(request, Stop) and run in ("executing", "paused", "stopping"):
             self._grace = request.grace
-            return [e.RunStopping(at=now, reason=request.reason)] if run != "stopping" else []
-        return []
+            return [e.RunStopping(at=now, reason=request.reason, request=ask, by=by)]
+        if isinstance(request, Tell):
+            return [e.NoticeGiven(at=now, text=request.text, command=request.command, request=ask, by=by)]
+        if isinstance(request, Fail):
+            return self._reported(request, now)
+        if ask is None:
+            return []
+        text = f"asked to {type(request).__name__.lower()}, and there is nothing to do: the run is {run}"
+        return [e.NoticeGiven(at=now, text=text, request=ask, by=by)]
+
+    def _reported(self, request: Fail, now: float) -> list[e.Event]:
+        """Return what somebody's word about a command comes to: a failure of the attempt under way, else a notice."""
+        command, record = request.command, self._state.commands.get(request.command)
+        notice = e.NoticeGiven(
+            at=now,
+            text=f"reported as failed: {request.message}",
+            command=command,
+            attempt=record.attempt if record is not None else None,
+            request=request.id,
+            by=request.by,
+        )
+        if record is None or record.state != "running" or record.returned:
+            return [notice]
+        failure = e.Failure(kind="exception", message=request.message, types=request.types, stage="reported")
+        seconds = max(0.0, now - (record.started or now))
+        failed = e.AttemptFailed(at=now, command=command, attempt=record.attempt, seconds=seconds, failure=failure)
+        return [notice, failed]
 
     # ── act ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -175,6 +253,7 @@ class Loop:
                 self._executor.submit(self._make_work(event.command, self._state))  # type: ignore[attr-defined]
             elif kind is e.RetryScheduled:
                 heappush(self._due, (event.due, event.command))  # type: ignore[attr-defined]
+                self._wake.set()
             elif kind is e.RunStopping or (kind is e.RunPaused and event.leaving):  # type: ignore[attr-defined]
                 self._end_running("cancelled", self._grace)
         for observer in self._observers:
@@ -190,7 +269,3 @@ class Loop:
         for command, record in self._state.commands.items():
             if record.state == "waiting" and record.due is not None:
                 heappush(self._due, (record.due, command))
-
-    def _is_over(self) -> bool:
-        run = self._state.run
-        return run.state in ENDED or (run.leaving and not self._state.counts.get("running", 0))

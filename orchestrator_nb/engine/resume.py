@@ -9,10 +9,15 @@ from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import ENDED, FINAL, GOOD
 
 
+MOST_DEATHS = 3
+"""In how many deaths of its owner a command may be under way; then it is under suspicion and not started again."""
+
+
 def lost_attempts(state: RunState, now: float) -> list[e.Event]:
     """Return the end of every attempt that was under way when the owner died.
 
-    An attempt whose results are recorded is not lost. A command that must not be repeated is given up as crashed.
+    An attempt whose results are recorded is not lost. A command that must not be repeated is given up as crashed, and
+    so is one that was under way in too many deaths: it may well be their cause.
     """
     reason = "the process that ran it died"
     facts: list[e.Event] = []
@@ -20,8 +25,15 @@ def lost_attempts(state: RunState, now: float) -> list[e.Event]:
         record = state.commands[command]
         if record.returned:
             continue
-        facts.append(e.AttemptInterrupted(at=now, command=command, attempt=record.attempt, reason=reason))
-        if not state.planned[command].idempotent:
+        facts.append(e.AttemptInterrupted(at=now, command=command, attempt=record.attempt, reason=reason, lost=True))
+        deaths = record.deaths + 1
+        if deaths >= MOST_DEATHS:
+            text = (
+                f"quarantined: it was under way in {deaths} deaths of the process that ran it and may be their cause; "
+                "resume the run once more to try it again"
+            )
+            facts.append(e.CommandCrashed(at=now, command=command, reason=text))
+        elif not state.planned[command].idempotent:
             text = f"{reason} and it is declared not idempotent: whether it had its effect is not known"
             facts.append(e.CommandCrashed(at=now, command=command, reason=text))
     return facts

@@ -70,6 +70,8 @@ class Scheduler:
 
     def _doom(self, state: RunState, now: float) -> list[e.Event]:
         """Give up the commands whose upstream came to a bad end."""
+        if not self._doomed:
+            return []
         doomed, self._doomed = self._doomed, []
         return [
             e.UpstreamFailed(at=now, command=command, upstream=self._bad_upstream(command, state))
@@ -96,7 +98,10 @@ class Scheduler:
         return started
 
     def _complete(self, state: RunState, now: float) -> list[e.Event]:
-        return [] if state.unfinished() else [e.RunCompleting(at=now)]
+        counts = state.counts
+        if counts.get("running") or counts.get("pending") or state.unfinished():
+            return []
+        return [e.RunCompleting(at=now)]
 
     def _stop(self, state: RunState, now: float) -> list[e.Event]:
         """Cancel what is left once nothing runs any more, and end the run."""

@@ -101,6 +101,10 @@ class LocalExecutor:
             self._timer.after(grace, partial(self._kill, key))
         self._timer.after(grace, partial(self._give_up, key))
 
+    def under_way(self) -> list[tuple[str, int]]:
+        """Return the attempts that have no answer yet, as (command, attempt)."""
+        return list(self._attempts)
+
     def close(self) -> None:
         """End what still runs, and let go of threads and files; nothing is reported afterwards."""
         with self._lock:
@@ -141,10 +145,11 @@ class LocalExecutor:
                 answer = Context().run(self._perform, attempt)
             except BaseException as error:  # noqa: BLE001 - nothing may leave an attempt without its answer
                 answer = attempt.failed(failure_of(error, kind="lost", stage="reporting what it came to"))
-            self._answer(attempt, answer)
-            del attempt, answer  # or the last result would be kept alive while the thread waits
+            # Free before the answer is told: whoever hears it may hand out the next attempt at once, to this thread.
             with self._lock:
                 self._idle += 1
+            self._answer(attempt, answer)
+            del attempt, answer  # or the last result would be kept alive while the thread waits
 
     def _perform(self, attempt: LocalAttempt) -> Event:
         capture.ensure()

@@ -30,10 +30,6 @@ def digest(line: bytes) -> str:
     return blake2b(line, digest_size=16).hexdigest()
 
 
-def _digest(line: bytes) -> bytes:
-    return digest(line).encode("ascii")
-
-
 class _Link(Struct):
     """What a line says besides its event."""
 
@@ -84,17 +80,17 @@ class JournalFile:
         """Record one turn. Raises StoreError; then whether it was recorded is unknown and nothing more is accepted."""
         if self._failed is not None:
             raise StoreError(f'the journal "{self.path}" takes nothing more: {self._failed}')
-        _, seq, before = self._position
-        prev = before.encode("ascii")
+        _, seq, prev = self._position
         lines = []
         for event in events:
+            # The hash of a line is taken when the next one needs it: the last of a turn has its end to come.
+            if lines:
+                prev = blake2b(lines[-1], digest_size=16).hexdigest()
             seq += 1
-            line = b'{"seq":%d,%b,"prev":"%b"}' % (seq, encode(event)[1:-1], prev)
-            prev = _digest(line)
-            lines.append(line)
+            lines.append(b'{"seq":%d,%b,"prev":"%b"}' % (seq, encode(event)[1:-1], prev.encode()))
         body = lines[-1][:-1]
-        lines[-1] = b'%b,"end":"%b"}' % (body, _digest(body))
-        prev = _digest(lines[-1])
+        lines[-1] = b'%b,"end":"%b"}' % (body, digest(body).encode())
+        prev = digest(lines[-1])
         lines.append(b"")
         data = b"\n".join(lines)
         try:
@@ -106,7 +102,7 @@ class JournalFile:
         except OSError as error:
             self._failed = error.strerror or str(error)
             raise StoreError(f'the journal "{self.path}" could not be written: {self._failed}') from error
-        self._position = Position(self._position.offset + len(data), seq, prev.decode("ascii"))
+        self._position = Position(self._position.offset + len(data), seq, prev)
 
     def read(self) -> Iterator[Event]:
         """Yield every event of every whole turn. Raises JournalDamaged naming the line."""
@@ -176,6 +172,9 @@ def _lines(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
             for line in file:
                 offset += len(line)
                 yield line, offset
+                if not line.endswith(b"\n"):
+                    # Where the owner was writing just now: what it adds meanwhile is not taken for a line of its own.
+                    return
     except OSError as error:
         raise StoreError(f'the journal "{path}" cannot be read: {error.strerror}') from error
 
@@ -197,4 +196,4 @@ def _checked(line: bytes, seq: int, prev: str) -> _Link:
 def _verifies(line: bytes) -> bool:
     """Tell whether this is the last line of a turn, whole and as it was written."""
     body, mark, rest = line.rpartition(b',"end":"')
-    return bool(mark) and rest == _digest(body) + b'"}\n'
+    return bool(mark) and rest == digest(body).encode() + b'"}\n'

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import queue
+import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orchestrator_nb import events as e
@@ -14,8 +17,13 @@ from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.requests import Request
 from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.executors.local import LocalExecutor
+from orchestrator_nb.errors import RunNotRunning, RunUnanswered
 from orchestrator_nb.journal.file import JournalFile
+from orchestrator_nb.journal.identity import asker
 from orchestrator_nb.journal.owner import Ownership
+from orchestrator_nb.orchestrator.attendant import Attendant
+from orchestrator_nb.orchestrator.control import ANSWER_WAIT, Answer
+from orchestrator_nb.orchestrator.live_view import LiveView
 from orchestrator_nb.orchestrator.manifest import write_manifest
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.ports import Command, Observer, Policy, Work
@@ -60,7 +68,10 @@ class Session:
         self.error: BaseException | None = None
         self._owned = owned
         self._plan = plan
-        self._executor = LocalExecutor(commands=commands, run_folder=owned.folder, live=live, durable=durable)
+        self.view = LiveView(owned.folder, lambda: self._executor.under_way())
+        self._executor = LocalExecutor(
+            commands=commands, run_folder=owned.folder, live=live, durable=durable, progress=self.view.heard
+        )
         self._loop = Loop(
             state=state,
             scheduler=Scheduler(order=plan.order, upstream=plan.upstream, downstream=plan.downstream, slots=slots),
@@ -69,8 +80,11 @@ class Session:
             executor=self._executor,
             make_work=self._work,
             clock=time.time,
-            observers=observers,
+            observers=(self._heed, *observers),
         )
+        self._asked: dict[str, Callable[[Answer], None]] = {}
+        self._attendant = Attendant(owned.folder, hand_in=self._hand_in, view=self.view)
+        self._size: int | None = None
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._drive, name=f"orchestrator-nb {owned.folder.name}", daemon=True)
         self._beginning: Sequence[e.Event] = ()
@@ -89,6 +103,32 @@ class Session:
         """Hand a request to the loop."""
         self._loop.send(request)
 
+    def ask(self, request: Request, *, wait: float = ANSWER_WAIT) -> Answer | None:
+        """Hand a request to the loop and return what it came to, once that is durable.
+
+        None when an observer asks, on the loop's own thread: it cannot wait for itself. Raises RunNotRunning when the
+        run is over before it took the request, and RunUnanswered after `wait` seconds.
+        """
+        answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        request = replace(request, id=secrets.token_hex(16), by=asker())
+        assert request.id is not None
+        self._asked[request.id] = answers.put
+        self._loop.send(request)
+        if threading.current_thread() is self._thread:
+            return None
+        deadline = time.monotonic() + wait
+        while True:
+            over = self._done.is_set()
+            try:
+                return answers.get(timeout=0.0 if over else 0.1)
+            except queue.Empty:
+                pass
+            if over:
+                name = self._owned.folder.name
+                raise RunNotRunning(f'"{name}" is not running: it is {self.state.run.state}')
+            if time.monotonic() >= deadline:
+                raise RunUnanswered(f"the request was not recorded within {wait:g} s; it is taken and may still be")
+
     def wait(self, timeout: float | None) -> bool:
         """Wait for the end, `timeout` seconds at the most; tell whether it has come."""
         return self._done.wait(timeout)
@@ -98,16 +138,48 @@ class Session:
         """True when the loop has ended and the run is let go."""
         return self._done.is_set()
 
+    @property
+    def is_current(self) -> bool:
+        """False when the run was let go and somebody else has gone on with it."""
+        if self._size is None:
+            return True
+        try:
+            return os.stat(self._owned.journal.path).st_size == self._size
+        except OSError:
+            return True
+
+    def _hand_in(self, request: Request, recorded: Callable[[], None]) -> None:
+        if request.id is not None:
+            self._asked[request.id] = lambda _: recorded()
+        self._loop.send(request)
+
+    def _heed(self, turn: Sequence[e.Event], _: RunState) -> None:
+        """Tell those who asked for something what it came to."""
+        if not self._asked:
+            return
+        for event in turn:
+            heard = self._asked.pop(getattr(event, "request", None) or "", None)
+            if heard is not None:
+                heard(Answer(event=event, turn=turn))
+            elif isinstance(event, e.AttemptFailed) and event.failure.stage == "reported":
+                self._executor.end(event.command, event.attempt, "cancelled", 0.0)
+
     def _drive(self) -> None:
         try:
+            self._attendant.start()
             self._loop.run(self._beginning)
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
             self.error = error
         finally:
+            self._attendant.close()
             self._executor.close()
             try:
                 write_manifest(self._owned.folder, self.state)
             except Exception as error:  # noqa: BLE001 - the manifest can be made again, the run's outcome stands
+                self.error = self.error or error
+            try:
+                self._size = os.stat(self._owned.journal.path).st_size
+            except OSError as error:
                 self.error = self.error or error
             self._owned.release()
             self._done.set()

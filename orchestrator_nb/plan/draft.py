@@ -12,7 +12,7 @@ from orchestrator_nb.definition.names import addresses
 from orchestrator_nb.definition.references import FIELDS, ROOTS, references_in
 from orchestrator_nb.errors import Mistake
 from orchestrator_nb.plan.access import Access, Use
-from orchestrator_nb.plan.edges import Links, Strength
+from orchestrator_nb.plan.edges import AFTER, NEXT, Link, Links, Strength
 from orchestrator_nb.plan.graph import adjacency, cycles, feedback, reaches, shortest_cycle, topological
 from orchestrator_nb.ports import Command
 
@@ -59,7 +59,7 @@ class Draft:
             self._put_in_sequence()
         else:
             for writer, reader, reason in self._access.edges():
-                self.links.add(writer, reader, reason, Strength.TOUCHED)
+                self.links.add(writer, reader, Link(Strength.TOUCHED, (reason,)))
             self._break_cycles()
         self._order_writers()
         return topological(self._downstream())
@@ -70,14 +70,14 @@ class Draft:
         """Take in what the user wrote: `after` and references."""
         for number, command in enumerate(self.definition.commands):
             for name in command.after:
-                self.links.add(self._number[name], number, "after", Strength.STATED)
+                self.links.add(self._number[name], number, AFTER)
             for field in FIELDS:
                 value = getattr(command, field)
                 for reference in references_in(value) if value else ():
                     if reference.root not in ROOTS:
                         upstream = self._number[self._addresses[reference.root]]
-                        reason = f"refers to {reference.text}"
-                        self.links.add(upstream, number, reason, Strength.STATED, needed=True)
+                        link = Link(Strength.STATED, (f"refers to {reference.text}",), needed=True)
+                        self.links.add(upstream, number, link)
 
     # ── what is inferred ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -97,7 +97,8 @@ class Draft:
             for name in names:
                 upstream = self._addresses.get(name) if name not in known else None
                 if upstream is not None and upstream != command.id:
-                    self.links.add(self._number[upstream], number, f'takes "{name}"', Strength.TAKEN, needed=True)
+                    link = Link(Strength.TAKEN, (f'takes "{name}"',), needed=True)
+                    self.links.add(self._number[upstream], number, link)
 
     def _cyclic(self) -> bool:
         """Name every cycle of what the user wrote; say whether there is one."""
@@ -136,14 +137,14 @@ class Draft:
             shown = self._names(order)
             self.notes.append(f"the sequence is not that of the definition, since some come after later ones: {shown}")
         for before, after in pairwise(order):
-            self.links.add(before, after, "is next in the sequence", Strength.TOUCHED)
+            self.links.add(before, after, NEXT)
         place = {node: number for number, node in enumerate(order)}
         for writer, reader, reason in self._access.edges():
             names = f'"{self.ids[reader]}"', f'"{self.ids[writer]}"'
             if place[reader] < place[writer]:
                 self.notes.append(f"{names[0]} {reason}, but it comes before {names[1]} in the sequence")
             else:
-                self.links.add(writer, reader, reason, Strength.TOUCHED)
+                self.links.add(writer, reader, Link(Strength.TOUCHED, (reason,)))
 
     def _order_writers(self) -> None:
         """Put the writers of one resource in order where they may be; two in no order are a mistake."""
@@ -165,7 +166,7 @@ class Draft:
                     loose.extend(use for use in (before, after) if use not in loose)
                     continue
                 reason = f'writes "{after.text}", which "{self.ids[before.command]}" writes too'
-                self.links.add(*pair, reason, Strength.TOUCHED)
+                self.links.add(*pair, Link(Strength.TOUCHED, (reason,)))
                 downstream[before.command].add(after.command)
                 self.notes.append(
                     f'"{self.ids[after.command]}" waits for "{self.ids[before.command]}": '

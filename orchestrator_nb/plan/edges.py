@@ -27,13 +27,19 @@ class Strength(IntEnum):
     STATED = 3  # written by the user: never dropped
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Link:
     """An edge in the making; `needed` when the result of the upstream command is asked for."""
 
     strength: Strength
-    reasons: list[str]
-    needed: bool
+    reasons: tuple[str, ...]
+    needed: bool = False
+
+
+AFTER = Link(Strength.STATED, ("after",))
+"""The edge of a name in `after`."""
+NEXT = Link(Strength.TOUCHED, ("is next in the sequence",))
+"""The edge from each command to the next in a sequence."""
 
 
 class Links:
@@ -42,16 +48,15 @@ class Links:
     def __init__(self) -> None:
         self._links: dict[Pair, Link] = {}
 
-    def add(self, upstream: int, downstream: int, reason: str, strength: Strength, *, needed: bool = False) -> None:
-        """Take in a reason for an edge."""
-        link = self._links.get((upstream, downstream))
-        if link is None:
-            self._links[upstream, downstream] = Link(strength, [reason], needed)
-            return
-        link.strength = max(link.strength, strength)
-        link.needed = link.needed or needed
-        if reason not in link.reasons:
-            link.reasons.append(reason)
+    def add(self, upstream: int, downstream: int, link: Link) -> None:
+        """Take in an edge; one that is there already gets the reasons too."""
+        known = self._links.setdefault((upstream, downstream), link)
+        if known is not link:
+            self._links[upstream, downstream] = Link(
+                max(known.strength, link.strength),
+                tuple(dict.fromkeys((*known.reasons, *link.reasons))),
+                known.needed or link.needed,
+            )
 
     def drop(self, pair: Pair) -> Link:
         """Take an edge away and return what it was."""
@@ -78,6 +83,6 @@ class Links:
         return Edge(
             upstream=ids[upstream],
             downstream=ids[downstream],
-            reasons=tuple(link.reasons),
+            reasons=link.reasons,
             inferred=link.strength != Strength.STATED,
         )

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: a single one is a drive
 _WILD = re.compile(r"[*?\[]")
+_PATH = re.compile(r"[/\\.*?\[]")
 _MANY = 4096
 
 
@@ -52,14 +53,16 @@ def is_named(text: str) -> bool:
 
     A path has a slash, an extension or a wildcard; `./sales` and `sales/` are paths.
     """
-    return bool(_SCHEME.match(text)) or not (re.search(r"[/\\.]", text) or _WILD.search(text) or text[:1] == "~")
+    if ":" in text and _SCHEME.match(text):
+        return True
+    return not (text.startswith("~") or _PATH.search(text))
 
 
 class Locator:
     """Finds the resource that a text names; it remembers folders, so that many texts cost few system calls."""
 
     def __init__(self) -> None:
-        self._real: dict[str, str] = {}
+        self._real: dict[tuple[str, str], str] = {}
 
     def resource(self, text: str, *, folder: str) -> Resource:
         """Return the resource that `text` names when it is said in `folder`, an absolute path."""
@@ -67,22 +70,29 @@ class Locator:
             return Resource(text.rstrip("/"), named=True)
         if text.startswith("~"):
             text = os.path.expanduser(text)
+        text = text.replace(os.sep, "/")
         wild = _WILD.search(text)
         if not wild:
-            return Resource(self._located(os.path.join(folder, text)))
-        cut = max(text.rfind("/", 0, wild.start()), text.rfind(os.sep, 0, wild.start())) + 1
+            return Resource(self._located(text, folder))
+        cut = text.rfind("/", 0, wild.start()) + 1
         pattern = os.path.normpath(text[cut:]).replace(os.sep, "/")
-        return Resource(self._located(os.path.join(folder, text[:cut])), pattern)
+        return Resource(self._located(text[:cut], folder), pattern)
 
-    def _located(self, path: str) -> str:
+    def _located(self, text: str, folder: str) -> str:
         """Return the real path; only its last part is looked up where the folder is known already."""
-        folder, name = os.path.split(path)
+        head, slash, name = text.rpartition("/")
         if name in ("", ".", ".."):
-            return os.path.realpath(path).replace(os.sep, "/")
-        if folder not in self._real:
-            self._real[folder] = os.path.realpath(folder)
-        full = os.path.normcase(os.path.join(self._real[folder], name))
-        return (os.path.realpath(full) if os.path.islink(full) else full).replace(os.sep, "/")
+            return _real(os.path.join(folder, text))
+        around = self._real.get((folder, head))
+        if around is None:
+            around = self._real[folder, head] = _real(os.path.join(folder, head + slash)).rstrip("/")
+        full = f"{around}/{os.path.normcase(name)}"
+        return _real(full) if os.path.islink(full) else full
+
+
+def _real(path: str) -> str:
+    """Return the path without symbolic links, as far as it exists, with forward slashes."""
+    return os.path.normcase(os.path.realpath(path)).replace(os.sep, "/")
 
 
 class Shelf:
@@ -97,6 +107,13 @@ class Shelf:
             else:
                 self._by_stem[resource.stem].append(resource)
         self._stems = sorted(self._by_stem)
+        self._folders: set[str] = set()
+        for stem in self._stems:
+            for folder in _above(stem):
+                if folder in self._folders:
+                    break
+                self._folders.add(folder)
+        self._around: dict[str, list[str]] = {}
         # Only the stems of patterns may end in the middle of a name.
         self._lengths = sorted({len(stem) for stem, kept in self._by_stem.items() if any(one.pattern for one in kept)})
 
@@ -114,18 +131,27 @@ class Shelf:
     def _agreeing(self, resource: Resource) -> Iterator[str]:
         """Yield the stems that agree with that of `resource` as far as both go."""
         stem = resource.stem
-        above = {stem, *(stem[:length] for length in self._lengths if length < len(stem))}
-        end = stem.rfind("/")
-        while end > 0:
-            above.add(stem[:end])
-            end = stem.rfind("/", 0, end)
-        yield from sorted(above & self._by_stem.keys())
-        below = stem if resource.pattern else f"{stem.rstrip('/')}/"
-        for number in range(bisect_left(self._stems, below), len(self._stems)):
-            if not self._stems[number].startswith(below):
+        folder = stem[: stem.rfind("/")]
+        if folder not in self._around:
+            self._around[folder] = [above for above in (folder, *_above(folder)) if above in self._by_stem]
+        before = {*self._around[folder], *(stem[:length] for length in self._lengths if length < len(stem)), stem}
+        yield from sorted(before & self._by_stem.keys()) if len(before) > 1 else before & self._by_stem.keys()
+        if not resource.pattern and stem not in self._folders:
+            return
+        start = stem if resource.pattern else f"{stem.rstrip('/')}/"
+        for number in range(bisect_left(self._stems, start), len(self._stems)):
+            if not self._stems[number].startswith(start):
                 break
-            if self._stems[number] not in above:
+            if self._stems[number] not in before:
                 yield self._stems[number]
+
+
+def _above(path: str) -> Iterator[str]:
+    """Yield the folders around a path, the innermost first, without the topmost."""
+    end = path.rfind("/")
+    while end > 0:
+        yield path[:end]
+        end = path.rfind("/", 0, end)
 
 
 Symbol = tuple[bool, frozenset[str]] | None

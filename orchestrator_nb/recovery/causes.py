@@ -32,9 +32,11 @@ PERMANENT_TYPES = frozenset({"SyntaxError", "ImportError", "NameError"})
 
 
 def is_transient(failure: Failure) -> bool:
-    """Tell whether the failure is of a sort that passes by itself."""
+    """Tell whether the failure is of a sort that passes by itself; what the one that failed says about it holds."""
     if is_permanent(failure):
         return False
+    if failure.transient:
+        return True
     if failure.kind in TRANSIENT_KINDS:
         return True
     names = {name.removeprefix("builtins.") for name in failure.types}
@@ -45,5 +47,7 @@ def is_transient(failure: Failure) -> bool:
 
 def is_permanent(failure: Failure) -> bool:
     """Tell whether repeating the same code can only fail in the same way."""
+    if failure.transient is not None:
+        return not failure.transient
     names = {name.removeprefix("builtins.") for name in failure.types}
     return failure.kind in PERMANENT_KINDS or bool(names & PERMANENT_TYPES)

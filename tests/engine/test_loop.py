@@ -259,7 +259,7 @@ def test_pause_and_resume_within_the_process() -> None:
     assert story.executor.held.wait(10)
     story.loop.send(Pause(reason="lunch"))
     for event in returns()(story._work("a", story.loop.published)):
-        story.loop.send(event)
+        story.loop.report(event)
     story.loop.send(Resume())
     thread.join(10)
     assert story.lines()[3:8] == [

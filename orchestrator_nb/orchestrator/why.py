@@ -1,0 +1,138 @@
+"""Why a command is as it is: the facts of the journal that led there, in words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from orchestrator_nb import events as e
+from orchestrator_nb.errors import UsageError
+from orchestrator_nb.state import RunState
+from orchestrator_nb.transitions import GOOD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """A command's state and the facts that led there, the earliest first; prints as text."""
+
+    command: str
+    state: str
+    facts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join([f'"{self.command}" is {self.state.replace("_", " ")}:', *(f"  {fact}" for fact in self.facts)])
+
+
+def why(command: str, events: Iterable[e.Event], state: RunState) -> Why:
+    """Return the story of a command. Raises UsageError for one that the run does not have."""
+    if command not in state.commands:
+        raise UsageError(f'the run has no command "{command}"; it has {", ".join(state.commands) or "none yet"}')
+    return Why(
+        command=command,
+        state=state.command_state(command),
+        facts=(*_past(command, events), *_present(command, state)),
+    )
+
+
+def _past(command: str, events: Iterable[e.Event]) -> Iterator[str]:
+    for event in events:
+        told = _of_run(event) if getattr(event, "command", None) is None else None
+        if getattr(event, "command", None) == command:
+            told = _of_command(event)
+        if told is not None:
+            yield f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(event.at))}  {told}"
+
+
+def _of_run(event: e.Event) -> str | None:
+    """Return what a fact about the whole run says, if it bears on every command."""
+    match event:
+        case e.RunPaused(reason=reason, by=by):
+            return f"the run was paused{_by(by)}: {reason}"
+        case e.RunStopping(reason=reason, by=by):
+            return f"the run was stopped{_by(by)}: {reason}"
+        case e.RunResumed(by=by):
+            return f"the run was resumed{_by(by)}"
+        case e.DefinitionChanged(changes=changes):
+            return f"the definition had changed: {'; '.join(changes)}"
+    return None
+
+
+def _by(by: object) -> str:
+    return f" by {by.get('user')} (process {by.get('pid')} on {by.get('host')})" if isinstance(by, dict) else ""
+
+
+def _of_command(event: e.Event) -> str | None:
+    match event:
+        case e.AttemptStarted(attempt=attempt):
+            return f"attempt {attempt} started"
+        case e.AttemptReturned(attempt=attempt, seconds=seconds):
+            return f"attempt {attempt} returned after {seconds:.2f} s; its results are stored"
+        case e.AttemptFailed(attempt=attempt, seconds=seconds, failure=failure, crashed=crashed):
+            cell = f" in cell {failure.cell}" if failure.cell is not None else ""
+            name = f"{failure.types[0].rpartition('.')[2]}: " if failure.types else ""
+            what = "crashed" if crashed else "failed"
+            return f"attempt {attempt} {what} after {seconds:.2f} s{cell} ({failure.kind}): {name}{failure.message}"
+        case e.AttemptAbandoned(attempt=attempt, failure=failure):
+            return f"attempt {attempt} did not end when it was asked to ({failure.kind}) and was left behind"
+        case e.AttemptInterrupted(attempt=attempt, reason=reason):
+            return f"attempt {attempt} came to nothing: {reason}"
+        case e.RetryScheduled(retry=retry, retries=retries, due=due):
+            return f"retry {retry} of {retries} was set for {time.strftime('%H:%M:%S', time.localtime(due))}"
+        case e.RetryDue():
+            return "the time of the retry had come"
+        case e.CommandSucceeded(attempt=attempt):
+            return f"it succeeded with attempt {attempt}"
+        case e.CommandFailed(reason=reason) | e.CommandCrashed(reason=reason):
+            return "it was given up" + (f": {reason}" if reason else "")
+        case e.CommandSkipped(reason=reason):
+            return f"it was skipped: {reason}"
+        case e.UpstreamFailed(upstream=upstream):
+            return f"it cannot run, because {', '.join(upstream)} did not succeed"
+        case e.CommandCancelled(reason=reason):
+            return f"it was cancelled: {reason}"
+        case e.CommandReopened(reason=reason):
+            return f"it was opened anew: {reason}"
+        case e.DeviationRecorded(text=text):
+            return f"deviation: {text}"
+        case e.NoticeGiven(text=text, by=by):
+            return f"notice{_by(by)}: {text}"
+    return None
+
+
+def _present(command: str, state: RunState) -> Iterator[str]:
+    """Yield what it waits for now, down to the commands that are the cause."""
+    record = state.commands[command]
+    if record.state == "pending":
+        missing = [name for name in state.planned[command].upstream if state.commands[name].state not in GOOD]
+        if missing:
+            yield "now: it waits for " + ", ".join(f"{name} ({state.command_state(name)})" for name in missing)
+        elif state.run.state == "executing":
+            yield f"now: its upstream is done; it waits for one of {state.run.slots} slots"
+        else:
+            yield f"now: its upstream is done; the run is {state.run.state}" + (
+                f" ({state.run.reason})" if state.run.reason else ""
+            )
+    elif record.state == "waiting" and record.due is not None:
+        yield f"now: it waits for its retry, {max(0.0, record.due - time.time()):.1f} s from now"
+    for name in _causes(command, state):
+        cause = state.commands[name]
+        text = cause.failure.message if cause.failure is not None else cause.reason
+        yield f"cause: {name} is {cause.state}" + (f": {text}" if text else "")
+
+
+def _causes(command: str, state: RunState) -> list[str]:
+    """Return the commands upstream that did not succeed by their own doing."""
+    found: dict[str, None] = {}
+    seen, open_ = {command}, [command]
+    while open_:
+        for name in state.planned[open_.pop()].upstream:
+            its = state.commands[name].state
+            if name in seen or its in GOOD:
+                continue
+            seen.add(name)
+            if its == "upstream_failed":
+                open_.append(name)
+            elif its in ("failed", "crashed", "cancelled"):
+                found[name] = None
+    return list(found)
