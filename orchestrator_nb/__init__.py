@@ -11,6 +11,7 @@ from typing import Any
 _WHERE = {
     "Workflow": "orchestrator_nb.orchestrator.workflow",
     "WorkflowOrchestrator": "orchestrator_nb.orchestrator.interface",
+    "CommandResult": "orchestrator_nb.data.command_result",
     "Run": "orchestrator_nb.orchestrator.run",
     "RunResult": "orchestrator_nb.orchestrator.result",
     "RunFailed": "orchestrator_nb.errors",

@@ -9,6 +9,7 @@
     context.upstream["clean"]               the result of an upstream command
     context.shared["model"] = "forest"      the state that the commands of a run share
     context.partial                         what an earlier attempt had recorded before it failed
+    context.previous_results                the upstream commands' records: result, changes, data, numbers, as dicts
 
 Without a run, the values are shown and nothing else happens. The calls go to the sink of the current context; threads
 that a command starts itself have to be given its context (`contextvars.copy_context().run`) to reach it.

@@ -5,6 +5,7 @@ The contract suites in `tests/contracts/` run the same tests against each implem
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -166,6 +167,7 @@ class Command(Protocol):
 
     name: str
 
+    @abstractmethod
     def check(
         self,
         command: CommandDefinition,
@@ -181,6 +183,7 @@ class Command(Protocol):
         mistakes are relative to the command (``/parameters/day``).
         """
 
+    @abstractmethod
     def wants(self, command: CommandDefinition, *, folder: Path) -> tuple[str, ...]:
         """Return the names that it takes and that nothing in its definition gives: a command of that name becomes its
         upstream. Empty where they cannot be known."""
@@ -198,9 +201,11 @@ class Command(Protocol):
         """Say whether it runs outside of this process, where no result without a stored form can be had."""
         return False
 
+    @abstractmethod
     def source(self, command: CommandDefinition, *, folder: Path) -> str:
         """Return the text of what will run, to be hashed: a changed source is a changed command."""
 
+    @abstractmethod
     def run(self, attempt: Attempt) -> Any:
         """Do the work, on the calling thread, and return its value or a `Stored`.
 

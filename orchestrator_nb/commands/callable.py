@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.commands.arguments import collect, resolved
 from orchestrator_nb.commands.call_check import check_call, given_besides
+from orchestrator_nb.commands.contract import METHOD, check_native, is_native, run_native
+from orchestrator_nb.commands.coroutine import awaited
 from orchestrator_nb.commands.importing import CannotImport, find
 from orchestrator_nb.commands.registry import REGISTRY, Registry
+from orchestrator_nb.commands.result_type import unstorable
 from orchestrator_nb.commands.signature import DoesNotFit, Signature
 from orchestrator_nb.commands.source import source_of
 from orchestrator_nb.definition.models import CommandDefinition
-from orchestrator_nb.errors import Cancelled, CommandError, Mistake, UsageError
-from orchestrator_nb.ports import Attempt
+from orchestrator_nb.errors import CommandError, Mistake, UsageError
+from orchestrator_nb.ports import Attempt, Command
 
 Function = Callable[..., Any]
 
 
-class FunctionCommand(ABC):
+def needs_process(definition: CommandDefinition) -> bool:
+    """Whether a callable runs in a process of its own: it says so, or it has what a thread cannot have."""
+    if definition.isolation is not None:
+        return definition.isolation == "process"
+    return definition.timeout not in (None, "none") or definition.cwd is not None or bool(definition.environment)
+
+
+class FunctionCommand(Command, ABC):
     """What all commands that call a function have in common; how the function is found is theirs.
+
+    In the place of a function there may be a native command, see `contract`.
 
     A coroutine function runs on an event loop of its own and is cancelled when its attempt is asked to end; any other
     function learns of that at its next call of `context`.
@@ -51,6 +61,8 @@ class FunctionCommand(ABC):
             function = self.find(command, folder=folder, fresh=True)
         except CannotImport as error:
             return [error.at(f"/{self.name}")]
+        if is_native(function):
+            return check_native(function, command, key=self.name)
         signature = self._signature(command, function)
         return check_call(
             function, signature, command, key=self.name, upstream=upstream, workflow_parameters=parameters
@@ -59,11 +71,26 @@ class FunctionCommand(ABC):
     def wants(self, command: CommandDefinition, *, folder: Path) -> tuple[str, ...]:
         """Return the arguments that nothing in the definition gives, those with a default too."""
         try:
-            signature = self._signature(command, self.find(command, folder=folder))
+            function = self.find(command, folder=folder)
         except CannotImport:
             return ()
+        if is_native(function):
+            return ()
+        signature = self._signature(command, function)
         given = {*command.parameters, *given_besides(command, signature)}
         return tuple(name for name in signature.names if name not in given)
+
+    def result_type(self, command: CommandDefinition, *, folder: Path) -> str | None:
+        """Return the name of the class that the function says it returns, if that has no stored form."""
+        try:
+            function = self.find(command, folder=folder)
+        except CannotImport:
+            return None
+        return unstorable(self._signature(command, getattr(function, METHOD, function)).returns)
+
+    def runs_apart(self, command: CommandDefinition) -> bool:
+        """Whether it gets a process of its own."""
+        return needs_process(command)
 
     def source(self, command: CommandDefinition, *, folder: Path) -> str:
         """Return the source of the function. Raises UsageError where it is not there."""
@@ -79,12 +106,14 @@ class FunctionCommand(ABC):
             function = self.find(work.definition, folder=work.folder)
         except CannotImport as error:
             raise CommandError(str(error), kind="not_started", stage="importing") from error
+        if is_native(function):
+            return run_native(attempt, function)
         signature = self._signature(work.definition, function)
         if signature.names or signature.open or work.definition.parameters:
             value = signature.call(function, _arguments(attempt, signature))
         else:
             value = function()
-        return _awaited(attempt, value) if hasattr(value, "__await__") else value
+        return awaited(attempt, value) if hasattr(value, "__await__") else value
 
     def _signature(self, command: CommandDefinition, function: Function) -> Signature:
         known = self._signatures.get(command.id)
@@ -156,25 +185,3 @@ def _arguments(attempt: Attempt, signature: Signature) -> dict[str, Any]:
                 "command or a parameter of the workflow of that name"
             )
     return arguments
-
-
-def _awaited(attempt: Attempt, value: Awaitable[Any]) -> Any:
-    """Run to its end what a coroutine function gave, in the current context, cancelled when the attempt is to end."""
-
-    async def main() -> Any:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-        def cancel(_grace: float) -> None:
-            with suppress(RuntimeError):  # the loop is closed: it has just ended by itself
-                loop.call_soon_threadsafe(lambda: task.cancel() if task is not None else None)
-
-        attempt.on_end(cancel)
-        return await value
-
-    try:
-        return asyncio.run(main())
-    except asyncio.CancelledError as error:
-        ending = attempt.ending
-        if ending is not None:
-            raise Cancelled(ending) from None
-        raise CommandError("the coroutine was cancelled from inside, by its own code", kind="exception") from error

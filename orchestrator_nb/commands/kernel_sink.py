@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator_nb.commands.kernel_messages import ARTIFACT, METRIC, MIME, OUTPUT, PROGRESS, SHARED, WRITTEN
 from orchestrator_nb.context import Lazy, Sink
 from orchestrator_nb.data.artifacts import Artifacts
+from orchestrator_nb.data.command_result import previous_results
 from orchestrator_nb.data.stored import load, store
 from orchestrator_nb.errors import ResultRefused, UsageError
 from orchestrator_nb.event_json import stored_from_plain, stored_to_plain
@@ -23,8 +24,8 @@ NAMED = "orchestrator_nb.commands.kernel_sink:sink"
 VARIABLE = "ORCHESTRATOR_NB_DATA"
 """The environment variable that names the JSON file with what there is to read.
 
-An object: the fields of the context, `parameters` and `shared` as values, `upstream` and `partial` in stored form,
-`artifacts`, the folder of the run's artifacts, and `told`, the file to which what is told is appended."""
+An object: the fields of the context, `parameters`, `shared`, `metrics` and `changes` as values, `upstream`, `recorded`
+and `partial` in stored form, `artifacts`, the folder of the run's artifacts, and `told`, the file to which what is told is appended."""
 
 _FIELDS = ("workflow_id", "run_id", "command", "attempt", "execution_phase", "args", "agent", "scope")
 
@@ -97,8 +98,10 @@ class KernelSink:
 
     def read(self, name: str) -> Any:
         """Return what the context knows under that name."""
-        if name in ("upstream", "previous_results"):
+        if name == "upstream":
             return self._lazy("upstream")
+        if name == "previous_results":
+            return self._previous_results()
         if name == "partial":
             return self._lazy("partial")
         if name == "shared":
@@ -121,6 +124,17 @@ class KernelSink:
     def _lazy(self, name: str) -> Lazy:
         found = {key: stored_from_plain(plain) for key, plain in self._data[name].items()}
         return Lazy(found, self._load)
+
+    def _previous_results(self) -> list[dict[str, Any]]:
+        data = self._data
+        recorded = {
+            command: {name: stored_from_plain(plain) for name, plain in items.items()}
+            for command, items in data["recorded"].items()
+        }
+        inputs = {command: stored_from_plain(plain) for command, plain in data["upstream"].items()}
+        return previous_results(
+            inputs=inputs, recorded=recorded, changes=data["changes"], metrics=data["metrics"], load=self._load
+        )
 
     def _load(self, stored: Stored) -> Any:
         return load(stored, artifacts=self._artifacts, live=None)

@@ -21,7 +21,7 @@ from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.errors import DefinitionError, Mistake
 from orchestrator_nb.event_json import stored_to_plain
 from orchestrator_nb.events import Stored
-from orchestrator_nb.ports import Attempt, Work
+from orchestrator_nb.ports import Attempt, Command, Work
 
 SOURCES = "sources"
 """Where a run keeps the notebooks as they were when it started, relative to its folder."""
@@ -35,7 +35,7 @@ TOLD = "told.jsonl"
 _PACKAGE = "orchestrator_nb"
 
 
-class NotebookCommand:
+class NotebookCommand(Command):
     """The type of command `notebook`.
 
     Parameters go into the cell after the one tagged `parameters`: those of the definition, and those of the workflow
@@ -97,6 +97,10 @@ class NotebookCommand:
             if line is not None:
                 notes.append(f'{lead} uses {_PACKAGE}, which its kernel "{choice.kernel.name}" lacks: {line}')
         return notes
+
+    def runs_apart(self, command: CommandDefinition) -> bool:  # noqa: ARG002 - the contract
+        """Return True: a kernel is a process."""
+        return True
 
     def wants(self, command: CommandDefinition, *, folder: Path) -> tuple[str, ...]:
         """Return the names that the parameters cell declares and that the definition does not give."""
@@ -215,6 +219,12 @@ def _write_data(folder: Path, work: Work) -> Path:
         "parameters": dict(work.parameters),
         "shared": dict(work.shared),
         "upstream": {name: stored_to_plain(_result(work, name)) for name in {**work.inputs, **work.recorded}},
+        "recorded": {
+            command: {name: stored_to_plain(stored) for name, stored in items.items()}
+            for command, items in work.recorded.items()
+        },
+        "metrics": {command: dict(numbers) for command, numbers in work.metrics.items()},
+        "changes": {command: dict(changes) for command, changes in work.changes.items()},
         "partial": {name: stored_to_plain(stored) for name, stored in work.partial.items()},
         "artifacts": str((work.run_folder / ARTIFACTS).absolute()),
         "told": str(folder / TOLD),

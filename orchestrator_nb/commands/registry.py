@@ -1,4 +1,12 @@
-"""Names for commands, such as ``/query``, that stand for functions, here and in installed packages."""
+"""Names for commands, such as ``/query``, that stand for functions or native commands, here and in installed packages.
+
+A package registers names for all that install it by an entry point of the group `GROUP`, in its pyproject.toml:
+
+    [project.entry-points."orchestrator_nb.commands"]
+    "/query" = "package.module:function"
+
+A kind of command of its own, with its own keys and checks, is another group: see `orchestrator.command_types`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +16,7 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
+from orchestrator_nb.commands.contract import is_native
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.errors import UsageError
 
@@ -39,8 +48,10 @@ class Registry:
             raise UsageError(f'{name!r} cannot be registered; expected a name such as "/query" or "team.query"')
 
         def decorate(function: Function) -> Function:
-            if not callable(function):
-                raise UsageError(f'"{name}" can be registered for a function only; found {function!r}')
+            if not (is_native(function) or callable(function)):
+                raise UsageError(
+                    f'"{name}" can be registered for a function or a native command only; found {function!r}'
+                )
             with self._lock:
                 before = self._functions.get(name)
                 if before is not None and before is not function and not _is_redefined(before, function):
@@ -73,7 +84,7 @@ class Registry:
             loaded: Callable[..., Any] = installed[0].load()
         except Exception as error:
             raise UsageError(f'"{name}" is "{installed[0].value}", which cannot be loaded: {error!r}') from error
-        if not callable(loaded):
+        if not (is_native(loaded) or callable(loaded)):
             raise UsageError(f'"{name}" is "{installed[0].value}", which is no function; found {loaded!r}')
         self._loaded[name] = loaded
         return loaded

@@ -24,7 +24,9 @@ _OTHERWISE = (
 )  # fmt: skip
 """Types that are refused, turned into something else, or taken apart when they appear."""
 
-_DECIDED_BY_VALUE = frozenset({"builtins", "typing", "collections", "abc", "numbers", "numpy", "pandas", "polars", "pyarrow"})
+_DECIDED_BY_VALUE = frozenset(
+    {"builtins", "typing", "collections", "abc", "numbers", "numpy", "pandas", "polars", "pyarrow"}
+)
 
 
 def unstorable(annotation: Any) -> str | None:

@@ -19,7 +19,7 @@ from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.definition.references import references_in
 from orchestrator_nb.errors import CommandError, Mistake, UsageError
-from orchestrator_nb.ports import Attempt
+from orchestrator_nb.ports import Attempt, Command
 
 LAST_LINES = 10
 """How many of the last lines of output the message of a failure shows."""
@@ -27,7 +27,7 @@ LAST_LINES = 10
 _SCRIPTS = frozenset({".py", ".sh", ".bash", ".zsh", ".R", ".r", ".jl", ".js", ".pl", ".rb", ".sql", ".ps1", ".bat"})
 
 
-class ShellCommand:
+class ShellCommand(Command):
     """The type of command `shell`.
 
     Every item of the list reaches the program as exactly one argument, whatever is in it: no shell looks at it.
@@ -69,6 +69,10 @@ class ShellCommand:
     def wants(self, command: CommandDefinition, *, folder: Path) -> tuple[str, ...]:  # noqa: ARG002  # the contract
         """Return nothing: what an argument list takes is all in it."""
         return ()
+
+    def runs_apart(self, command: CommandDefinition) -> bool:  # noqa: ARG002 - the contract
+        """Return True: a program is a process."""
+        return True
 
     def source(self, command: CommandDefinition, *, folder: Path) -> str:
         """Return the arguments, directory and environment, and the hash of each script among the arguments."""

@@ -34,14 +34,30 @@ class Signature:
 
     `names` are all that can be given by name or position, in order; `positional` those that can be given by position
     only; `required` those without a default; `open` whether any other name is taken too (``**options``); `first` the
-    first argument by position. `known` is False where the function does not say what it takes.
+    first argument by position, `returns` the annotation of the result, a text where it cannot be evaluated and None
+    where there is none. `known` is False where the function does not say what it takes.
     """
 
-    __slots__ = ("_adapters", "_annotations", "_defaults", "first", "known", "names", "open", "positional", "required")
+    __slots__ = (
+        "_adapters",
+        "_annotations",
+        "_defaults",
+        "first",
+        "known",
+        "names",
+        "open",
+        "positional",
+        "required",
+        "returns",
+    )
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        parameters = _parameters(function)
+        signature = _signature(function)
+        parameters = None if signature is None else list(signature.parameters.values())
         self.known = parameters is not None
+        self.returns = (
+            None if signature is None or signature.return_annotation is _EMPTY else signature.return_annotation
+        )
         taken = [each for each in parameters or () if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
         self.names = tuple(each.name for each in taken)
         self.positional = tuple(each.name for each in taken if each.kind is each.POSITIONAL_ONLY)
@@ -97,11 +113,11 @@ class Signature:
         raise DoesNotFit(described(value), f"{wanted} ({within + ' ' if within else ''}{first['msg']})")
 
 
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
-    """Return what the function takes; None where it does not say, as some functions written in C."""
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    """Return what the function takes and gives; None where it does not say, as some functions written in C."""
     for evaluated in (True, False):  # an annotation may name what is not there at run time
         with suppress(Exception):  # evaluating annotations can raise anything
-            return list(inspect.signature(function, eval_str=evaluated).parameters.values())
+            return inspect.signature(function, eval_str=evaluated)
     return None
 
 

@@ -13,6 +13,7 @@ from msgspec import structs
 
 from orchestrator_nb.context import Lazy, install
 from orchestrator_nb.data.artifacts import Artifacts
+from orchestrator_nb.data.command_result import previous_results
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.log import BoundedLog
 from orchestrator_nb.data.stored import load, store
@@ -25,6 +26,7 @@ from orchestrator_nb.events import (
     Failure,
     MetricRecorded,
     OutputRecorded,
+    StatePreserved,
     Stored,
 )
 from orchestrator_nb.executors.failures import CRASHES, failure_of
@@ -66,14 +68,18 @@ class LocalAttempt:
         "_mute",
         "_reason",
         "_told",
+        "advice",
         "closed",
         "notebook",
+        "transient",
         "work",
     )
 
     def __init__(self, work: Work, around: Surroundings) -> None:
         self.work = work
         self.notebook: str | None = None
+        self.transient: bool | None = None
+        self.advice: Any = None
         self.closed = False
         self._around = around
         self._begun = time.monotonic()
@@ -100,6 +106,12 @@ class LocalAttempt:
     def store(self, value: Any, *, at: str) -> Stored:
         """Return the stored form of a value. Raises ResultRefused."""
         return store(value, artifacts=self._around.artifacts, live=self._around.live, at=at)
+
+    def preserve(self, value: Any) -> None:
+        """Keep a state for the next attempt. Raises ResultRefused, also for what would die with this process."""
+        work = self.work
+        stored = store(value, artifacts=self._around.artifacts, live=None, at="preserve_state()")
+        self.report(StatePreserved(at=self._around.clock(), command=work.command, attempt=work.attempt, value=stored))
 
     def write_log(self, text: str) -> None:
         """Add to the log, which is made with the first text."""
@@ -180,8 +192,16 @@ class LocalAttempt:
         """Return what the context knows under that name."""
         work = self.work
         match name:
-            case "upstream" | "previous_results":
+            case "upstream":
                 return Lazy(work.inputs, self.load)
+            case "previous_results":
+                return previous_results(
+                    inputs=work.inputs,
+                    recorded=work.recorded,
+                    changes=work.changes,
+                    metrics=work.metrics,
+                    load=self.load,
+                )
             case "partial":
                 return Lazy(work.partial, self.load)
             case "shared":
@@ -278,6 +298,8 @@ class LocalAttempt:
 
     def failed(self, failure: Failure) -> AttemptFailed:
         """Return the answer of an attempt that failed, or that was ended before it could do anything else."""
+        if self.advice is not None or self.transient is not None:
+            failure = structs.replace(failure, transient=self.transient, advice=self.advice)
         if self._reason is not None:
             ended = self.why_ended()
             failure = structs.replace(failure, kind=ended.kind, message=ended.message, types=())

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
-from orchestrator_nb.commands.callable import FunctionCommand
+from orchestrator_nb.commands.callable import FunctionCommand, needs_process
 from orchestrator_nb.commands.processes import ATTEMPT, TERMINATE_GRACE, kill_attempt, marks
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
@@ -18,7 +18,7 @@ from orchestrator_nb.events import AttemptAbandoned, Event, Failure, NoticeGiven
 from orchestrator_nb.executors import capture
 from orchestrator_nb.executors.attempt import LocalAttempt, Progress, Surroundings
 from orchestrator_nb.executors.failures import failure_of
-from orchestrator_nb.executors.process import needs_process, run_in_child
+from orchestrator_nb.executors.process import run_in_child
 from orchestrator_nb.executors.timer import Timer
 from orchestrator_nb.ports import Command, Report, Work
 

@@ -23,7 +23,6 @@ from orchestrator_nb.commands.output import Pump
 from orchestrator_nb.commands.processes import ATTEMPT, Tree, marks, start
 from orchestrator_nb.commands.shell import environment_text
 from orchestrator_nb.data.artifacts import Artifacts
-from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.errors import CommandError
 from orchestrator_nb.event_json import from_plain
 from orchestrator_nb.events import (
@@ -33,6 +32,7 @@ from orchestrator_nb.events import (
     MetricRecorded,
     NoticeGiven,
     OutputRecorded,
+    StatePreserved,
     Stored,
 )
 from orchestrator_nb.executors.attempt import Answer, LocalAttempt
@@ -46,15 +46,8 @@ LONGEST_MESSAGE = 64 * 2**20
 """Bytes of one message."""
 
 _PACKAGE_PLACE = Path(__file__).resolve().parents[2]
-_FACTS = (OutputRecorded, MetricRecorded, ArtifactRecorded, NoticeGiven)
+_FACTS = (OutputRecorded, MetricRecorded, ArtifactRecorded, StatePreserved, NoticeGiven)
 _by_value = threading.Lock()
-
-
-def needs_process(definition: CommandDefinition) -> bool:
-    """Whether a callable runs in a process of its own: it says so, or it has what a thread cannot have."""
-    if definition.isolation is not None:
-        return definition.isolation == "process"
-    return definition.timeout not in (None, "none") or definition.cwd is not None or bool(definition.environment)
 
 
 def run_in_child(attempt: LocalAttempt, *, command: FunctionCommand, artifacts: Artifacts) -> Stored:

@@ -15,10 +15,12 @@ from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.engine.resume import lost_attempts, lost_live_results, missing_parts
 from orchestrator_nb.errors import RunRefused, StoreError
 from orchestrator_nb.journal.file import JournalFile
-from orchestrator_nb.journal.owner import Ownership, identity
+from orchestrator_nb.journal.identity import identity
+from orchestrator_nb.journal.owner import Ownership, take_over
 from orchestrator_nb.journal.store import JOURNAL, create_run
 from orchestrator_nb.orchestrator.frozen import Frozen, freeze_sources
-from orchestrator_nb.orchestrator.run import Run
+from orchestrator_nb.orchestrator.overlap import admitted
+from orchestrator_nb.orchestrator.run import GoOn, Run
 from orchestrator_nb.orchestrator.session import Owned, Session
 from orchestrator_nb.plan.fingerprint import fingerprint
 from orchestrator_nb.plan.plan import Plan
@@ -29,7 +31,7 @@ from orchestrator_nb.transitions import GOOD, IllegalTransition
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """A plan that was checked, with all that a session needs to drive it."""
+    """A plan that was checked, with all that a session needs to drive it. `go_on` resumes the run once it was left."""
 
     plan: Plan
     commands: Mapping[str, Command]
@@ -38,6 +40,8 @@ class Opening:
     slots: int
     durability: str
     observers: tuple[Observer, ...]
+    overlap: str = "allow"
+    go_on: GoOn | None = None
 
     def frozen(self) -> Frozen:
         """Return what the run has to keep of it."""
@@ -74,24 +78,30 @@ OpeningOf = Callable[[Mapping[str, Any], Collection[str]], Opening]
 
 
 def start_opened(opening: Opening, *, store: Path) -> Run:
-    """Open a new run in the store and start it. Raises StoreError."""
+    """Open a new run in the store and start it.
+
+    Raises StoreError, and where another run of the workflow is under way what its `overlap` says.
+    """
     plan = opening.plan
-    folder = create_run(store, plan.definition.workflow)
-    # The journal comes last: a folder that has one has all that a resume needs.
-    opening.frozen().write(folder)
-    freeze_sources(plan.definition.commands, plan.folder, folder)
-    beginning = _first_facts(folder.name, opening)
-    owned = _own(folder, durable=opening.durability == "full")
+    with admitted(store, plan.definition.workflow, opening.overlap):
+        folder = create_run(store, plan.definition.workflow)
+        # The journal comes last: a folder that has one has all that a resume needs.
+        opening.frozen().write(folder)
+        freeze_sources(plan.definition.commands, plan.folder, folder)
+        beginning = _first_facts(folder.name, opening)
+        owned = _own(folder, durable=opening.durability == "full")
     return _begin(owned, opening, RunState(), beginning)
 
 
-def resume_opened(folder: Path, opening_of: OpeningOf, *, accept_changes: bool = False) -> Run:
+def resume_opened(
+    folder: Path, opening_of: OpeningOf, *, accept_changes: bool = False, taking_over: bool = False, durable: bool = True
+) -> Run:
     """Take over a run and go on with it; one that is complete is only looked at.
 
-    Before anything is dispatched, every process that a dead owner left is ended. Raises RunRefused, DefinitionError,
-    StoreError.
+    Before anything is dispatched, every process that a dead owner left is ended; a living one of this host, too, when
+    `taking_over`. Raises RunRefused, DefinitionError, StoreError.
     """
-    owned = _own(folder, durable=True)
+    owned = _own(folder, durable=durable, taking_over=taking_over)
     try:
         state = _folded(owned.journal)
         frozen = Frozen.read(folder)
@@ -127,11 +137,11 @@ def _begin(owned: Owned, opening: Opening, state: RunState, beginning: list[e.Ev
         observers=opening.observers,
     )
     session.start(beginning)
-    return Run(owned.folder, session=session, in_session=opening.defined_in)
+    return Run(owned.folder, session=session, in_session=opening.defined_in, go_on=opening.go_on)
 
 
-def _own(folder: Path, *, durable: bool) -> Owned:
-    ownership = Ownership(folder)
+def _own(folder: Path, *, durable: bool, taking_over: bool = False) -> Owned:
+    ownership = take_over(folder) if taking_over else Ownership(folder)
     try:
         journal = JournalFile(folder / JOURNAL, durable=durable, clock=time.time)
     except BaseException:

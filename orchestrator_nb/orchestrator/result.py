@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.data.artifacts import Artifacts
+from orchestrator_nb.data.command_result import CommandResult, command_result
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.stored import load
+from orchestrator_nb.errors import UsageError
 from orchestrator_nb.events import Failure, Stored
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
@@ -26,7 +28,11 @@ class Values(Mapping[str, Any]):
         self._live = live
 
     def __getitem__(self, name: str) -> Any:
-        return load(self.stored[name], artifacts=Artifacts(self._folder / ARTIFACTS), live=self._live)
+        return self.load(self.stored[name])
+
+    def load(self, stored: Stored) -> Any:
+        """Return the value of any stored form of this run. Raises what `data.stored.load` raises."""
+        return load(stored, artifacts=Artifacts(self._folder / ARTIFACTS), live=self._live)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.stored)
@@ -94,6 +100,23 @@ class RunResult:
         if self.state == "completed":
             return 3 if self.deviations else 0
         return {"stopped": 5, "paused": 4}.get(self.state, 1)
+
+    def command_result(self, command: str) -> CommandResult:
+        """Return the standard record of a command, its values loaded. Raises UsageError for an unknown command."""
+        record = self.commands.get(command)
+        if record is None:
+            there = ", ".join(self.commands) or "none"
+            raise UsageError(f'"{self.run}" has no command "{command}"; it has {there}')
+        success = record.state == "succeeded"
+        return command_result(
+            command,
+            success=success,
+            output=self.outputs.stored.get(command),
+            recorded=record.recorded,
+            changes=(record.shared or {}) if success else {},
+            metrics=record.metrics,
+            load=self.outputs.load,
+        )
 
     def summary_rows(self) -> list[dict[str, Any]]:
         """Return one row a command, in the order of the plan: command, state, attempts, seconds, output."""

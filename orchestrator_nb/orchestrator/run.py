@@ -5,68 +5,127 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator_nb.engine.requests import Pause, Request, Resume, Stop
-from orchestrator_nb.errors import OrchestratorError, RunFailed, RunRefused, StoreError
+from orchestrator_nb import events as e
+from orchestrator_nb.engine.requests import Fail, Pause, Resume, Stop, Tell
+from orchestrator_nb.errors import OrchestratorError, RunFailed, RunNotRunning, RunRefused
 from orchestrator_nb.journal.file import read
-from orchestrator_nb.journal.owner import holder, is_owned
-from orchestrator_nb.journal.store import JOURNAL, find_run, find_store
+from orchestrator_nb.journal.follow import Follower
+from orchestrator_nb.journal.live import read_live
+from orchestrator_nb.journal.owner import is_owned
+from orchestrator_nb.journal.store import JOURNAL, find_store
+from orchestrator_nb.orchestrator.control import Answer, ask_owner
 from orchestrator_nb.orchestrator.failure_card import failure_text
+from orchestrator_nb.orchestrator.metrics import execution_metrics
 from orchestrator_nb.orchestrator.result import RunResult, result_of
+from orchestrator_nb.orchestrator.saved import read_saved, restore_state, saved_state, write_saved
 from orchestrator_nb.orchestrator.session import Session
 from orchestrator_nb.orchestrator.status import Status
-from orchestrator_nb.state import RunState, fold
-from orchestrator_nb.transitions import IllegalTransition
+from orchestrator_nb.orchestrator.why import Why, why
+from orchestrator_nb.state import RunState
+
+GoOn = Callable[..., Any]
+"""Takes up a run that nobody owns: called with its id, ``store=`` and ``wait=False``, it returns the `Run`."""
 
 LOOK_EVERY = 0.2
 """Seconds between two looks at a run of another process."""
 
 
 class Run:
-    """A run: in this process, when it owns it, or a look at one that is kept in a store.
+    """A run, whoever owns it: this process, another, or nobody.
 
     `id` is its name in the store, `folder` where its files are.
     """
 
-    def __init__(self, folder: Path, *, session: Session | None = None, in_session: str | None = None) -> None:
-        """`in_session` names the notebook or program whose functions it needs, if it can be resumed only there."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        session: Session | None = None,
+        in_session: str | None = None,
+        go_on: GoOn | None = None,
+    ) -> None:
+        """`in_session` names the notebook or program whose functions it needs, if it can be resumed only there;
+        `go_on` takes it up when nobody owns it."""
         self.folder = folder
         self.id = folder.name
-        self._session = session
+        self._own = session
         self._in_session = in_session
+        self._go_on = go_on
+        self._follower = Follower(folder / JOURNAL)
+        self._reading = threading.Lock()
+
+    @property
+    def _session(self) -> Session | None:
+        """The session of this process, as long as nobody else has gone on with the run."""
+        return self._own if self._own is not None and self._own.is_current else None
 
     # ── looking ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def state(self) -> RunState:
         """The state as of the last durable turn. Raises StoreError when the journal cannot be read."""
-        if self._session is not None:
-            return self._session.state
-        try:
-            return fold(read(self.folder / JOURNAL))
-        except IllegalTransition as error:
-            raise StoreError(f'the journal of "{self.id}" tells something impossible: {error}') from error
+        session = self._session
+        if session is not None:
+            return session.state
+        with self._reading:
+            return self._follower.catch_up()
 
     def status(self) -> Status:
         """Return how it stands, as an object that prints as a table."""
-        return Status.of(self.id, self.state, owned=self.is_running)
+        return Status.of(self.id, self.state, owned=self.is_running, live=self.live())
 
     @property
     def result(self) -> RunResult:
         """What it has come to so far; complete once it has ended."""
-        state = self.state
-        live = self._session.live if self._session is not None else None
+        state, session = self.state, self._session
+        live = session.live if session is not None else None
         return result_of(state, self.folder, live=live, next_steps=self._next_steps(state))
 
     @property
     def is_running(self) -> bool:
         """True while a living process owns it, this one or another."""
-        if self._session is not None:
-            return not self._session.is_over
+        session = self._session
+        if session is not None:
+            return not session.is_over
         return is_owned(self.folder)
+
+    def live(self) -> dict[str, dict[str, Any]]:
+        """Return how far the commands under way are: by id their ``attempt``, ``fraction`` (0 to 1) and ``text``, and
+        the last ``lines`` that they printed, as far as there are any. Half a second old for a run of another process.
+        """
+        session = self._session
+        if session is not None:
+            return {} if session.is_over else session.view.picture()
+        shown = read_live(self.folder).get("commands") if is_owned(self.folder) else None
+        return shown if isinstance(shown, dict) else {}
+
+    def turns(self) -> Iterator[tuple[list[e.Event], RunState]]:
+        """Yield every recorded turn and the state after it, then those that come, until nobody drives the run."""
+        follower = Follower(self.folder / JOURNAL)
+        while True:
+            running = self.is_running
+            for turn in follower.turns():
+                yield turn, follower.state
+            if not running:
+                return
+            time.sleep(LOOK_EVERY)
+
+    def watch(self) -> Iterator[e.Event]:
+        """Yield every fact of the run, those of the past first, until nobody drives it. Raises StoreError."""
+        for turn, _ in self.turns():
+            yield from turn
+
+    def why(self, command: str) -> Why:
+        """Return the facts that led to where a command is; prints as text. Raises UsageError for an unknown one."""
+        return why(command, read(self.folder / JOURNAL), self.state)
+
+    def metrics(self) -> dict[str, Any]:
+        """Return what it cost, in seconds: total, per command, waits, attempts; see `execution_metrics`."""
+        return execution_metrics(read(self.folder / JOURNAL), self.state)
 
     def logs(self, command: str) -> str:
         """Return what the last attempt of a command printed. Raises OrchestratorError for an unknown command."""
@@ -99,10 +158,11 @@ class Run:
         at once. Raises RunFailed with the result when it did not complete, unless `check` is False; TimeoutError after
         `timeout` seconds, and the run goes on; StoreError when recording failed, and the journal says what is true.
         """
-        if self._session is None:
+        session = self._session
+        if session is None:
             self._wait_for_owner(timeout)
         else:
-            self._wait_for_session(self._session, timeout)
+            self._wait_for_session(session, timeout)
         result = self.result
         if check and not result.succeeded:
             raise RunFailed(failure_text(result), result)
@@ -164,37 +224,108 @@ class Run:
     # ── steering ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def pause(self, reason: str = "asked to") -> None:
-        """Start nothing new; what runs goes on to its end."""
-        self._send(Pause(reason=reason))
+        """Start nothing new; what runs goes on to its end, and the owner stays. Returns when that is recorded.
 
-    def resume(self) -> None:
-        """Go on after `pause`. A run that was left is resumed by `flow.resume()` or from the command line."""
-        self._send(Resume(reason="asked to"))
+        Raises RunNotRunning when nobody drives the run, RunUnanswered when its owner does not answer.
+        """
+        session = self._live_session()
+        if session is not None:
+            session.ask(Pause(reason=reason))
+        else:
+            self._ask("pause", reason=reason)
+
+    def resume(self, reason: str = "asked to", **options: Any) -> None:
+        """Go on after a pause, or take up the run in this process where nobody owns it; returns at once then.
+
+        `options` are those of `Workflow.resume`. Raises RunUnanswered, and what `Workflow.resume` raises.
+        """
+        session = self._live_session()
+        if session is not None:
+            session.ask(Resume(reason=reason))
+        elif is_owned(self.folder) and not options.get("take_over"):
+            self._ask("resume", reason=reason)
+        elif self._go_on is None:
+            raise RunRefused(f'"{self.id}" is driven by nobody; {"; ".join(self._next_steps(self.state))}')
+        else:
+            taken = self._go_on(self.id, store=self.folder.parent, wait=False, **options)
+            self._own, self._in_session = taken._own, taken._in_session
 
     def interrupt(self, reason: str, *, grace: float = 10.0) -> None:
-        """Pause durably and leave: what runs is ended after `grace` seconds and will run again."""
-        self._send(Pause(reason=reason, leaving=True, grace=grace))
+        """Pause durably and leave: what runs is ended after `grace` seconds and will run again.
+
+        Returns at once for a run of this process, else when it is recorded; raises as `pause` does then.
+        """
+        session = self._session
+        if session is not None:
+            session.send(Pause(reason=reason, leaving=True, grace=grace))
+        else:
+            self._ask("interrupt", reason=reason, grace=grace)
 
     def stop(self, reason: str, *, grace: float = 10.0) -> None:
-        """End what runs after `grace` seconds and end the run as stopped; it can be resumed."""
-        self._send(Stop(reason=reason, grace=grace))
+        """End what runs after `grace` seconds and end the run as stopped; it can be resumed. Returns when the request
+        is recorded; `wait` waits for the end. Asked again, the new grace counts. Raises as `pause` does.
+        """
+        session = self._live_session()
+        if session is not None:
+            session.ask(Stop(reason=reason, grace=grace))
+        else:
+            self._ask("stop", reason=reason, grace=grace)
 
-    def _send(self, request: Request) -> None:
-        self._mine().send(request)
+    def report_failure(self, command: str, message: str, *, types: tuple[str, ...] = ()) -> Answer | None:
+        """Take the attempt of a command that is under way for failed, end it, and let the policies decide.
 
-    def _mine(self) -> Session:
-        if self._session is None:
-            owner = holder(self.folder) if is_owned(self.folder) else "nobody"
-            raise RunRefused(f'"{self.id}" is not a run of this process: it is owned by {owner}')
-        return self._session
+        `types` are names of exception classes, most derived first. A command that is not under way gets a notice.
+        Returns the turn with the decision. Raises as `pause` does.
+        """
+        session = self._live_session()
+        if session is not None:
+            return session.ask(Fail(command=command, message=message, types=types))
+        return self._ask("fail", command=command, message=message, types=list(types))
+
+    def give_notice(self, text: str) -> Answer | None:
+        """Record something that a person should know. Raises as `pause` does."""
+        session = self._live_session()
+        return session.ask(Tell(text=text)) if session is not None else self._ask("tell", text=text)
+
+    def _live_session(self) -> Session | None:
+        session = self._own
+        return session if session is not None and not session.is_over else None
+
+    def _ask(self, kind: str, **arguments: Any) -> Answer:
+        """Ask the process that owns it."""
+        with self._reading:
+            state = self._follower.catch_up()
+            since = self._follower.position
+        if not is_owned(self.folder):
+            steps = "; ".join(self._next_steps(state))
+            raise RunNotRunning(
+                f'"{self.id}" is not running: it is {state.run.state} and no process drives it'
+                + (f"; {steps}" if steps else "")
+            )
+        return ask_owner(self.folder, kind, arguments, since=since)
+
+    # ── saving and restoring ────────────────────────────────────────────────────────────────────────────────────
+
+    def saved(self) -> dict[str, Any]:
+        """Return its state as plain JSON, with the position in the journal that it is the state of."""
+        return saved_state(self.folder)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write its state to a file, for `restore`; return the file's path. Raises StoreError."""
+        return write_saved(self.saved(), path)
+
+    def restore(self, saved: str | os.PathLike[str] | Mapping[str, Any]) -> list[str]:
+        """Put it back to a saved state: what came to its end since runs again when it is resumed.
+
+        Returns the commands that were reopened. Raises UsageError when it is no state of this run's past, RunRefused
+        while somebody owns the run.
+        """
+        if self.state.run.state == "new":
+            raise RunRefused(f'"{self.id}" has not begun: there is nothing to put back')
+        return restore_state(self.folder, saved if isinstance(saved, Mapping) else read_saved(saved))
 
     def __repr__(self) -> str:
         return f"<Run {self.id}: {self.state.phase}>"
-
-
-def attach(run: str = "latest", *, store: str | os.PathLike[str] | None = None) -> Run:
-    """Return a run of the store: by its id, the beginning of its id, or "latest". Raises RunNotFound."""
-    return Run(find_run(find_store(store), run))
 
 
 def _quoted(path: Path) -> str:

@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,8 +81,10 @@ class Session:
             executor=self._executor,
             make_work=self._work,
             clock=time.time,
-            observers=(self._heed, *observers),
+            observers=(self._observe,),
         )
+        self._observers = observers
+        self._observing: int | None = None
         self._asked: dict[str, Callable[[Answer], None]] = {}
         self._attendant = Attendant(owned.folder, hand_in=self._hand_in, view=self.view)
         self._size: int | None = None
@@ -106,7 +109,7 @@ class Session:
     def ask(self, request: Request, *, wait: float = ANSWER_WAIT) -> Answer | None:
         """Hand a request to the loop and return what it came to, once that is durable.
 
-        None when an observer asks, on the loop's own thread: it cannot wait for itself. Raises RunNotRunning when the
+        None when an observer asks, in the middle of a turn: it cannot wait for the next. Raises RunNotRunning when the
         run is over before it took the request, and RunUnanswered after `wait` seconds.
         """
         answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
@@ -114,7 +117,7 @@ class Session:
         assert request.id is not None
         self._asked[request.id] = answers.put
         self._loop.send(request)
-        if threading.current_thread() is self._thread:
+        if threading.get_ident() == self._observing:
             return None
         deadline = time.monotonic() + wait
         while True:
@@ -153,10 +156,19 @@ class Session:
             self._asked[request.id] = lambda _: recorded()
         self._loop.send(request)
 
-    def _heed(self, turn: Sequence[e.Event], _: RunState) -> None:
+    def _observe(self, turn: Sequence[e.Event], state: RunState) -> None:
+        self._observing = threading.get_ident()
+        try:
+            if self._asked:
+                self._heed(turn)
+            for observer in self._observers:
+                with suppress(Exception):  # a view that fails must not fail the run
+                    observer(turn, state)
+        finally:
+            self._observing = None
+
+    def _heed(self, turn: Sequence[e.Event]) -> None:
         """Tell those who asked for something what it came to."""
-        if not self._asked:
-            return
         for event in turn:
             heard = self._asked.pop(getattr(event, "request", None) or "", None)
             if heard is not None:
@@ -188,7 +200,7 @@ class Session:
         """Return what an executor needs to run the command's current attempt."""
         plan, record = self._plan, state.commands[command]
         definition = plan.commands[command]
-        inputs, recorded = {}, {}
+        inputs, recorded, metrics, changes = {}, {}, {}, {}
         for name in plan.upstream[command]:
             upstream = state.commands[name]
             output = upstream.output()
@@ -196,6 +208,10 @@ class Session:
                 inputs[name] = output
             if upstream.recorded:
                 recorded[name] = upstream.recorded
+            if upstream.metrics:
+                metrics[name] = upstream.metrics
+            if upstream.shared:
+                changes[name] = upstream.shared
         timeout = definition.timeout if definition.timeout is not None else plan.definition.timeout
         return Work(
             run=state.run.run,
@@ -207,8 +223,11 @@ class Session:
             parameters=plan.parameters,
             inputs=inputs,
             recorded=recorded,
+            metrics=metrics,
+            changes=changes,
             shared=state.shared,
             partial=record.partial,
+            preserved=record.preserved,
             timeout=None if timeout == "none" else timeout,
             folder=plan.folder,
             run_folder=self._owned.folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -25,8 +26,11 @@ class Status:
     notices: tuple[str, ...]
 
     @classmethod
-    def of(cls, run: str, state: RunState, *, owned: bool) -> Status:
-        """Return the status that a state shows; `owned` tells whether a living process drives the run."""
+    def of(
+        cls, run: str, state: RunState, *, owned: bool, live: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> Status:
+        """Return the status that a state shows; `owned` tells whether a living process drives the run, `live` what the
+        commands under way say about how far they are."""
         return cls(
             run=run,
             workflow=state.run.workflow,
@@ -39,7 +43,7 @@ class Status:
                     "state": state.command_state(name),
                     "attempt": record.attempt,
                     "seconds": round(record.seconds, 2),
-                    "note": _note(record),
+                    "note": _note(record, (live or {}).get(name, {})),
                 }
                 for name, record in state.commands.items()
             ),
@@ -66,9 +70,12 @@ class Status:
         return f"<p>{lead}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _note(record: CommandRecord) -> str:
-    if record.state == "running" and record.cell is not None:
-        return f"cell {record.cell[0]} of {record.cell[1]}"
+def _note(record: CommandRecord, live: Mapping[str, Any]) -> str:
+    if record.state == "running":
+        parts = [f"cell {record.cell[0]} of {record.cell[1]}"] if record.cell is not None else []
+        if isinstance(live.get("fraction"), int | float):
+            parts.append(f"{live['fraction']:.0%} {live.get('text', '')}".rstrip())
+        return ", ".join(parts or [str(line) for line in live.get("lines", ())[-1:]])
     if record.failure is not None and record.state in ("failed", "crashed", "waiting"):
         return record.failure.message.splitlines()[0] if record.failure.message else record.failure.kind
     return record.reason

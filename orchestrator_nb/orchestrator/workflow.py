@@ -20,9 +20,12 @@ from orchestrator_nb.errors import DefinitionError, Mistake, RunRefused, UsageEr
 from orchestrator_nb.journal.store import find_run, find_store
 from orchestrator_nb.orchestrator.command_types import command_types, import_registrations
 from orchestrator_nb.orchestrator.frozen import Frozen
+from orchestrator_nb.orchestrator.detach import start_detached
 from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, resume_opened, start_opened
+from orchestrator_nb.orchestrator.overlap import OVERLAPS
 from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.orchestrator.run import Run
+from orchestrator_nb.orchestrator.saved import read_saved
 from orchestrator_nb.plan.plan import Plan, make_plan
 from orchestrator_nb.ports import Command, Observer
 from orchestrator_nb.transitions import GOOD
@@ -205,6 +208,8 @@ class Workflow:
         store: str | os.PathLike[str] | None = None,
         slots: int | None = None,
         durability: str | None = None,
+        detach: bool = False,
+        overlap: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         text_parameters: Collection[str] = (),
         observers: Sequence[Observer] = (),
@@ -213,13 +218,18 @@ class Workflow:
         """Start a run with these parameters; they may also be given by name.
 
         Waits for its end unless `wait` is False. `slots` is how many commands run at a time, `durability` is full or
-        process, `text_parameters` names those given as text, to be read as their type. Raises DefinitionError before
-        anything has run, RunFailed (unless `check` is False) when it was waited for and did not complete.
+        process, `text_parameters` names those given as text, to be read as their type. With `detach` a process of its
+        own drives the run, which then outlives this one, and nobody waits unless `wait` is True. `overlap` says what
+        happens while another run of the workflow is under way in the store: refuse, wait, skip or allow.
+
+        Raises DefinitionError before anything has run; RunFailed (unless `check` is False) when it was waited for and
+        did not complete; RunRefused or RunSkipped as `overlap` says; UsageError for functions that cannot be detached.
         """
         plan, commands = self._plan({**(parameters or {}), **more}, text=text_parameters)
-        opening = self._opening(plan, commands, observers, slots=slots, durability=durability)
-        run = start_opened(opening, store=find_store(store, start=self._folder))
-        if wait is not False:
+        opening = self._opening(plan, commands, observers, slots=slots, durability=durability, overlap=overlap)
+        place = find_store(store, start=self._folder)
+        run = start_detached(opening, store=place) if detach else start_opened(opening, store=place)
+        if wait or (wait is None and not detach):
             run.wait(check=check)
         return run
 
@@ -238,23 +248,38 @@ class Workflow:
         check: bool = True,
         store: str | os.PathLike[str] | None = None,
         accept_changes: bool = False,
+        take_over: bool = False,
         observers: Sequence[Observer] = (),
     ) -> Run:
         """Go on with a run of this workflow, with the code as it is now for what has not succeeded.
 
-        A command that succeeded and has changed since is refused, unless `accept_changes` keeps its result. Raises
+        A command that succeeded and has changed since is refused, unless `accept_changes` keeps its result. A process
+        of this host that owns the run, frozen perhaps, is killed when `take_over` says so, else refused. Raises
         RunNotFound, RunRefused, DefinitionError; when waiting, what `Run.wait` raises.
         """
         folder = find_run(find_store(store, start=self._folder), run)
-        resumed = resume_opened(folder, self._opening_of(observers), accept_changes=accept_changes)
+        resumed = resume_opened(
+            folder, self._opening_of(observers), accept_changes=accept_changes, taking_over=take_over
+        )
         if wait is not False:
             resumed.wait(check=check)
         return resumed
 
-    def _opening_of(self, observers: Sequence[Observer]) -> OpeningOf:
+    def restore(
+        self, saved: str | os.PathLike[str] | Mapping[str, Any], *, store: str | os.PathLike[str] | None = None
+    ) -> Run:
+        """Put the run of a saved state back to it and return the run, to be resumed. Raises as `Run.restore` does."""
+        document = saved if isinstance(saved, Mapping) else read_saved(saved)
+        run = Run(find_run(find_store(store, start=self._folder), str(document.get("run"))), go_on=self.resume)
+        run.restore(document)
+        return run
+
+    def _opening_of(
+        self, observers: Sequence[Observer], *, slots: int | None = None, durability: str | None = None
+    ) -> OpeningOf:
         def opening(parameters: Mapping[str, Any], settled: Collection[str]) -> Opening:
             plan, commands = self._plan(parameters, text=(), settled=settled)
-            return self._opening(plan, commands, observers)
+            return self._opening(plan, commands, observers, slots=slots, durability=durability)
 
         return opening
 
@@ -266,7 +291,10 @@ class Workflow:
         *,
         slots: int | None = None,
         durability: str | None = None,
+        overlap: str | None = None,
     ) -> Opening:
+        if overlap is not None and overlap not in OVERLAPS:
+            raise UsageError(f"overlap is one of {', '.join(OVERLAPS)}; found {overlap!r}")
         if durability not in (None, "full", "process"):
             raise UsageError(f'durability is "full" or "process"; found {durability!r}')
         if slots is not None and (type(slots) is not int or slots < 1):
@@ -279,6 +307,8 @@ class Workflow:
             slots=slots or plan.definition.slots or _cpus(),
             durability=durability or plan.definition.durability,
             observers=tuple(observers),
+            overlap=overlap or plan.definition.overlap,
+            go_on=self.resume,
         )
 
     def _needs_session(self) -> bool:
@@ -317,42 +347,6 @@ class Workflow:
 
     def __repr__(self) -> str:
         return f"<Workflow {self.name}: {len(self._document['commands'])} commands>"
-
-
-def resume_run(run: str = "latest", *, store: str | os.PathLike[str] | None = None, **options: Any) -> Run:
-    """Go on with a run of the store, with its definition as it is now where it was read from; options as for
-    `Workflow.resume`.
-
-    Raises RunRefused when it still needs functions of the session in which it was defined, and what
-    `Workflow.resume` raises.
-    """
-    folder = find_run(find_store(store), run)
-    frozen = Frozen.read(folder)
-    if frozen.defined_in is not None:
-        _refuse_session_functions(Run(folder), frozen)
-    return _workflow_of(frozen).resume(folder.name, store=folder.parent, **options)
-
-
-def _refuse_session_functions(run: Run, frozen: Frozen) -> None:
-    state = run.state
-    for command in frozen.definition.commands:
-        record = state.commands.get(command.id)
-        unfinished = record is None or record.state not in GOOD
-        if unfinished and command.call is not None and command.call.startswith(SESSION):
-            raise RunRefused(
-                f'"{run.id}" cannot go on here: "{command.id}" is a function defined in {frozen.defined_in}; '
-                f"open that, define the workflow again, and type flow.resume()"
-            )
-
-
-def _workflow_of(frozen: Frozen) -> Workflow:
-    """Return today's workflow where the run's came from a file or folder that is still there, else the frozen one."""
-    origin = frozen.origin
-    if origin is not None and origin.is_dir():
-        return Workflow.from_folder(origin)
-    if origin is not None and origin.is_file():
-        return Workflow.from_notebook(origin) if origin.suffix == ".ipynb" else Workflow.load(origin)
-    return Workflow._of(Loaded(definition=frozen.definition, folder=frozen.folder), None)
 
 
 def _address(function: Callable[..., Any]) -> str:

@@ -21,7 +21,7 @@ from orchestrator_nb.events import (
     OutputRecorded,
     Stored,
 )
-from orchestrator_nb.executors.process import needs_process
+from orchestrator_nb.commands.callable import needs_process
 
 # Functions of this file reach the child by value: it cannot import a test by name.
 
