@@ -17,7 +17,7 @@ _WHERE = {
     "RunFailed": "orchestrator_nb.errors",
     "DefinitionError": "orchestrator_nb.errors",
     "register": "orchestrator_nb.commands.registry",
-    "attach": "orchestrator_nb.orchestrator.run",
+    "attach": "orchestrator_nb.orchestrator.attaching",
     "context": "orchestrator_nb.context",
 }
 

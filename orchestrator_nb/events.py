@@ -87,16 +87,21 @@ class RunStarted(Event, frozen=True, kw_only=True):
 
 
 class RunPlanned(Event, frozen=True, kw_only=True):
-    """Everything was checked and the plan holds: the commands in order, each with its kind and its upstream."""
+    """Everything was checked and the plan holds: the commands in order, each with its kind and its upstream.
+
+    `pools` says how much there is of what commands hold while they run, where any needs more than a slot.
+    """
 
     commands: Mapping[str, Mapping[str, Any]]
+    pools: Mapping[str, Any] = {}
 
 
 class RunResumed(Event, frozen=True, kw_only=True):
-    """The run goes on: in the owner's process after a pause, or in a new owner's."""
+    """The run goes on: in the owner's process after a pause, or in a new owner's, with as many slots as it has."""
 
     owner: Mapping[str, Any] = {}
     reason: str = ""
+    slots: int | None = None
     request: str | None = None
     by: Mapping[str, Any] | None = None
 

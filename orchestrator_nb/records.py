@@ -19,6 +19,7 @@ class RunRecord(Struct, frozen=True):
     parameters: Mapping[str, Any] = {}
     durability: str = "full"
     slots: int = 1
+    pools: Mapping[str, int] = {}
     owner: Mapping[str, Any] = {}
     reason: str = ""
     leaving: bool = False
@@ -28,7 +29,12 @@ class RunRecord(Struct, frozen=True):
 
 
 class PlannedCommand(Struct, frozen=True):
-    """What the plan says of a command, as far as a reader of the journal needs it."""
+    """What the plan says of a command, as far as a reader of the journal needs it.
+
+    `rank` is its place in the order in which ready commands start, where that is not the order of the plan; it was
+    made with the `seconds` that the command was expected to take and its `priority`. `needs` is what it holds while it
+    runs, where that is not one slot; `program` is what it runs, where durations are known.
+    """
 
     kind: str = ""
     upstream: tuple[str, ...] = ()
@@ -37,6 +43,11 @@ class PlannedCommand(Struct, frozen=True):
     retry_delay: float = 1.0
     idempotent: bool = True
     fingerprint: str = ""
+    rank: int | None = None
+    seconds: float | None = None
+    priority: int = 0
+    needs: Mapping[str, int] | None = None
+    program: str = ""
 
 
 def planned_command(plain: Mapping[str, Any]) -> PlannedCommand:

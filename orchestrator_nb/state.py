@@ -122,7 +122,7 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     if unknown:
         raise IllegalTransition(f"the plan names upstream commands that it does not have: {sorted(unknown)}")
     fresh = CommandRecord()
-    state.run = replace(state.run, state=after)
+    state.run = replace(state.run, state=after, pools=event.pools)
     state.planned = planned
     state.commands = {name: state.commands.get(name, fresh) for name in planned}
     counts: dict[str, int] = {}
@@ -137,6 +137,7 @@ def _run_resumed(state: RunState, event: e.RunResumed) -> None:
         state.run,
         state=_after(state, event),
         owner=event.owner or state.run.owner,
+        slots=event.slots or state.run.slots,
         reason="",
         leaving=False,
         ended=None,

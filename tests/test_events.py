@@ -41,6 +41,8 @@ FAILURE = st.builds(
     message=st.text(),
     types=st.lists(st.text()).map(tuple),
     cell=st.none() | st.integers(0, 99),
+    transient=st.none() | st.booleans(),
+    advice=JSON,
 )
 BY_TYPE = {
     "str": st.text(),
@@ -136,4 +138,5 @@ def test_new_fields_have_defaults() -> None:
         "CommandCancelled": {"at", "command", "reason"},
         "DeviationRecorded": {"at", "command", "text"},
         "CommandReopened": {"at", "command", "reason"},
+        "StatePreserved": {"at", "command", "attempt", "value"},
     }

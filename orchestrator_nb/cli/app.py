@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 import json
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from orchestrator_nb.cli import control, init, records
 from orchestrator_nb.cli.exits import COMPLETED, MEANINGS
+from orchestrator_nb.cli.options import (
+    DurabilityOption,
+    Json,
+    OverlapOption,
+    ProgressOption,
+    RunName,
+    Slots,
+    Store,
+    Target,
+)
 from orchestrator_nb.cli.parameters import Files, PairsCommand, Raw, Texts, Typed, collect
-
-
-class Progress(str, Enum):
-    """How a run is shown while it goes on."""
-
-    none = "none"
-    plain = "plain"
-    rich = "rich"
-
-
-class Durability(str, Enum):
-    """What a recorded fact survives."""
-
-    full = "full"
-    process = "process"
-
-
-Target = Annotated[str, typer.Argument(help="A definition (.yaml, .json), a folder of notebooks, or one notebook.")]
-RunName = Annotated[str, typer.Argument(metavar="[RUN]", help='The id of a run, its beginning, or "latest".')]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")]
-ProgressOption = Annotated[
-    Progress | None, typer.Option(help="Default: rich on a terminal, plain lines elsewhere.", show_default=False)
-]
-Store = Annotated[
-    str | None, typer.Option(metavar="FOLDER", help="Where runs are kept. Default: the nearest orchestrator-runs/.")
-]
-Slots = Annotated[int | None, typer.Option(min=1, help="How many commands run at a time. Default: the CPUs.")]
 
 app = typer.Typer(
     name="orchestrator-nb",
@@ -78,12 +61,11 @@ def run(
     progress: ProgressOption = None,
     store: Store = None,
     slots: Slots = None,
-    durability: Annotated[
-        Durability | None,
-        typer.Option(
-            help="full survives a power cut, process a kill -9. Default: the definition's.", show_default=False
-        ),
-    ] = None,
+    durability: DurabilityOption = None,
+    overlap: OverlapOption = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return at once; a process of its own drives the run.")
+    ] = False,
 ) -> None:
     """Run a workflow and wait for its end. An interrupt pauses it; it can be resumed."""
     from orchestrator_nb.cli.drive import drive
@@ -91,16 +73,20 @@ def run(
 
     flow = _workflow(target)
     given = collect(parameters, raw, files, texts)
+    options: dict[str, Any] = {
+        "wait": False,
+        "store": find_store(store),
+        "slots": slots,
+        "durability": durability.value if durability else None,
+        "overlap": overlap.value if overlap else None,
+        "parameters": given.values,
+        "text_parameters": given.texts,
+    }
+    if detach:
+        control.tell_detached(flow.start(detach=True, **options), as_json=as_json)
+        return
     code = drive(
-        lambda display: flow.start(
-            wait=False,
-            store=find_store(store),
-            slots=slots,
-            durability=durability.value if durability else None,
-            parameters=given.values,
-            text_parameters=given.texts,
-            observers=(display,),
-        ),
+        lambda display: flow.start(observers=(display,), **options),
         progress=progress.value if progress else None,
         as_json=as_json,
     )
@@ -131,7 +117,7 @@ def status(run: RunName = "latest", as_json: Json = False, store: Store = None) 
     """Show how a run stands, whoever owns it."""
     import dataclasses
 
-    from orchestrator_nb.orchestrator.run import attach
+    from orchestrator_nb.orchestrator.attaching import attach
 
     found = attach(run, store=store).status()
     print(json.dumps(dataclasses.asdict(found), ensure_ascii=False) if as_json else found)
@@ -147,20 +133,29 @@ def resume(
         bool,
         typer.Option("--accept-changes", help="Keep the results of commands that succeeded and have changed since."),
     ] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="End the process of this host that owns the run, frozen perhaps.")
+    ] = False,
 ) -> None:
     """Go on with a run that was killed, paused, stopped or failed; what succeeded is not run again."""
     from orchestrator_nb.cli.drive import drive
-    from orchestrator_nb.orchestrator.run import attach
-    from orchestrator_nb.orchestrator.workflow import resume_run
+    from orchestrator_nb.orchestrator.attaching import attach, resume_run
 
     found = attach(run, store=store)
     if found.result.exit_code == COMPLETED and not found.is_running:
         told = f"{found.id} is completed: there is nothing to resume"
         print(json.dumps({**found.result.to_plain(), "exit_code": COMPLETED}, ensure_ascii=False) if as_json else told)
         return
+    if not take_over and control.resume_live(found):
+        return
     code = drive(
         lambda display: resume_run(
-            found.id, store=found.folder.parent, wait=False, accept_changes=accept_changes, observers=(display,)
+            found.id,
+            store=found.folder.parent,
+            wait=False,
+            accept_changes=accept_changes,
+            take_over=take_over,
+            observers=(display,),
         ),
         progress=progress.value if progress else None,
         as_json=as_json,
@@ -204,6 +199,22 @@ def demo(
         ending=lambda result: what_next(result, place),
     )
     raise typer.Exit(code)
+
+
+for verb, summary in (
+    (control.watch, "Show what happens in a run, whoever owns it."),
+    (control.why, "Tell the facts that led to where a command is."),
+    (control.metrics, "Show what a run cost."),
+    (control.logs, "Print what a command printed."),
+    (control.pause, "Start nothing new in a run; what runs goes on."),
+    (control.stop, "End what runs and the run."),
+    (control.save, "Write the state of a run to a file."),
+    (control.restore, "Put a run back to a saved state."),
+    (records.history, "List the runs."),
+    (records.audit, "Check runs against their journals."),
+    (init.init, "Put a small project into a folder."),
+):
+    app.command(short_help=summary)(verb)
 
 
 def _workflow(target: str) -> Any:

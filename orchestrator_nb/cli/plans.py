@@ -58,7 +58,7 @@ def plan_json(plan: Plan) -> str:
 
 def _what(command: CommandDefinition) -> str:
     shell = " ".join(command.shell or ())
-    text = command.notebook or command.call or command.command or shell or str(command.type)
+    text = command.notebook or command.call or command.command or command.workflow or shell or str(command.type)
     return text if len(text) <= 50 else f"{text[:47]}..."
 
 

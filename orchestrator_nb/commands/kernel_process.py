@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
+from orchestrator_nb.commands.kernel_folder import KernelFolder
 from orchestrator_nb.commands.output import Pump
 from orchestrator_nb.commands.processes import Tree
 from orchestrator_nb.errors import Cancelled
-
-LONGEST_FOLDER = 70
-"""Characters of a folder for sockets: their addresses end at 104 on macOS and 108 on Linux."""
 
 log = logging.getLogger("orchestrator_nb.kernel")
 log.addHandler(logging.NullHandler())  # what Jupyter has to say about a kernel is no business of the terminal
@@ -47,11 +42,8 @@ class KernelProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._tree: Tree | None = None
         self._pump: Pump | None = None
-        # a long TMPDIR would not leave room for the names of sockets
-        self.folder = Path(tempfile.mkdtemp(prefix="onb-"))
-        if os.name != "nt" and len(str(self.folder)) > LONGEST_FOLDER:
-            self.folder.rmdir()
-            self.folder = Path(tempfile.mkdtemp(prefix="onb-", dir="/tmp"))
+        self._private = KernelFolder()
+        self.folder = self._private.path
 
     @property
     def returncode(self) -> int | None:
@@ -78,7 +70,7 @@ class KernelProcess:
                 self._process.wait(timeout=5.0)
         if self._pump is not None:
             self._pump.let_go()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._private.close()
 
     def manager_class(self) -> type[Any]:
         """Return the class of kernel manager that starts this kernel and no other."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ TOLD = "told.jsonl"
 """The file to which a kernel appends what it tells, in the private folder of the kernel."""
 
 _PACKAGE = "orchestrator_nb"
+_IMPORTS = re.compile(rf"^(?:from|import) {_PACKAGE}\b", re.MULTILINE)
+"""An import that the notebook cannot do without: one inside of a try or a function is its own business."""
 
 
 class NotebookCommand(Command):
@@ -73,6 +76,11 @@ class NotebookCommand(Command):
             return [*mistakes, refused]
         declared = _declared(notebook, choice.kernel, language)
         mistakes += notebook_parameters.check_names(given, declared)
+        if _IMPORTS.search(notebook.source):
+            line = notebook_kernel.kernel_can_import(choice.kernel.name)
+            if line is not None:
+                text = f'the notebook "{notebook.path.name}" imports {_PACKAGE}, which its kernel lacks'
+                mistakes.append(Mistake(text, "/notebook", found=f'the kernel "{choice.kernel.name}"', expected=line))
         return mistakes + notebook_parameters.check_values(given, declared)
 
     def notes(self, command: CommandDefinition, *, folder: Path) -> list[str]:
@@ -92,10 +100,6 @@ class NotebookCommand(Command):
             notes.append(f'{lead} has a cell tagged "{INJECTED_TAG}" from an earlier run: it is replaced')
         elif command.parameters and notebook.parameters_cell is None:
             notes.append(f'{lead} has no cell tagged "parameters": its parameters are put at its top')
-        if choice.kernel is not None and _PACKAGE in notebook.source:
-            line = notebook_kernel.kernel_can_import(choice.kernel.name)
-            if line is not None:
-                notes.append(f'{lead} uses {_PACKAGE}, which its kernel "{choice.kernel.name}" lacks: {line}')
         return notes
 
     def runs_apart(self, command: CommandDefinition) -> bool:  # noqa: ARG002 - the contract

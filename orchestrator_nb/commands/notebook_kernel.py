@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -115,8 +116,8 @@ def _can_import(program: str, changed: int) -> str | None:  # noqa: ARG001  # pa
     try:
         # not in the working directory, where a checkout could be found that the notebook does not find
         subprocess.run(
-            [program, "-I", "-c", "import orchestrator_nb.context"],
-            check=True, capture_output=True, timeout=PROBE_SECONDS, stdin=subprocess.DEVNULL,
+            [program, "-c", "import orchestrator_nb.context"],
+            check=True, capture_output=True, timeout=PROBE_SECONDS, stdin=subprocess.DEVNULL, cwd=os.path.abspath(os.sep),
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return f"{program} -m pip install orchestrator-nb"

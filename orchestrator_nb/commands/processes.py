@@ -119,16 +119,17 @@ class Tree:
 
 
 def end_leftovers(run: str) -> list[int]:
-    """End every process of this user that carries the mark of that run, except this one and its ancestors.
+    """End every process of this user that carries the mark of that run, or of a run that is a part of it, except this
+    one and its ancestors.
 
     Returns their pids. Meant for a run that changes its owner: nothing of the one before may still be at work.
     """
     ended: set[int] = set()
-    left = _marked(RUN, run)
+    left = _marked(RUN, run, parts=True)
     _send(left, signal.SIGTERM)
     _wait(left, 2.0)
     ended.update(process.pid for process in left)
-    ended.update(_kill_marked(RUN, run))
+    ended.update(_kill_marked(RUN, run, parts=True))
     return sorted(ended)
 
 
@@ -137,10 +138,10 @@ def kill_attempt(mark: str) -> None:
     _kill_marked(ATTEMPT, mark)
 
 
-def _kill_marked(name: str, value: str) -> set[int]:
+def _kill_marked(name: str, value: str, *, parts: bool = False) -> set[int]:
     killed: set[int] = set()
     for _ in range(KILL_ROUNDS):
-        left = _marked(name, value)
+        left = _marked(name, value, parts=parts)
         if not left:
             break
         killed.update(process.pid for process in left)
@@ -149,14 +150,19 @@ def _kill_marked(name: str, value: str) -> set[int]:
     return killed
 
 
-def _marked(name: str, value: str) -> list[Any]:
-    """Return the living processes whose environment has that value, except this one and its ancestors."""
+def _marked(name: str, value: str, *, parts: bool = False) -> list[Any]:
+    """Return the living processes whose environment has that value, except this one and its ancestors.
+
+    With `parts` also those with a value that goes on after it with a dot, as the ids of inner runs do.
+    """
     spared = _own_line()
-    return [
-        process
-        for process in _processes()
-        if process.pid not in spared and (_asked(process.environ) or {}).get(name) == value and _alive(process)
-    ]
+    found = []
+    for process in _processes():
+        its = (_asked(process.environ) or {}).get(name, "")
+        fits = its == value or (parts and its.startswith(f"{value}."))
+        if fits and process.pid not in spared and _alive(process):
+            found.append(process)
+    return found
 
 
 def _identity(pid: int) -> Any:

@@ -20,7 +20,7 @@ Where = Callable[[str], str]
 """Says in words where something is, given its pointer."""
 
 _MOST_SUGGESTIONS = 50
-_PATHS = ("notebook", "cwd", "reads", "writes", "shell")
+_PATHS = ("notebook", "workflow", "cwd", "reads", "writes", "shell")
 _WORDS = frozenset(("id", "after", "description"))
 _KINDS = frozenset(KINDS)
 _ONLY_FOR = {
@@ -29,6 +29,8 @@ _ONLY_FOR = {
     "allow_failure_codes": ("shell",),
     "isolation": ("call", "command", "type"),
     "args": ("call", "command", "type"),
+    "cwd": ("notebook", "call", "shell", "command", "type"),
+    "environment": ("notebook", "call", "shell", "command", "type"),
 }
 """The keys that mean something for some kinds of command only; elsewhere nothing would act on them."""
 

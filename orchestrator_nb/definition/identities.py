@@ -31,7 +31,7 @@ def _title(body: Mapping[str, Any]) -> str:
     shell = body.get("shell")
     call = body.get("call")
     names = (
-        body.get("agent"), body.get("command"), body.get("notebook"),
+        body.get("agent"), body.get("command"), body.get("notebook"), body.get("workflow"),
         call.rpartition(":")[2].rpartition(".")[2] if isinstance(call, str) else None,
         shell[0] if isinstance(shell, tuple) and shell else None, body.get("type"),
     )  # fmt: skip

@@ -11,9 +11,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+AMOUNT = r"^([0-9]+(\.[0-9]+)? *([KMGT]i?)?B|all)$"
+"""How an amount of a resource is written as text: of memory, or all that there is."""
+
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
 Seconds = Annotated[float, Field(gt=0, le=366 * 86400, allow_inf_nan=False)]
 Pattern = Literal["sequential", "parallel", "hybrid"]
+Amount = Annotated[int, Field(ge=0, le=10**18)] | Annotated[str, Field(pattern=AMOUNT)]
 Overlap = Literal["refuse", "wait", "skip", "allow"]
 ParameterType = Literal["string", "integer", "number", "boolean", "date", "datetime", "path", "list", "object", "any"]
 
@@ -35,13 +39,14 @@ class ParameterDefinition(Model):
 
 
 class CommandDefinition(Model):
-    """One command. Exactly one of `notebook`, `call`, `shell`, `command` and `type` says what it runs."""
+    """One command. Exactly one of `notebook`, `call`, `shell`, `command`, `workflow` and `type` says what it runs."""
 
     id: Id
     notebook: str | None = Field(None, description="a notebook, relative to the definition's folder")
     call: str | None = Field(None, description="a Python function as module:name")
     shell: tuple[str, ...] | None = Field(None, min_length=1, description="a program and its arguments")
     command: str | None = Field(None, description="a registered name, such as /query")
+    workflow: str | None = Field(None, description="another workflow's file, relative to the definition's folder")
     type: str | None = Field(None, description="a type of command from an installed package")
 
     parameters: dict[str, Any] = Field(default_factory=dict, description="arguments by name; may hold ${{ … }}")
@@ -61,6 +66,11 @@ class CommandDefinition(Model):
     retry_delay: Seconds = Field(1.0, description="seconds before the first retry, doubled for each further one")
     idempotent: bool = Field(True, description="false: never tried again by default")
     timeout: Seconds | Literal["none"] | None = Field(None, description="seconds until an attempt is ended")
+    duration: Seconds | None = Field(None, description="seconds it is expected to take, to plan with")
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = Field(0, description="the higher one starts first")
+    resources: dict[Id, Amount] = Field(
+        default_factory=dict, description="what it holds while it runs: cpu (1 slot), memory, named pools"
+    )
 
     isolation: Literal["thread", "process"] | None = Field(None, description="where a callable runs")
     environment: dict[str, str] = Field(default_factory=dict, description="environment variables of its process")
@@ -79,12 +89,12 @@ class CommandDefinition(Model):
 
     @cached_property
     def kind(self) -> str:
-        """The type of command: notebook, call, shell, command, or the name of a third-party type."""
+        """The type of command: notebook, call, shell, command, workflow, or the name of a third-party type."""
         kind = next(name for name in KINDS if getattr(self, name) is not None)
         return str(self.type) if kind == "type" else kind
 
 
-KINDS = ("notebook", "call", "shell", "command", "type")
+KINDS = ("notebook", "call", "shell", "command", "workflow", "type")
 """The keys that say what a command runs."""
 
 
@@ -97,6 +107,7 @@ class WorkflowDefinition(Model):
     parameters: dict[str, ParameterDefinition] = Field(default_factory=dict)
     commands: tuple[CommandDefinition, ...] = Field(min_length=1)
     slots: Annotated[int, Field(ge=1, le=10_000)] | None = Field(None, description="commands at a time; the CPUs")
+    pools: dict[Id, Amount] = Field(default_factory=dict, description="how much there is of memory and named pools")
     durability: Literal["full", "process"] = "full"
     timeout: Seconds | Literal["none"] = Field(3600.0, description="the commands' default timeout, in seconds")
     imports: tuple[str, ...] = Field((), description="modules that register command names")

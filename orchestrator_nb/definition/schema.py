@@ -59,7 +59,7 @@ def _finish(properties: dict[str, Any], words: dict[str, str]) -> None:
         known = found.pop("description", None)
         if key in _ONE_OR_MORE:
             found = {"anyOf": [found, {"type": "string"}], "default": found.pop("default", [])}
-        elif key in ("timeout", "retry_delay"):
+        elif key in ("timeout", "duration", "retry_delay"):
             default = {"default": found.pop("default")} if "default" in found else {}
             found = {"anyOf": [*found.pop("anyOf", [found]), _DURATION], **default}
         properties[key] = {"description": known or expected, **found}

@@ -51,6 +51,7 @@ _SHAPED = frozenset(
         "notebook",
         "cwd",
         "timeout",
+        "duration",
         "retry_delay",
     )
 )
@@ -130,7 +131,7 @@ def _shape(body: dict[str, Any], pointer: str, spelled: Spelled) -> None:
     """Bring lists, paths and durations into the shape of the model, in place."""
     for name in _SHAPED.intersection(body):
         value = body[name]
-        if name in ("timeout", "retry_delay"):
+        if name in ("timeout", "duration", "retry_delay"):
             body[name] = seconds(value)
         elif name in ("notebook", "cwd"):
             body[name] = _path(value)
@@ -225,6 +226,8 @@ def _command(key: Any, body: Any, pointer: str, origin: str, spelled: Spelled) -
     if isinstance(named.get("type"), str) and named["type"] in _OWN_TYPES:
         _command_type(named, pointer, spelled, key="type")
     _shape(named, pointer, spelled)
+    if "workflow" in named:
+        named["workflow"] = _path(named["workflow"])
     return named
 
 

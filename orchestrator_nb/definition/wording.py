@@ -20,6 +20,7 @@ ID = 'at most 100 of the letters a to z and A to Z, digits, "_", "-" and ".", an
 _SECONDS = 'seconds above 0 and at most 366 days, such as 90 or "5m"'
 _IDS = "a list of ids of commands"
 _PATHS = "a list of paths or names of resources"
+_AMOUNTS = 'whole numbers from 0, or amounts of memory such as "2GB"'
 _SHELL = 'a program and its arguments as a list, such as ["python", "clean.py"]'
 
 WORKFLOW = {
@@ -29,6 +30,7 @@ WORKFLOW = {
     "parameters": "a mapping of names to defaults or declarations",
     "commands": "a mapping of ids to commands, at least one",
     "slots": "a whole number from 1 to 10000",
+    "pools": f"a mapping of names to {_AMOUNTS}",
     "durability": "full or process",
     "timeout": f'{_SECONDS}, or "none"',
     "imports": "a list of modules",
@@ -40,6 +42,7 @@ COMMAND = {
     "call": "a function as module:name",
     "shell": _SHELL,
     "command": "a registered name, such as /query",
+    "workflow": "the path of another workflow, as text",
     "type": "the name of a type of command",
     "parameters": "a mapping of names to values",
     "agent": "text",
@@ -55,6 +58,9 @@ COMMAND = {
     "retry_delay": _SECONDS,
     "idempotent": "true or false",
     "timeout": f'{_SECONDS}, or "none"',
+    "duration": _SECONDS,
+    "priority": "a whole number from -1000 to 1000",
+    "resources": f'a mapping of names to {_AMOUNTS}, or "all"',
     "isolation": "thread or process",
     "environment": "a mapping of names to text; put numbers in quotes",
     "cwd": "the path of a folder, as text",

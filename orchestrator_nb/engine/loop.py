@@ -37,7 +37,8 @@ MOST_IN_A_TURN = 500
 class Loop:
     """One run, driven to its end or to where it leaves, by one call of `run`.
 
-    Without it, whoever has a time of their own calls `begin`, `report`, `take_due`, and looks at `is_over`.
+    Without it, whoever has a time of their own calls `begin`, `report`, `next_due`, `take_due`, and looks at
+    `is_over` and `error`.
     """
 
     def __init__(
@@ -62,7 +63,6 @@ class Loop:
         self._incoming: deque[e.Event | Request] = deque()
         self._turns_lock = Lock()
         self._wake = ThreadEvent()
-        self._error: BaseException | None = None
         self._due: list[tuple[float, str]] = []
         self._grace = 10.0
         self._deciding: dict[type[e.Event], list[Policy]] = {}
@@ -75,6 +75,8 @@ class Loop:
         """The state as of the last durable turn: what everyone but the loop looks at."""
         self.is_over = False
         """True when the run has ended or is left, or a turn broke off."""
+        self.error: BaseException | None = None
+        """What broke a turn off; `run` raises it."""
 
     def run(self, beginning: Iterable[e.Event]) -> None:
         """Drive the run from these first facts until it has ended or is left.
@@ -83,12 +85,13 @@ class Loop:
         """
         self.begin(beginning)
         while not self.is_over:
-            self._wake.wait(self._until_due())
+            due = self.next_due()
+            self._wake.wait(None if due is None else max(0.0, due - self._clock()))
             self._wake.clear()
             self.take_due()
         with self._turns_lock:  # the last turn may still be at work on another thread
-            if self._error is not None:
-                raise self._error
+            if self.error is not None:
+                raise self.error
 
     def begin(self, beginning: Iterable[e.Event]) -> None:
         """Take the first facts; the executor may report from now on."""
@@ -118,6 +121,30 @@ class Loop:
         with self._turns_lock:
             self._turns()
 
+    def next_due(self) -> float | None:
+        """Return when the next retry is due, by the clock; None when nothing waits for a time."""
+        with self._turns_lock:
+            return self._due[0][0] if self._due else None
+
+    # ── deciding once more, for a replay ────────────────────────────────────────────────────────────────────────
+
+    def schedule_by(self, scheduler: Scheduler) -> None:
+        """Let another scheduler say what comes next, as it is when a run gets a new owner."""
+        self._scheduler = scheduler
+
+    def decide(self, fact: e.Event) -> list[e.Event]:
+        """Fold a fact and all that follows from it, and return both; nothing is recorded or started."""
+        decided: list[e.Event] = []
+        self._fold(fact, decided)
+        return decided
+
+    def decide_at(self, now: float) -> list[e.Event]:
+        """Fold and return the scheduler's next steps, each with what follows from it; nothing is recorded or started."""
+        decided: list[e.Event] = []
+        for step in self._scheduler.next(self._state, now):
+            self._fold(step, decided)
+        return decided
+
     # ── take ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _turns(self) -> None:
@@ -126,7 +153,7 @@ class Loop:
             while not self.is_over and (taken := self._take()):
                 self._turn(taken)
         except BaseException as error:  # noqa: BLE001 - kept for the thread that waits for it
-            self._error = error
+            self.error = error
             self.is_over = True
             self._end_running("cancelled", 0.0)
         if self.is_over:
@@ -146,11 +173,6 @@ class Loop:
                 if record.state == "waiting" and record.due == due:
                     taken.append(e.RetryDue(at=now, command=command))
         return taken
-
-    def _until_due(self) -> float | None:
-        """Return the seconds until the next retry is due; None when nothing waits for a time."""
-        with self._turns_lock:
-            return max(0.0, self._due[0][0] - self._clock()) if self._due else None
 
     # ── answer ──────────────────────────────────────────────────────────────────────────────────────────────────
 

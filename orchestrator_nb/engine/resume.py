@@ -8,7 +8,6 @@ from orchestrator_nb import events as e
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import ENDED, FINAL, GOOD
 
-
 MOST_DEATHS = 3
 """In how many deaths of its owner a command may be under way; then it is under suspicion and not started again."""
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 from orchestrator_nb import events as e
+from orchestrator_nb.engine.allotment import Allotment
+from orchestrator_nb.engine.estimates import Estimates
+from orchestrator_nb.records import PlannedCommand
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import FINAL, GOOD
 
@@ -14,7 +17,8 @@ class Scheduler:
     """Decides which commands start, which cannot start any more, and when the run is over.
 
     It holds nothing that could not be made again of the state: `observe` keeps its index of ready commands up to
-    date, event by event.
+    date, event by event. Ready commands start by the ranks of the recorded plan, while the durations it was made for
+    hold; where commands need more than a slot, an `Allotment` says which can start.
     """
 
     def __init__(
@@ -26,7 +30,7 @@ class Scheduler:
         slots: int,
     ) -> None:
         self._order = order
-        self._rank = {command: number for number, command in enumerate(order)}
+        self._rank: Mapping[str, int] = {command: place for place, command in enumerate(order)}
         self._upstream = upstream
         self._downstream = downstream
         self._slots = slots
@@ -35,6 +39,9 @@ class Scheduler:
         self._doomed: list[str] = []
         self._abandoned = 0
         self._stale = True
+        self._planned: Mapping[str, PlannedCommand] | None = None
+        self._estimates: Estimates | None = None
+        self._allotment: Allotment | None = None
 
     def observe(self, event: e.Event) -> None:
         """Take in an event that has just been applied to the state."""
@@ -50,8 +57,13 @@ class Scheduler:
         elif kind is e.RetryDue or kind is e.AttemptInterrupted:
             command = event.command  # type: ignore[attr-defined]
             heappush(self._ready, (self._rank[command], command))
+        elif kind is e.AttemptReturned:
+            if self._estimates is not None and self._estimates.returned(event.command, event.seconds):  # type: ignore[attr-defined]
+                self._reorder(self._estimates.ranks())
         elif kind is e.AttemptAbandoned:
             self._abandoned += 1
+            if self._allotment is not None:
+                self._allotment.abandon(event.command, event.attempt)  # type: ignore[attr-defined]
         elif kind in _UPHEAVALS:
             self._stale = True
 
@@ -85,6 +97,8 @@ class Scheduler:
 
     def _start(self, state: RunState, now: float) -> list[e.Event]:
         """Start ready commands, the first in rank first, while slots are free."""
+        if self._allotment is not None:
+            return self._start_allotted(self._allotment, state, now)
         if not self._ready:
             return []
         started: list[e.Event] = []
@@ -96,6 +110,15 @@ class Scheduler:
                 started.append(e.AttemptStarted(at=now, command=command, attempt=record.attempt + 1))
                 free -= 1
         return started
+
+    def _start_allotted(self, allotment: Allotment, state: RunState, now: float) -> list[e.Event]:
+        """Start the ready commands for which there is all that they need."""
+        allotment.offer(self._ready)
+        self._ready = []
+        return [
+            e.AttemptStarted(at=now, command=command, attempt=state.commands[command].attempt + 1)
+            for command in allotment.start(state)
+        ]
 
     def _complete(self, state: RunState, now: float) -> list[e.Event]:
         counts = state.counts
@@ -115,6 +138,13 @@ class Scheduler:
     def _rebuild(self, state: RunState) -> None:
         self._stale = False
         commands = state.commands
+        if state.planned is not self._planned:
+            self._take_plan(state)
+        if self._allotment is not None:
+            self._allotment.begin(state)
+        if self._estimates is not None:
+            self._rank = self._planned_ranks(state)
+            self._reorder(self._estimates.begin(state))
         self._missing = {
             command: sum(commands[name].state not in GOOD for name in self._upstream[command])
             for command in self._order
@@ -130,6 +160,32 @@ class Scheduler:
             for command in self._order
             if commands[command].state == "pending" and self._bad_upstream(command, state)
         ]
+
+    def _take_plan(self, state: RunState) -> None:
+        """Take what the recorded plan says of ranks, durations and needs."""
+        planned = self._planned = state.planned
+        self._rank = self._planned_ranks(state)
+        needing = state.run.pools or any(item.needs is not None for item in planned.values())
+        self._allotment = Allotment(planned, state.run.pools, slots=self._slots) if needing else None
+        timed = any(item.seconds is not None for item in planned.values())
+        self._estimates = Estimates(planned, self._order) if timed else None
+
+    def _planned_ranks(self, state: RunState) -> dict[str, int]:
+        """Return for each command its planned rank, else its place in the order; the lowest starts first."""
+        planned = state.planned
+        ranks = {command: place for place, command in enumerate(self._order)}
+        ranks.update((name, item.rank) for name, item in planned.items() if item.rank is not None)
+        return ranks
+
+    def _reorder(self, ranks: Mapping[str, int] | None) -> None:
+        """Let these ranks count from now on, for those too that are ready already."""
+        if ranks is None:
+            return
+        self._rank = ranks
+        self._ready = [(ranks[command], command) for _, command in self._ready]
+        heapify(self._ready)
+        if self._allotment is not None:
+            self._allotment.rank(ranks)
 
 
 _BAD_ENDS = frozenset({e.CommandFailed, e.CommandCrashed, e.UpstreamFailed, e.CommandCancelled})

@@ -81,7 +81,7 @@ class JournalFile:
         if self._failed is not None:
             raise StoreError(f'the journal "{self.path}" takes nothing more: {self._failed}')
         _, seq, prev = self._position
-        lines = []
+        lines: list[bytes] = []
         for event in events:
             # The hash of a line is taken when the next one needs it: the last of a turn has its end to come.
             if lines:

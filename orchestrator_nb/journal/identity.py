@@ -14,6 +14,8 @@ from typing import Any
 
 from orchestrator_nb.errors import RunRefused
 
+LINUX = sys.platform == "linux"
+
 KILL_WAIT = 10.0
 """Seconds until a process that was killed has to be gone."""
 
@@ -39,7 +41,7 @@ def _of_this_process(pid: int) -> dict[str, Any]:
 
 def started(pid: int) -> str | None:
     """Return what tells when a process of this host started, None when there is none (a zombie counts as none)."""
-    if sys.platform == "linux":
+    if LINUX:
         try:
             fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         except OSError:
@@ -56,7 +58,7 @@ def started(pid: int) -> str | None:
 
 def is_suspended(pid: int) -> bool:
     """Tell whether a process of this host is stopped (SIGSTOP, Ctrl-Z) and so cannot answer."""
-    if sys.platform == "linux":
+    if LINUX:
         try:
             return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] in (b"T", b"t")
         except OSError:
@@ -106,7 +108,9 @@ def end(card: Mapping[str, Any]) -> None:
     except ProcessLookupError:
         return
     except PermissionError as error:
-        raise RunRefused(f"process {pid} belongs to {card.get('user') or 'another user'}; only they can end it") from error
+        raise RunRefused(
+            f"process {pid} belongs to {card.get('user') or 'another user'}; only they can end it"
+        ) from error
     finally:
         if handle is not None:
             os.close(handle)

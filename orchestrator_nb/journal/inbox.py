@@ -128,17 +128,19 @@ class Inbox:
         except OSError as error:
             self._unmovable.add(name)
             return Refused(name=name, reason=f"it cannot be taken out of the inbox: {error.strerror or error}")
-        try:
-            if found is None:
-                raise ValueError("its name is not that of a request")
-            if found[1] in self._done:
-                raise ValueError("a request of this id was taken before")
-            asked = _read(self._folder / taken, found[1], self._run)
-        except (OSError, ValueError) as error:
-            self._remove(taken)
-            return Refused(name=name, reason=str(error))
-        self._done.add(asked.id)
-        return asked
+        reason = "its name is not that of a request"
+        if found is not None and found[1] in self._done:
+            reason = "a request of this id was taken before"
+        elif found is not None:
+            try:
+                asked = _read(self._folder / taken, found[1], self._run)
+            except (OSError, ValueError) as error:
+                reason = str(error)
+            else:
+                self._done.add(asked.id)
+                return asked
+        self._remove(taken)
+        return Refused(name=name, reason=reason)
 
     def _remove(self, name: str) -> None:
         with suppress(OSError):
@@ -164,7 +166,9 @@ def _read(path: Path, request: str, run: str) -> Asked:
     if not isinstance(document, dict):
         raise ValueError("it is not a JSON object")  # noqa: TRY004 - a file that does not fit, like the others
     if document.get("format") != FORMAT:
-        raise ValueError(f"its format is {document.get('format')!r}; expected {FORMAT}, perhaps a newer version wrote it")
+        raise ValueError(
+            f"its format is {document.get('format')!r}; expected {FORMAT}, perhaps a newer version wrote it"
+        )
     if document.get("request") != request or document.get("run") != run:
         raise ValueError("it is a request of another id or to another run")
     until, arguments, by = document.get("until"), document.get("arguments"), document.get("by")

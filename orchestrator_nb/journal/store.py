@@ -14,6 +14,7 @@ NAME = "orchestrator-runs"
 VARIABLE = "ORCHESTRATOR_NB_STORE"
 JOURNAL = "journal.jsonl"
 
+_PART = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}\.")
 _RUN = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,159}$")
 
 
@@ -38,13 +39,25 @@ def find_store(given: str | os.PathLike[str] | None = None, *, start: Path | Non
     return here / NAME
 
 
-def create_run(store: Path, workflow: str) -> Path:
-    """Make the folder of a new run and return it; its name is the run's id. Raises StoreError."""
+def prepare_store(store: Path) -> None:
+    """Make the store's folder where there is none. Raises StoreError."""
     try:
         store.mkdir(parents=True, exist_ok=True)
         ignore = store / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f'the store "{store}" cannot be written: {error.strerror or error}') from error
+
+
+def create_run(store: Path, workflow: str, *, run: str | None = None) -> Path:
+    """Make the folder of a new run and return it; its name is the run's id: `run`, which may be there and has no
+    journal yet, else a new one. Raises StoreError."""
+    prepare_store(store)
+    try:
+        if run is not None:
+            (store / run).mkdir(mode=0o700, exist_ok=True)
+            return store / run
         while True:
             stamp = time.strftime("%Y%m%d-%H%M%S")
             folder = store / f"{workflow}-{stamp}-{secrets.token_hex(2)}"
@@ -60,16 +73,18 @@ def create_run(store: Path, workflow: str) -> Path:
 def find_run(store: Path, run: str) -> Path:
     """Return the folder of a run: by its id, by the beginning of its id if only one fits, or "latest".
 
-    Raises RunNotFound naming the nearest ones.
+    A run that is a part of another is found by its whole id, or where no other fits. Raises RunNotFound naming the nearest ones.
     """
     runs = list_runs(store)
     if not runs:
         raise RunNotFound(f'there are no runs in "{store}"')
+    whole = [folder for folder in runs if not is_part(folder.name)] or runs
     if run == "latest":
-        return runs[0]
+        return whole[0]
     if not _RUN.match(run):
         raise RunNotFound(f"{run!r} is not the id of a run; an id has letters, digits, '_', '.' and '-'")
-    named = [folder for folder in runs if folder.name == run] or [f for f in runs if f.name.startswith(run)]
+    named = [folder for folder in runs if folder.name == run] or [f for f in whole if f.name.startswith(run)]
+    named = named or [folder for folder in runs if folder.name.startswith(run)]
     if len(named) == 1:
         return named[0]
     if named:
@@ -78,6 +93,11 @@ def find_run(store: Path, run: str) -> Path:
 
     near = get_close_matches(run, [folder.name for folder in runs], n=3, cutoff=0.4) or [runs[0].name]
     raise RunNotFound(f'there is no run "{run}" in "{store}"; the nearest: {", ".join(near)}')
+
+
+def is_part(run: str) -> bool:
+    """Whether a run is a part of another, whose id its own begins with."""
+    return _PART.search(run) is not None
 
 
 def list_runs(store: Path) -> list[Path]:

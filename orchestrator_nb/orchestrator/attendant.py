@@ -26,7 +26,9 @@ class Attendant:
         self._hand_in = hand_in
         self._view = view
         self._leaving = threading.Event()
-        self._thread = threading.Thread(target=self._attend, name=f"orchestrator-nb inbox {run_folder.name}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._attend, name=f"orchestrator-nb inbox {run_folder.name}", daemon=True
+        )
 
     def start(self) -> None:
         """Begin; returns at once."""

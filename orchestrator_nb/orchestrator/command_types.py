@@ -1,9 +1,19 @@
-"""The types of commands that a workflow can use, put together: our own and those of installed packages."""
+"""The types of commands that a workflow can use, put together: our own and those of installed packages.
+
+A package brings a type of command, used as ``type: name``, by an entry point of the group `ENTRY_POINT`, in its
+pyproject.toml:
+
+    [project.entry-points."orchestrator_nb.command_types"]
+    name = "package.module:ClassWithoutArguments"
+
+The class derives from `ports.Command`, where its methods are described. A name for a single function needs no type of
+its own: it is registered in another group, see `commands.registry`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +27,14 @@ from orchestrator_nb.ports import Command
 ENTRY_POINT = "orchestrator_nb.command_types"
 """The entry point group under which a package names its own types: ``name = "module:ClassWithoutArguments"``."""
 
+_MEMBERS = ("name", "check", "wants", "notes", "result_type", "runs_apart", "source", "run")
 
-def command_types(functions: Mapping[str, Callable[..., Any]], wanted: set[str]) -> dict[str, Command]:
-    """Return the types by name; `functions` are those defined in a session, by command id, `wanted` the types in use.
+
+def command_types(
+    functions: Mapping[str, Callable[..., Any]], wanted: set[str], *, inner: Command
+) -> dict[str, Command]:
+    """Return the types by name; `functions` are those defined in a session, by command id, `wanted` the types in use,
+    `inner` the type of commands that are workflows.
 
     Types of other packages are loaded only when they are wanted. Raises UsageError naming the package that fails.
     """
@@ -28,17 +43,28 @@ def command_types(functions: Mapping[str, Callable[..., Any]], wanted: set[str])
         "call": CallableCommand(functions),
         "shell": ShellCommand(),
         "command": RegisteredCommand(),
+        "workflow": inner,
     }
     missing = wanted - types.keys()
     if missing:
         for entry in entry_points(group=ENTRY_POINT):
             if entry.name in missing:
-                try:
-                    types[entry.name] = entry.load()()
-                except Exception as error:
-                    msg = f'the command type "{entry.name}" of "{entry.value}" cannot be loaded: {error}'
-                    raise UsageError(msg) from error
+                types[entry.name] = _loaded(entry)
     return types
+
+
+def _loaded(entry: EntryPoint) -> Command:
+    lead = f'the command type "{entry.name}" of "{entry.value}"'
+    try:
+        made: Any = entry.load()()
+    except Exception as error:
+        raise UsageError(f"{lead} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not isinstance(made, Command):
+        lacks = ", ".join(name for name in _MEMBERS if not hasattr(made, name))
+        raise UsageError(
+            f"{lead} is no type of command: it lacks {lacks}; derive it from orchestrator_nb.ports.Command"
+        )
+    return made
 
 
 def import_registrations(modules: Sequence[str], folder: Path) -> None:

@@ -61,7 +61,9 @@ def ask_owner(
                 return found
         if gone:
             withdraw(run_folder, request)
-            raise RunNotRunning(f'"{run_folder.name}" is not running any more: its owner left before it took the request')
+            raise RunNotRunning(
+                f'"{run_folder.name}" is not running any more: its owner left before it took the request'
+            )
         if withdrawn or time.monotonic() >= deadline + wait:
             what = "the request was withdrawn" if withdrawn else "it has taken the request and may still act on it"
             raise RunUnanswered(

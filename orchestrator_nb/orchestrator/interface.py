@@ -2,25 +2,151 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from orchestrator_nb import events as e
+from orchestrator_nb.errors import UsageError
+from orchestrator_nb.executors.failures import failure_of
+from orchestrator_nb.journal.store import find_store
+from orchestrator_nb.orchestrator.attaching import attach
+from orchestrator_nb.orchestrator.control import Answer
+from orchestrator_nb.orchestrator.history import summaries
 from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.orchestrator.run import Run
+from orchestrator_nb.orchestrator.status import Status
 from orchestrator_nb.orchestrator.workflow import Workflow
+from orchestrator_nb.plan.plan import Plan
+
+Definition = Mapping[str, Any] | str | os.PathLike[str]
+
+
+@dataclass(slots=True, kw_only=True)
+class WorkflowInstance:
+    """A workflow that was checked and may be executed; `run` is its run once it is."""
+
+    workflow_id: str
+    workflow: Workflow
+    plan: Plan
+    parameters: Mapping[str, Any]
+    run: Run | None = None
 
 
 class WorkflowOrchestrator:
-    """A workflow given as the seed's dictionary (camelCase or not), to be executed and awaited."""
+    """A workflow given as the seed's dictionary (camelCase or not), to be executed and awaited.
 
-    def __init__(self, definition: Mapping[str, Any] | str | os.PathLike[str]) -> None:
-        """Read the definition: a dictionary or a file. Raises DefinitionError with all mistakes."""
-        self.workflow = Workflow.load(definition)
+    The control methods take a `workflow_id`: the workflow's name, for its run in this orchestrator or else its latest
+    run in the store, or the id of a run. They raise RunNotFound for one that is not there, and what the methods of
+    `Run` raise.
+    """
+
+    def __init__(self, definition: Definition | None = None, *, store: str | os.PathLike[str] | None = None) -> None:
+        """Read the definition, if one is given: a dictionary or a file. Raises DefinitionError with all mistakes."""
+        self._workflow = None if definition is None else Workflow.load(definition)
+        self._store = store
+        self._runs: dict[str, Run] = {}
+
+    @property
+    def workflow(self) -> Workflow:
+        """The workflow that it was made with. Raises UsageError when there was none."""
+        if self._workflow is None:
+            raise UsageError("this orchestrator was made without a definition; give one to `initialize_workflow`")
+        return self._workflow
 
     def execute(self, **parameters: Any) -> Execution:
         """Start a run; await what is returned for its result."""
-        return Execution(self.workflow.start(wait=False, parameters=parameters))
+        run = self.workflow.start(wait=False, parameters=parameters, store=self._store)
+        self._runs[self.workflow.name] = run
+        return Execution(run)
+
+    # ── the lifecycle ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def initialize_workflow(
+        self, definition: Definition | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> WorkflowInstance:
+        """Check everything and return an instance to execute; nothing is run. Raises DefinitionError."""
+        flow = self.workflow if definition is None else Workflow.load(definition)
+        given = dict(parameters or {})
+        plan = await asyncio.to_thread(flow.plan, given)
+        return WorkflowInstance(workflow_id=flow.name, workflow=flow, plan=plan, parameters=given)
+
+    async def execute_workflow(self, instance: WorkflowInstance) -> RunResult:
+        """Run it to its end and return the result. Raises RunFailed when it did not complete."""
+        instance.run = instance.workflow.start(wait=False, parameters=instance.parameters, store=self._store)
+        self._runs[instance.workflow_id] = instance.run
+        return await instance.run
+
+    async def pause_workflow(self, workflow_id: str) -> None:
+        """Start nothing new; what runs goes on to its end. Returns when that is recorded."""
+        await asyncio.to_thread(self._run(workflow_id).pause)
+
+    async def resume_workflow(self, workflow_id: str) -> None:
+        """Go on after a pause, or take up here a run that nobody drives."""
+        await asyncio.to_thread(self._run(workflow_id).resume)
+
+    async def terminate_workflow(self, workflow_id: str, reason: str) -> None:
+        """End what runs and the run; returns when nothing of it is left."""
+        run = self._run(workflow_id)
+        await asyncio.to_thread(run.stop, reason)
+        await asyncio.to_thread(run.wait, check=False)
+
+    # ── the state ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def save_workflow_state(self, workflow_id: str) -> dict[str, Any]:
+        """Return the state as plain JSON, to be kept and given to `restore_workflow_state`."""
+        return await asyncio.to_thread(self._run(workflow_id).saved)
+
+    async def restore_workflow_state(self, workflow_id: str, state: Mapping[str, Any]) -> None:
+        """Put a run that nobody drives back to a saved state; what came after runs again when it is resumed."""
+        await asyncio.to_thread(self._run(workflow_id).restore, state)
+
+    async def get_workflow_status(self, workflow_id: str) -> Status:
+        """Return how it stands."""
+        return await asyncio.to_thread(self._run(workflow_id).status)
+
+    async def get_execution_metrics(self, workflow_id: str) -> dict[str, Any]:
+        """Return what it cost: total, per command, waits, attempts, in seconds."""
+        return await asyncio.to_thread(self._run(workflow_id).metrics)
+
+    # ── errors ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def handle_workflow_error(
+        self, workflow_id: str, error: BaseException | Mapping[str, Any], *, command: str | None = None
+    ) -> dict[str, Any]:
+        """Record an error that was noticed outside, and return what the policies decided.
+
+        The error is an exception or a dictionary with ``message``, perhaps ``command`` and ``types`` (names of exception
+        classes, most derived first). With a command whose attempt is under way, that attempt has failed and is ended,
+        and the policies decide: ``decision`` is retry or give_up; else a notice is recorded and it is none. ``events``
+        are the facts in question.
+        """
+        message, types, named = _described(error)
+        run, about = self._run(workflow_id), command or named
+        if about is None:
+            answer = await asyncio.to_thread(run.give_notice, message)
+        else:
+            answer = await asyncio.to_thread(run.report_failure, about, message, types=types)
+        return _decision(answer, about)
+
+    async def rollback_workflow(self, workflow_id: str, checkpoint_id: str) -> None:
+        """Raise UsageError: a run without checkpoints has nothing to roll back to."""
+        run = self._run(workflow_id)
+        raise UsageError(
+            f'"{run.id}" has no checkpoints, so there is no "{checkpoint_id}" to roll back to; a state that was saved '
+            f"with save_workflow_state can be restored with restore_workflow_state"
+        )
+
+    def _run(self, workflow_id: str) -> Run:
+        for name, run in self._runs.items():
+            if workflow_id in (name, run.id):
+                return run
+        start = None if self._workflow is None else self._workflow.folder
+        store = find_store(self._store, start=start)
+        latest = next((row["run"] for row in summaries(store, workflow=workflow_id, limit=1)), None)
+        return attach(latest or workflow_id, store=store)
 
 
 class Execution:
@@ -35,3 +161,35 @@ class Execution:
     def result(self) -> RunResult:
         """Wait for it without an event loop."""
         return self.run.wait()
+
+
+def _described(error: BaseException | Mapping[str, Any]) -> tuple[str, tuple[str, ...], str | None]:
+    """Return message, types and command of an error as it was given. Raises UsageError."""
+    if isinstance(error, BaseException):
+        failure = failure_of(error)
+        return failure.message, failure.types, None
+    message = error.get("message")
+    types = error.get("types", ())
+    if not isinstance(message, str) or isinstance(types, str):
+        raise UsageError(
+            'an error is an exception, or a dictionary with "message" (text), "command" and "types" (list)'
+        )
+    command = error.get("command", error.get("command_id", error.get("commandId")))
+    return message, tuple(map(str, types)), None if command is None else str(command)
+
+
+def _decision(answer: Answer | None, command: str | None) -> dict[str, Any]:
+    facts = [] if answer is None else [fact for fact in answer.turn if getattr(fact, "command", None) == command]
+    failed = any(isinstance(fact, e.AttemptFailed) for fact in facts)
+    retry = next((fact for fact in facts if isinstance(fact, e.RetryScheduled)), None)
+    decided: dict[str, Any] = {
+        "command": command,
+        "recorded": "failure" if failed else "notice",
+        "decision": None,
+        "events": facts or ([] if answer is None else [answer.event]),
+    }
+    if retry is not None:
+        decided.update(decision="retry", due=retry.due, retry=retry.retry, retries=retry.retries)
+    elif failed:
+        decided["decision"] = "give_up"
+    return decided

@@ -21,11 +21,11 @@ WITHIN = 4096
 
 
 class LiveView:
-    """The picture of the attempts that `under_way` names, each as (command, attempt)."""
+    """The picture of the attempts that `under_way` names, each as (command, attempt); it names none until it is set."""
 
-    def __init__(self, run_folder: Path, under_way: Callable[[], Iterable[tuple[str, int]]]) -> None:
+    def __init__(self, run_folder: Path) -> None:
+        self.under_way: Callable[[], Iterable[tuple[str, int]]] = tuple
         self._folder = run_folder
-        self._under_way = under_way
         self._said: dict[str, tuple[int, float, str]] = {}
         self._written: dict[str, Any] | None = None
         self._next = 0.0
@@ -38,8 +38,9 @@ class LiveView:
         """Return for each command under way its attempt, the `fraction` from 0 to 1 and `text` that it said last, if it
         said any, and the last `lines` that it printed."""
         shown: dict[str, dict[str, Any]] = {}
-        for command, attempt in list(self._under_way())[:MOST_COMMANDS]:
-            shown[command] = item = {"attempt": attempt}
+        for command, attempt in list(self.under_way())[:MOST_COMMANDS]:
+            item: dict[str, Any] = {"attempt": attempt}
+            shown[command] = item
             said = self._said.get(command)
             if said is not None and said[0] == attempt:
                 item.update(fraction=said[1], text=said[2])

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb import events as e
+from orchestrator_nb.commands.kernel_folder import remove_dead_folders
 from orchestrator_nb.commands.processes import end_leftovers
+from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.engine.resume import lost_attempts, lost_live_results, missing_parts
 from orchestrator_nb.errors import RunRefused, StoreError
@@ -20,6 +22,7 @@ from orchestrator_nb.journal.owner import Ownership, take_over
 from orchestrator_nb.journal.store import JOURNAL, create_run
 from orchestrator_nb.orchestrator.frozen import Frozen, freeze_sources
 from orchestrator_nb.orchestrator.overlap import admitted
+from orchestrator_nb.orchestrator.result import ARTIFACTS
 from orchestrator_nb.orchestrator.run import GoOn, Run
 from orchestrator_nb.orchestrator.session import Owned, Session
 from orchestrator_nb.plan.fingerprint import fingerprint
@@ -31,7 +34,8 @@ from orchestrator_nb.transitions import GOOD, IllegalTransition
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """A plan that was checked, with all that a session needs to drive it. `go_on` resumes the run once it was left."""
+    """A plan that was checked, with all that a session needs to drive it. `go_on` resumes the run once it was left,
+    `parent` is the run that it is a part of."""
 
     plan: Plan
     commands: Mapping[str, Command]
@@ -42,6 +46,7 @@ class Opening:
     observers: tuple[Observer, ...]
     overlap: str = "allow"
     go_on: GoOn | None = None
+    parent: str | None = None
 
     def frozen(self) -> Frozen:
         """Return what the run has to keep of it."""
@@ -77,14 +82,14 @@ OpeningOf = Callable[[Mapping[str, Any], Collection[str]], Opening]
 """Makes today's opening of a run's parameters; the commands named second have their results and are not checked."""
 
 
-def start_opened(opening: Opening, *, store: Path) -> Run:
-    """Open a new run in the store and start it.
+def start_opened(opening: Opening, *, store: Path, run: str | None = None) -> Run:
+    """Open a new run in the store and start it; `run` is its id, unless a new one is made.
 
     Raises StoreError, and where another run of the workflow is under way what its `overlap` says.
     """
     plan = opening.plan
     with admitted(store, plan.definition.workflow, opening.overlap):
-        folder = create_run(store, plan.definition.workflow)
+        folder = create_run(store, plan.definition.workflow, run=run)
         # The journal comes last: a folder that has one has all that a resume needs.
         opening.frozen().write(folder)
         freeze_sources(plan.definition.commands, plan.folder, folder)
@@ -94,7 +99,12 @@ def start_opened(opening: Opening, *, store: Path) -> Run:
 
 
 def resume_opened(
-    folder: Path, opening_of: OpeningOf, *, accept_changes: bool = False, taking_over: bool = False, durable: bool = True
+    folder: Path,
+    opening_of: OpeningOf,
+    *,
+    accept_changes: bool = False,
+    taking_over: bool = False,
+    durable: bool = True,
 ) -> Run:
     """Take over a run and go on with it; one that is complete is only looked at.
 
@@ -106,6 +116,8 @@ def resume_opened(
         state = _folded(owned.journal)
         frozen = Frozen.read(folder)
         end_leftovers(folder.name)
+        Artifacts(folder / ARTIFACTS).remove_leftovers(older_than=0.0)
+        remove_dead_folders()
         settled = [name for name, record in state.commands.items() if record.state in GOOD]
         opening = opening_of(frozen.parameters, settled)
         if state.run.state == "new":
@@ -169,6 +181,7 @@ def _first_facts(run: str, opening: Opening) -> list[e.Event]:
         slots=opening.slots,
         owner=identity(),
         version=_version(),
+        parent=opening.parent,
     )
     notices: list[e.Event] = [e.NoticeGiven(at=now, text=note) for note in plan.notes]
     return [started, e.RunPlanned(at=now, commands=opening.planned()), *notices]

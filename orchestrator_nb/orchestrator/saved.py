@@ -78,7 +78,9 @@ def restore_state(run_folder: Path, document: Mapping[str, Any]) -> list[str]:
         try:
             then, now = _states(run_folder / JOURNAL, position)
             if _plain(then) != expected:
-                raise UsageError(f'the state saved for "{run_folder.name}" is not what its journal said at that position')
+                raise UsageError(
+                    f'the state saved for "{run_folder.name}" is not what its journal said at that position'
+                )
             facts = _way_back(then, now)
             journal.append(facts)
         finally:
@@ -157,5 +159,3 @@ def _plain(state: RunState) -> Any:
     )
     # Through JSON and back, so that what was saved and what is folded again compare as what they look like.
     return json.loads(json.dumps(plain).encode("utf-8", "backslashreplace"))
-
-

@@ -17,8 +17,8 @@ from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.requests import Request
 from orchestrator_nb.engine.scheduler import Scheduler
-from orchestrator_nb.executors.local import LocalExecutor
 from orchestrator_nb.errors import RunNotRunning, RunUnanswered
+from orchestrator_nb.executors.local import LocalExecutor
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import asker
 from orchestrator_nb.journal.owner import Ownership
@@ -69,10 +69,11 @@ class Session:
         self.error: BaseException | None = None
         self._owned = owned
         self._plan = plan
-        self.view = LiveView(owned.folder, lambda: self._executor.under_way())
+        self.view = LiveView(owned.folder)
         self._executor = LocalExecutor(
             commands=commands, run_folder=owned.folder, live=live, durable=durable, progress=self.view.heard
         )
+        self.view.under_way = self._executor.under_way
         self._loop = Loop(
             state=state,
             scheduler=Scheduler(order=plan.order, upstream=plan.upstream, downstream=plan.downstream, slots=slots),
@@ -156,14 +157,14 @@ class Session:
             self._asked[request.id] = lambda _: recorded()
         self._loop.send(request)
 
-    def _observe(self, turn: Sequence[e.Event], state: RunState) -> None:
+    def _observe(self, events: Sequence[e.Event], state: RunState) -> None:
         self._observing = threading.get_ident()
         try:
             if self._asked:
-                self._heed(turn)
+                self._heed(events)
             for observer in self._observers:
                 with suppress(Exception):  # a view that fails must not fail the run
-                    observer(turn, state)
+                    observer(events, state)
         finally:
             self._observing = None
 
@@ -212,7 +213,9 @@ class Session:
                 metrics[name] = upstream.metrics
             if upstream.shared:
                 changes[name] = upstream.shared
-        timeout = definition.timeout if definition.timeout is not None else plan.definition.timeout
+        timeout = definition.timeout
+        if timeout is None and definition.workflow is None:  # the commands of an inner workflow have their own
+            timeout = plan.definition.timeout
         return Work(
             run=state.run.run,
             workflow=state.run.workflow,

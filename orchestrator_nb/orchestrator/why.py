@@ -21,7 +21,9 @@ class Why:
     facts: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join([f'"{self.command}" is {self.state.replace("_", " ")}:', *(f"  {fact}" for fact in self.facts)])
+        return "\n".join(
+            [f'"{self.command}" is {self.state.replace("_", " ")}:', *(f"  {fact}" for fact in self.facts)]
+        )
 
 
 def why(command: str, events: Iterable[e.Event], state: RunState) -> Why:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+from orchestrator_nb.commands.contract import is_native
 from orchestrator_nb.definition.command_check import check_command
 from orchestrator_nb.definition.folder import definition_from_folder, definition_from_notebook
 from orchestrator_nb.definition.models import WorkflowDefinition
@@ -16,22 +16,19 @@ from orchestrator_nb.definition.names import slug
 from orchestrator_nb.definition.parameters import bind_parameters
 from orchestrator_nb.definition.reading import Loaded, read_definition
 from orchestrator_nb.definition.writing import to_dict, to_json, to_yaml
-from orchestrator_nb.errors import DefinitionError, Mistake, RunRefused, UsageError
+from orchestrator_nb.errors import DefinitionError, Mistake, UsageError
 from orchestrator_nb.journal.store import find_run, find_store
 from orchestrator_nb.orchestrator.command_types import command_types, import_registrations
-from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.orchestrator.detach import start_detached
+from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, without_unknown
 from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, resume_opened, start_opened
 from orchestrator_nb.orchestrator.overlap import OVERLAPS
 from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.saved import read_saved
+from orchestrator_nb.orchestrator.session_names import SESSION, address, session_name
 from orchestrator_nb.plan.plan import Plan, make_plan
 from orchestrator_nb.ports import Command, Observer
-from orchestrator_nb.transitions import GOOD
-
-SESSION = "__main__:"
-"""How the address of a function begins that exists in a session only."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Upstream = str | Callable[..., Any] | Iterable[str | Callable[..., Any]]
@@ -152,19 +149,29 @@ class Workflow:
     def command(self, function: Any = None, *, id: str | None = None, **options: Any) -> Any:  # noqa: A002
         """Add a function, as a decorator or directly, or a registered name such as "/query".
 
-        An argument of the function named like an upstream command is that command's result. Returns the function
+        An argument of the function named like an upstream command is that command's result. An object, or a class,
+        with the method `execute_in_workflow` is a native command, see `commands.contract`. Returns the function
         unchanged, or the id for a name. Raises DefinitionError naming the option that is wrong.
         """
         if function is None:
             return lambda given: self.command(given, id=id, **options)
         if isinstance(function, str):
             return self._add(id or slug(str(options.get("agent") or function)), {"command": function, **options})
-        if not callable(function):
-            raise UsageError(f"a command is a function or a registered name; found {function!r}")
+        if not (is_native(function) or callable(function)):
+            raise UsageError(f"a command is a function, a native command or a registered name; found {function!r}")
         name = id or getattr(function, "__name__", type(function).__name__).strip("<>")
-        added = self._add(name, {"call": _address(function), **options})
+        added = self._add(name, {"call": address(function), **options})
         self._functions[added] = function
         return function
+
+    def workflow(self, source: str | os.PathLike[str], *, id: str | None = None, **options: Any) -> str:  # noqa: A002
+        """Add another workflow: a definition's file, a folder of notebooks or a notebook. Returns its id.
+
+        Its parameters are given as `parameters`; its result is a mapping from its commands to their results. Raises
+        DefinitionError naming the option that is wrong.
+        """
+        text = os.fspath(source)
+        return self._add(id or slug(text), {"workflow": text, **options})
 
     def _add(self, name: str, body: dict[str, Any]) -> str:
         body["after"] = self._ids(body.pop("after", ()))
@@ -180,7 +187,8 @@ class Workflow:
 
     def _ids(self, after: Upstream) -> list[str]:
         """Return the ids of what a command comes after: names, or functions that are commands."""
-        given = [after] if isinstance(after, str) or callable(after) else list(after)
+        one = isinstance(after, str) or callable(after) or is_native(after)
+        given: list[Any] = [after] if one else list(after)  # type: ignore[arg-type]
         return [item if isinstance(item, str) else self._id_of(item) for item in given]
 
     def _id_of(self, function: Callable[..., Any]) -> str:
@@ -258,9 +266,8 @@ class Workflow:
         RunNotFound, RunRefused, DefinitionError; when waiting, what `Run.wait` raises.
         """
         folder = find_run(find_store(store, start=self._folder), run)
-        resumed = resume_opened(
-            folder, self._opening_of(observers), accept_changes=accept_changes, taking_over=take_over
-        )
+        opening_of = self._opening_of(observers, accept_changes=accept_changes)
+        resumed = resume_opened(folder, opening_of, accept_changes=accept_changes, taking_over=take_over)
         if wait is not False:
             resumed.wait(check=check)
         return resumed
@@ -274,11 +281,33 @@ class Workflow:
         run.restore(document)
         return run
 
+    def as_part(
+        self,
+        parameters: Mapping[str, Any],
+        *,
+        unknown: Collection[str] = (),
+        settled: Collection[str] = (),
+        within: tuple[Path, ...] = (),
+        parent: str | None = None,
+        accept_changes: bool = False,
+        observers: Sequence[Observer] = (),
+    ) -> Opening:
+        """Return the opening of a run that is a part of another run; see `inner_workflow.Inner`."""
+        plan, commands = self._plan(
+            parameters, text=(), settled=settled, unknown=unknown, within=within, accept_changes=accept_changes
+        )
+        return replace(self._opening(plan, commands, observers, overlap="allow"), parent=parent)
+
     def _opening_of(
-        self, observers: Sequence[Observer], *, slots: int | None = None, durability: str | None = None
+        self,
+        observers: Sequence[Observer],
+        *,
+        slots: int | None = None,
+        durability: str | None = None,
+        accept_changes: bool = False,
     ) -> OpeningOf:
         def opening(parameters: Mapping[str, Any], settled: Collection[str]) -> Opening:
-            plan, commands = self._plan(parameters, text=(), settled=settled)
+            plan, commands = self._plan(parameters, text=(), settled=settled, accept_changes=accept_changes)
             return self._opening(plan, commands, observers, slots=slots, durability=durability)
 
         return opening
@@ -303,7 +332,7 @@ class Workflow:
             plan=plan,
             commands=commands,
             origin=self.origin,
-            defined_in=_session_name() if self._needs_session() else None,
+            defined_in=session_name() if self._needs_session() else None,
             slots=slots or plan.definition.slots or _cpus(),
             durability=durability or plan.definition.durability,
             observers=tuple(observers),
@@ -317,17 +346,29 @@ class Workflow:
         )
 
     def _plan(
-        self, given: Mapping[str, Any], *, text: Collection[str], settled: Collection[str] = ()
+        self,
+        given: Mapping[str, Any],
+        *,
+        text: Collection[str],
+        settled: Collection[str] = (),
+        unknown: Collection[str] = (),
+        within: tuple[Path, ...] = (),
+        accept_changes: bool = False,
     ) -> tuple[Plan, dict[str, Command]]:
         """Return the plan and the command types that it uses; every mistake of parameters and commands at once."""
         loaded = self._read()
         definition = loaded.definition
         import_registrations(definition.imports, loaded.folder)
-        commands = command_types(self._functions, {command.kind for command in definition.commands})
+        if unknown:
+            definition = without_unknown(definition, unknown)
+        files = within or ((self.origin.resolve(),) if self.origin is not None else ())
+        inner = WorkflowCommand(read_workflow, within=files, accept_changes=accept_changes)
+        commands = command_types(self._functions, {command.kind for command in definition.commands}, inner=inner)
         mistakes: list[Mistake] = []
         parameters: dict[str, Any] = {}
         try:
-            parameters = bind_parameters(definition.parameters, given, text=text)
+            declared = {name: item for name, item in definition.parameters.items() if name not in unknown}
+            parameters = bind_parameters(declared, given, text=text)
         except DefinitionError as error:
             mistakes.extend(error.mistakes)
         try:
@@ -349,25 +390,11 @@ class Workflow:
         return f"<Workflow {self.name}: {len(self._document['commands'])} commands>"
 
 
-def _address(function: Callable[..., Any]) -> str:
-    """Return module:name where the function can be imported from, else a name in the session."""
-    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
-    found: Any = sys.modules.get(module or "")
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    if module and module != "__main__" and found is function:
-        return f"{module}:{name}"
-    plain = getattr(function, "__name__", "")
-    return f"__main__:{plain if plain.isidentifier() else 'function'}"
-
-
-def _session_name() -> str:
-    """Return the name of the notebook or program in which this process defines things."""
-    notebook = os.environ.get("JPY_SESSION_NAME")
-    if notebook:
-        return Path(notebook).name
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
-    return Path(main).name if main else "the session that defined it"
+def read_workflow(path: Path) -> Workflow:
+    """Return the workflow of a definition's file, a folder of notebooks or a notebook. Raises DefinitionError."""
+    if path.is_dir():
+        return Workflow.from_folder(path)
+    return Workflow.from_notebook(path) if path.suffix == ".ipynb" else Workflow.load(path)
 
 
 def _cpus() -> int:

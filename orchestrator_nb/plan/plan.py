@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,7 @@ def make_plan(
         if draft.links.needed((before, after)):
             inputs[after].append(before)
     mistakes = [*draft.mistakes, *_checked(draft, upstream, commands, settled)]
+    mistakes += _out_of_reach(draft, inputs, commands, settled)
     if mistakes:
         mistakes.sort(key=lambda found: found[0])
         raise DefinitionError([_placed(mistake, draft.ids[number], place) for number, mistake in mistakes])
@@ -80,7 +81,7 @@ def make_plan(
         upstream=_named(upstream, ids),
         downstream=_named(downstream, ids),
         inputs=_named(inputs, ids),
-        notes=tuple(draft.notes),
+        notes=(*draft.notes, *_notes(draft, commands, settled)),
     )
 
 
@@ -110,6 +111,38 @@ def _checked(
             found = [*found, *(Mistake(note) for note in draft.lost.get(number, ()))]
         mistakes.extend((number, mistake) for mistake in found)
     return mistakes
+
+
+def _out_of_reach(
+    draft: Draft, inputs: list[list[int]], commands: Mapping[str, Command], settled: Collection[str]
+) -> Iterator[tuple[int, Mistake]]:
+    """Yield a mistake for each result that is known to stay in this process and that a command elsewhere asks for."""
+    definitions = draft.definition.commands
+    for number, needed in enumerate(inputs):
+        command = definitions[number]
+        kind = commands.get(command.kind)
+        if not needed or kind is None or command.id in settled or not kind.runs_apart(command):
+            continue
+        for producer in (definitions[other] for other in needed if definitions[other].kind in commands):
+            found = commands[producer.kind].result_type(producer, folder=draft.folder)
+            if found is not None:
+                yield (
+                    number,
+                    Mistake(
+                        f'"{command.id}" runs in a process of its own and asks for the result of "{producer.id}", '
+                        f'a "{found}", which has no stored form and stays in the process that made it',
+                        expected="it stored (a model: with skops or onnx to a file; anything else: to a file) and the "
+                        "file's Path returned, or a consumer that runs in a thread",
+                    ),
+                )
+
+
+def _notes(draft: Draft, commands: Mapping[str, Command], settled: Collection[str]) -> Iterator[str]:
+    """Yield what the types have to say about the commands that may run, with the command's id."""
+    for command in draft.definition.commands:
+        if command.id not in settled:
+            for note in commands[command.kind].notes(command, folder=draft.folder):
+                yield f'"{command.id}": {note}'
 
 
 def _placed(mistake: Mistake, command: str, place: Placed | None) -> Mistake:

@@ -286,7 +286,7 @@ def test_the_python_of_this_process_can_import_the_package():
 
 
 def test_a_kernel_that_lacks_the_package_gets_the_line_to_type(monkeypatch, tmp_path):
-    """The line installs into the very Python of that kernel."""
+    """An import that the notebook cannot do without is a mistake with the line that installs into that very Python."""
     program = tmp_path / "python"
     program.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
     program.chmod(0o755)
@@ -295,4 +295,7 @@ def test_a_kernel_that_lacks_the_package_gets_the_line_to_type(monkeypatch, tmp_
     line = notebook_kernel.kernel_can_import("bare")
     assert line == f"{program} -m pip install orchestrator-nb"
     content = document(cell("from orchestrator_nb import context"))
-    assert any(line in note for note in notes(tmp_path, content, kernel="bare"))
+    (mistake,) = checked(tmp_path, content, kernel="bare")
+    assert (mistake.path, mistake.expected) == ("/notebook", line)
+    guarded = "try:\n    from orchestrator_nb import context\nexcept ImportError:\n    context = None"
+    assert checked(tmp_path, document(cell(guarded)), kernel="bare") == []

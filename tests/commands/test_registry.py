@@ -70,7 +70,7 @@ def test_a_cell_that_is_run_again_replaces_its_function(registry):
 
 def test_only_what_can_be_called_is_registered(registry):
     """A value that is no function is refused."""
-    with pytest.raises(UsageError, match="a function only"):
+    with pytest.raises(UsageError, match="a function or a native command only"):
         registry.register("/q")(5)
 
 

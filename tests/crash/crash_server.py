@@ -93,7 +93,7 @@ def attempt(trial: dict[str, Any]) -> None:
 
 
 def _is_complete(folder: Path) -> bool:
-    from orchestrator_nb.orchestrator.run import attach
+    from orchestrator_nb.orchestrator.attaching import attach
 
     return attach(store=folder / "runs").state.run.state == "completed"
 

@@ -16,7 +16,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL, list_runs
-from orchestrator_nb.orchestrator.run import attach
+from orchestrator_nb.orchestrator.attaching import attach
 from orchestrator_nb.state import fold
 
 FLOW = """

@@ -16,7 +16,7 @@ from orchestrator_nb import RunFailed, Workflow, attach, context
 from orchestrator_nb import events as e
 from orchestrator_nb.errors import RunNotFound, RunRefused
 from orchestrator_nb.journal.file import read
-from orchestrator_nb.orchestrator.workflow import resume_run
+from orchestrator_nb.orchestrator.attaching import resume_run
 
 pytestmark = pytest.mark.usefixtures("project")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from orchestrator_nb.ports import Command
+
 import pytest
 
 from orchestrator_nb.errors import DefinitionError
@@ -62,7 +64,7 @@ def test_paths_belong_to_the_folder_where_the_code_runs(planned, tmp_path):
 def test_paths_of_a_notebook_belong_to_its_own_folder(planned, tmp_path):
     """What a notebook writes is where the notebook is, unless it runs elsewhere."""
 
-    class Notebook:
+    class Notebook(Command):
         name = "notebook"
 
         def check(self, command, *, folder, upstream, parameters=None):
@@ -70,6 +72,12 @@ def test_paths_of_a_notebook_belong_to_its_own_folder(planned, tmp_path):
 
         def wants(self, command, *, folder):
             return ()
+
+        def source(self, command, *, folder):
+            return ""
+
+        def run(self, attempt):
+            return None
 
     plan = planned(
         {

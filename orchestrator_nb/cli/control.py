@@ -1,0 +1,146 @@
+"""The verbs that look at a run and steer it, whichever process owns it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from orchestrator_nb.cli.options import CommandName, GivenRun, Json, RunName, Store
+
+Reason = Annotated[str, typer.Option("--reason", help="Why; it is recorded with who asked.")]
+INTERRUPTED = 130
+
+
+def watch(
+    run: RunName = "latest",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, as in the journal.")] = False,
+    store: Store = None,
+) -> None:
+    """Show what has happened in a run and what happens, until nobody drives it; an interrupt ends the watching only.
+
+    The exit code is that of the run.
+    """
+    from orchestrator_nb.cli.progress import lines_of
+    from orchestrator_nb.event_json import encode
+
+    found = _attach(run, store)
+    try:
+        for turn, state in found.turns():
+            lines = [encode(event).decode() for event in turn] if as_json else list(lines_of(turn, state))
+            if lines:
+                print("\n".join(lines), flush=True)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except OSError:
+        return  # nobody reads it any more; the run goes on
+    raise typer.Exit(found.result.exit_code)
+
+
+def why(run: GivenRun, command: CommandName, as_json: Json = False, store: Store = None) -> None:
+    """Tell the facts that led to where a command is: attempts, failures, retries, and its upstream."""
+    import dataclasses
+
+    story = _attach(run, store).why(command)
+    print(json.dumps(dataclasses.asdict(story), ensure_ascii=False) if as_json else story)
+
+
+def metrics(run: RunName = "latest", as_json: Json = False, store: Store = None) -> None:
+    """Show what a run cost: total, per command, waits, attempts."""
+    from orchestrator_nb.cli.glyphs import duration
+
+    found = _attach(run, store).metrics()
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+        return
+    print(
+        f"{found['run']}: {found['state']}, {duration(found['seconds'])}, commands busy for {duration(found['busy'])}, "
+        f"{found['parallelism']:g} at a time, {found['attempts']} attempts, {found['retries']} retries"
+    )
+    rows = [("command", "state", "attempts", "time", "waited")]
+    rows += [
+        (name, item["state"], str(item["attempts"]), duration(item["seconds"]), duration(item["wait"]))
+        for name, item in found["commands"].items()
+    ]
+    print("\n".join(table_lines(rows)))
+
+
+def logs(run: GivenRun, command: CommandName, store: Store = None) -> None:
+    """Print what the last attempt of a command printed."""
+    sys.stdout.write(_attach(run, store).logs(command))
+
+
+def pause(run: RunName = "latest", reason: Reason = "asked to", store: Store = None) -> None:
+    """Start nothing new in a run; what runs goes on to its end. Go on with the verb resume."""
+    found = _attach(run, store)
+    found.pause(reason)
+    print(f"{found.id} is {found.state.run.state}; go on with: orchestrator-nb resume {found.id}")
+
+
+def stop(
+    run: RunName = "latest",
+    reason: Reason = "asked to",
+    grace: Annotated[float, typer.Option(min=0.0, help="Seconds that running commands have.")] = 10.0,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Return when nothing of it runs any more.")] = True,
+    store: Store = None,
+) -> None:
+    """End what runs and the run; it can be resumed."""
+    found = _attach(run, store)
+    found.stop(reason, grace=grace)
+    if wait:
+        found.wait(check=False)
+    print(f"{found.id} is {found.state.run.state}")
+
+
+def save(
+    run: GivenRun, file: Annotated[str, typer.Argument(help="Where to write the state.")], store: Store = None
+) -> None:
+    """Write the state of a run to a file, for restore."""
+    print(f"the state is in {_attach(run, store).save(file)}")
+
+
+def restore(
+    run: GivenRun, file: Annotated[str, typer.Argument(help="A file that save wrote.")], store: Store = None
+) -> None:
+    """Put a run that nobody drives back to a saved state; what came after runs again when it is resumed."""
+    found = _attach(run, store)
+    reopened = found.restore(file)
+    what = f"these run again: {', '.join(reopened)}" if reopened else "nothing has to run again"
+    print(f"{found.id} is back where it was saved; {what}\ngo on with: orchestrator-nb resume {found.id}")
+
+
+def resume_live(found: Any) -> bool:
+    """Have the process that owns a paused run go on with it; False where nobody owns it or it is not paused."""
+    if not found.is_running or found.state.run.state != "paused":
+        return False
+    found.resume()
+    print(f"{found.id} goes on, in the process that owns it; see it with: orchestrator-nb watch {found.id}")
+    return True
+
+
+def tell_detached(run: Any, *, as_json: bool) -> None:
+    """Say which run was begun by `run --detach`, and what to type about it."""
+    if as_json:
+        owner = run.state.run.owner
+        document = {"run": run.id, "folder": str(run.folder), "state": run.state.run.state, "owner": dict(owner)}
+        print(json.dumps(document, ensure_ascii=False))
+        return
+    print(
+        f"{run.id} has begun in process {run.state.run.owner.get('pid')}\n"
+        f"watch it: orchestrator-nb watch {run.id}\nend it:   orchestrator-nb stop {run.id}"
+    )
+
+
+def table_lines(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return rows of text as lines with their columns aligned."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _attach(run: str, store: str | None) -> Any:
+    from orchestrator_nb.orchestrator.attaching import attach
+
+    return attach(run, store=store)

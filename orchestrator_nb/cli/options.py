@@ -1,0 +1,59 @@
+"""The arguments and options that several verbs have."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+
+class Progress(str, Enum):
+    """How a run is shown while it goes on."""
+
+    none = "none"
+    plain = "plain"
+    rich = "rich"
+
+
+class Durability(str, Enum):
+    """What a recorded fact survives."""
+
+    full = "full"
+    process = "process"
+
+
+class Overlapping(str, Enum):
+    """What a start does while another run of the workflow is under way."""
+
+    refuse = "refuse"
+    wait = "wait"
+    skip = "skip"
+    allow = "allow"
+
+
+Target = Annotated[str, typer.Argument(help="A definition (.yaml, .json), a folder of notebooks, or one notebook.")]
+RunName = Annotated[str, typer.Argument(metavar="[RUN]", help='The id of a run, its beginning, or "latest".')]
+GivenRun = Annotated[str, typer.Argument(metavar="RUN", help='The id of a run, its beginning, or "latest".')]
+CommandName = Annotated[str, typer.Argument(metavar="COMMAND", help="The id of a command of the run.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")]
+ProgressOption = Annotated[
+    Progress | None, typer.Option(help="Default: rich on a terminal, plain lines elsewhere.", show_default=False)
+]
+Store = Annotated[
+    str | None, typer.Option(metavar="FOLDER", help="Where runs are kept. Default: the nearest orchestrator-runs/.")
+]
+Slots = Annotated[int | None, typer.Option(min=1, help="How many commands run at a time. Default: the CPUs.")]
+DurabilityOption = Annotated[
+    Durability | None,
+    typer.Option(help="full survives a power cut, process a kill -9. Default: the definition's.", show_default=False),
+]
+OverlapOption = Annotated[
+    Overlapping | None,
+    typer.Option(
+        "--overlap",
+        help="While another run of the workflow is under way: refuse, wait for it, skip this one, or allow both. "
+        "Default: the definition's.",
+        show_default=False,
+    ),
+]

@@ -1,0 +1,92 @@
+"""Who holds what: commands take all that they need, or wait holding nothing.
+
+A command that is ready and cannot have all it needs reserves it: nothing that ranks behind it takes from a pool that
+it needs (from the slots: once it lacks them) before it has started. So a command waits for those that rank before it
+and for those that run, never for those behind it; and what is free is given to whoever is in nobody's way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from heapq import heapify, heappop, heappush
+
+from orchestrator_nb.records import PlannedCommand
+from orchestrator_nb.state import RunState
+
+CPU = "cpu"
+_A_SLOT = ((CPU, 1),)
+
+Needs = tuple[tuple[str, int], ...]
+
+
+class Allotment:
+    """What is there, what is held, and who waits for it. What is held follows from the state: what runs holds it."""
+
+    def __init__(self, planned: Mapping[str, PlannedCommand], pools: Mapping[str, int], *, slots: int) -> None:
+        self._capacity = {**pools, CPU: slots}
+        self._needs: dict[str, Needs] = {
+            command: tuple(sorted(item.needs.items())) if item.needs is not None else _A_SLOT
+            for command, item in planned.items()
+        }
+        self._holding: list[tuple[str, int]] = []
+        self._abandoned: set[tuple[str, int]] = set()
+        # Commands that need the same stand in one line: only the first of a line can be the next to start.
+        self._lines: dict[Needs, list[tuple[int, str]]] = {}
+
+    def begin(self, state: RunState) -> None:
+        """Begin with what runs in this state, and with nobody waiting."""
+        self._holding = [(command, state.commands[command].attempt) for command in state.running()]
+        self._lines = {}
+
+    def abandon(self, command: str, attempt: int) -> None:
+        """What this attempt holds is not given back: it could not be ended."""
+        self._abandoned.add((command, attempt))
+
+    def offer(self, entries: Iterable[tuple[int, str]]) -> None:
+        """Let these commands wait, given with their ranks."""
+        for entry in entries:
+            heappush(self._lines.setdefault(self._needs[entry[1]], []), entry)
+
+    def rank(self, ranks: Mapping[str, int]) -> None:
+        """Put those that wait in the order of new ranks."""
+        for needs, line in self._lines.items():
+            ranked = [(ranks[command], command) for _, command in line]
+            heapify(ranked)
+            self._lines[needs] = ranked
+
+    def start(self, state: RunState) -> list[str]:
+        """Return the commands that can start now and take what they need for them; each was offered before."""
+        free = self._free(state)
+        reserved: set[str] = set()
+        started: list[str] = []
+        heads = [(line[0], needs) for needs, line in self._lines.items() if line]
+        heapify(heads)
+        while heads:
+            (_, command), needs = heappop(heads)
+            line = self._lines[needs]
+            record = state.commands[command]
+            if record.state == "pending":
+                if any(amount > free.get(pool, 0) or pool in reserved for pool, amount in needs):
+                    reserved.update(pool for pool, amount in needs if pool != CPU or amount > free[CPU])
+                    continue
+                for pool, amount in needs:
+                    free[pool] -= amount
+                started.append(command)
+                self._holding.append((command, record.attempt + 1))
+            heappop(line)
+            if line:
+                heappush(heads, (line[0], needs))
+        return started
+
+    def _free(self, state: RunState) -> dict[str, int]:
+        commands, kept = state.commands, []
+        free = dict(self._capacity)
+        for holder in self._holding:
+            command, attempt = holder
+            record = commands[command]
+            if holder in self._abandoned or (record.state == "running" and record.attempt == attempt):
+                kept.append(holder)
+                for pool, amount in self._needs[command]:
+                    free[pool] -= amount
+        self._holding = kept
+        return free

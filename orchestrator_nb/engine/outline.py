@@ -1,0 +1,107 @@
+"""What the journal says of a plan: the commands with their order, what they need, and how long they should take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from orchestrator_nb import events as e
+from orchestrator_nb.definition.models import CommandDefinition
+from orchestrator_nb.engine.priority import best_places
+from orchestrator_nb.plan.plan import Plan
+from orchestrator_nb.plan.pools import capacities, needs
+from orchestrator_nb.plan.ranks import Net, expected_seconds, make_net
+
+
+class Outline(NamedTuple):
+    """The commands of a `RunPlanned`, in the order of the plan, and its pools."""
+
+    commands: dict[str, dict[str, Any]]
+    pools: dict[str, int]
+
+    def planned(self, at: float) -> e.RunPlanned:
+        """Return the event that records it."""
+        return e.RunPlanned(at=at, commands=self.commands, pools=self.pools)
+
+
+def outline(
+    plan: Plan, *, slots: int, seconds: Mapping[str, float] | None = None, memory: int | None = None
+) -> Outline:
+    """Return the outline of a plan for so many slots.
+
+    `seconds` are the durations known from earlier runs; what the definition declares comes first. `memory` is what the
+    machine has, in bytes. With known durations the order is searched for; it is the upward rank without them, and where
+    commands need more than a slot.
+    """
+    known = {**(seconds or {}), **_declared(plan)}
+    known = {name: known[name] for name in plan.order if name in known}
+    commands = {name: _item(plan.commands[name], plan.upstream[name]) for name in plan.order}
+    pools: dict[str, int] = {}
+    if any(command.resources for command in plan.commands.values()):
+        pools = capacities(plan.definition, slots=slots, memory=memory)
+        for name, command in plan.commands.items():
+            if command.resources:
+                commands[name]["needs"] = needs(command, pools)
+    for name, value in known.items():
+        commands[name]["seconds"] = value
+        commands[name]["program"] = _program(plan.commands[name])
+    return Outline(with_ranks(commands, slots=slots, search=not pools), pools)
+
+
+def with_ranks(
+    commands: Mapping[str, Mapping[str, Any]], *, slots: int, search: bool = True
+) -> dict[str, dict[str, Any]]:
+    """Return the commands of a plan with their ranks, or without where they start in the order of the plan anyway.
+
+    The order is searched for where durations are known, unless `search` is off.
+    """
+    known = {name: item["seconds"] for name, item in commands.items() if "seconds" in item}
+    net = make_net({name: item.get("upstream", ()) for name, item in commands.items()})
+    priorities = [int(item.get("priority", 0)) for item in commands.values()]
+    places = best_places(
+        net,
+        expected_seconds(net.names, known),
+        slots,
+        priorities=priorities if any(priorities) else (),
+        search=search and bool(known),
+    )
+    plain = [{key: value for key, value in item.items() if key != "rank"} for item in commands.values()]
+    if any(place != number for number, place in enumerate(places)):
+        for item, place in zip(plain, places, strict=True):
+            item["rank"] = place
+    return dict(zip(net.names, plain, strict=True))
+
+
+def plan_net(plan: Plan) -> Net:
+    """Return the graph of a plan, its commands numbered in its order."""
+    return make_net({name: plan.upstream[name] for name in plan.order})
+
+
+def declared_seconds(plan: Plan, seconds: Mapping[str, float] | None = None) -> list[float]:
+    """Return a duration for each command in the order of the plan; what is declared comes before `seconds`."""
+    return expected_seconds(plan.order, {**(seconds or {}), **_declared(plan)})
+
+
+def _declared(plan: Plan) -> dict[str, float]:
+    return {name: command.duration for name, command in plan.commands.items() if command.duration is not None}
+
+
+def _item(command: CommandDefinition, upstream: tuple[str, ...]) -> dict[str, Any]:
+    item: dict[str, Any] = {"kind": command.kind, "upstream": list(upstream)}
+    if command.optional:
+        item["optional"] = True
+    if command.retries is not None:
+        item["retries"] = command.retries
+    if command.retry_delay != 1.0:
+        item["retry_delay"] = command.retry_delay
+    if not command.idempotent:
+        item["idempotent"] = False
+    if command.priority:
+        item["priority"] = command.priority
+    return item
+
+
+def _program(command: CommandDefinition) -> str:
+    """Return what the command runs, whatever it runs it with."""
+    shell = " ".join(command.shell or ())
+    return command.notebook or command.call or command.command or shell or command.kind

@@ -1,0 +1,32 @@
+"""How functions are addressed in a definition, and what the session is called in which some of them exist only."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+SESSION = "__main__:"
+"""How the address of a function begins that exists in a session only."""
+
+
+def address(function: Any) -> str:
+    """Return module:name where the function can be imported from, else a name in the session."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
+    found: Any = sys.modules.get(module or "")
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if module and module != "__main__" and found is function:
+        return f"{module}:{name}"
+    plain = getattr(function, "__name__", type(function).__name__)
+    return f"{SESSION}{plain if plain.isidentifier() else 'function'}"
+
+
+def session_name() -> str:
+    """Return the name of the notebook or program in which this process defines things."""
+    notebook = os.environ.get("JPY_SESSION_NAME")
+    if notebook:
+        return Path(notebook).name
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    return Path(main).name if main else "the session that defined it"

@@ -1,0 +1,104 @@
+"""What commands hold while they run: slots, memory and named pools, in whole units.
+
+Every command holds one `cpu`, which is a slot, unless it says otherwise; memory counts in bytes. How much there is of
+`cpu` is said by the slots of the run, of `memory` by the machine or by `pools`, of anything else by `pools` alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from orchestrator_nb.definition.models import AMOUNT, CommandDefinition, WorkflowDefinition
+from orchestrator_nb.definition.names import nearest
+from orchestrator_nb.errors import DefinitionError, Mistake
+
+CPU = "cpu"
+MEMORY = "memory"
+ALL = "all"
+
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+_FACTORS = {"K": 1, "M": 2, "G": 3, "T": 4}
+
+
+def amount(value: int | str) -> int:
+    """Return an amount as a number: ``2GB`` is 2,000,000,000 and ``2GiB`` is 2,147,483,648. Raises ValueError."""
+    if isinstance(value, int):
+        return value
+    number = _NUMBER.match(value)
+    if number is None or not re.match(AMOUNT, value):
+        raise ValueError(f'"{value}" is no amount; expected a whole number or one such as "2GB"')
+    unit = value[number.end() :].strip()
+    factor = int((1024 if "i" in unit else 1000) ** _FACTORS.get(unit[0], 0))
+    whole, _, fraction = number.group().partition(".")
+    return int(whole + fraction) * factor // int(10 ** len(fraction))
+
+
+def capacities(definition: WorkflowDefinition, *, slots: int, memory: int | None) -> dict[str, int]:
+    """Return how much there is of everything; `memory` is what the machine has, None where that is not known."""
+    found = {CPU: slots}
+    if memory is not None:
+        found[MEMORY] = memory
+    return {**found, **{name: amount(value) for name, value in definition.pools.items() if value != ALL}}
+
+
+def needs(command: CommandDefinition, capacity: Mapping[str, int]) -> dict[str, int]:
+    """Return what the command holds while it runs, without what it holds nothing of.
+
+    Raises KeyError for the whole of a pool that there is not.
+    """
+    wanted = {CPU: 1, **command.resources}
+    found = {name: capacity[name] if value == ALL else amount(value) for name, value in wanted.items()}
+    return {name: value for name, value in found.items() if value}
+
+
+def pool_mistakes(definition: WorkflowDefinition) -> Iterator[tuple[int, Mistake]]:
+    """Yield command and mistake for all that is wrong whatever the machine: unknown pools, and more than there is."""
+    if definition.pools.keys() & {CPU} or ALL in definition.pools.values():
+        name = CPU if CPU in definition.pools else next(n for n, value in definition.pools.items() if value == ALL)
+        remedy = '"slots", of which each command takes as many as its cpu' if name == CPU else "how much there is of it"
+        yield 0, Mistake(f'the pool "{name}" cannot be declared so', expected=remedy)
+        return
+    for number, command in enumerate(definition.commands):
+        if command.resources:
+            for mistake in _unknown(command, definition):
+                yield number, mistake
+            known = capacities(definition, slots=definition.slots or 10**18, memory=10**18)
+            for mistake in _too_much(command, known):
+                yield number, mistake
+
+
+def check_pools(definition: WorkflowDefinition, *, slots: int, memory: int | None) -> None:
+    """Look whether the machine and the slots of this run suffice for each command. Raises DefinitionError."""
+    known = capacities(definition, slots=slots, memory=memory)
+    mistakes = [
+        replace(mistake, path=f"/commands/{command.id}{mistake.path}")
+        for command in definition.commands
+        if command.resources
+        for mistake in _too_much(command, known)
+    ]
+    if mistakes:
+        raise DefinitionError(mistakes)
+
+
+def _unknown(command: CommandDefinition, definition: WorkflowDefinition) -> Iterator[Mistake]:
+    known = [CPU, MEMORY, *definition.pools]
+    for name in command.resources:
+        if name not in known:
+            yield Mistake(
+                f'there is no pool "{name}"',
+                path=f"/resources/{name}",
+                expected=f'one of {", ".join(known)}, or "{name}" among the pools of the workflow',
+                nearest=nearest(name, known),
+            )
+
+
+def _too_much(command: CommandDefinition, capacity: Mapping[str, int]) -> Iterator[Mistake]:
+    for name, value in command.resources.items():
+        if name in capacity and value != ALL and amount(value) > capacity[name]:
+            there = "slots" if name == CPU else f'of "{name}"'
+            yield Mistake(
+                f'"{command.id}" could never start: it takes {value} {there}, and there are {capacity[name]:,}',
+                path=f"/resources/{name}",
+            )
