@@ -103,13 +103,13 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Check everything and show what would run, in which order, without running anything."""
-    from orchestrator_nb.cli.plans import plan_json, plan_text
+    from orchestrator_nb.cli.plans import plan_json
     from orchestrator_nb.definition.parameters import bind_parameters
 
     flow = _workflow(target)
     given = collect(parameters, raw, files, texts)
     planned = flow.plan(bind_parameters(flow.definition.parameters, given.values, text=given.texts))
-    print(plan_json(planned) if as_json else plan_text(planned))
+    print(plan_json(planned) if as_json else planned)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from typing import Protocol, TextIO
 
 from orchestrator_nb import events as e
 from orchestrator_nb.cli.glyphs import counted, duration
+from orchestrator_nb.orchestrator.shown import headline
 from orchestrator_nb.state import RunState
 
 BACKLOG = 10_000
@@ -163,10 +164,3 @@ def _of_command(event: e.Event, state: RunState) -> str | None:
     if isinstance(event, e.DeviationRecorded):
         return f"deviation: {event.text}"
     return None
-
-
-def headline(failure: e.Failure) -> str:
-    """Return a failure in one line."""
-    name = failure.types[0].rpartition(".")[2] if failure.types else failure.kind
-    first = failure.message.strip().splitlines()[0] if failure.message.strip() else ""
-    return f"{name}: {first}" if first and not first.startswith(name) else first or name

@@ -12,7 +12,11 @@ from orchestrator_nb.cli.terminal import console
 from orchestrator_nb.events import Stored
 from orchestrator_nb.orchestrator.failure_card import failure_text
 from orchestrator_nb.orchestrator.result import RunResult
+from orchestrator_nb.orchestrator.shown import headline
 from orchestrator_nb.records import CommandRecord
+
+TROUBLE = ("failed", "crashed", "waiting")
+"""States of a command whose failure is shown in the place of its output."""
 
 
 def show_result(result: RunResult, stream: TextIO) -> None:
@@ -26,7 +30,8 @@ def show_result(result: RunResult, stream: TextIO) -> None:
         Text.assemble(
             (f"{result.workflow} ", "bold"),
             (_ending(result), RUN_COLOURS.get(result.state, "")),
-            f" after {duration(result.seconds)}",
+            # of a run that was left nobody knows when it was left, only when its last command ended
+            "" if result.state == "paused" else f" after {duration(result.seconds)}",
             f": {result.reason}" if result.reason else "",
         )
     )
@@ -62,9 +67,13 @@ def command_table(result: RunResult, *, width: int, signs: bool) -> Any:
             Text(glyph.words, glyph.colour),
             str(record.attempt),
             duration(record.seconds) if record.ended else "",
-            Text(_gave(record) or record.reason, "dim"),
+            Text(_gave(record) or _trouble(record), "dim"),
         )
     return table
+
+
+def _trouble(record: CommandRecord) -> str:
+    return record.reason if record.failure is None or record.state not in TROUBLE else headline(record.failure)
 
 
 def _gave(record: CommandRecord) -> str:

@@ -42,7 +42,10 @@ class FunctionCommand(Command, ABC):
     name: str
 
     def __init__(self) -> None:
-        self._signatures: dict[str, tuple[Function, Signature]] = {}
+        # Many commands may call one function: what is known of it is found out once. The function is kept beside it,
+        # so that its id stays its own.
+        self._signatures: dict[int, tuple[Function, Signature]] = {}
+        self._sources: dict[int, tuple[Function, str]] = {}
 
     @abstractmethod
     def find(self, command: CommandDefinition, *, folder: Path, fresh: bool = False) -> Function:
@@ -63,7 +66,7 @@ class FunctionCommand(Command, ABC):
             return [error.at(f"/{self.name}")]
         if is_native(function):
             return check_native(function, command, key=self.name)
-        signature = self._signature(command, function)
+        signature = self._signature(function)
         return check_call(
             function, signature, command, key=self.name, upstream=upstream, workflow_parameters=parameters
         )
@@ -76,7 +79,7 @@ class FunctionCommand(Command, ABC):
             return ()
         if is_native(function):
             return ()
-        signature = self._signature(command, function)
+        signature = self._signature(function)
         given = {*command.parameters, *given_besides(command, signature)}
         return tuple(name for name in signature.names if name not in given)
 
@@ -86,7 +89,7 @@ class FunctionCommand(Command, ABC):
             function = self.find(command, folder=folder)
         except CannotImport:
             return None
-        return unstorable(self._signature(command, getattr(function, METHOD, function)).returns)
+        return unstorable(self._signature(getattr(function, METHOD, function)).returns)
 
     def runs_apart(self, command: CommandDefinition) -> bool:
         """Whether it gets a process of its own."""
@@ -95,9 +98,13 @@ class FunctionCommand(Command, ABC):
     def source(self, command: CommandDefinition, *, folder: Path) -> str:
         """Return the source of the function. Raises UsageError where it is not there."""
         try:
-            return source_of(self.find(command, folder=folder, fresh=True))
+            function = self.find(command, folder=folder, fresh=True)
         except CannotImport as error:
             raise UsageError(str(error)) from error
+        known = self._sources.get(id(function))
+        if known is None:
+            known = self._sources[id(function)] = function, source_of(function)
+        return known[1]
 
     def run(self, attempt: Attempt) -> Any:
         """Call the function and return what it returns. Raises whatever it raises, and UsageError for arguments."""
@@ -108,24 +115,25 @@ class FunctionCommand(Command, ABC):
             raise CommandError(str(error), kind="not_started", stage="importing") from error
         if is_native(function):
             return run_native(attempt, function)
-        signature = self._signature(work.definition, function)
+        signature = self._signature(function)
         if signature.names or signature.open or work.definition.parameters:
             value = signature.call(function, _arguments(attempt, signature))
         else:
             value = function()
         return awaited(attempt, value) if hasattr(value, "__await__") else value
 
-    def _signature(self, command: CommandDefinition, function: Function) -> Signature:
-        known = self._signatures.get(command.id)
-        if known is not None and known[0] is function:
-            return known[1]
-        signature = Signature(function)
-        self._signatures[command.id] = function, signature
-        return signature
+    def _signature(self, function: Function) -> Signature:
+        known = self._signatures.get(id(function))
+        if known is None:
+            known = self._signatures[id(function)] = function, Signature(function)
+        return known[1]
 
 
 class CallableCommand(FunctionCommand):
-    """Commands of the key `call`; `functions` are those defined in a session, by the id of their command."""
+    """Commands of the key `call`; `functions` are those defined in a session, by the id of their command.
+
+    Whether a module was changed is looked at once in the life of this object: every plan makes its own.
+    """
 
     name = "call"
 
@@ -133,6 +141,7 @@ class CallableCommand(FunctionCommand):
         super().__init__()
         self.functions: Mapping[str, Function] = functions if functions is not None else {}
         self._found: dict[tuple[str, Path], Function] = {}
+        self._looked_at: set[tuple[str, Path]] = set()
 
     def find(self, command: CommandDefinition, *, folder: Path, fresh: bool = False) -> Function:
         """Return the function of this session, or the one that the definition names. Raises CannotImport."""
@@ -140,8 +149,10 @@ class CallableCommand(FunctionCommand):
         if function is not None:
             return function
         key = (command.call or "", folder)
-        if fresh or key not in self._found:
+        if key not in self._found or (fresh and key not in self._looked_at):
             self._found[key] = find(key[0], folder=folder, fresh=fresh)
+            if fresh:
+                self._looked_at.add(key)
         return self._found[key]
 
 

@@ -25,13 +25,18 @@ class Outline(NamedTuple):
 
 
 def outline(
-    plan: Plan, *, slots: int, seconds: Mapping[str, float] | None = None, memory: int | None = None
+    plan: Plan,
+    *,
+    slots: int,
+    seconds: Mapping[str, float] | None = None,
+    memory: int | None = None,
+    search: bool = True,
 ) -> Outline:
     """Return the outline of a plan for so many slots.
 
     `seconds` are the durations known from earlier runs; what the definition declares comes first. `memory` is what the
-    machine has, in bytes. With known durations the order is searched for; it is the upward rank without them, and where
-    commands need more than a slot.
+    machine has, in bytes. With known durations the order is searched for; it is the upward rank without them, where
+    commands need more than a slot, and without `search`.
     """
     known = {**(seconds or {}), **_declared(plan)}
     known = {name: known[name] for name in plan.order if name in known}
@@ -45,7 +50,7 @@ def outline(
     for name, value in known.items():
         commands[name]["seconds"] = value
         commands[name]["program"] = _program(plan.commands[name])
-    return Outline(with_ranks(commands, slots=slots, search=not pools), pools)
+    return Outline(with_ranks(commands, slots=slots, search=search and not pools), pools)
 
 
 def with_ranks(
@@ -104,4 +109,4 @@ def _item(command: CommandDefinition, upstream: tuple[str, ...]) -> dict[str, An
 def _program(command: CommandDefinition) -> str:
     """Return what the command runs, whatever it runs it with."""
     shell = " ".join(command.shell or ())
-    return command.notebook or command.call or command.command or shell or command.kind
+    return command.notebook or command.call or command.command or command.workflow or shell or command.kind

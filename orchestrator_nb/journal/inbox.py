@@ -134,7 +134,9 @@ class Inbox:
         elif found is not None:
             try:
                 asked = _read(self._folder / taken, found[1], self._run)
-            except (OSError, ValueError) as error:
+            except OSError as error:
+                reason = f"it cannot be read: {error.strerror or error}"
+            except ValueError as error:
                 reason = str(error)
             else:
                 self._done.add(asked.id)
@@ -150,10 +152,12 @@ class Inbox:
 def _read(path: Path, request: str, run: str) -> Asked:
     """Return the request in a file. Raises OSError and ValueError saying what is wrong with it."""
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-    with os.fdopen(os.open(path, flags), "rb") as file:
-        facts = os.fstat(file.fileno())
-        if not S_ISREG(facts.st_mode):
-            raise ValueError("it is not a regular file")
+    descriptor = os.open(path, flags)
+    facts = os.fstat(descriptor)
+    if not S_ISREG(facts.st_mode):
+        os.close(descriptor)
+        raise ValueError("it is not a regular file")
+    with os.fdopen(descriptor, "rb") as file:
         if hasattr(os, "getuid") and facts.st_uid != os.getuid():
             raise ValueError(f"it belongs to user {facts.st_uid}, and the owner of the run is user {os.getuid()}")
         if facts.st_size > LARGEST:

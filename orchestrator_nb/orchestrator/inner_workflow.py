@@ -132,10 +132,10 @@ class WorkflowCommand(Command):
         definition = inner.definition
         ids = [each.id for each in definition.commands]
         opening = inner.as_part({}, unknown=definition.parameters, settled=ids, within=(*self._within, path))
-        planned = opening.planned()
+        fingerprints, upstream = opening.fingerprints(), opening.plan.upstream
         plain = {
             "parameters": {name: item.model_dump(mode="json") for name, item in definition.parameters.items()},
-            "commands": {name: [planned[name]["fingerprint"], planned[name]["upstream"]] for name in ids},
+            "commands": {name: [fingerprints[name], list(upstream[name])] for name in ids},
         }
         return json.dumps(plain, sort_keys=True, default=str)
 

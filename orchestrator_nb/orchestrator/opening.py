@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -14,12 +15,15 @@ from orchestrator_nb.commands.kernel_folder import remove_dead_folders
 from orchestrator_nb.commands.processes import end_leftovers
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
+from orchestrator_nb.definition.models import WorkflowDefinition
+from orchestrator_nb.engine.outline import Outline, outline
 from orchestrator_nb.engine.resume import lost_attempts, lost_live_results, missing_parts
 from orchestrator_nb.errors import RunRefused, StoreError
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import identity
 from orchestrator_nb.journal.owner import Ownership, take_over
 from orchestrator_nb.journal.store import JOURNAL, create_run
+from orchestrator_nb.orchestrator.earlier import earlier_seconds
 from orchestrator_nb.orchestrator.frozen import Frozen, freeze_sources
 from orchestrator_nb.orchestrator.overlap import admitted
 from orchestrator_nb.orchestrator.result import ARTIFACTS
@@ -27,6 +31,7 @@ from orchestrator_nb.orchestrator.run import GoOn, Run
 from orchestrator_nb.orchestrator.session import Owned, Session
 from orchestrator_nb.plan.fingerprint import fingerprint
 from orchestrator_nb.plan.plan import Plan
+from orchestrator_nb.plan.pools import MEMORY
 from orchestrator_nb.ports import Command, Observer
 from orchestrator_nb.state import RunState, fold
 from orchestrator_nb.transitions import GOOD, IllegalTransition
@@ -35,7 +40,7 @@ from orchestrator_nb.transitions import GOOD, IllegalTransition
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
     """A plan that was checked, with all that a session needs to drive it. `go_on` resumes the run once it was left,
-    `parent` is the run that it is a part of."""
+    `parent` is the run that it is a part of, `memory` is how much the machine has, in bytes, where it is asked for."""
 
     plan: Plan
     commands: Mapping[str, Command]
@@ -47,6 +52,7 @@ class Opening:
     overlap: str = "allow"
     go_on: GoOn | None = None
     parent: str | None = None
+    memory: int | None = None
 
     def frozen(self) -> Frozen:
         """Return what the run has to keep of it."""
@@ -58,24 +64,18 @@ class Opening:
             parameters=self.plan.parameters,
         )
 
-    def planned(self) -> dict[str, dict[str, Any]]:
-        """Return what the journal says of each command, in the order of the plan."""
+    def planned(self, store: Path) -> Outline:
+        """Return what the journal says of the plan: each command in order, as earlier runs in the store make it known."""
         plan = self.plan
-        planned = {}
-        for name in plan.order:
-            command = plan.commands[name]
-            item: dict[str, Any] = {"kind": command.kind, "upstream": list(plan.upstream[name])}
-            if command.optional:
-                item["optional"] = True
-            if command.retries is not None:
-                item["retries"] = command.retries
-            if command.retry_delay != 1.0:
-                item["retry_delay"] = command.retry_delay
-            if not command.idempotent:
-                item["idempotent"] = False
-            item["fingerprint"] = fingerprint(name, plan=plan, commands=self.commands)
-            planned[name] = item
-        return planned
+        earlier = earlier_seconds(store, plan.definition.workflow, plan.commands)
+        found = outline(plan, slots=self.slots, seconds=earlier, memory=self.memory)
+        for name, known in self.fingerprints().items():
+            found.commands[name]["fingerprint"] = known
+        return found
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return the fingerprint of each command."""
+        return {name: fingerprint(name, plan=self.plan, commands=self.commands) for name in self.plan.order}
 
 
 OpeningOf = Callable[[Mapping[str, Any], Collection[str]], Opening]
@@ -93,7 +93,7 @@ def start_opened(opening: Opening, *, store: Path, run: str | None = None) -> Ru
         # The journal comes last: a folder that has one has all that a resume needs.
         opening.frozen().write(folder)
         freeze_sources(plan.definition.commands, plan.folder, folder)
-        beginning = _first_facts(folder.name, opening)
+        beginning = _first_facts(folder, opening)
         owned = _own(folder, durable=opening.durability == "full")
     return _begin(owned, opening, RunState(), beginning)
 
@@ -121,13 +121,13 @@ def resume_opened(
         settled = [name for name, record in state.commands.items() if record.state in GOOD]
         opening = opening_of(frozen.parameters, settled)
         if state.run.state == "new":
-            beginning = _first_facts(folder.name, opening)
+            beginning = _first_facts(folder, opening)
             freeze_sources(opening.plan.definition.commands, opening.plan.folder, folder)
         elif state.run.state == "completed" and not state.deviations:
             owned.release()
             return Run(folder)
         else:
-            beginning = _going_on(state, opening, accept_changes=accept_changes)
+            beginning = _going_on(state, opening, folder.parent, accept_changes=accept_changes)
             opening.frozen().write(folder)
             left = [c for c in opening.plan.definition.commands if _is_left(c.id, state)]
             freeze_sources(left, opening.plan.folder, folder)
@@ -169,12 +169,12 @@ def _folded(journal: JournalFile) -> RunState:
         raise StoreError(f'the journal "{journal.path}" tells something impossible: {error}') from error
 
 
-def _first_facts(run: str, opening: Opening) -> list[e.Event]:
+def _first_facts(folder: Path, opening: Opening) -> list[e.Event]:
     now = time.time()
     plan = opening.plan
     started = e.RunStarted(
         at=now,
-        run=run,
+        run=folder.name,
         workflow=plan.definition.workflow,
         parameters=plan.parameters,
         durability=opening.durability,
@@ -184,14 +184,14 @@ def _first_facts(run: str, opening: Opening) -> list[e.Event]:
         parent=opening.parent,
     )
     notices: list[e.Event] = [e.NoticeGiven(at=now, text=note) for note in plan.notes]
-    return [started, e.RunPlanned(at=now, commands=opening.planned()), *notices]
+    return [started, opening.planned(folder.parent).planned(now), *notices]
 
 
-def _going_on(state: RunState, opening: Opening, *, accept_changes: bool) -> list[e.Event]:
+def _going_on(state: RunState, opening: Opening, store: Path, *, accept_changes: bool) -> list[e.Event]:
     """Return the facts with which a run goes on: a new owner, what its death cost, what is missing, what changed."""
     now = time.time()
-    planned = opening.planned()
-    changes = _changes(state, planned, accept_changes=accept_changes)
+    planned = opening.planned(store)
+    changes = _changes(state, planned.commands, accept_changes=accept_changes)
     lost, missing = lost_attempts(state, now), missing_parts(state, now)
     reopened = [event.command for event in missing if isinstance(event, e.CommandReopened)]
     plan = opening.plan
@@ -202,10 +202,10 @@ def _going_on(state: RunState, opening: Opening, *, accept_changes: bool) -> lis
         now=now,
         reopened=reopened,
     )
-    facts: list[e.Event] = [e.RunResumed(at=now, owner=identity()), *lost, *missing, *live]
+    facts: list[e.Event] = [e.RunResumed(at=now, owner=identity(), slots=opening.slots), *lost, *missing, *live]
     if changes:
         facts.append(e.DefinitionChanged(at=now, changes=tuple(changes)))
-        facts.append(e.RunPlanned(at=now, commands=planned))
+        facts.append(planned.planned(now))
     return facts
 
 
@@ -222,6 +222,8 @@ def _changes(state: RunState, planned: Mapping[str, Mapping[str, Any]], *, accep
                 touched.append(name)
         elif list(before.upstream) != item["upstream"]:
             changes.append(f'"{name}" follows {", ".join(item["upstream"]) or "nothing"} now')
+        elif before.needs != item.get("needs") or before.priority != item.get("priority", 0):
+            changes.append(f'"{name}" has other resources or another priority now')
     changes.extend(f'"{name}" is gone' for name in state.planned if name not in planned)
     if touched and not accept_changes:
         names = ", ".join(f'"{name}"' for name in touched)
@@ -235,6 +237,22 @@ def _changes(state: RunState, planned: Mapping[str, Mapping[str, Any]], *, accep
 
 def _is_left(name: str, state: RunState) -> bool:
     return name not in state.commands or state.commands[name].state not in GOOD
+
+
+def machine_memory(definition: WorkflowDefinition) -> int | None:
+    """Return how many bytes of memory the machine has, None where no command of the workflow takes any."""
+    if not any(MEMORY in command.resources for command in definition.commands):
+        return None
+    import psutil
+
+    return int(psutil.virtual_memory().total)
+
+
+def cpus() -> int:
+    """Return how many CPUs this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
 
 
 def _version() -> str:

@@ -13,6 +13,7 @@ from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.stored import load
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.events import Failure, Stored
+from orchestrator_nb.orchestrator.shown import headline, html_table
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
 
@@ -28,6 +29,9 @@ class Values(Mapping[str, Any]):
         self._live = live
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self.stored:
+            there = ", ".join(f'"{known}"' for known in self.stored) or "none"
+            raise KeyError(f'there is no value "{name}"; there is {there}')
         return self.load(self.stored[name])
 
     def load(self, stored: Stored) -> Any:
@@ -56,6 +60,8 @@ def described(stored: Stored) -> str:
     if stored.form == "mapping":
         items = stored.items or {}
         return "{" + ", ".join(f"{name!r}: {described(item)}" for name, item in items.items()) + "}"
+    if stored.form == "live":  # its name is a key that says nothing to a reader
+        return f"<{stored.type or 'a value'}, in memory>"
     size = f", {stored.size:,} bytes" if stored.size is not None else ""
     return f"<{stored.name or stored.type or stored.form}{size}>"
 
@@ -119,17 +125,22 @@ class RunResult:
         )
 
     def summary_rows(self) -> list[dict[str, Any]]:
-        """Return one row a command, in the order of the plan: command, state, attempts, seconds, output."""
+        """Return one row a command, in the order of the plan: command, state, attempts, seconds, and its output in
+        words or what went wrong."""
         return [
             {
                 "command": name,
                 "state": record.state,
                 "attempts": record.attempt,
                 "seconds": round(record.seconds, 3),
-                "output": described(self.outputs.stored[name]) if name in self.outputs else record.reason,
+                "output": described(self.outputs.stored[name]) if name in self.outputs else self._trouble(name),
             }
             for name, record in self.commands.items()
         ]
+
+    def _trouble(self, command: str) -> str:
+        failure = self.errors.get(command)
+        return self.commands[command].reason if failure is None else headline(failure)
 
     def to_plain(self) -> dict[str, Any]:
         """Return the result as plain JSON, values in files by their description."""
@@ -159,6 +170,10 @@ class RunResult:
     def __repr__(self) -> str:
         done = sum(record.state == "succeeded" for record in self.commands.values())
         return f"<RunResult {self.run}: {self.state}, {done} of {len(self.commands)} commands succeeded>"
+
+    def _repr_html_(self) -> str:
+        lead = f"{self.run}: {self.state}" + (f" ({self.reason})" if self.reason else "")
+        return html_table(lead, ("command", "state", "attempts", "seconds", "output"), self.summary_rows())
 
 
 def result_of(

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
+from orchestrator_nb.orchestrator.shown import headline, html_table
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
 
 COLUMNS = ("command", "state", "attempt", "seconds", "note")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Status:
     """A run at a moment: its state, one row a command, and what should be known. Prints as a table."""
 
@@ -51,23 +51,24 @@ class Status:
         )
 
     def __str__(self) -> str:
-        lead = f"{self.run}: {self.state}" + (f" ({self.reason})" if self.reason else "")
-        if not self.owned and self.state in ("executing", "recovering", "degraded", "initializing"):
-            lead += ", but the process that ran it is gone: it can be resumed"
         table = [COLUMNS, *(tuple(str(row[name]) for name in COLUMNS) for row in self.rows)]
         widths = [max(len(line[column]) for line in table) for column in range(len(COLUMNS))]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table
         ]
-        return "\n".join([lead, *lines, *self.notices])
+        return "\n".join([self._lead(), *lines, *self.notices])
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in COLUMNS)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(str(row[name]))}</td>" for name in COLUMNS) + "</tr>" for row in self.rows
-        )
-        lead = escape(f"{self.run}: {self.state}" + (f" ({self.reason})" if self.reason else ""))
-        return f"<p>{lead}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return html_table(self._lead(), COLUMNS, self.rows)
+
+    def _lead(self) -> str:
+        lead = f"{self.run}: {self.state}" + (f" ({self.reason})" if self.reason else "")
+        if not self.owned and self.state in ("executing", "recovering", "degraded", "initializing"):
+            lead += ", but the process that ran it is gone: it can be resumed"
+        return lead
 
 
 def _note(record: CommandRecord, live: Mapping[str, Any]) -> str:
@@ -77,5 +78,5 @@ def _note(record: CommandRecord, live: Mapping[str, Any]) -> str:
             parts.append(f"{live['fraction']:.0%} {live.get('text', '')}".rstrip())
         return ", ".join(parts or [str(line) for line in live.get("lines", ())[-1:]])
     if record.failure is not None and record.state in ("failed", "crashed", "waiting"):
-        return record.failure.message.splitlines()[0] if record.failure.message else record.failure.kind
+        return headline(record.failure)
     return record.reason

@@ -20,14 +20,17 @@ from orchestrator_nb.errors import DefinitionError, Mistake, UsageError
 from orchestrator_nb.journal.store import find_run, find_store
 from orchestrator_nb.orchestrator.command_types import command_types, import_registrations
 from orchestrator_nb.orchestrator.detach import start_detached
+from orchestrator_nb.orchestrator.earlier import earlier_seconds
 from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, without_unknown
-from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, resume_opened, start_opened
+from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, cpus, machine_memory, resume_opened, start_opened
 from orchestrator_nb.orchestrator.overlap import OVERLAPS
+from orchestrator_nb.orchestrator.preview import Preview, preview
 from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.saved import read_saved
 from orchestrator_nb.orchestrator.session_names import SESSION, address, session_name
 from orchestrator_nb.plan.plan import Plan, make_plan
+from orchestrator_nb.plan.pools import check_pools
 from orchestrator_nb.ports import Command, Observer
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -204,9 +207,22 @@ class Workflow:
 
     # ── planning and running ────────────────────────────────────────────────────────────────────────────────────
 
-    def plan(self, parameters: Mapping[str, Any] | None = None, **more: Any) -> Plan:
-        """Check everything and return the plan, without running anything. Raises DefinitionError with all mistakes."""
-        return self._plan({**(parameters or {}), **more}, text=())[0]
+    def plan(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        slots: int | None = None,
+        store: str | os.PathLike[str] | None = None,
+        **more: Any,
+    ) -> Preview:
+        """Check everything and return the plan, without running anything: order, conflicts, predictions, a picture.
+
+        Durations that nobody declared are those of earlier runs in the store. Raises DefinitionError with all mistakes.
+        """
+        plan, commands = self._plan({**(parameters or {}), **more}, text=())
+        opening = self._opening(plan, commands, (), slots=slots)
+        seconds = earlier_seconds(find_store(store, start=self._folder), self.name, plan.commands)
+        return preview(plan, slots=opening.slots, seconds=seconds, memory=opening.memory)
 
     def start(
         self,
@@ -328,12 +344,16 @@ class Workflow:
             raise UsageError(f'durability is "full" or "process"; found {durability!r}')
         if slots is not None and (type(slots) is not int or slots < 1):
             raise UsageError(f"slots is a whole number from 1 on; found {slots!r}")
+        taken = slots or plan.definition.slots or cpus()
+        memory = machine_memory(plan.definition)
+        check_pools(plan.definition, slots=taken, memory=memory)
         return Opening(
             plan=plan,
             commands=commands,
             origin=self.origin,
             defined_in=session_name() if self._needs_session() else None,
-            slots=slots or plan.definition.slots or _cpus(),
+            slots=taken,
+            memory=memory,
             durability=durability or plan.definition.durability,
             observers=tuple(observers),
             overlap=overlap or plan.definition.overlap,
@@ -395,10 +415,3 @@ def read_workflow(path: Path) -> Workflow:
     if path.is_dir():
         return Workflow.from_folder(path)
     return Workflow.from_notebook(path) if path.suffix == ".ipynb" else Workflow.load(path)
-
-
-def _cpus() -> int:
-    """Return how many CPUs this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1

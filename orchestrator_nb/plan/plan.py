@@ -12,20 +12,22 @@ from orchestrator_nb.definition.names import addresses, nearest
 from orchestrator_nb.errors import DefinitionError, Mistake
 from orchestrator_nb.plan.draft import Draft
 from orchestrator_nb.plan.edges import Edge
+from orchestrator_nb.plan.listing import listing
+from orchestrator_nb.plan.pools import pool_mistakes
 from orchestrator_nb.ports import Command
 
 Placed = Callable[..., Mistake]
 """As `Loaded.placed`: takes a mistake and its `command`, gives the mistake with its place in the user's document."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Plan:
     """What will run. `folder` is the definition's, `parameters` are the workflow's as they were given for this run.
 
     `commands` are the definitions by id, in the order of the definition; `order` is the order of the run wherever
     slots are scarce. `upstream` and `downstream` give for every command those it waits for and those that wait for
     it, whatever the reason; `inputs` only those whose results it is known to ask for. `notes` say what was dropped or
-    decided on the way.
+    decided on the way. Shown in a session or printed, it is a listing for people.
     """
 
     definition: WorkflowDefinition
@@ -38,6 +40,17 @@ class Plan:
     downstream: Mapping[str, tuple[str, ...]]
     inputs: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return listing(
+            self.definition.workflow,
+            parameters=self.parameters,
+            order=self.order,
+            commands=self.commands,
+            upstream=self.upstream,
+            edges=self.edges,
+            notes=self.notes,
+        )
 
 
 def make_plan(
@@ -65,7 +78,7 @@ def make_plan(
         downstream[before].append(after)
         if draft.links.needed((before, after)):
             inputs[after].append(before)
-    mistakes = [*draft.mistakes, *_checked(draft, upstream, commands, settled)]
+    mistakes = [*draft.mistakes, *pool_mistakes(definition), *_checked(draft, upstream, commands, settled)]
     mistakes += _out_of_reach(draft, inputs, commands, settled)
     if mistakes:
         mistakes.sort(key=lambda found: found[0])

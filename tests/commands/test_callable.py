@@ -106,7 +106,7 @@ def test_what_cannot_be_had_is_a_mistake(module, tmp_path, call, said):
 
 
 def test_a_module_that_was_edited_is_read_again_before_a_run(module, tmp_path, attempt_of):
-    """Fail, edit, resume in one session: the check takes today's source, a running command keeps its own."""
+    """Fail, edit, resume in one session: the next plan takes today's source, a running command keeps its own."""
     module("def run(): return 'first'\n")
     definition = {"call": "onb_steps:run"}
     command = CallableCommand()
@@ -114,8 +114,9 @@ def test_a_module_that_was_edited_is_read_again_before_a_run(module, tmp_path, a
     assert command.run(attempt_of(definition)) == "first"
     module("def run():\n    return 'second, with more text'\n")
     assert command.run(attempt_of(definition)) == "first"
-    assert "second" in command.source(define(**definition), folder=tmp_path)
-    assert command.run(attempt_of(definition)) == "second, with more text"
+    planned_anew = CallableCommand()
+    assert "second" in planned_anew.source(define(**definition), folder=tmp_path)
+    assert planned_anew.run(attempt_of(definition)) == "second, with more text"
 
 
 def test_another_module_of_the_same_name_is_a_mistake(module, tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from orchestrator_nb.commands.callable import needs_process
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.events import (
     ArtifactRecorded,
@@ -21,7 +22,6 @@ from orchestrator_nb.events import (
     OutputRecorded,
     Stored,
 )
-from orchestrator_nb.commands.callable import needs_process
 
 # Functions of this file reach the child by value: it cannot import a test by name.
 

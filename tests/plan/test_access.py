@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from orchestrator_nb.ports import Command
-
 import pytest
 
 from orchestrator_nb.errors import DefinitionError
+from orchestrator_nb.ports import Command
 
 
 def found(plan):

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
 from orchestrator_nb.errors import DefinitionError, Mistake
 from orchestrator_nb.plan.plan import make_plan
+from orchestrator_nb.ports import Command
 
 MANY = 20_000
 names = [f"c{number}" for number in range(10)]
 
 
-class Bare:
+class Bare(Command):
     """A type of command that only has a name: for graphs alone."""
 
     name = "call"

@@ -1,0 +1,25 @@
+"""How runs are shown in a session: a failure in one line, rows as a table of HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from orchestrator_nb.events import Failure
+
+
+def headline(failure: Failure) -> str:
+    """Return a failure in one line: the name of its exception, or its kind, and the first line of its message."""
+    name = failure.types[0].rpartition(".")[2] if failure.types else failure.kind
+    first = failure.message.strip().splitlines()[0] if failure.message.strip() else ""
+    return f"{name}: {first}" if first and not first.startswith(name) else first or name
+
+
+def html_table(lead: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return a paragraph with a table below it; every text is escaped."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(str(row[name]))}</td>" for name in columns) + "</tr>" for row in rows
+    )
+    return f"<p>{escape(lead)}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
