@@ -19,8 +19,13 @@ Cancelled                a control signal, a BaseException, so that `except Exce
 
 from __future__ import annotations
 
+import os
+import traceback
 from dataclasses import dataclass
 from typing import Any
+
+_FRAMES_LEFT_OUT = (f"{os.sep}IPython{os.sep}core{os.sep}", os.path.dirname(os.path.abspath(__file__)) + os.sep)
+"""Parts of the paths of files whose frames say nothing to the user: IPython's, and those of this package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,13 @@ class OrchestratorError(Exception):
     """Any error that this package raises on purpose. All of them survive pickling."""
 
     exit_code = 1
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython and Jupyter show below the cell: the user's own lines, then what went wrong."""
+        frames = traceback.extract_tb(self.__traceback__)
+        shown = [frame for frame in frames if not any(part in frame.filename for part in _FRAMES_LEFT_OUT)]
+        lines = "".join(traceback.format_list(shown)).rstrip().splitlines()
+        return [*lines, f"{type(self).__name__}: {self}"]
 
 
 class DefinitionError(OrchestratorError):

@@ -146,7 +146,8 @@ def _run_resumed(state: RunState, event: e.RunResumed) -> None:
 
 
 def _run_paused(state: RunState, event: e.RunPaused) -> None:
-    state.run = replace(state.run, state=_after(state, event), reason=event.reason, leaving=event.leaving)
+    left = event.at if event.leaving else None
+    state.run = replace(state.run, state=_after(state, event), reason=event.reason, leaving=event.leaving, ended=left)
 
 
 def _run_stopping(state: RunState, event: e.RunStopping) -> None:

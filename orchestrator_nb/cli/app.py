@@ -21,6 +21,7 @@ from orchestrator_nb.cli.options import (
     Target,
 )
 from orchestrator_nb.cli.parameters import Files, PairsCommand, Raw, Texts, Typed, collect
+from orchestrator_nb.errors import RunSkipped
 
 app = typer.Typer(
     name="orchestrator-nb",
@@ -82,14 +83,20 @@ def run(
         "parameters": given.values,
         "text_parameters": given.texts,
     }
-    if detach:
-        control.tell_detached(flow.start(detach=True, **options), as_json=as_json)
+    try:
+        if detach:
+            control.tell_detached(flow.start(detach=True, **options), as_json=as_json)
+            return
+        code = drive(
+            lambda display: flow.start(observers=(display,), **options),
+            progress=progress.value if progress else None,
+            as_json=as_json,
+        )
+    except RunSkipped as skipped:
+        if not as_json:
+            raise
+        print(json.dumps({"skipped": str(skipped), "exit_code": skipped.exit_code}, ensure_ascii=False))
         return
-    code = drive(
-        lambda display: flow.start(observers=(display,), **options),
-        progress=progress.value if progress else None,
-        as_json=as_json,
-    )
     raise typer.Exit(code)
 
 
@@ -101,14 +108,20 @@ def plan(
     files: Files = None,
     texts: Texts = None,
     as_json: Json = False,
+    slots: Annotated[int | None, typer.Option(help="Plan for so many commands at a time.", min=1)] = None,
+    svg: Annotated[Path | None, typer.Option(help="Draw the graph into this file.", dir_okay=False)] = None,
+    store: Store = None,
 ) -> None:
-    """Check everything and show what would run, in which order, without running anything."""
+    """Check everything and show what would run, in which order and how long, without running anything."""
     from orchestrator_nb.cli.plans import plan_json
     from orchestrator_nb.definition.parameters import bind_parameters
 
     flow = _workflow(target)
     given = collect(parameters, raw, files, texts)
-    planned = flow.plan(bind_parameters(flow.definition.parameters, given.values, text=given.texts))
+    bound = bind_parameters(flow.definition.parameters, given.values, text=given.texts)
+    planned = flow.plan(bound, slots=slots, store=store)
+    if svg is not None:
+        svg.write_text(planned.to_svg(), encoding="utf-8")
     print(plan_json(planned) if as_json else planned)
 
 

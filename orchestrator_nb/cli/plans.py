@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 
+from orchestrator_nb.orchestrator.preview import Preview
 from orchestrator_nb.plan.listing import what_runs
-from orchestrator_nb.plan.plan import Plan
 
 
-def plan_json(plan: Plan) -> str:
+def plan_json(plan: Preview) -> str:
     """Return the plan as one JSON object."""
     return json.dumps(
         {
@@ -27,6 +27,11 @@ def plan_json(plan: Plan) -> str:
             },
             "edges": [dataclasses.asdict(edge) for edge in plan.edges],
             "notes": list(plan.notes),
+            "slots": plan.slots,
+            "critical_path": plan.critical_path(),
+            "batches": plan.batches(),
+            "predicted": {plan.slots: plan.predicted([plan.slots]).get(plan.slots)},
+            "conflicts": [dataclasses.asdict(conflict) for conflict in plan.conflicts()],
         },
         ensure_ascii=False,
     )

@@ -30,8 +30,7 @@ def show_result(result: RunResult, stream: TextIO) -> None:
         Text.assemble(
             (f"{result.workflow} ", "bold"),
             (_ending(result), RUN_COLOURS.get(result.state, "")),
-            # of a run that was left nobody knows when it was left, only when its last command ended
-            "" if result.state == "paused" else f" after {duration(result.seconds)}",
+            f" after {duration(result.seconds)}",
             f": {result.reason}" if result.reason else "",
         )
     )

@@ -111,7 +111,7 @@ class NotebookExecution:
             papermill = import_papermill()
             # an empty context: Jupyter keeps an event loop in it, which could be that of another thread
             contextvars.Context().run(self._execute, papermill, process)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told apart below, once the kernel has been let go
             trouble = error
         finally:
             stopped = self._running

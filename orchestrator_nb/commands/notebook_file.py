@@ -151,7 +151,7 @@ def _check_form(path: Path, document: Any) -> Mistake | None:
         place = f"cell {steps[1]}: " if len(steps) > 1 and steps[0] == "cells" else ""
         key = f' at "{".".join(map(str, steps))}"' if steps else ""
         return _mistake(f"{lead}: {place}{_shortened(error.message)}{key}")
-    except Exception as error:  # it stumbles over lists and strings where it expects objects
+    except Exception as error:  # noqa: BLE001 - it stumbles over lists and strings where it expects objects
         return _mistake(f"{lead}: {type(error).__name__}: {_shortened(str(error))}")
     return None
 

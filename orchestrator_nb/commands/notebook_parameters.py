@@ -80,7 +80,7 @@ def check_names(given: Mapping[str, Any], declared: Mapping[str, NotebookParamet
     for name in given if declared else ():
         path = child("/parameters", name)
         if name not in (declared or {}) and path not in wrong:
-            known = ", ".join(sorted(declared or {}))
+            known = ", ".join(sorted({*(declared or {})} - CONVENTION))
             message = f'the notebook has no parameter "{name}" in its cell tagged "parameters"'
             mistakes.append(Mistake(message, path, expected=f"one of {known}", nearest=nearest(name, declared or {})))
     return mistakes

@@ -7,6 +7,7 @@ import datetime as dt
 import decimal
 import enum
 import fractions
+import types
 import uuid
 from pathlib import Path, PurePath
 from typing import Annotated, Any, get_args, get_origin
@@ -37,7 +38,9 @@ def unstorable(annotation: Any) -> str | None:
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     kind = get_origin(annotation) or annotation
-    if not isinstance(kind, type) or kind.__module__.partition(".")[0] in _DECIDED_BY_VALUE:
+    if kind is types.UnionType or not isinstance(kind, type):
+        return None
+    if kind.__module__.partition(".")[0] in _DECIDED_BY_VALUE:
         return None
     try:
         if issubclass(kind, (*_STORABLE, *_OTHERWISE)) or any(issubclass(each, kind) for each in _STORABLE):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from orchestrator_nb.definition.models import WorkflowDefinition
+from orchestrator_nb.definition.pointers import child
 from orchestrator_nb.definition.spelling import canonical
 from orchestrator_nb.definition.wording import translate
-from orchestrator_nb.errors import DefinitionError
+from orchestrator_nb.errors import DefinitionError, Mistake
 
 
 def check_command(name: str, body: Mapping[str, Any]) -> None:
@@ -26,4 +28,10 @@ def check_command(name: str, body: Mapping[str, Any]) -> None:
         found = error.errors(include_url=False, include_context=False)
         mistakes += [mistake for item in found if (mistake := translate(item, spelled.data)) is not None]
     if mistakes:
-        raise DefinitionError(mistakes)
+        raise DefinitionError([_named(mistake, name) for mistake in mistakes])
+
+
+def _named(mistake: Mistake, name: str) -> Mistake:
+    """Return the mistake with the command's id in its path, where the canonical spelling has its number."""
+    rest = mistake.path.removeprefix("/commands/0")
+    return mistake if rest == mistake.path else replace(mistake, path=child("/commands", name) + rest)

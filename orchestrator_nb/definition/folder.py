@@ -18,11 +18,17 @@ from orchestrator_nb.errors import DefinitionError, Mistake
 
 _NUMBER = re.compile(r"\d+")
 _METADATA = ("upstream", "after", "reads", "writes")
+_UNORDERED = (
+    "no notebook declares an upstream, and not all names begin with a number: they run independently; to order them, "
+    'tag a cell of each "parameters" and write in it what comes before, as upstream = ["load"], or begin all names '
+    "with a number, as 01-load.ipynb"
+)
 
 
 @dataclass(slots=True)
 class _Notebook:
-    """A notebook of the folder and what it declares; `upstream` is None when it says nothing of what comes before."""
+    """A notebook of the folder and what it declares; `upstream` is None when it says nothing of what comes before,
+    `untagged` is whether it does say it, where it is not read."""
 
     path: Path
     id: str
@@ -31,6 +37,7 @@ class _Notebook:
     writes: list[str] = field(default_factory=list)
     parameters: dict[str, Any] = field(default_factory=dict)
     declared_at: str = ""
+    untagged: bool = False
 
     @property
     def names(self) -> set[str]:
@@ -61,6 +68,11 @@ def definition_from_folder(folder: str | Path) -> Loaded:
         mistakes += [mistake for found in notebooks for mistake in _resolve(found, notebooks)]
     if mistakes:
         raise DefinitionError(mistakes)
+    notes += tuple(
+        f'"{found.path.name}" says what comes before it in a cell without the tag "parameters": it is not read'
+        for found in notebooks
+        if found.untagged
+    )
     return _loaded(slug(around.resolve().name, default="workflow"), around, notebooks, notes=notes)
 
 
@@ -139,10 +151,19 @@ def _read(found: _Notebook) -> Iterator[Mistake]:
     cell = parameters_cell(notebook)
     if cell is not None and language(notebook) in ("python", "ipython"):
         yield from _read_cell(found, *cell)
+    found.untagged = cell is None and any("upstream" in (assignments(source) or ()) for source in _code(notebook))
     metadata = notebook.get("metadata")
     section = metadata.get("orchestrator_nb") if isinstance(metadata, dict) else None
     if section is not None:
         yield from _read_metadata(found, section)
+
+
+def _code(notebook: dict[str, Any]) -> Iterator[str]:
+    """Yield the source of each code cell that could set something with a meaning here."""
+    if language(notebook) in ("python", "ipython"):
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "code" and "upstream" in cell["source"]:
+                yield cell["source"]
 
 
 def _read_cell(found: _Notebook, place: int, source: str) -> Iterator[Mistake]:
@@ -230,7 +251,7 @@ def _infer(notebooks: list[_Notebook]) -> tuple[str, ...]:
     if len(notebooks) == 1:
         return ()
     if any(_number(found.path.name) is None for found in notebooks):
-        return ("no notebook declares an upstream, and not all names begin with a number: they run independently",)
+        return (_UNORDERED,)
     for before, found in pairwise(notebooks):
         found.upstream = [before.id]
     order = ", ".join(found.path.name for found in notebooks)

@@ -142,10 +142,16 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
+_NONE_DECLARED = (
+    'none, since it declares none: a notebook run by itself declares its own in a cell tagged "parameters", '
+    'a definition under "parameters", and a folder of notebooks has none'
+)
+
+
 def _unknown(name: str, declared: Mapping[str, ParameterDefinition]) -> Mistake:
-    there = ", ".join(f'"{known}"' for known in declared) or "none"
+    there = ", ".join(f'"{known}"' for known in declared)
     return Mistake(f"the workflow has no parameter {escaped(str(name))}", child("/parameters", str(name)),
-                   expected=f"its parameters: {there}", nearest=nearest(str(name), declared))  # fmt: skip
+                   expected=f"its parameters: {there}" if there else _NONE_DECLARED, nearest=nearest(str(name), declared))  # fmt: skip
 
 
 def _plain(value: Any, type_name: str) -> Any:

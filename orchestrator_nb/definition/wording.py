@@ -100,8 +100,8 @@ def translate(error: ErrorDetails, data: Mapping[str, Any]) -> Mistake | None:
     for key in keys:
         pointer = child(pointer, key)
     kind = error["type"]
-    if kind == "too_short" and keys == ("commands",) and value:
-        return None
+    if kind == "too_short" and keys == ("commands",):
+        return None if value else Mistake("the workflow has no commands", pointer, expected=WORKFLOW["commands"])
     section = _section(keys)
     whole, words, _ = _SECTIONS[section]
     if kind == "extra_forbidden":

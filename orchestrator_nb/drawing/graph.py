@@ -67,7 +67,8 @@ def graph_svg(
 
 def _svg(width: float, height: float, title: str, body: str) -> str:
     arrow = (
-        '<defs><marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        '<defs><marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" '
+        'markerUnits="userSpaceOnUse" orient="auto">'
         '<path d="M0 0L8 4L0 8z" fill="#829ab1"/></marker></defs>'
     )
     return (

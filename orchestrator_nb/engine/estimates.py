@@ -81,8 +81,7 @@ class Estimates:
             usual = _mean([expected[place] for place in group])
             own = max(0.0, _variance([expected[place] for place in group]) - spread)
             done = [log(max(seconds, FLOOR)) for place in group if (seconds := measured[place]) is not None]
-            if len(done) >= ALIKE:
-                usual = (sum(done) + 2 * usual) / (len(done) + 2)
+            # Not their mean: the short ones are done first, so that it would be too low for those that are left.
             if len(done) >= 2 * ALIKE:
                 own = _variance(done)
             for place in group:

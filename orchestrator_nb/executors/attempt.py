@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import structs
 
-from orchestrator_nb.context import Lazy, install
+from orchestrator_nb.context import Lazy, install, uninstall
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.command_result import previous_results
 from orchestrator_nb.data.live import LiveResults
@@ -229,12 +229,14 @@ class LocalAttempt:
 
     def perform(self, run: Callable[[Any], Any]) -> Answer:
         """Run the command in the current context and return the answer; nothing that it raises comes out."""
-        install(self)
+        token = install(self)
         try:
             value = run(self)
             result = value if isinstance(value, Stored) else self.store(value, at="result")
         except BaseException as error:  # noqa: BLE001 - whatever the user's code raises is an answer
             return self.failed(failure_of(error))
+        finally:
+            uninstall(token)
         if self._reason is not None and (self._told or self._ender is not None):
             return self.failed(Failure(kind=self._reason, message=""))
         self._settle()

@@ -15,6 +15,7 @@ VARIABLE = "ORCHESTRATOR_NB_STORE"
 JOURNAL = "journal.jsonl"
 
 _PART = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}\.")
+_ID_END = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}$")
 _RUN = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,159}$")
 
 
@@ -28,7 +29,7 @@ def find_store(given: str | os.PathLike[str] | None = None, *, start: Path | Non
     named = given if given is not None else os.environ.get(VARIABLE)
     if named:
         return Path(named).absolute()
-    here = (start or Path.cwd()).absolute()
+    here = (start or Path.cwd()).resolve()
     upwards = [here, *here.parents]
     for folder in upwards:
         if (folder / NAME).is_dir():
@@ -70,8 +71,9 @@ def create_run(store: Path, workflow: str, *, run: str | None = None) -> Path:
         raise StoreError(f'the store "{store}" cannot be written: {error.strerror or error}') from error
 
 
-def find_run(store: Path, run: str) -> Path:
-    """Return the folder of a run: by its id, by the beginning of its id if only one fits, or "latest".
+def find_run(store: Path, run: str, *, workflow: str | None = None) -> Path:
+    """Return the folder of a run: by its id, by the beginning of its id if only one fits, or "latest", which is that of
+    `workflow` where one is named.
 
     A run that is a part of another is found by its whole id, or where no other fits. Raises RunNotFound naming the nearest ones.
     """
@@ -80,6 +82,9 @@ def find_run(store: Path, run: str) -> Path:
         raise RunNotFound(f'there are no runs in "{store}"')
     whole = [folder for folder in runs if not is_part(folder.name)] or runs
     if run == "latest":
+        whole = [folder for folder in whole if workflow in (None, _ID_END.sub("", folder.name))]
+        if not whole:
+            raise RunNotFound(f'there are no runs of "{workflow}" in "{store}"')
         return whole[0]
     if not _RUN.match(run):
         raise RunNotFound(f"{run!r} is not the id of a run; an id has letters, digits, '_', '.' and '-'")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.event_json import stored_to_plain
 from orchestrator_nb.events import Stored
 from orchestrator_nb.orchestrator.frozen import write_whole
 from orchestrator_nb.orchestrator.result import ARTIFACTS
+from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
 
 FILE = "manifest.json"
@@ -24,20 +26,27 @@ def write_manifest(folder: Path, state: RunState) -> None:
         "run": state.run.run,
         "workflow": state.run.workflow,
         "state": state.run.state,
-        "commands": {
-            name: {
-                "state": record.state,
-                "output": _plain(record.output(), folder, artifacts),
-                "artifacts": {item: _plain(stored, folder, artifacts) for item, stored in record.artifacts.items()},
-                "metrics": dict(record.metrics),
-                "notebook": record.notebook,
-                "log": record.log,
-            }
-            for name, record in state.commands.items()
-        },
+        "commands": {name: _command(record, folder, artifacts) for name, record in state.commands.items()},
         "files": [_file(folder, path) for path in _result_files(folder, state)],
     }
-    write_whole(folder / FILE, json.dumps(document, indent=1, ensure_ascii=False).encode())
+    write_whole(folder / FILE, msgspec.json.format(msgspec.json.encode(document), indent=1))
+
+
+def _command(record: CommandRecord, folder: Path, artifacts: Artifacts) -> dict[str, Any]:
+    """Return what a command left; what there is none of is left out."""
+    plain: dict[str, Any] = {"state": record.state}
+    output = record.output()
+    if output is not None:
+        plain["output"] = _plain(output, folder, artifacts)
+    if record.artifacts:
+        plain["artifacts"] = {name: _plain(stored, folder, artifacts) for name, stored in record.artifacts.items()}
+    if record.metrics:
+        plain["metrics"] = record.metrics
+    if record.notebook:
+        plain["notebook"] = record.notebook
+    if record.log:
+        plain["log"] = record.log
+    return plain
 
 
 def _result_files(folder: Path, state: RunState) -> list[Path]:
@@ -54,9 +63,7 @@ def _file(folder: Path, path: Path) -> dict[str, Any]:
     return {"path": path.relative_to(folder).as_posix(), "size": path.stat().st_size, "sha256": sha256.hexdigest()}
 
 
-def _plain(stored: Stored | None, folder: Path, artifacts: Artifacts) -> Any:
-    if stored is None:
-        return None
+def _plain(stored: Stored, folder: Path, artifacts: Artifacts) -> Any:
     if stored.items is not None:
         return {name: _plain(item, folder, artifacts) for name, item in stored.items.items()}
     plain = stored_to_plain(stored)

@@ -165,7 +165,8 @@ class Run:
             self._wait_for_session(session, timeout)
         result = self.result
         if check and not result.succeeded:
-            raise RunFailed(failure_text(result), result)
+            here = f'\nor, in this session: flow.resume("{self.id}")' if session and not self._in_session else ""
+            raise RunFailed(failure_text(result) + here, result)
         return result
 
     def _wait_for_session(self, session: Session, timeout: float | None) -> None:
@@ -214,7 +215,9 @@ class Run:
 
         threading.Thread(target=watch, name=f"orchestrator-nb wait {self.id}", daemon=True).start()
         try:
-            await ended
+            while not ended.done():
+                # The loop wakes now and then: in a Jupyter kernel an interrupt takes effect only when it does.
+                await asyncio.wait([ended], timeout=LOOK_EVERY)
         except asyncio.CancelledError:
             if session is not None:
                 self.interrupt("the task that awaited it was cancelled")

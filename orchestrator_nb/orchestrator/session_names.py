@@ -23,6 +23,13 @@ def address(function: Any) -> str:
     return f"{SESSION}{plain if plain.isidentifier() else 'function'}"
 
 
+def cell_number() -> int | None:
+    """Return the number of the cell that runs in this session of IPython or Jupyter; None outside of one."""
+    module = sys.modules.get("IPython")
+    shell = module.get_ipython() if module is not None else None
+    return None if shell is None else int(shell.execution_count)
+
+
 def session_name() -> str:
     """Return the name of the notebook or program in which this process defines things."""
     notebook = os.environ.get("JPY_SESSION_NAME")

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any
 
-from orchestrator_nb.commands.contract import is_native
-from orchestrator_nb.definition.command_check import check_command
 from orchestrator_nb.definition.folder import definition_from_folder, definition_from_notebook
-from orchestrator_nb.definition.models import WorkflowDefinition
-from orchestrator_nb.definition.names import slug
 from orchestrator_nb.definition.parameters import bind_parameters
 from orchestrator_nb.definition.reading import Loaded, read_definition
-from orchestrator_nb.definition.writing import to_dict, to_json, to_yaml
+from orchestrator_nb.definition.writing import to_dict
 from orchestrator_nb.errors import DefinitionError, Mistake, UsageError
 from orchestrator_nb.journal.store import find_run, find_store
+from orchestrator_nb.orchestrator.building import Building
 from orchestrator_nb.orchestrator.command_types import command_types, import_registrations
 from orchestrator_nb.orchestrator.detach import start_detached
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
@@ -28,46 +25,19 @@ from orchestrator_nb.orchestrator.preview import Preview, preview
 from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.saved import read_saved
-from orchestrator_nb.orchestrator.session_names import SESSION, address, session_name
+from orchestrator_nb.orchestrator.session_names import SESSION, session_name
 from orchestrator_nb.plan.plan import Plan, make_plan
 from orchestrator_nb.plan.pools import check_pools
 from orchestrator_nb.ports import Command, Observer
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-Upstream = str | Callable[..., Any] | Iterable[str | Callable[..., Any]]
 
-
-class Workflow:
+class Workflow(Building):
     """A graph of commands: notebooks, Python functions, shell commands and registered names.
 
     Built here, call by call, or read from a file or a folder; either way it can be planned, run, resumed and written.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        parameters: Mapping[str, Any] | None = None,
-        folder: str | os.PathLike[str] | None = None,
-        **options: Any,
-    ) -> None:
-        """Begin a workflow. `parameters` are its parameters with their defaults, `folder` is where its files are (the
-        working directory), `options` are those of the definition: pattern, slots, durability, timeout, description.
-
-        Raises DefinitionError.
-        """
-        self._document: dict[str, Any] = {
-            "workflow": name,
-            "parameters": dict(parameters or {}),
-            **options,
-            "commands": {},
-        }
-        self._folder = Path(folder or Path.cwd()).absolute()
-        self._functions: dict[str, Callable[..., Any]] = {}
-        self._loaded: Loaded | None = None
-        self.origin: Path | None = None
-
-    # ── reading and writing ─────────────────────────────────────────────────────────────────────────────────────
+    # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────
 
     @classmethod
     def load(cls, source: str | os.PathLike[str] | Mapping[str, Any]) -> Workflow:
@@ -94,116 +64,6 @@ class Workflow:
         flow._loaded = loaded
         flow.origin = origin
         return flow
-
-    @property
-    def name(self) -> str:
-        """The workflow's name."""
-        return str(self._document["workflow"])
-
-    @property
-    def folder(self) -> Path:
-        """Where its files are."""
-        return self._folder
-
-    @property
-    def definition(self) -> WorkflowDefinition:
-        """The definition as pure data. Raises DefinitionError with all mistakes."""
-        return self._read().definition
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the definition as a dictionary in the canonical spelling."""
-        return to_dict(self.definition)
-
-    def to_yaml(self) -> str:
-        """Return the definition as YAML."""
-        return to_yaml(self.definition)
-
-    def to_json(self) -> str:
-        """Return the definition as JSON."""
-        return to_json(self.definition)
-
-    # ── building ────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def notebook(self, path: str | os.PathLike[str], *, id: str | None = None, **options: Any) -> str:  # noqa: A002
-        """Add a notebook; `options` are the fields of a command (after, parameters, writes, retries …). Returns its id.
-
-        Raises DefinitionError naming the option that is wrong.
-        """
-        text = os.fspath(path)
-        return self._add(id or slug(text), {"notebook": text, **options})
-
-    def shell(self, argv: Sequence[str], *, id: str | None = None, **options: Any) -> str:  # noqa: A002
-        """Add a program with its arguments; nothing is interpreted by a shell. Returns its id. Raises DefinitionError."""
-        if isinstance(argv, str):
-            raise UsageError(f'a shell command is a list of a program and its arguments; found the text "{argv}"')
-        return self._add(id or slug(argv[0]), {"shell": [str(part) for part in argv], **options})
-
-    @overload
-    def command(
-        self, function: None = None, *, id: str | None = None, **options: Any
-    ) -> Callable[[Function], Function]: ...
-
-    @overload
-    def command(self, function: str, *, id: str | None = None, **options: Any) -> str: ...
-
-    @overload
-    def command(self, function: Function, *, id: str | None = None, **options: Any) -> Function: ...
-
-    def command(self, function: Any = None, *, id: str | None = None, **options: Any) -> Any:  # noqa: A002
-        """Add a function, as a decorator or directly, or a registered name such as "/query".
-
-        An argument of the function named like an upstream command is that command's result. An object, or a class,
-        with the method `execute_in_workflow` is a native command, see `commands.contract`. Returns the function
-        unchanged, or the id for a name. Raises DefinitionError naming the option that is wrong.
-        """
-        if function is None:
-            return lambda given: self.command(given, id=id, **options)
-        if isinstance(function, str):
-            return self._add(id or slug(str(options.get("agent") or function)), {"command": function, **options})
-        if not (is_native(function) or callable(function)):
-            raise UsageError(f"a command is a function, a native command or a registered name; found {function!r}")
-        name = id or getattr(function, "__name__", type(function).__name__).strip("<>")
-        added = self._add(name, {"call": address(function), **options})
-        self._functions[added] = function
-        return function
-
-    def workflow(self, source: str | os.PathLike[str], *, id: str | None = None, **options: Any) -> str:  # noqa: A002
-        """Add another workflow: a definition's file, a folder of notebooks or a notebook. Returns its id.
-
-        Its parameters are given as `parameters`; its result is a mapping from its commands to their results. Raises
-        DefinitionError naming the option that is wrong.
-        """
-        text = os.fspath(source)
-        return self._add(id or slug(text), {"workflow": text, **options})
-
-    def _add(self, name: str, body: dict[str, Any]) -> str:
-        body["after"] = self._ids(body.pop("after", ()))
-        if not body["after"]:
-            del body["after"]
-        if name in self._document["commands"]:
-            raise UsageError(f'"{self.name}" has a command "{name}" already; give this one another id=')
-        # Wrong options are said where they are written, not at the start of the run.
-        check_command(name, {key: value for key, value in body.items() if key != "after"})
-        self._document["commands"][name] = body
-        self._loaded = None
-        return name
-
-    def _ids(self, after: Upstream) -> list[str]:
-        """Return the ids of what a command comes after: names, or functions that are commands."""
-        one = isinstance(after, str) or callable(after) or is_native(after)
-        given: list[Any] = [after] if one else list(after)  # type: ignore[arg-type]
-        return [item if isinstance(item, str) else self._id_of(item) for item in given]
-
-    def _id_of(self, function: Callable[..., Any]) -> str:
-        for name, known in self._functions.items():
-            if known is function:
-                return name
-        raise UsageError(f'{function!r} is not a command of "{self.name}" yet; add it first')
-
-    def _read(self) -> Loaded:
-        if self._loaded is None:
-            self._loaded = read_definition(self._document, folder=self._folder)
-        return self._loaded
 
     # ── planning and running ────────────────────────────────────────────────────────────────────────────────────
 
@@ -281,7 +141,7 @@ class Workflow:
         of this host that owns the run, frozen perhaps, is killed when `take_over` says so, else refused. Raises
         RunNotFound, RunRefused, DefinitionError; when waiting, what `Run.wait` raises.
         """
-        folder = find_run(find_store(store, start=self._folder), run)
+        folder = find_run(find_store(store, start=self._folder), run, workflow=self.name)
         opening_of = self._opening_of(observers, accept_changes=accept_changes)
         resumed = resume_opened(folder, opening_of, accept_changes=accept_changes, taking_over=take_over)
         if wait is not False:

@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
 from orchestrator_nb.definition.names import addresses, nearest
+from orchestrator_nb.definition.references import references_in
 from orchestrator_nb.errors import DefinitionError, Mistake
 from orchestrator_nb.plan.draft import Draft
 from orchestrator_nb.plan.edges import Edge
@@ -116,7 +117,9 @@ def _checked(
             continue
         names = addresses(draft.ids[node] for node in nodes)
         try:
-            found = kind.check(command, folder=draft.folder, upstream=names, parameters=known)
+            found = kind.check(
+                _with_values(command, draft.parameters), folder=draft.folder, upstream=names, parameters=known
+            )
         except Exception as error:  # noqa: BLE001 - a type may come from anywhere
             text = f'the type of command "{kind.name}" could not check it: {type(error).__name__}: {error}'
             found = [Mistake(text)]
@@ -124,6 +127,18 @@ def _checked(
             found = [*found, *(Mistake(note) for note in draft.lost.get(number, ()))]
         mistakes.extend((number, mistake) for mistake in found)
     return mistakes
+
+
+def _with_values(command: CommandDefinition, parameters: Mapping[str, Any]) -> CommandDefinition:
+    """Return the command with the workflow's parameters where a reference to one is the whole value: so they are
+    checked like values that are written there."""
+    given = {}
+    for name, value in command.parameters.items():
+        for reference in references_in(value) if type(value) is str else ():
+            is_parameter = reference.root == "parameters" and reference.keys[0] in parameters
+            if is_parameter and len(reference.keys) == 1 and reference.text == value.strip():
+                given[name] = parameters[reference.keys[0]]
+    return command.model_copy(update={"parameters": {**command.parameters, **given}}) if given else command
 
 
 def _out_of_reach(

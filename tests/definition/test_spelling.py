@@ -203,8 +203,8 @@ def test_paths_may_be_path_objects() -> None:
         ({3: CALL}, "/commands/3", "cannot be used"),
         (None, "/commands", "cannot be read"),
         ("a", "/commands", "cannot be read"),
-        ({}, "/commands", "cannot be used"),
-        ([], "/commands", "cannot be used"),
+        ({}, "/commands", "has no commands"),
+        ([], "/commands", "has no commands"),
     ],
 )
 def test_mistakes_are_told_where_the_user_wrote_them(commands: Any, path: str, words: str) -> None:

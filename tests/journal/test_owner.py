@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator_nb.errors import RunRefused
-from orchestrator_nb.journal.owner import Ownership, holder, is_owned
+from orchestrator_nb.journal.owner import Ownership, holder, is_owned, take_over
 
 HOLD = """
 import subprocess, sys
@@ -76,3 +77,59 @@ def test_a_holder_without_a_card_is_another_process(tmp_path: Path) -> None:
     """A torn card gives no false name."""
     (tmp_path / "owner.json").write_text("{")
     assert holder(tmp_path) == "another process"
+
+
+def test_looking_does_not_get_in_the_way_of_owning(tmp_path: Path) -> None:
+    """Any number may ask whether a run is owned: none of them is taken for the owner, and none holds one up."""
+    Ownership(tmp_path).release()
+    leaving = threading.Event()
+    taken_for_owned: list[bool] = []
+
+    def look() -> None:
+        while not leaving.is_set():
+            if not holding.is_set() and is_owned(tmp_path) and not holding.is_set():
+                taken_for_owned.append(True)
+
+    holding = threading.Event()
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    leaving.wait(0.3)
+    holding.set()
+    for _ in range(20):
+        Ownership(tmp_path).release()
+    leaving.set()
+    for thread in threads:
+        thread.join()
+    assert not taken_for_owned
+
+
+def test_a_living_owner_is_ended_by_a_take_over(tmp_path: Path) -> None:
+    """The run is this process's afterwards; one that this process owns itself is refused."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    ownership = take_over(tmp_path)
+    process.communicate()
+    assert process.returncode != 0
+    with pytest.raises(RunRefused, match="this process already"):
+        take_over(tmp_path)
+    ownership.release()
+
+
+def test_an_owner_of_another_host_is_not_taken_over(tmp_path: Path) -> None:
+    """It is named, and keeps the run."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    card = json.loads((tmp_path / "owner.json").read_text())
+    (tmp_path / "owner.json").write_text(json.dumps({**card, "host": "elsewhere"}))
+    with pytest.raises(RunRefused, match="on its own host only, which is elsewhere"):
+        take_over(tmp_path)
+    assert process.poll() is None
+    process.kill()
+    process.communicate()

@@ -10,11 +10,11 @@ import pytest
 from orchestrator_nb import events as e
 from orchestrator_nb.errors import RunNotFound, StoreError
 from orchestrator_nb.journal.file import JournalFile
-from orchestrator_nb.journal.store import JOURNAL, create_run, find_run, find_store, list_runs
+from orchestrator_nb.journal.store import JOURNAL, create_run, find_run, find_store, is_part, list_runs
 
 
-def _run(store: Path, workflow: str, at: float) -> Path:
-    folder = create_run(store, workflow)
+def _run(store: Path, workflow: str, at: float, *, run: str | None = None) -> Path:
+    folder = create_run(store, workflow, run=run)
     journal = JournalFile(folder / JOURNAL, durable=False, clock=time.time)
     journal.append([e.RunStarted(at=at, run=folder.name, workflow=workflow)])
     journal.close()
@@ -59,6 +59,18 @@ def test_runs_are_found_by_id_beginning_and_latest(tmp_path: Path) -> None:
         find_run(tmp_path, "sales")
     with pytest.raises(RunNotFound, match=other.name):
         find_run(tmp_path, other.name.replace("model", "modell"))
+
+
+def test_a_run_that_is_a_part_of_another_is_found_by_its_whole_id(tmp_path: Path) -> None:
+    """Latest, and the beginning of an id, mean runs that stand by themselves."""
+    outer = _run(tmp_path, "sales", 100.0)
+    inner = _run(tmp_path, "sales", 200.0, run=f"{outer.name}.clean.1")
+    assert find_run(tmp_path, "latest") == outer
+    assert find_run(tmp_path, "sales") == outer
+    assert find_run(tmp_path, inner.name) == inner
+    assert find_run(tmp_path, f"{outer.name}.cl") == inner
+    assert [is_part(folder.name) for folder in (outer, inner)] == [False, True]
+    assert create_run(tmp_path, "sales", run=f"{outer.name}.clean.2").name == f"{outer.name}.clean.2"
 
 
 @pytest.mark.parametrize("name", ["../x", "", "a/b", "-x", "a\nb", "."])

@@ -149,9 +149,8 @@ def test_what_is_no_request_is_ignored_and_said(owner, until):
         "of the wrong type": {**good, "arguments": []},
     }
     for number, content in enumerate(wrong.values(), start=1):
-        if isinstance(content, dict):
-            content = {"request": request(number), **content}
-        put(f"{request(number)}.json", content)
+        document = {"request": request(number), **content} if isinstance(content, dict) else content
+        put(f"{request(number)}.json", document)
     put("nonsense", b"{}")
     (inbox / f"{request(99)}.json").mkdir()
     put(f"{request(50)}.json", {"request": request(50), **good})

@@ -173,7 +173,9 @@ def test_an_inner_run_with_other_parameters_is_begun_anew(inner: Path) -> None:
     outer.write_text("workflow: outer\ncommands:\n  sub: {workflow: part/inner.yaml, parameters: {label: x}}\n")
     Workflow.load(outer).run(check=False)
     steps.write_text(STEPS)
-    outer.write_text("workflow: outer\ncommands:\n  sub: {workflow: part/inner.yaml, parameters: {label: x, count: 5}}\n")
+    outer.write_text(
+        "workflow: outer\ncommands:\n  sub: {workflow: part/inner.yaml, parameters: {label: x, count: 5}}\n"
+    )
     run = resume_run("latest")
     assert run.wait().outputs["sub"]["total"] == 10
     assert len(list_runs(run.folder.parent)) == 3
@@ -212,7 +214,7 @@ def test_a_program_inside_is_ended_with_the_outer_run(inner: Path) -> None:
     """Stopping the outer run ends the processes of the inner one."""
     (inner / "part" / "inner.yaml").write_text(
         f"workflow: inner\ncommands:\n  sleep: {{shell: [{sys.executable}, -c, "
-        '"import os, pathlib, time; pathlib.Path(\'pid\').write_text(str(os.getpid())); time.sleep(600)"]}\n'
+        "\"import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(600)\"]}\n"
     )
     flow = Workflow("outer")
     flow.workflow("part/inner.yaml", id="sub")
@@ -258,7 +260,9 @@ def test_after_a_kill_the_inner_run_goes_on_and_is_not_begun_anew(inner: Path, s
 
 def test_a_live_result_stays_in_the_inner_run_and_that_is_said(inner: Path) -> None:
     """What has no stored form is no part of the command's result; a notice says how it could be."""
-    (inner / "part" / "steps.py").write_text("class Model:\n    pass\ndef fit():\n    return Model()\ndef one():\n    return 1\n")
+    (inner / "part" / "steps.py").write_text(
+        "class Model:\n    pass\ndef fit():\n    return Model()\ndef one():\n    return 1\n"
+    )
     (inner / "part" / "inner.yaml").write_text(
         "workflow: inner\ncommands:\n  fit: {call: 'steps:fit'}\n  one: {call: 'steps:one'}\n"
     )

@@ -138,7 +138,9 @@ def test_a_run_that_failed_hands_state_and_partial_results_to_its_resumed_self()
         ({"message": "ask the operator"}, 1, None),
     ],
 )
-def test_what_a_command_says_about_its_failure_is_recorded_and_heeded(answer: Any, attempts: int, transient: Any) -> None:
+def test_what_a_command_says_about_its_failure_is_recorded_and_heeded(
+    answer: Any, attempts: int, transient: Any
+) -> None:
     """handle_error decides whether a repetition may help, against what the exception's type would say."""
     flow = Workflow("w")
     heard: list[BaseException] = []
@@ -337,9 +339,7 @@ def test_a_notebook_reads_the_records_of_what_came_before(project: Path) -> None
     import nbformat
 
     cell = nbformat.v4.new_code_cell(
-        "from orchestrator_nb import context\n"
-        "(before,) = context.previous_results\n"
-        "context.record('seen', before)\n"
+        "from orchestrator_nb import context\n(before,) = context.previous_results\ncontext.record('seen', before)\n"
     )
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": {"name": "python3", "display_name": "p"}})
     nbformat.write(notebook, project / "look.ipynb")

@@ -19,7 +19,9 @@ def test_refuse_and_skip_name_the_run_that_is_under_way(owner, store):
     """Nothing is opened; other workflows of the store do not count, whatever their names begin with."""
     process, run = owner()
     flow = Workflow.load("flow.yaml")
-    with pytest.raises(RunRefused, match=f'"{run.id}" of the workflow "w" is under way, owned by process {process.pid}'):
+    with pytest.raises(
+        RunRefused, match=f'"{run.id}" of the workflow "w" is under way, owned by process {process.pid}'
+    ):
         flow.start(overlap="refuse")
     with pytest.raises(RunSkipped, match=f'skipped: "{run.id}"'):
         flow.start(overlap="skip")
@@ -59,7 +61,7 @@ def test_the_workflow_declares_it_and_a_dead_owner_does_not_count(owner, flow):
 
 
 def test_of_many_starts_at_once_one_gets_in(flow, store, until):
-    """Eight processes that start at the same moment with `refuse`: one run is opened."""
+    """Six processes that start at the same moment with `refuse`: one run is opened."""
     code = (
         "import sys\nfrom orchestrator_nb import Workflow\nfrom orchestrator_nb.errors import RunRefused\n"
         "flow = Workflow.load('flow.yaml')\nprint('ready', flush=True)\nsys.stdin.readline()\n"

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def test_an_interrupt_pauses_durably_and_resume_goes_on() -> None:
 def test_a_keyboard_interrupt_while_waiting_pauses_the_run(project: Path) -> None:
     """Ctrl-C in a program that waits for its run leaves a run that can be resumed, and no child behind."""
     (project / "program.py").write_text(
-        "import sys, time\n"
+        "import sys, threading, time\n"
         "from orchestrator_nb import Workflow\n"
         "flow = Workflow('w')\n"
         "flow.command(lambda: 1, id='quick')\n"
@@ -114,7 +115,7 @@ def test_a_keyboard_interrupt_while_waiting_pauses_the_run(project: Path) -> Non
         "run = flow.start(wait=False)\n"
         "while run.state.commands.get('slow') is None or run.state.commands['slow'].state != 'running':\n"
         "    time.sleep(0.01)\n"
-        "print('running', flush=True)\n"
+        "threading.Timer(0.3, print, ['running'], {'flush': True}).start()\n"  # said while the main thread waits
         "run.wait()\n"
     )
     program = subprocess.Popen(
@@ -281,3 +282,34 @@ def test_what_an_attempt_recorded_before_it_failed_is_given_to_the_next() -> Non
 
     flow.run()
     assert seen == [{}, {"step": 3}]
+
+
+def test_what_dead_writers_left_is_removed_when_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half written artifacts of the run and folders of kernels whose owner was killed do not pile up."""
+    temporary = tmp_path / "t"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    sockets = temporary / "onb-dead"
+    sockets.mkdir()
+    (sockets / "held").touch()
+    os.utime(sockets, (1.0, 1.0))
+    flow = Workflow("w")
+    broken = True
+
+    @flow.command
+    def a() -> list[int]:
+        if broken:
+            raise ValueError("not yet")
+        return list(range(20_000))  # too large for the journal
+
+    run = flow.start(check=False)
+    draft = run.folder / "artifacts" / ".draft-1-abc"
+    draft.parent.mkdir(exist_ok=True)
+    draft.write_bytes(b"half")
+    broken = False
+    result = flow.resume().result
+    assert len(result.outputs["a"]) == 20_000
+    assert not draft.exists()
+    assert not sockets.exists()

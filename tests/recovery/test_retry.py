@@ -52,7 +52,7 @@ def _failed(failure: e.Failure, *, retry: int = 0, **planned: object) -> tuple[e
     ],
     ids=lambda value: f"{value.kind} {' '.join(value.types[:1])}" if isinstance(value, e.Failure) else str(value),
 )
-def test_causes_are_told_apart(failure: e.Failure, transient: bool, permanent: bool) -> None:  # noqa: FBT001
+def test_causes_are_told_apart(failure: e.Failure, transient: bool, permanent: bool) -> None:
     """What passes by itself, what never will, and what nobody can tell."""
     assert (is_transient(failure), is_permanent(failure)) == (transient, permanent)
 
