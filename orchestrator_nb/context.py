@@ -184,6 +184,8 @@ class _View(Mapping[str, Any]):
         mapping = self._mapping()
         if name not in mapping:
             there = ", ".join(sorted(map(str, mapping))) or "none"
+            if self._name == "upstream" and current() is _BY_HAND:
+                there = f'no run here; by hand, take that of the latest run: attach().result.outputs["{name}"]'
             raise KeyError(f'no {self._what} "{name}"; there is {there}')
         return mapping[name]
 

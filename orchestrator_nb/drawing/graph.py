@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 from orchestrator_nb.drawing.layers import Layout, lay_out
 
@@ -51,7 +52,7 @@ def graph_svg(
     layout = lay_out(upstream)
     widths = [max((_width(boxes[name]) for name in column), default=0.0) for column in layout.columns]
     lefts = [_MARGIN + sum(widths[:number]) + _GAP * number for number in range(len(widths))]
-    marked = set(zip(critical, critical[1:], strict=False))
+    marked = set(pairwise(critical))
     parts = [
         _edge(pair, layout, lefts, widths, pair in marked, pair in inferred, (reasons or {}).get(pair, ""))
         for pair in sorted(layout.ways, key=lambda pair: pair in marked)

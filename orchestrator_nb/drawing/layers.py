@@ -7,6 +7,7 @@ column, the boxes of a column in the order of the mean of their neighbours, swep
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 SWEEPS = 8
@@ -38,7 +39,7 @@ def lay_out(upstream: Mapping[str, Sequence[str]]) -> Layout:
         columns[level[name]].append(name)
         for other in before:
             way: list[Box] = [other, *((other, name, column) for column in range(level[other] + 1, level[name])), name]
-            for one, two in zip(way, way[1:], strict=False):
+            for one, two in pairwise(way):
                 right.setdefault(one, []).append(two)
                 left.setdefault(two, []).append(one)
             for column, passing in enumerate(way[1:-1], start=level[other] + 1):
@@ -85,8 +86,7 @@ def _pulled(
             wanted = [
                 _mean([row[other] for other in (*left.get(box, ()), *right.get(box, ()))], row[box]) for box in column
             ]
-            for box, place in zip(column, _spread(wanted), strict=True):
-                row[box] = place
+            row.update(zip(column, _spread(wanted), strict=True))
     return row
 
 
@@ -101,7 +101,8 @@ def _spread(wanted: Sequence[float]) -> list[float]:
         blocks.append((total, size))
     places: list[float] = []
     for total, size in blocks:
-        places.extend(total / size + len(places) + offset for offset in range(size))
+        first = total / size + len(places)
+        places.extend(first + offset for offset in range(size))
     return places
 
 

@@ -125,7 +125,7 @@ def resume_opened(
             freeze_sources(opening.plan.definition.commands, opening.plan.folder, folder)
         elif state.run.state == "completed" and not state.deviations:
             owned.release()
-            return Run(folder)
+            return Run(folder, go_on=opening.go_on)
         else:
             beginning = _going_on(state, opening, folder.parent, accept_changes=accept_changes)
             opening.frozen().write(folder)

@@ -16,7 +16,8 @@ from orchestrator_nb.plan.ranks import batches, critical_path
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
 
-
+SHOWN = 12
+"""A critical path with more commands is shortened."""
 MANY = 2_000
 """Of a plan with more commands the listing has the prediction for the slots of the run alone."""
 TOO_MANY = 20_000
@@ -155,10 +156,6 @@ class Preview(Plan):
             yield f"predicted: {said}{how}"
         for conflict in self.conflicts():
             yield f"conflict: {conflict.reason}; {conflict.at_once} at a time"
-
-
-SHOWN = 12
-"""A critical path with more commands is shortened."""
 
 
 def _time(seconds: float) -> str:

@@ -251,7 +251,8 @@ class Run:
             raise RunRefused(f'"{self.id}" is driven by nobody; {"; ".join(self._next_steps(self.state))}')
         else:
             taken = self._go_on(self.id, store=self.folder.parent, wait=False, **options)
-            self._own, self._in_session = taken._own, taken._in_session
+            if taken._own is not None:  # there was something to go on with
+                self._own, self._in_session = taken._own, taken._in_session
 
     def interrupt(self, reason: str, *, grace: float = 10.0) -> None:
         """Pause durably and leave: what runs is ended after `grace` seconds and will run again.

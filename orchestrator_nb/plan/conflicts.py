@@ -49,7 +49,9 @@ def _writers(plan: Plan) -> Iterator[Conflict]:
             names[text].append(name)
     for text, writers in names.items():
         if len(writers) > 1:
-            how = "exclusive" if any(plan.commands[name].exclusive for name in writers) else "in the order that was said"
+            how = (
+                "exclusive" if any(plan.commands[name].exclusive for name in writers) else "in the order that was said"
+            )
             reason = f'{_quoted(writers)} write "{text}": one after the other, {how}'
             yield Conflict(kind="writers", commands=tuple(writers), at_once=1, reason=reason)
 

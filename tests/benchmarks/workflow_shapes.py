@@ -40,7 +40,9 @@ def montage(size: int, random: Random) -> Shape:
     last = []
     for _ in range(3):
         images = [build.add("mProject", [], 13) for _ in range(size)]
-        pairs = [(one, two) for one in range(size) for two in range(one + 1, min(size, one + 6)) if random.random() < 0.9]
+        pairs = [
+            (one, two) for one in range(size) for two in range(one + 1, min(size, one + 6)) if random.random() < 0.9
+        ]
         differences = [build.add("mDiffFit", [images[one], images[two]], 0.6, 0.4) for one, two in pairs]
         model = build.add("mBgModel", [build.add("mConcatFit", differences, 2)], 5)
         moved = [build.add("mBackground", [image, model], 0.7, 0.4) for image in images]
@@ -80,7 +82,13 @@ def soykb(size: int, random: Random) -> Shape:
     gathered: list[list[str]] = [[] for _ in range(20)]
     for _ in range(size // 3):
         step = build.add("align", [], 90, 0.3)
-        for program, usual in (("sort", 20), ("dedup", 25), ("add_replace", 18), ("realign_target", 60), ("realign", 35)):
+        for program, usual in (
+            ("sort", 20),
+            ("dedup", 25),
+            ("add_replace", 18),
+            ("realign_target", 60),
+            ("realign", 35),
+        ):
             step = build.add(program, [step], usual, 0.2)
         for chromosome in range(20):
             gathered[chromosome].append(build.add("haplotype", [step], 70, 0.25))

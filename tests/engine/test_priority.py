@@ -22,7 +22,9 @@ def timed_graphs(draw: st.DrawFn) -> tuple[Net, list[float]]:
         f"c{number}": [f"c{earlier}" for earlier in range(number) if draw(st.integers(0, 3)) == 0]
         for number in range(size)
     }
-    return make_net(upstream), draw(st.lists(st.integers(1, 99).map(lambda milliseconds: milliseconds / 1000), min_size=size, max_size=size))
+    return make_net(upstream), draw(
+        st.lists(st.integers(1, 99).map(lambda milliseconds: milliseconds / 1000), min_size=size, max_size=size)
+    )
 
 
 def layered(layers: int, width: int) -> tuple[Net, list[float]]:

@@ -38,7 +38,8 @@ def plans(draw: st.DrawFn) -> e.RunPlanned:
 def test_equal_facts_lead_to_equal_decisions(plan: e.RunPlanned, random: object) -> None:
     """Whatever fails and however wrong the durations were, a replay decides the same in the same order."""
     faults = {
-        name: [Outcome(failure=NO)] * random.randrange(6) for name in plan.commands  # type: ignore[attr-defined]
+        name: [Outcome(failure=NO)] * random.randrange(6)
+        for name in plan.commands  # type: ignore[attr-defined]
     }
     seconds = {name: random.uniform(0.1, 90.0) for name in plan.commands}  # type: ignore[attr-defined]
     run = simulate(plan, slots=3, durations=seconds, outcomes=faults, policies=POLICIES)

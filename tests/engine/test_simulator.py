@@ -86,7 +86,9 @@ def test_no_more_is_held_than_there_is_and_everything_runs(
     """All or none, given back whether an attempt returns or fails, and no command waits for ever."""
     plan, slots, seconds = given_
     faults = {
-        name: [Outcome(failure=NO)] for name in plan.commands if random.random() < 0.3  # type: ignore[attr-defined]
+        name: [Outcome(failure=NO)]
+        for name in plan.commands
+        if random.random() < 0.3  # type: ignore[attr-defined]
     }
     run = simulate(plan, slots=slots, durations=seconds, outcomes=faults, policies=POLICIES)
     assert run.state == "completed"

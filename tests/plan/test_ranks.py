@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from itertools import permutations
+from itertools import pairwise, permutations
 
 import pytest
 from hypothesis import given
@@ -72,7 +72,7 @@ def test_a_rank_is_the_longest_of_all_ways(graph: tuple[Net, list[float]]) -> No
     assert upward_ranks(net, seconds) == [max(paths(net, seconds, place)) for place in range(len(seconds))]
     path = critical_path(net, seconds)
     assert sum(seconds[place] for place in path) == max(upward_ranks(net, seconds))
-    assert all(one in net.upstream[two] for one, two in zip(path, path[1:], strict=False))
+    assert all(one in net.upstream[two] for one, two in pairwise(path))
 
 
 @given(timed_graphs(5), st.integers(1, 3))
@@ -81,7 +81,7 @@ def test_no_order_beats_the_bound(graph: tuple[Net, list[float]], slots: int) ->
     net, seconds = graph
     bound = lower_bound(net, seconds, slots)
     best = min(rehearse(net, seconds, list(places), slots).makespan for places in permutations(range(len(seconds))))
-    assert max(max(upward_ranks(net, seconds)), sum(seconds) / slots) - 1e-9 <= bound <= best + 1e-9
+    assert max(*upward_ranks(net, seconds), sum(seconds) / slots) - 1e-9 <= bound <= best + 1e-9
 
 
 @given(timed_graphs())
