@@ -205,6 +205,8 @@ def test_by_hand_values_are_shown(by_hand, capsys, tmp_path):
     context.shared["by_hand"] = 1
     assert context.shared["by_hand"] == 1
     assert dict(context.upstream) == {}
+    with pytest.raises(KeyError, match=r"attach\(\)\.result\.outputs"):
+        context.upstream["clean"]
     assert context.command is None
     out = capsys.readouterr().out
     assert out.splitlines()[:3] == ["rows: [1]", "rmse = 0.25", " 40% epoch 4"]

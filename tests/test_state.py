@@ -238,3 +238,11 @@ def test_the_counts_are_those_of_the_commands(choices: list[int]) -> None:
         assert {key: count for key, count in state.counts.items() if count} == {
             key: states.count(key) for key in set(states)
         }
+
+
+def test_a_run_that_was_left_says_when() -> None:
+    """A pause that leaves has an end until the run goes on; one whose owner stays has none."""
+    left = [*BEGINNING, e.RunPaused(at=9.0, reason="interrupted", leaving=True)]
+    assert fold(left).run.ended == 9.0
+    assert fold([*left, e.RunResumed(at=20.0, reason="")]).run.ended is None
+    assert fold([*BEGINNING, e.RunPaused(at=9.0, reason="asked to")]).run.ended is None

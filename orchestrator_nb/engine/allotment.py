@@ -58,6 +58,7 @@ class Allotment:
         """Return the commands that can start now and take what they need for them; each was offered before."""
         free = self._free(state)
         reserved: set[str] = set()
+        slots_lacked = 0
         started: list[str] = []
         heads = [(line[0], needs) for needs, line in self._lines.items() if line]
         heapify(heads)
@@ -67,10 +68,15 @@ class Allotment:
             record = state.commands[command]
             if record.state == "pending":
                 if any(amount > free.get(pool, 0) or pool in reserved for pool, amount in needs):
-                    reserved.update(pool for pool, amount in needs if pool != CPU or amount > free[CPU])
+                    reserved.update(pool for pool, _ in needs if pool != CPU)
+                    slots_lacked = max(slots_lacked, dict(needs).get(CPU, 0))
+                    if free[CPU] < slots_lacked:
+                        reserved.add(CPU)
                     continue
                 for pool, amount in needs:
                     free[pool] -= amount
+                if free[CPU] < slots_lacked:
+                    reserved.add(CPU)
                 started.append(command)
                 self._holding.append((command, record.attempt + 1))
             heappop(line)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 
@@ -12,6 +14,7 @@ from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.orchestrator.attaching import frozen_workflow
 from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.orchestrator.opening import resume_opened
+from orchestrator_nb.orchestrator.run import Run
 
 
 def main() -> int:
@@ -21,14 +24,12 @@ def main() -> int:
     """
     folder, options = Path(sys.argv[1]), json.loads(sys.argv[2])
     sys.path[:] = options["path"]
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None:
-            signal.signal(number, _interrupted)
+    signals = Signals()
     try:
         flow = frozen_workflow(Frozen.read(folder))
         opening_of = flow._opening_of((), slots=options["slots"], durability=options["durability"])
         run = resume_opened(folder, opening_of, durable=options["durability"] == "full")
+        signals.go_to(run)
         result = run.wait(check=False)
     except OrchestratorError as error:
         print(error, file=sys.stderr, flush=True)  # noqa: T201 - its stderr is the owner's log
@@ -36,9 +37,34 @@ def main() -> int:
     return result.exit_code
 
 
-def _interrupted(_number: int, _frame: FrameType | None) -> None:
-    # What Ctrl-C raises: `Run.wait` pauses the run and goes on waiting for it to be left.
-    raise KeyboardInterrupt
+class Signals:
+    """What becomes of the signals that ask this process to end; one that comes before the run is there waits for it."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._run: Run | None = None
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None:
+                signal.signal(number, self._take)
+
+    def go_to(self, run: Run) -> None:
+        """Send them to this run from now on."""
+        self._run = run
+        if self._count:
+            self._interrupt()
+
+    def _take(self, _number: int, _frame: FrameType | None) -> None:
+        self._count += 1
+        if self._count > 2:
+            os._exit(1)
+        if self._run is not None:
+            # On a thread of its own: a handler must not wait for a lock that the code below it may hold.
+            threading.Thread(target=self._interrupt, daemon=True).start()
+
+    def _interrupt(self) -> None:
+        if self._run is not None:
+            self._run.interrupt("interrupted", grace=10.0 if self._count == 1 else 0.0)
 
 
 if __name__ == "__main__":

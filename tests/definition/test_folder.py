@@ -79,6 +79,19 @@ def test_without_numbers_notebooks_are_independent(tmp_path: Path) -> None:
         notebook(tmp_path / f"{name}.ipynb")
     assert upstream(tmp_path) == {"1_load": (), "model": ()}
     assert "independently" in definition_from_folder(tmp_path).notes[0]
+    assert 'upstream = ["load"]' in definition_from_folder(tmp_path).notes[0]
+
+
+def test_an_upstream_in_a_cell_without_the_tag_is_told(tmp_path: Path) -> None:
+    """What a notebook says in a cell that is not read is not dropped in silence."""
+    notebook(tmp_path / "load.ipynb")
+    notebook(tmp_path / "clean.ipynb", "upstream = ['load']")
+    text = (tmp_path / "clean.ipynb").read_text(encoding="utf-8").replace('"tags": ["parameters"]', "")
+    (tmp_path / "clean.ipynb").write_text(text, encoding="utf-8")
+    assert upstream(tmp_path) == {"clean": (), "load": ()}
+    notes = definition_from_folder(tmp_path).notes
+    assert any(note.startswith('"clean.ipynb"') and "not read" in note for note in notes)
+    assert not any(note.startswith('"load.ipynb"') for note in notes)
 
 
 def test_numbered_notebooks_may_be_named_without_their_number(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestrator_nb import DefinitionError, RunFailed, Workflow
+from orchestrator_nb import DefinitionError, RunFailed, Workflow, attach
 from orchestrator_nb.errors import RunNotFound, UsageError
 from orchestrator_nb.events import Failure
 from orchestrator_nb.orchestrator.failure_card import FIRST_LINES, LAST_LINES, card_lines
@@ -45,8 +46,6 @@ def test_a_failed_run_shows_what_went_wrong_in_one_table() -> None:
     result = _flow().run(check=False)
     assert [row["output"] for row in result.summary_rows()] == ["['2026-01-01']", "KeyError: 'amount'"]
     assert "<td>KeyError: &#x27;amount&#x27;</td>" in result._repr_html_()
-    from orchestrator_nb import attach
-
     status = attach(result.run).status()
     assert repr(status) == str(status)
     assert "KeyError: 'amount'" in repr(status)
@@ -107,6 +106,17 @@ def test_the_latest_run_is_the_latest_of_this_workflow() -> None:
     assert mine.resume(check=False).id == caught.value.result.run
     with pytest.raises(RunNotFound, match='no runs of "third"'):
         Workflow("third").resume()
+
+
+def test_a_parameter_that_does_not_fit_its_notebook_is_found_by_the_plan(project: Path) -> None:
+    """A workflow's parameter is checked against the notebook that it goes to before anything runs."""
+    cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": "rows = 5", "outputs": []}
+    document = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [{**cell, "execution_count": None}]}
+    (project / "clean.ipynb").write_text(json.dumps(document), encoding="utf-8")
+    flow = Workflow.from_notebook(project / "clean.ipynb")
+    assert flow.plan(rows=6).parameters == {"rows": 6}
+    with pytest.raises(DefinitionError, match="another type than the notebook says"):
+        flow.plan(rows="many")
 
 
 def test_outside_of_a_session_a_second_definition_is_refused() -> None:
