@@ -39,7 +39,6 @@ def outline(
     commands need more than a slot, and without `search`.
     """
     known = {**(seconds or {}), **_declared(plan)}
-    known = {name: known[name] for name in plan.order if name in known}
     commands = {name: _item(plan.commands[name], plan.upstream[name]) for name in plan.order}
     pools: dict[str, int] = {}
     if any(command.resources for command in plan.commands.values()):
@@ -47,10 +46,11 @@ def outline(
         for name, command in plan.commands.items():
             if command.resources:
                 commands[name]["needs"] = needs(command, pools)
-    for name, value in known.items():
-        commands[name]["seconds"] = value
+    for name in known.keys() & commands.keys():
+        commands[name]["seconds"] = known[name]
         commands[name]["program"] = _program(plan.commands[name])
-    return Outline(with_ranks(commands, slots=slots, search=search and not pools), pools)
+    _rank(commands, slots=slots, search=search and not pools)
+    return Outline(commands, pools)
 
 
 def with_ranks(
@@ -60,9 +60,15 @@ def with_ranks(
 
     The order is searched for where durations are known, unless `search` is off.
     """
+    found = {name: {key: item[key] for key in item if key != "rank"} for name, item in commands.items()}
+    _rank(found, slots=slots, search=search)
+    return found
+
+
+def _rank(commands: dict[str, dict[str, Any]], *, slots: int, search: bool) -> None:
     known = {name: item["seconds"] for name, item in commands.items() if "seconds" in item}
     net = make_net({name: item.get("upstream", ()) for name, item in commands.items()})
-    priorities = [int(item.get("priority", 0)) for item in commands.values()]
+    priorities = [item.get("priority", 0) for item in commands.values()]
     places = best_places(
         net,
         expected_seconds(net.names, known),
@@ -70,11 +76,9 @@ def with_ranks(
         priorities=priorities if any(priorities) else (),
         search=search and bool(known),
     )
-    plain = [{key: value for key, value in item.items() if key != "rank"} for item in commands.values()]
-    if any(place != number for number, place in enumerate(places)):
-        for item, place in zip(plain, places, strict=True):
+    if places != list(range(len(places))):
+        for item, place in zip(commands.values(), places, strict=True):
             item["rank"] = place
-    return dict(zip(net.names, plain, strict=True))
 
 
 def plan_net(plan: Plan) -> Net:

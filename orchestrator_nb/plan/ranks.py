@@ -20,8 +20,8 @@ class Net(NamedTuple):
     """A graph of numbered commands: names in the order of the numbers, and who waits for whom."""
 
     names: tuple[str, ...]
-    upstream: tuple[tuple[int, ...], ...]
-    downstream: tuple[tuple[int, ...], ...]
+    upstream: Sequence[Sequence[int]]
+    downstream: Sequence[Sequence[int]]
 
 
 def make_net(upstream: Mapping[str, Sequence[str]]) -> Net:
@@ -30,17 +30,17 @@ def make_net(upstream: Mapping[str, Sequence[str]]) -> Net:
     Raises UsageError where a command waits for one that is not there or that comes after it.
     """
     number = {name: place for place, name in enumerate(upstream)}
-    before: list[tuple[int, ...]] = []
+    before: list[Sequence[int]] = [()] * len(number)
     after: list[list[int]] = [[] for _ in number]
     for place, (name, others) in enumerate(upstream.items()):
-        numbers = tuple(number.get(other, place) for other in others)
-        if any(other >= place for other in numbers):
-            late = next(other for other in others if number.get(other, place) >= place)
-            raise UsageError(f'"{name}" waits for "{late}", which does not come before it in the order')
-        for other in numbers:
-            after[other].append(place)
-        before.append(numbers)
-    return Net(tuple(upstream), tuple(before), tuple(tuple(others) for others in after))
+        if others:
+            before[place] = numbers = [number.get(other, place) for other in others]
+            if max(numbers) >= place:
+                late = next(other for other in others if number.get(other, place) >= place)
+                raise UsageError(f'"{name}" waits for "{late}", which does not come before it in the order')
+            for other in numbers:
+                after[other].append(place)
+    return Net(tuple(upstream), before, after)
 
 
 def expected_seconds(names: Iterable[str], known: Mapping[str, float]) -> list[float]:
