@@ -34,6 +34,10 @@ MOST_IN_A_TURN = 500
 """How many facts a turn takes at the most, so that a flood of them does not hold back the write."""
 
 
+LADDER_GRACE = 3.0
+"""Seconds between the interrupt and the end of what has not finished in the time that a pause gave it."""
+
+
 class Loop:
     """One run, driven to its end or to where it leaves, by one call of `run`.
 
@@ -65,6 +69,7 @@ class Loop:
         self._wake = ThreadEvent()
         self._due: list[tuple[float, str]] = []
         self._grace = 10.0
+        self._ends_at: float | None = None
         self._deciding: dict[type[e.Event], list[Policy]] = {}
         self._adding: dict[type[e.Event], list[Policy]] = {}
         for policy in (*policies, *ENDINGS):
@@ -122,9 +127,10 @@ class Loop:
             self._turns()
 
     def next_due(self) -> float | None:
-        """Return when the next retry is due, by the clock; None when nothing waits for a time."""
+        """Return when the next retry or the end of what runs is due, by the clock; None when nothing is."""
         with self._turns_lock:
-            return self._due[0][0] if self._due else None
+            times = [at for at in (self._ends_at, self._due[0][0] if self._due else None) if at is not None]
+            return min(times, default=None)
 
     # ── deciding once more, for a replay ────────────────────────────────────────────────────────────────────────
 
@@ -165,6 +171,9 @@ class Loop:
         taken: list[e.Event | Request] = []
         while incoming and len(taken) < MOST_IN_A_TURN:
             taken.append(incoming.popleft())
+        if self._ends_at is not None and self._clock() >= self._ends_at:
+            self._ends_at = None
+            self._end_running("cancelled", min(self._grace, LADDER_GRACE))
         if self._due:
             now = self._clock()
             while self._due and self._due[0][0] <= now:
@@ -276,8 +285,13 @@ class Loop:
             elif kind is e.RetryScheduled:
                 heappush(self._due, (event.due, event.command))  # type: ignore[attr-defined]
                 self._wake.set()
-            elif kind is e.RunStopping or (kind is e.RunPaused and event.leaving):  # type: ignore[attr-defined]
+            elif kind is e.RunStopping:
                 self._end_running("cancelled", self._grace)
+            elif kind is e.RunPaused and event.leaving:  # type: ignore[attr-defined]
+                self._ends_at = self._clock() + self._grace
+                self._wake.set()
+            elif kind is e.RunResumed:
+                self._ends_at = None
         for observer in self._observers:
             with suppress(Exception):  # a view that fails must not fail the run
                 observer(turn, self.published)

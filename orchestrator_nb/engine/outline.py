@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from orchestrator_nb import events as e
 from orchestrator_nb.definition.models import CommandDefinition
-from orchestrator_nb.engine.priority import best_places
+from orchestrator_nb.engine.priority import best_places, places_by_height
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import capacities, needs
 from orchestrator_nb.plan.ranks import Net, expected_seconds, make_net
@@ -67,15 +67,19 @@ def with_ranks(
 
 def _rank(commands: dict[str, dict[str, Any]], *, slots: int, search: bool) -> None:
     known = {name: item["seconds"] for name, item in commands.items() if "seconds" in item}
-    net = make_net({name: item.get("upstream", ()) for name, item in commands.items()})
     priorities = [item.get("priority", 0) for item in commands.values()]
-    places = best_places(
-        net,
-        expected_seconds(net.names, known),
-        slots,
-        priorities=priorities if any(priorities) else (),
-        search=search and bool(known),
-    )
+    upstream = {name: item.get("upstream", ()) for name, item in commands.items()}
+    if known or any(priorities):
+        net = make_net(upstream)
+        places = best_places(
+            net,
+            expected_seconds(net.names, known),
+            slots,
+            priorities=priorities if any(priorities) else (),
+            search=search and bool(known),
+        )
+    else:
+        places = places_by_height(upstream)
     if places != list(range(len(places))):
         for item, place in zip(commands.values(), places, strict=True):
             item["rank"] = place

@@ -244,11 +244,26 @@ def test_an_interrupt_ends_what_runs_and_leaves_the_run_paused() -> None:
     thread = threading.Thread(target=story.run, daemon=True)
     thread.start()
     assert story.executor.held.wait(10)
-    story.loop.send(Pause(reason="interrupted", leaving=True, grace=3.0))
+    story.loop.send(Pause(reason="interrupted", leaving=True, grace=0.0))
     thread.join(10)
-    assert story.executor.ended == [("a", "cancelled", 3.0)]
+    assert story.executor.ended == [("a", "cancelled", 0.0)]
     assert story.lines()[-2:] == ["RunPaused", "AttemptInterrupted a 1"]
     assert story.loop.published.commands["a"].state == "pending"
+
+
+def test_what_finishes_in_the_time_that_an_interrupt_leaves_is_done() -> None:
+    """Nothing is ended that comes to its end by itself, and the owner leaves as soon as nothing runs."""
+    story = Story({"a": {}, "b": {"upstream": ["a"]}}, {"a": holds})
+    thread = threading.Thread(target=story.run, daemon=True)
+    thread.start()
+    assert story.executor.held.wait(10)
+    story.loop.send(Pause(reason="interrupted", leaving=True, grace=1e6))
+    for event in returns()(story._work("a", story.loop.published)):
+        story.loop.report(event)
+    thread.join(10)
+    assert not thread.is_alive()
+    assert story.executor.ended == []
+    assert story.lines()[-3:] == ["RunPaused", "AttemptReturned a 1", "CommandSucceeded a 1"]
 
 
 def test_pause_and_resume_within_the_process() -> None:

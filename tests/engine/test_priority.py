@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator_nb import events as e
-from orchestrator_nb.engine.priority import best_places
+from orchestrator_nb.engine.priority import best_places, places_by_height
 from orchestrator_nb.engine.rehearsal import rehearse
 from orchestrator_nb.engine.simulator import simulate
 from orchestrator_nb.plan.ranks import Net, lower_bound, make_net
@@ -59,6 +59,14 @@ def test_the_search_comes_nearer_to_the_bound_than_the_upward_rank() -> None:
     found = rehearse(net, seconds, places, 5).makespan
     assert found - bound < 0.5 * (ranked - bound)
     assert places == best_places(net, seconds, 5)
+
+
+@given(timed_graphs(), st.integers(1, 4))
+def test_without_durations_the_height_is_the_rank(graph: tuple[Net, list[float]], slots: int) -> None:
+    """The short way and the long way agree."""
+    net, _ = graph
+    upstream = {name: [net.names[other] for other in net.upstream[place]] for place, name in enumerate(net.names)}
+    assert places_by_height(upstream) == best_places(net, [1.0] * len(net.names), slots, search=False)
 
 
 def test_a_higher_priority_starts_first_whatever_the_durations() -> None:

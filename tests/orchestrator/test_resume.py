@@ -96,7 +96,7 @@ def test_an_interrupt_pauses_durably_and_resume_goes_on() -> None:
 
     run = flow.start(wait=False)
     assert began.wait(20)
-    run.interrupt("test")
+    run.interrupt("test", grace=0.1)
     with pytest.raises(RunFailed, match=r"flow\.resume\(\)"):
         run.wait()
     assert attach("latest").state.run.state == "paused"
