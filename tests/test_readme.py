@@ -31,7 +31,9 @@ def test_the_diagrams_are_those_of_the_tables() -> None:
 
 def test_the_first_two_blocks_set_up_and_run() -> None:
     """A newcomer copies the first block to see it work, the second to pass the tests: no prompts, no output in them."""
-    first, second = re.findall(r"^```sh\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)[:2]
+    first, second = re.findall(
+        r"^```sh\n(.*?)^```", README.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )[:2]
     assert first.splitlines()[-2:] == ["pip install .", "orchestrator-nb demo"]
     assert second.splitlines()[-2:] == ["pip install '.[test]'", "python -m pytest -q"]
     assert "$" not in first + second

@@ -113,24 +113,33 @@ class Loop:
     def report(self, fact: e.Event) -> None:
         """Hand in a fact, from a thread of an executor, and run the turn that it needs if no other thread is at it."""
         self._incoming.append(fact)
-        # Looked at again after the lock was let go: what came in meanwhile found it taken and went away.
+        self._catch_up()
+
+    def take_due(self) -> None:
+        """Run the turns that there is something for: facts, requests, retries whose time has come."""
+        with self._turns_lock:
+            self._turns()
+        self._catch_up()
+
+    def next_due(self) -> float | None:
+        """Return when the next retry or the end of what runs is due, by the clock; None when nothing is."""
+        times = [at for at, _ in self._due[:1]]
+        if self._ends_at is not None:
+            times.append(self._ends_at)
+        return min(times, default=None)
+
+    def _catch_up(self) -> None:
+        """Run the turns for what has come in, unless another thread is at it.
+
+        Everyone who has held the lock has to look again after letting it go: what came in meanwhile found it taken
+        and went away.
+        """
         while self._incoming and not self.is_over and self._turns_lock.acquire(blocking=False):
             try:
                 # Nobody's context, or what a view prints would be taken for what the command prints.
                 Context().run(self._turns)
             finally:
                 self._turns_lock.release()
-
-    def take_due(self) -> None:
-        """Run the turns that there is something for: facts, requests, retries whose time has come."""
-        with self._turns_lock:
-            self._turns()
-
-    def next_due(self) -> float | None:
-        """Return when the next retry or the end of what runs is due, by the clock; None when nothing is."""
-        with self._turns_lock:
-            times = [at for at in (self._ends_at, self._due[0][0] if self._due else None) if at is not None]
-            return min(times, default=None)
 
     # ── deciding once more, for a replay ────────────────────────────────────────────────────────────────────────
 

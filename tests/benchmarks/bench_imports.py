@@ -1,6 +1,6 @@
 """What it costs to import the package and to ask the command line for help, beside importing papermill.
 
-    python tests/benchmarks/bench_imports.py
+python tests/benchmarks/bench_imports.py
 """
 
 from __future__ import annotations

@@ -17,7 +17,9 @@ def cpu_seconds(argv: Sequence[str], *, cwd: str | None = None) -> float:
     return after.children_user + after.children_system - before.children_user - before.children_system
 
 
-def interleaved(commands: Mapping[str, Sequence[str]], *, rounds: int, cwd: str | None = None) -> dict[str, list[float]]:
+def interleaved(
+    commands: Mapping[str, Sequence[str]], *, rounds: int, cwd: str | None = None
+) -> dict[str, list[float]]:
     """Return the CPU seconds of each command in each round; the commands take turns, so that the machine's mood hits
     all of them alike. A round before the first warms the caches and does not count."""
     found: dict[str, list[float]] = {name: [] for name in commands}
@@ -37,7 +39,9 @@ def table(found: Mapping[str, Sequence[float]], *, beside: str, unit: float = 1.
         ratio = statistics.median(value / other for value, other in zip(values, found[beside], strict=True))
         figures = (statistics.median(values), min(values), max(values))
         lines.append(f"{name:{width}}  " + "  ".join(f"{f * unit:10.4f}" for f in figures) + f"  {ratio:12.3f}")
-    return "\n".join([*lines, f"CPU in {unit_name}, children included; {len(next(iter(found.values())))} rounds in turn"])
+    return "\n".join(
+        [*lines, f"CPU in {unit_name}, children included; {len(next(iter(found.values())))} rounds in turn"]
+    )
 
 
 def python(code: str) -> list[str]:

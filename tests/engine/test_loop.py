@@ -266,6 +266,26 @@ def test_what_finishes_in_the_time_that_an_interrupt_leaves_is_done() -> None:
     assert story.lines()[-3:] == ["RunPaused", "AttemptReturned a 1", "CommandSucceeded a 1"]
 
 
+def test_no_fact_is_left_lying_however_threads_meet() -> None:
+    """What comes in at the very moment at which another thread is done with its turn is taken all the same."""
+
+    class Threads(AnsweringExecutor):
+        """Answers from a thread of its own while the loop's thread is asked again and again whether something is due."""
+
+        def submit(self, work: Work) -> None:
+            threading.Thread(target=super().submit, args=(work,), daemon=True).start()
+            story.loop._wake.set()
+
+    for _ in range(60):
+        story = Story({f"c{number}": {"upstream": [f"c{number - 1}"] if number else []} for number in range(25)})
+        story.executor = Threads({})
+        story.loop._executor = story.executor
+        thread = threading.Thread(target=story.run, daemon=True)
+        thread.start()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
 def test_pause_and_resume_within_the_process() -> None:
     """A pause lets what runs go on to its end and starts nothing; resume goes on."""
     story = Story({"a": {}, "b": {"upstream": ["a"]}}, {"a": holds})
