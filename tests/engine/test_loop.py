@@ -266,24 +266,27 @@ def test_what_finishes_in_the_time_that_an_interrupt_leaves_is_done() -> None:
     assert story.lines()[-3:] == ["RunPaused", "AttemptReturned a 1", "CommandSucceeded a 1"]
 
 
-def test_no_fact_is_left_lying_however_threads_meet() -> None:
-    """What comes in at the very moment at which another thread is done with its turn is taken all the same."""
+def test_no_fact_is_left_lying_when_threads_meet() -> None:
+    """What comes in while another thread is done with its turn, but has not let go, is taken all the same."""
 
-    class Threads(AnsweringExecutor):
-        """Answers from a thread of its own while the loop's thread is asked again and again whether something is due."""
+    class AnswersAside(AnsweringExecutor):
+        """Answers the end of an attempt from another thread, at a moment at which the asking one is within a turn."""
 
-        def submit(self, work: Work) -> None:
-            threading.Thread(target=super().submit, args=(work,), daemon=True).start()
-            story.loop._wake.set()
+        def end(self, command: str, attempt: int, reason: str, grace: float) -> None:
+            aside = threading.Thread(target=super().end, args=(command, attempt, reason, grace))
+            aside.start()
+            aside.join(10)
 
-    for _ in range(60):
-        story = Story({f"c{number}": {"upstream": [f"c{number - 1}"] if number else []} for number in range(25)})
-        story.executor = Threads({})
-        story.loop._executor = story.executor
-        thread = threading.Thread(target=story.run, daemon=True)
-        thread.start()
-        thread.join(20)
-        assert not thread.is_alive()
+    story = Story({"a": {}}, {"a": holds})
+    story.executor = AnswersAside({"a": holds})
+    story.loop._executor = story.executor
+    thread = threading.Thread(target=story.run, daemon=True)
+    thread.start()
+    assert story.executor.held.wait(10)
+    story.loop.send(Pause(reason="interrupted", leaving=True, grace=0.0))
+    thread.join(10)
+    assert not thread.is_alive()
+    assert story.lines()[-1] == "AttemptInterrupted a 1"
 
 
 def test_pause_and_resume_within_the_process() -> None:
