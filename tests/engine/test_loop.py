@@ -283,7 +283,7 @@ def test_no_fact_is_left_lying_when_threads_meet() -> None:
     thread = threading.Thread(target=story.run, daemon=True)
     thread.start()
     assert story.executor.held.wait(10)
-    story.loop.send(Pause(reason="interrupted", leaving=True, grace=0.0))
+    story.loop.send(Pause(reason="interrupted", leaving=True, grace=3.0))
     thread.join(10)
     assert not thread.is_alive()
     assert story.lines()[-1] == "AttemptInterrupted a 1"
