@@ -1,0 +1,58 @@
+"""What every policy keeps: it answers its own kinds only, the same each time, with facts that the state allows."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from orchestrator_nb import events as e
+from orchestrator_nb.engine.endings import ENDINGS
+from orchestrator_nb.orchestrator.session import POLICIES
+from orchestrator_nb.ports import Policy
+from orchestrator_nb.state import RunState, fold
+
+FAILURE = e.Failure(kind="exception", message="no", types=("ConnectionError", "OSError", "Exception"))
+BEGINNING: list[e.Event] = [
+    e.RunStarted(at=1.0, run="r", workflow="w"),
+    e.RunPlanned(at=1.0, commands={"a": {"optional": True}, "b": {"upstream": ["a"], "optional": True}}),
+    e.AttemptStarted(at=2.0, command="a", attempt=1),
+]
+MOMENTS: dict[str, list[e.Event]] = {
+    "returned": [e.AttemptReturned(at=3.0, command="a", attempt=1, seconds=1.0)],
+    "failed": [e.AttemptFailed(at=3.0, command="a", attempt=1, seconds=1.0, failure=FAILURE)],
+    "abandoned": [e.AttemptAbandoned(at=3.0, command="a", attempt=1, seconds=1.0, failure=FAILURE)],
+    "given up": [
+        e.AttemptFailed(at=3.0, command="a", attempt=1, seconds=1.0, failure=FAILURE),
+        e.CommandFailed(at=3.0, command="a", reason="no"),
+    ],
+    "held back": [
+        e.AttemptFailed(at=3.0, command="a", attempt=1, seconds=1.0, failure=FAILURE),
+        e.CommandFailed(at=3.0, command="a", reason="no"),
+        e.UpstreamFailed(at=3.0, command="b", upstream=("a",)),
+    ],
+}
+
+
+def _moments() -> list[tuple[str, e.Event, RunState]]:
+    return [(name, events[-1], fold([*BEGINNING, *events])) for name, events in MOMENTS.items()]
+
+
+@pytest.mark.parametrize("policy", (*POLICIES, *ENDINGS), ids=lambda policy: type(policy).__name__)
+def test_a_policy_keeps_its_contract(policy: Policy) -> None:
+    """It decides only about kinds that it answers, changes nothing, repeats itself, and its answers can be applied."""
+    assert policy.kinds
+    assert set(policy.decides) <= set(policy.kinds)
+    assert policy.__doc__
+    answered = 0
+    for name, event, state in _moments():
+        if type(event) not in policy.kinds:
+            continue
+        before = copy.deepcopy(state.__dict__)
+        answer = list(policy(event, state))
+        assert list(policy(event, state)) == answer, name
+        assert state.__dict__ == before, name
+        for fact in answer:
+            state.apply(fact)
+        answered += bool(answer)
+    assert answered or e.RunCompleting in policy.kinds
