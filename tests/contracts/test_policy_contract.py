@@ -38,7 +38,7 @@ def _moments() -> list[tuple[str, e.Event, RunState]]:
     return [(name, events[-1], fold([*BEGINNING, *events])) for name, events in MOMENTS.items()]
 
 
-@pytest.mark.parametrize("policy", (*POLICIES, *ENDINGS), ids=lambda policy: type(policy).__name__)
+@pytest.mark.parametrize("policy", [*POLICIES, *ENDINGS], ids=lambda policy: type(policy).__name__)
 def test_a_policy_keeps_its_contract(policy: Policy) -> None:
     """It decides only about kinds that it answers, changes nothing, repeats itself, and its answers can be applied."""
     assert policy.kinds
