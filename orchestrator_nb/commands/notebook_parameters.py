@@ -185,13 +185,18 @@ def _alternatives(hint: ast.expr) -> list[ast.expr]:
 
 
 def _types_of_default(default: ast.expr) -> tuple[str, ...]:
-    """Return the type of a literal default and None, which is commonly passed for "none given"; empty for any."""
+    """Return the types that go in place of a literal default; empty for any.
+
+    None is commonly passed for "none given", and ``minimum = 5`` says a number, not that it is whole.
+    """
     try:
         value = ast.literal_eval(default)
     except (ValueError, TypeError, SyntaxError, RecursionError):
         return ()
     name = type(value).__name__
-    return (name, "None") if value is not None and name in _TYPES else ()
+    if value is None or name not in _TYPES:
+        return ()
+    return ("int", "float", "None") if name == "int" else (name, "None")
 
 
 def _inspect_with_papermill(cell: Cell, kernel: str, language: str) -> dict[str, NotebookParameter] | None:

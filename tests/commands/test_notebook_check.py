@@ -118,6 +118,7 @@ def with_parameters():
     [
         {"day": "2026-01-02", "count": 2, "rate": 1, "limit": 5, "names": ["a"], "level": 1.5},
         {"limit": None, "options": [1], "free": {"a": [1, None]}, "first": False, "second": True},
+        {"count": 2.5},
         {"count": None, "day": "${{ clean.day }}", "rate": "${{ parameters.rate }}"},
     ],
 )
@@ -130,7 +131,6 @@ def test_values_that_fit_are_taken(tmp_path, given):
     ("name", "value", "says"),
     [
         ("count", "2", "default 1"),
-        ("count", 2.5, "expected int"),
         ("count", True, "expected int"),
         ("rate", "0.5", "annotated float"),
         ("rate", None, "expected float"),
