@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -51,7 +51,8 @@ def definition_from_folder(folder: str | Path) -> Loaded:
     A notebook's parameters cell may say ``upstream = ["clean"]`` and ``product = "clean.parquet"``, or its metadata
     ``{"orchestrator_nb": {"after": […], "reads": […], "writes": […]}}``. Nothing is executed. Where no notebook
     declares an upstream, names that all begin with a number give the order; the notes say so. Hidden files,
-    checkpoints and subfolders are left out. Raises DefinitionError with every mistake of every notebook.
+    checkpoints and subfolders are left out. A parameter that has the same default in every notebook that has it is the
+    workflow's. Raises DefinitionError with every mistake of every notebook.
     """
     around = Path(folder)
     paths = _paths(around)
@@ -87,21 +88,37 @@ def definition_from_notebook(path: str | Path) -> Loaded:
         raise DefinitionError(mistakes)
     notes = () if found.upstream is None else ("the upstream that the notebook declares is not run with it",)
     found.upstream = None
-    return _loaded(found.id, found.path.parent, [found], notes=notes, parameters=found.parameters)
+    return _loaded(found.id, found.path.parent, [found], notes=notes)
 
 
-def _loaded(
-    name: str, folder: Path, notebooks: list[_Notebook], *, notes: tuple[str, ...], parameters: Mapping[str, Any] = {}
-) -> Loaded:
+def _loaded(name: str, folder: Path, notebooks: list[_Notebook], *, notes: tuple[str, ...]) -> Loaded:
     commands = {}
+    parameters = _common(notebooks)
     for found in notebooks:
         commands[found.id] = {
             "notebook": found.path.name, "after": found.upstream or (), "reads": found.reads, "writes": found.writes,
-            "parameters": {name: f"${{{{ parameters.{name} }}}}" for name in parameters},
+            "parameters": {name: f"${{{{ parameters.{name} }}}}" for name in found.parameters if name in parameters},
         }  # fmt: skip
     declared = {key: {"type": "any", "default": value} for key, value in parameters.items()}
     loaded = read_definition({"workflow": name, "parameters": declared, "commands": commands}, folder=folder)
     return Loaded(loaded.definition, loaded.folder, None, loaded.place, loaded.origin, notes, loaded.label)
+
+
+def _common(notebooks: list[_Notebook]) -> dict[str, Any]:
+    """Return the parameters that are the workflow's: every notebook that has one gives it the same default.
+
+    A name with several defaults means several things, and one that is also a notebook's may mean its result.
+    """
+    taken = {name for found in notebooks for name in found.names} if len(notebooks) > 1 else set()
+    defaults: dict[str, list[Any]] = {}
+    for found in notebooks:
+        for name, value in found.parameters.items():
+            defaults.setdefault(name, []).append(value)
+    return {
+        name: values[0]
+        for name, values in defaults.items()
+        if name not in taken and all(type(value) is type(values[0]) and value == values[0] for value in values)
+    }
 
 
 def _paths(folder: Path) -> list[Path]:

@@ -206,3 +206,13 @@ def test_one_notebook_is_a_workflow_with_its_parameters(tmp_path: Path) -> None:
     assert definition.commands[0].parameters == {"day": "${{ parameters.day }}", "rows": "${{ parameters.rows }}"}
     assert definition.commands[0].writes == ("report.html",)
     assert "not run with it" in loaded.notes[0]
+
+
+def test_a_parameter_with_one_default_is_the_workflows(tmp_path: Path) -> None:
+    """What all notebooks mean alike can be given once for all; what they mean differently stays theirs."""
+    notebook(tmp_path / "clean.ipynb", "day = '2026-01-01'\nlimit = 5\nmodel = None")
+    notebook(tmp_path / "model.ipynb", "upstream = ['clean']\nday = '2026-01-01'\nlimit = 5.0")
+    definition = definition_from_folder(tmp_path).definition
+    assert {name: item.default for name, item in definition.parameters.items()} == {"day": "2026-01-01"}
+    assert definition.command("clean").parameters == {"day": "${{ parameters.day }}"}
+    assert definition.command("model").parameters == {"day": "${{ parameters.day }}"}
