@@ -24,6 +24,9 @@ from orchestrator_nb.ports import Attempt, Command
 LAST_LINES = 10
 """How many of the last lines of output the message of a failure shows."""
 
+LONGEST_LINE = 4096
+"""Up to how many characters of a line are held back until its end comes."""
+
 _SCRIPTS = frozenset({".py", ".sh", ".bash", ".zsh", ".R", ".r", ".jl", ".js", ".pl", ".rb", ".sql", ".ps1", ".bat"})
 
 
@@ -104,8 +107,9 @@ class ShellCommand(Command):
         stdout, stderr = _Printed(attempt), _Printed(attempt)
         pumps = Pump(process.stdout, stdout.write), Pump(process.stderr, stderr.write)
         code = process.wait()
-        for pump in pumps:
+        for pump, stream in zip(pumps, (stdout, stderr), strict=True):
             pump.let_go()
+            stream.finish()
         if code != 0 and code not in command.allow_failure_codes:
             tree.kill()  # what it started must not meet the next attempt
             last = stderr.excerpt.last_lines(LAST_LINES) or stdout.excerpt.last_lines(LAST_LINES)
@@ -119,15 +123,29 @@ def environment_text(attempt: Attempt, name: str, text: str) -> str:
 
 
 class _Printed:
-    """One stream of a program: all of it goes to the log, its head and tail are kept."""
+    """One stream of a program: all of it goes to the log, whole lines at a time, its head and tail are kept."""
 
     def __init__(self, attempt: Attempt) -> None:
         self.excerpt = Excerpt()
         self._attempt = attempt
+        self._begun = ""
 
     def write(self, text: str) -> None:
-        self._attempt.write_log(text)
         self.excerpt.write(text)
+        # The two streams share a log: the end of a line of one must not come after a line of the other.
+        text = self._begun + text
+        end = max(text.rfind("\n"), text.rfind("\r")) + 1
+        if not end and len(text) > LONGEST_LINE:
+            end = len(text)
+        self._begun = text[end:]
+        if end:
+            self._attempt.write_log(text[:end])
+
+    def finish(self) -> None:
+        """Log the last line, which may have no end."""
+        if self._begun:
+            self._attempt.write_log(self._begun)
+            self._begun = ""
 
 
 def _argv(command: CommandDefinition) -> tuple[str, ...]:

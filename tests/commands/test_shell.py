@@ -80,6 +80,22 @@ def test_a_program_runs_in_the_definitions_folder(tmp_path):
     assert sorted(attempt.log.split()) == sorted([str(tmp_path), "aside"])
 
 
+def test_lines_of_the_two_streams_stay_whole_in_the_log(tmp_path):
+    """A line that comes in pieces is logged whole, although the other stream wrote between them; the last line needs
+    no end."""
+    code = """if True:
+    import sys
+    for _ in range(50):
+        for piece in ("le", "ft", "\\n"):
+            sys.stdout.write(piece); sys.stdout.flush()
+            sys.stderr.write("right\\n"); sys.stderr.flush()
+    sys.stdout.write("end"); sys.stdout.flush()
+    """
+    result, attempt = run(tmp_path, "python", "-c", code)
+    assert sorted(attempt.log.splitlines()) == ["end"] + ["left"] * 50 + ["right"] * 150
+    assert result["stdout"].endswith("end")
+
+
 @pytest.mark.parametrize(
     "value",
     [
