@@ -50,6 +50,8 @@ def mistakes_in(data: Mapping[str, Any], where: Where) -> Iterator[Mistake]:
     yield from name_mistakes(declared, "/parameters")
     for name, parameter in declared.items():
         yield from _default(parameter, child("/parameters", name))
+    yield from _context(data.get("context"), "/context")
+    yield from _gates(data.get("quality_requirements"), "/quality_requirements")
     yield from _ids(commands, where)
     names = _Names(commands, declared)
     for pointer, body in commands:
@@ -105,9 +107,11 @@ def _command(pointer: str, body: dict[str, Any]) -> Iterator[Mistake]:
     kind = next(iter(kinds)) if len(kinds) == 1 else None
     for name, value in body.items():
         at = f"{pointer}/{name}"
-        if name == "parameters" and isinstance(value, dict):
+        if name in ("parameters", "degraded") and isinstance(value, dict):
             if value:
                 yield from _parameters(at, value, named=kind != "type")
+        elif name == "gates":
+            yield from _gates(value, at)
         elif name == "args":
             yield from misfits(value, at)
         elif name == "environment" and isinstance(value, dict):
@@ -124,6 +128,21 @@ def _parameters(pointer: str, values: dict[str, Any], *, named: bool) -> Iterato
         yield from name_mistakes(values, pointer)
     wrong = list(misfits(values, pointer))
     yield from wrong or too_large(values, pointer)
+
+
+def _context(value: Any, pointer: str) -> Iterator[Mistake]:
+    """Yield what is wrong with the shared state that a run begins with."""
+    if isinstance(value, dict):
+        wrong = list(misfits(value, pointer))
+        yield from wrong
+        if not wrong and _has_reference(value):
+            yield Mistake("the shared state of the beginning cannot hold a reference", pointer, expected="plain values")
+
+
+def _gates(value: Any, pointer: str) -> Iterator[Mistake]:
+    for place, gate in enumerate(value if isinstance(value, tuple) else ()):
+        if isinstance(gate, dict) and isinstance(gate.get("options"), dict):
+            yield from misfits(gate["options"], f"{pointer}/{place}/options")
 
 
 def _environment(pointer: str, values: dict[str, Any]) -> Iterator[Mistake]:
@@ -153,10 +172,13 @@ class _Names:
     def __init__(self, commands: list[tuple[str, dict[str, Any]]], declared: Mapping[str, Any]) -> None:
         self._ids = {body["id"]: None for _, body in commands if isinstance(body.get("id"), str)}
         self._declared = dict.fromkeys(declared)
+        self._outputs = {body["id"]: body["outputs"] for _, body in commands
+                         if isinstance(body.get("id"), str) and isinstance(body.get("outputs"), dict)}  # fmt: skip
         self._addresses = addresses(self._ids)
         self._suggestions = 0
 
     def dependencies(self, pointer: str, body: dict[str, Any]) -> Iterator[Mistake]:
+        yield from self._fallback(pointer, body)
         after = body.get("after")
         if not isinstance(after, tuple):
             return
@@ -172,6 +194,15 @@ class _Names:
             elif name in seen:
                 yield Mistake("a dependency is there twice", at, found=escaped(name), expected="each once")
             seen.add(name)
+
+    def _fallback(self, pointer: str, body: dict[str, Any]) -> Iterator[Mistake]:
+        name, at = body.get("fallback"), f"{pointer}/fallback"
+        if not isinstance(name, str):
+            return
+        if name == body.get("id"):
+            yield Mistake("a command cannot take its own place", at, found=escaped(name))
+        elif name not in self._ids:
+            yield Mistake(f"there is no command {escaped(name)}", at, nearest=self._nearest(name, self._ids))
 
     def references(self, pointer: str, body: dict[str, Any], *, without: Sequence[str]) -> Iterator[Mistake]:
         for name, value in body.items():
@@ -201,9 +232,16 @@ class _Names:
         if root == "parameters" and reference.keys[0] in self._declared:
             return None
         target = self._addresses.get(root) if root not in RESERVED else None
-        if root == "context" or (target is not None and target != body.get("id")):
-            return None
         text = escaped(reference.text)
+        if target is not None and target != body.get("id"):
+            outputs = self._outputs.get(target)
+            if not outputs or not reference.keys or reference.keys[0] in outputs:
+                return None
+            return Mistake(f"{escaped(target)} declares no output {escaped(reference.keys[0])}", found=text,
+                           expected=f"one of {', '.join(outputs)}",
+                           nearest=self._nearest(reference.keys[0], outputs))  # fmt: skip
+        if root == "context":
+            return None
         if root == "parameters":
             name = reference.keys[0]
             return Mistake(f"the workflow has no parameter {escaped(name)}", found=text,

@@ -20,6 +20,21 @@ Pattern = Literal["sequential", "parallel", "hybrid"]
 Amount = Annotated[int, Field(ge=0, le=10**18)] | Annotated[str, Field(pattern=AMOUNT)]
 Overlap = Literal["refuse", "wait", "skip", "allow"]
 ParameterType = Literal["string", "integer", "number", "boolean", "date", "datetime", "path", "list", "object", "any"]
+OutputType = Literal[
+    "string",
+    "integer",
+    "number",
+    "boolean",
+    "date",
+    "datetime",
+    "path",
+    "list",
+    "object",
+    "table",
+    "array",
+    "file",
+    "any",
+]
 
 
 class Model(BaseModel):
@@ -36,6 +51,40 @@ class ParameterDefinition(Model):
     required: bool = False
     choices: tuple[Any, ...] | None = None
     description: str = ""
+
+
+class GateDefinition(Model):
+    """What has to hold of a command, or of the run: an expression such as ``rmse < 3.5``, or the name of a check."""
+
+    gate: str = Field(min_length=1, description="an expression over results and metrics, or the name of a check")
+    name: str = Field("", description="what it is called in reports")
+    blocking: bool = Field(True, description="false: a warning only")
+    options: dict[str, Any] = Field(default_factory=dict, description="what the check takes")
+
+
+class RecoveryDefinition(Model):
+    """What commands do about failures where they say nothing themselves."""
+
+    retries: Annotated[int, Field(ge=0, le=1000)] | None = Field(None, description="tries after the first")
+    retry_delay: Seconds | None = Field(
+        None, description="seconds before the first retry, doubled for each further one"
+    )
+
+
+class OptimizationDefinition(Model):
+    """What may be learned for the order of the commands; the results are the same either way."""
+
+    history: bool = Field(True, description="durations of earlier runs say what starts first")
+    adaptive: bool = Field(True, description="the order is made anew while durations turn out to be wrong")
+
+
+class MonitoringDefinition(Model):
+    """What is kept and shown of a run while it goes on."""
+
+    interval: Seconds = Field(0.5, description="seconds between two updates for watchers in other processes")
+    log_size: Annotated[int, Field(ge=4096, le=10**12)] = Field(
+        10 * 2**20, description="bytes kept of what an attempt prints: half of it its head, half its tail"
+    )
 
 
 class CommandDefinition(Model):
@@ -58,10 +107,20 @@ class CommandDefinition(Model):
     reads: tuple[str, ...] = Field((), description="paths (globs too) and resource names that it reads")
     writes: tuple[str, ...] = Field((), description="paths (globs too) and resource names that it writes")
     exclusive: bool = Field(False, description="its writers may share a resource, one after the other")
+    outputs: dict[str, OutputType] = Field(default_factory=dict, description="the results it gives by name, with types")
+    context: dict[str, OutputType] = Field(default_factory=dict, description="the keys of the shared state it reads")
+    gates: tuple[GateDefinition, ...] = Field((), description="what has to hold of its results")
+    targets: dict[Id, Annotated[float, Field(gt=0)] | Annotated[str, Field(pattern=AMOUNT)]] = Field(
+        default_factory=dict, description="what it should take at most: seconds, memory, tokens"
+    )
 
     description: str = ""
     tags: tuple[str, ...] = ()
     optional: bool = Field(False, description="its failure does not fail the run")
+    fallback: Id | None = Field(None, description="the command that takes its place when it fails")
+    degraded: dict[str, Any] = Field(default_factory=dict, description="parameters of its reduced form")
+    provides: tuple[str, ...] = Field((), description="capabilities by which it may take another's place")
+    milestone: bool = Field(False, description="its success is a result of the run worth delivering by itself")
     retries: Annotated[int, Field(ge=0, le=1000)] | None = Field(None, description="tries after the first")
     retry_delay: Seconds = Field(1.0, description="seconds before the first retry, doubled for each further one")
     idempotent: bool = Field(True, description="false: never tried again by default")
@@ -112,6 +171,15 @@ class WorkflowDefinition(Model):
     timeout: Seconds | Literal["none"] = Field(3600.0, description="the commands' default timeout, in seconds")
     imports: tuple[str, ...] = Field((), description="modules that register command names")
     overlap: Overlap = Field("allow", description="what a start does while another run of the workflow is under way")
+    deadline: Seconds | None = Field(None, description="seconds from a start or resume until the run is stopped")
+    coordination_timeout: Seconds | None = Field(
+        None, description="seconds that a start waits for another run of the workflow (overlap: wait)"
+    )
+    context: dict[str, Any] = Field(default_factory=dict, description="the shared state that a run begins with")
+    quality_requirements: tuple[GateDefinition, ...] = Field((), description="what has to hold of the run as a whole")
+    recovery: RecoveryDefinition = Field(RecoveryDefinition(), description="what commands do about failures")
+    optimization: OptimizationDefinition = Field(OptimizationDefinition(), description="what may be learned")
+    monitoring: MonitoringDefinition = Field(MonitoringDefinition(), description="what is kept and shown of a run")
 
     def command(self, name: str) -> CommandDefinition:
         """Return the command of that id. Raises KeyError."""

@@ -6,9 +6,20 @@ from typing import Any
 
 from orchestrator_nb.definition.models import KINDS, WorkflowDefinition
 from orchestrator_nb.definition.names import RESERVED
-from orchestrator_nb.definition.wording import COMMAND, PARAMETER, WORKFLOW
+from orchestrator_nb.definition.wording import (
+    COMMAND,
+    GATE,
+    MONITORING,
+    OPTIMIZATION,
+    PARAMETER,
+    RECOVERY,
+    WORKFLOW,
+)
 
-_ONE_OR_MORE = ("after", "reads", "writes", "tags", "imports")
+_ONE_OR_MORE = ("after", "reads", "writes", "tags", "imports", "provides")
+_GATES = ("gates", "quality_requirements")
+_NAMES = ("outputs", "context")
+_DURATIONS = ("timeout", "duration", "retry_delay", "deadline", "coordination_timeout", "interval")
 _DURATION = {
     "type": "string",
     "pattern": r"^\s*([0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d)\s*)+$",
@@ -39,6 +50,10 @@ def json_schema() -> dict[str, Any]:
     for properties, words in (
         (workflow, WORKFLOW), (command["properties"], COMMAND),
         (definitions["ParameterDefinition"]["properties"], PARAMETER),
+        (definitions["GateDefinition"]["properties"], GATE),
+        (definitions["RecoveryDefinition"]["properties"], RECOVERY),
+        (definitions["OptimizationDefinition"]["properties"], OPTIMIZATION),
+        (definitions["MonitoringDefinition"]["properties"], MONITORING),
     ):  # fmt: skip
         _finish(properties, words)
     command.pop("title", None)
@@ -59,7 +74,14 @@ def _finish(properties: dict[str, Any], words: dict[str, str]) -> None:
         known = found.pop("description", None)
         if key in _ONE_OR_MORE:
             found = {"anyOf": [found, {"type": "string"}], "default": found.pop("default", [])}
-        elif key in ("timeout", "duration", "retry_delay"):
+        elif key in _GATES:
+            found["items"] = {"anyOf": [found["items"], {"type": "string", "minLength": 1}]}
+            found = {"anyOf": [found, *found["items"]["anyOf"]], "default": found.pop("default")}
+        elif key in _NAMES and "enum" in str(found["additionalProperties"]):
+            found = {"anyOf": [found, {"type": "array", "items": {"type": "string"}}, {"type": "string"}]}
+        elif key == "recovery":
+            found = {"anyOf": [found, {"enum": ["none", "retry"]}]}
+        elif key in _DURATIONS:
             default = {"default": found.pop("default")} if "default" in found else {}
             found = {"anyOf": [*found.pop("anyOf", [found]), _DURATION], **default}
         properties[key] = {"description": known or expected, **found}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from os import PathLike, fspath
@@ -10,27 +9,42 @@ from typing import Any
 
 from orchestrator_nb.definition.durations import seconds
 from orchestrator_nb.definition.identities import add_edges, expand_agents, give_ids
+from orchestrator_nb.definition.keys import meant, renamed
 from orchestrator_nb.definition.models import KINDS, CommandDefinition, ParameterDefinition, WorkflowDefinition
 from orchestrator_nb.definition.names import nearest
+from orchestrator_nb.definition.nested import COMMAND_PARTS, RETRY_WORDS, WORKFLOW_PARTS, read_parts, retries_in
 from orchestrator_nb.definition.parameters import EXPECTED, coerce, inferred_type
 from orchestrator_nb.definition.pointers import child, parts
 from orchestrator_nb.definition.spelled import Spelled
 from orchestrator_nb.definition.values import described, escaped
 from orchestrator_nb.errors import DefinitionError, Mistake
 
-WORKFLOW_WORDS = {"workflow_id": "workflow", "id": "workflow", "name": "workflow", "workflow_type": "pattern"}
+WORKFLOW_WORDS = {
+    "workflow_id": "workflow", "id": "workflow", "name": "workflow", "workflow_type": "pattern",
+    "execution_context": "context", "error_recovery_strategy": "recovery", "recovery_strategy": "recovery",
+    "recovery_strategies": "recovery", "optimization_preferences": "optimization",
+    "monitoring_configuration": "monitoring", "max_parallel": "slots", "resource_pools": "pools",
+}  # fmt: skip
 """Other words for the keys of a workflow, in snake_case."""
 
 COMMAND_WORDS = {
     "command_id": "id", "name": "id", "dependencies": "after", "depends_on": "after", "upstream": "after",
-    "max_retries": "retries", "params": "parameters", "env": "environment",
+    "max_retries": "retries", "params": "parameters", "env": "environment", "quality_gates": "gates",
+    "capabilities": "provides", "sla": "targets",
 }  # fmt: skip
 """Other words for the keys of a command, in snake_case."""
 
 _SPELLED_OUT = ("arguments", "attempts", "command_type", "max_attempts", "retry_policy", "timeouts")
-_RETRY_WORDS = {
-    "retries": "retries", "max_retries": "retries", "attempts": "attempts", "max_attempts": "attempts",
-    "delay": "retry_delay", "retry_delay": "retry_delay", "initial_delay": "retry_delay",
+_STRATEGY_WORDS = {
+    "parallelization": "parallelization", "resource_allocation": "pools", "resources": "pools",
+    "optimization": "optimization", "monitoring": "monitoring",
+}  # fmt: skip
+_PARALLEL_WORDS = {
+    "pattern": "pattern", "strategy": "pattern", "slots": "slots", "max_parallel": "slots", "max_workers": "slots",
+}  # fmt: skip
+_RUN_TIMEOUT_WORDS = {
+    "deadline": "deadline", "workflow": "deadline", "total": "deadline", "command": "timeout", "timeout": "timeout",
+    "coordination": "coordination_timeout", "coordination_timeout": "coordination_timeout",
 }  # fmt: skip
 _TIMEOUT_WORDS = dict.fromkeys(("timeout", "execution", "command", "total", "seconds"), "timeout")
 _PATTERNS = {"parallel_coordination": "parallel"}
@@ -53,8 +67,12 @@ _SHAPED = frozenset(
         "timeout",
         "duration",
         "retry_delay",
+        "provides",
+        "deadline",
+        "coordination_timeout",
     )
 )
+_DURATIONS = ("timeout", "duration", "retry_delay", "deadline", "coordination_timeout")
 _OWN_TYPES = frozenset((*KINDS, *_TYPES)) - {"type"}
 
 
@@ -62,12 +80,15 @@ def canonical(document: Mapping[str, Any]) -> Spelled:
     """Return the definition in the canonical spelling. It is not validated: values that it cannot read stay as they
     are, for the model to refuse."""
     spelled = Spelled({})
-    spelled.data = _renamed(document, _workflow_name, "", "", spelled)
+    spelled.data = renamed(document, _workflow_name, "", "", spelled)
     data = spelled.data
     edges = data.pop("dependencies", None)
+    for name in [name for name in data if name in _WORKFLOW_READERS]:
+        _WORKFLOW_READERS[name](data, spelled)
     if isinstance(data.get("pattern"), str):
         data["pattern"] = _PATTERNS.get(data["pattern"], data["pattern"])
     _shape(data, "", spelled)
+    read_parts(data, "", WORKFLOW_PARTS, spelled)
     if isinstance(data.get("parameters"), Mapping):
         data["parameters"] = {name: _parameter(value) for name, value in data["parameters"].items()}
     bodies = _bodies(data, spelled)
@@ -85,43 +106,12 @@ def canonical(document: Mapping[str, Any]) -> Spelled:
 
 @lru_cache(maxsize=1000)
 def _workflow_name(key: str) -> str:
-    return _name(key, _WORKFLOW_FIELDS | {"dependencies"}, WORKFLOW_WORDS)
+    return meant(key, _WORKFLOW_FIELDS | {"dependencies"} | set(_WORKFLOW_READERS), WORKFLOW_WORDS)
 
 
 @lru_cache(maxsize=1000)
 def _command_name(key: str) -> str:
-    return _name(key, _COMMAND_FIELDS | set(_SPELLED_OUT), COMMAND_WORDS)
-
-
-def _name(key: str, known: frozenset[str], words: Mapping[str, str]) -> str:
-    """Return the canonical key for a key, or the key itself when it is none that we know."""
-    if key in known:
-        return key
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower()
-    return words.get(snake, snake if snake in known else key)
-
-
-def _renamed(
-    body: Mapping[Any, Any], name_of: Callable[[str], str], pointer: str, origin: str, spelled: Spelled
-) -> dict[str, Any]:
-    """Return a mapping under canonical keys; keys with nothing (null) behind them are left out, save `commands`."""
-    named: dict[str, Any] = {}
-    written: dict[str, str] = {}
-    for key, value in body.items():
-        if not isinstance(key, str):
-            spelled.mistakes.append(Mistake("a key is not text", origin, found=described(key), expected="text"))
-            continue
-        name = name_of(key)
-        if name in named:
-            spelled.mistakes.append(Mistake(
-                f'"{written[name]}" and "{key}" mean the same', child(origin, key), expected=f'"{name}" only',
-            ))  # fmt: skip
-        elif value is not None or name == "commands":
-            named[name] = value
-            written[name] = key
-            if name != key:
-                spelled.origins[child(pointer, name)] = child(origin, key)
-    return named
+    return meant(key, _COMMAND_FIELDS | set(_SPELLED_OUT), COMMAND_WORDS)
 
 
 # ── values ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -131,7 +121,7 @@ def _shape(body: dict[str, Any], pointer: str, spelled: Spelled) -> None:
     """Bring lists, paths and durations into the shape of the model, in place."""
     for name in _SHAPED.intersection(body):
         value = body[name]
-        if name in ("timeout", "duration", "retry_delay"):
+        if name in _DURATIONS:
             body[name] = seconds(value)
         elif name in ("notebook", "cwd"):
             body[name] = _path(value)
@@ -211,7 +201,7 @@ def _command(key: Any, body: Any, pointer: str, origin: str, spelled: Spelled) -
         spelled.mistakes.append(Mistake("a command is not a mapping", origin, found=described(body),
                                         expected='a mapping such as {"notebook": "clean.ipynb"}'))  # fmt: skip
         return {} if key is None else {"id": key}
-    named = _renamed(body, _command_name, pointer, origin, spelled)
+    named = renamed(body, _command_name, pointer, origin, spelled)
     if key is not None:
         if named.get("id", key) != key:
             spelled.mistakes.append(Mistake("the command has two ids",
@@ -226,6 +216,7 @@ def _command(key: Any, body: Any, pointer: str, origin: str, spelled: Spelled) -
     if isinstance(named.get("type"), str) and named["type"] in _OWN_TYPES:
         _command_type(named, pointer, spelled, key="type")
     _shape(named, pointer, spelled)
+    read_parts(named, pointer, COMMAND_PARTS, spelled)
     if "workflow" in named:
         named["workflow"] = _path(named["workflow"])
     return named
@@ -237,12 +228,10 @@ def _arguments(body: dict[str, Any], pointer: str, spelled: Spelled) -> None:
 
 
 def _attempts(body: dict[str, Any], pointer: str, spelled: Spelled, *, key: str = "attempts") -> None:
-    value, at = body.pop(key), f"{pointer}/{key}"
-    if type(value) is int and value >= 1:
-        _put(body, "retries", value - 1, at, pointer, spelled)
-    else:
-        spelled.mistakes.append(Mistake("the attempts cannot be counted", spelled.origin(at), found=described(value),
-                                        expected="a whole number from 1, the first attempt included"))  # fmt: skip
+    at = f"{pointer}/{key}"
+    retries = retries_in(body.pop(key), at, spelled)
+    if retries is not None:
+        _put(body, "retries", retries, at, pointer, spelled)
 
 
 def _max_attempts(body: dict[str, Any], pointer: str, spelled: Spelled) -> None:
@@ -262,8 +251,25 @@ def _command_type(body: dict[str, Any], pointer: str, spelled: Spelled, *, key: 
         _put(body, "command", value, at, pointer, spelled)
 
 
+def _execution_strategy(data: dict[str, Any], spelled: Spelled) -> None:
+    """Move the parts of a strategy to the keys of their own; a text is the pattern."""
+    _spread(data, "execution_strategy", _STRATEGY_WORDS, "pattern", "", spelled)
+    if "parallelization" in data:
+        _spread(data, "parallelization", _PARALLEL_WORDS, "pattern", "", spelled)
+
+
+def _run_timeouts(data: dict[str, Any], spelled: Spelled) -> None:
+    _spread(data, "timeouts", _RUN_TIMEOUT_WORDS, "deadline", "", spelled)
+
+
+_WORKFLOW_READERS: dict[str, Callable[[dict[str, Any], Spelled], None]] = {
+    "execution_strategy": _execution_strategy,
+    "timeouts": _run_timeouts,
+}
+
+
 def _retry_policy(body: dict[str, Any], pointer: str, spelled: Spelled) -> None:
-    _spread(body, "retry_policy", _RETRY_WORDS, "retries", pointer, spelled)
+    _spread(body, "retry_policy", RETRY_WORDS, "retries", pointer, spelled)
     if "attempts" in body:
         _attempts(body, pointer, spelled)
 
@@ -281,7 +287,7 @@ def _spread(
         _put(body, single, value, at, pointer, spelled)
         return
     for name, item in value.items():
-        word = words.get(_name(str(name), frozenset(words), {}))
+        word = words.get(meant(str(name), frozenset(words), {}))
         if word is None:
             spelled.mistakes.append(Mistake(
                 f'"{parts(spelled.origin(at))[-1]}" has no key {escaped(str(name))}', spelled.origin(child(at, str(name))),

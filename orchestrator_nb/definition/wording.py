@@ -8,8 +8,19 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic_core import ErrorDetails
 
-from orchestrator_nb.definition.models import KINDS, CommandDefinition, ParameterDefinition, WorkflowDefinition
+from orchestrator_nb.definition.models import (
+    KINDS,
+    CommandDefinition,
+    GateDefinition,
+    MonitoringDefinition,
+    OptimizationDefinition,
+    OutputType,
+    ParameterDefinition,
+    RecoveryDefinition,
+    WorkflowDefinition,
+)
 from orchestrator_nb.definition.names import nearest, slug
+from orchestrator_nb.definition.nested import RETRY_WORDS
 from orchestrator_nb.definition.parameters import EXPECTED as TYPES
 from orchestrator_nb.definition.pointers import child
 from orchestrator_nb.definition.spelling import COMMAND_WORDS, WORKFLOW_WORDS
@@ -21,6 +32,8 @@ _SECONDS = 'seconds above 0 and at most 366 days, such as 90 or "5m"'
 _IDS = "a list of ids of commands"
 _PATHS = "a list of paths or names of resources"
 _AMOUNTS = 'whole numbers from 0, or amounts of memory such as "2GB"'
+_TYPES = f"one of {', '.join(get_args(OutputType))}"
+_GATES = 'a list of gates, such as "rmse < 3.5", or mappings with the key gate'
 _SHELL = 'a program and its arguments as a list, such as ["python", "clean.py"]'
 
 WORKFLOW = {
@@ -35,6 +48,13 @@ WORKFLOW = {
     "timeout": f'{_SECONDS}, or "none"',
     "imports": "a list of modules",
     "overlap": "refuse, wait, skip or allow",
+    "deadline": _SECONDS,
+    "coordination_timeout": _SECONDS,
+    "context": "a mapping of names to values",
+    "quality_requirements": _GATES,
+    "recovery": "a mapping with retries and retry_delay, or one of the words none and retry",
+    "optimization": "a mapping with history and adaptive",
+    "monitoring": "a mapping with interval and log_size",
 }
 COMMAND = {
     "id": ID,
@@ -51,9 +71,17 @@ COMMAND = {
     "reads": _PATHS,
     "writes": _PATHS,
     "exclusive": "true or false",
+    "outputs": f"a list of names, or a mapping of names to types, each {_TYPES}",
+    "context": f"a list of names, or a mapping of names to types, each {_TYPES}",
+    "gates": _GATES,
+    "targets": 'a mapping of names to numbers above 0, or amounts such as "2GB"',
     "description": "text",
     "tags": "a list of words",
     "optional": "true or false",
+    "fallback": "the id of a command",
+    "degraded": "a mapping of names of parameters to values",
+    "provides": "a list of words",
+    "milestone": "true or false",
     "retries": "a whole number from 0 to 1000",
     "retry_delay": _SECONDS,
     "idempotent": "true or false",
@@ -68,6 +96,15 @@ COMMAND = {
     "allow_early_exit": "true or false",
     "allow_failure_codes": "a list of whole numbers",
 }
+GATE = {
+    "gate": "an expression such as rmse < 3.5, or the name of a check, as text",
+    "name": "text",
+    "blocking": "true or false",
+    "options": "a mapping of names to values",
+}
+RECOVERY = {"retries": "a whole number from 0 to 1000", "retry_delay": _SECONDS}
+OPTIMIZATION = {"history": "true or false", "adaptive": "true or false"}
+MONITORING = {"interval": _SECONDS, "log_size": "a whole number of bytes from 4096"}
 PARAMETER = {
     "type": f"one of {', '.join(TYPES)}",
     "required": "true or false",
@@ -80,6 +117,10 @@ _SECTIONS: dict[str, tuple[str, Mapping[str, str], tuple[str, ...]]] = {
     "workflow": ("a workflow", WORKFLOW, (*WorkflowDefinition.model_fields, *WORKFLOW_WORDS)),
     "command": ("a command", COMMAND, (*CommandDefinition.model_fields, *COMMAND_WORDS)),
     "parameter": ("the declaration of a parameter", PARAMETER, tuple(ParameterDefinition.model_fields)),
+    "gate": ("a gate", GATE, tuple(GateDefinition.model_fields)),
+    "recovery": ("the recovery", RECOVERY, (*RecoveryDefinition.model_fields, *RETRY_WORDS)),
+    "optimization": ("the optimization", OPTIMIZATION, tuple(OptimizationDefinition.model_fields)),
+    "monitoring": ("the monitoring", MONITORING, tuple(MonitoringDefinition.model_fields)),
 }
 
 
@@ -135,9 +176,15 @@ def _followed(location: tuple[int | str, ...], data: Any) -> tuple[tuple[int | s
 
 
 def _section(keys: tuple[int | str, ...]) -> str:
-    if len(keys) >= 2 and keys[0] == "commands":
-        return "command"
-    return "parameter" if len(keys) >= 2 and keys[0] == "parameters" else "workflow"
+    """Return the section that the place is in, by the keys that lead to it."""
+    top = keys[0] if len(keys) >= 2 else None
+    if top == "commands":
+        return "gate" if len(keys) >= 4 and keys[2] == "gates" else "command"
+    if top == "quality_requirements":
+        return "gate"
+    if top == "parameters":
+        return "parameter"
+    return str(top) if top in _SECTIONS else "workflow"
 
 
 def _field(keys: tuple[int | str, ...], words: Mapping[str, str]) -> str | None:

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from orchestrator_nb.definition.models import Model, ParameterDefinition, WorkflowDefinition
+from orchestrator_nb.definition.models import GateDefinition, Model, ParameterDefinition, WorkflowDefinition
 from orchestrator_nb.definition.parameters import inferred_type
 from orchestrator_nb.definition.spelling import is_declaration
 from orchestrator_nb.definition.yaml_text import is_plain_text
@@ -42,8 +42,17 @@ def _fields(model: Model, without: tuple[str, ...]) -> dict[str, Any]:
     for name, info in type(model).model_fields.items():
         value = getattr(model, name)
         if name not in without and value != info.get_default(call_default_factory=True):
-            plain[name] = list(value) if isinstance(value, tuple) else value
+            plain[name] = _plain(value)
     return plain
+
+
+def _plain(value: Any) -> Any:
+    """Return the value of a field; a gate that is nothing but its expression is that text."""
+    if isinstance(value, GateDefinition) and value == GateDefinition(gate=value.gate):
+        return value.gate
+    if isinstance(value, Model):
+        return _fields(value, ())
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _parameter(declared: ParameterDefinition) -> Any:

@@ -275,6 +275,27 @@ def test_references_by_id_and_by_argument_name_are_right() -> None:
     assert read_definition(source).definition.command("b").parameters == values
 
 
+def test_references_ask_for_outputs_that_are_declared() -> None:
+    """Where a command declares what it gives, a reference to anything else is a mistake with the nearest name."""
+    source = {
+        "workflow": "w",
+        "commands": {
+            "clean": {**CALL, "outputs": ["rows", "table"]},
+            "good": {**CALL, "parameters": {"x": "${{ clean.rows }}", "y": "${{ clean }}"}},
+            "bad": {**CALL, "parameters": {"x": "${{ clean.rowz }}"}},
+        },
+    }
+    (found,) = mistakes(source)
+    assert (found.path, found.nearest, found.expected) == ("/commands/bad/parameters/x", "rows", "one of rows, table")
+
+
+@pytest.mark.parametrize(("name", "nearest"), [("bb", "b"), ("a", None)])
+def test_a_fallback_is_another_command(name: str, nearest: str | None) -> None:
+    """It has to be there, and it cannot be the command itself."""
+    found = mistake_in(fallback=name)
+    assert (found.path, found.nearest) == ("/commands/a/fallback", nearest)
+
+
 def test_references_elsewhere_are_refused() -> None:
     """A reference in a field that has none would be taken literally, so it is a mistake."""
     assert 'not read in "writes"' in mistake_in(writes=["out/${{ parameters.day }}.csv"]).message

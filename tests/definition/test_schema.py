@@ -24,16 +24,31 @@ parameters:
   tree: {a: [1]}
 slots: 4
 timeout: none
+deadline: 2h
+context: {tries: 0}
+quality_requirements: ["rmse < 3.5", {gate: nbval, blocking: false, options: {lax: true}}]
+recovery: {retries: 1, retry_delay: 500ms}
+optimization: {history: false}
+monitoring: {interval: 2s}
 commands:
   01-clean:
     notebook: clean.ipynb
     parameters: {day: "${{ parameters.day }}"}
     writes: clean.parquet
     timeout: 5m
+    outputs: {rows: integer, clean: table}
+    gates: "rows > 0"
+    targets: {seconds: 60, memory: 2GB}
   model:
     call: steps:model
     after: [01-clean]
     retries: 2
+    outputs: [rmse]
+    context: tries
+    fallback: publish
+    degraded: {size: 1}
+    provides: modelling
+    milestone: true
     retry_delay: 1.5
     args: {any: [thing]}
   publish:
@@ -68,7 +83,11 @@ def test_what_is_read_and_written_is_valid() -> None:
         {"commands": {"context": {"call": "s:f"}}}, {"commands": {"a": {"shell": "ls"}}}, {"commands": {"a": {"call": "s:f", "retries": "3"}}},
         {"commands": {"a": {"call": "s:f", "timeout": "5m!"}}}, {"commands": {"a": {"call": "s:f", "depends": "x"}}},
         {"parameters": {"a-b": 1}}, {"parameters": ["a"]}, {"commands": {"a": {"call": "s:f", "environment": {"A": 1}}}},
-        {"timeout": -1}, {"durability": "none"},
+        {"timeout": -1}, {"durability": "none"}, {"deadline": 0}, {"recovery": "pray"}, {"recovery": {"retrys": 1}},
+        {"quality_requirements": [{"name": "no gate"}]}, {"quality_requirements": 3}, {"monitoring": {"interval": "soon"}},
+        {"optimization": {"adaptive": "yes"}}, {"commands": {"a": {"call": "s:f", "outputs": {"rows": "int"}}}},
+        {"commands": {"a": {"call": "s:f", "gates": [{"gate": "a < 1", "blockng": True}]}}},
+        {"commands": {"a": {"call": "s:f", "targets": {"seconds": -1}}}},
     ],
 )  # fmt: skip
 def test_schema_and_reader_refuse_the_same(changes: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
 from orchestrator_nb.definition.reading import read_definition
+from orchestrator_nb.definition.writing import to_dict
 from orchestrator_nb.errors import DefinitionError, Mistake
 
 CALL = {"call": "steps:run"}
@@ -79,6 +80,104 @@ def test_the_fields_of_the_seed_are_read() -> None:
     assert (get.command, get.parameters, get.args) == ("/query", {"topic": "x"}, None)
     assert (use.notebook, use.after, use.timeout) == ("use.ipynb", ("get",), 30)
     assert (use.retries, use.retry_delay) == (2, 2.0)
+
+
+def test_a_whole_definition_of_the_seed_is_read() -> None:
+    """Every field of its interfaces has its place in the model, the strategies too."""
+    definition = read_definition({
+        "workflowId": "w", "workflowType": "hybrid",
+        "commands": [
+            {"commandId": "get", "commandType": "/query", "arguments": "topic", "qualityGates": ["rows > 0"],
+             "timeouts": {"execution": "5m"}, "retryPolicy": {"maxAttempts": 3}, "capabilities": ["search"]},
+            {"commandId": "use", "commandType": "notebook", "notebook": "use.ipynb", "sla": {"seconds": 60},
+             "qualityGates": [{"expression": "rmse < 3.5", "blocking": False}], "outputs": ["rmse"]},
+        ],
+        "dependencies": {"use": ["get"]},
+        "qualityRequirements": ["coverage >= 80", {"gate": "bandit", "name": "security"}],
+        "executionStrategy": {
+            "parallelization": {"maxParallel": 2}, "resourceAllocation": {"db": 2},
+            "optimization": {"adaptive": False}, "monitoring": {"interval": "2s"},
+        },
+        "errorRecoveryStrategy": {"maxRetries": 1, "initialDelay": "500ms"},
+        "timeouts": {"deadline": "2h", "coordination": 90, "command": "10m"},
+        "executionContext": {"tries": 0},
+    }).definition  # fmt: skip
+    get, use = definition.commands
+    assert (get.args, get.timeout, get.retries, get.provides) == ("topic", 300, 2, ("search",))
+    assert [(gate.gate, gate.blocking) for gate in (*get.gates, *use.gates)] == [
+        ("rows > 0", True),
+        ("rmse < 3.5", False),
+    ]
+    assert (use.after, use.targets, use.outputs) == (("get",), {"seconds": 60}, {"rmse": "any"})
+    assert [(gate.gate, gate.name) for gate in definition.quality_requirements] == [
+        ("coverage >= 80", ""), ("bandit", "security"),
+    ]  # fmt: skip
+    assert (definition.pattern, definition.slots, definition.pools) == ("hybrid", 2, {"db": 2})
+    assert (definition.optimization.adaptive, definition.monitoring.interval) == (False, 2.0)
+    assert (definition.recovery.retries, definition.recovery.retry_delay) == (1, 0.5)
+    assert (definition.deadline, definition.coordination_timeout, definition.timeout) == (7200, 90, 600)
+    assert definition.context == {"tries": 0}
+    assert read_definition(to_dict(definition)).definition == definition
+
+
+@pytest.mark.parametrize(
+    ("strategy", "found"),
+    [
+        ({"executionStrategy": "parallel"}, ("parallel", None)),
+        ({"executionStrategy": {"parallelization": "parallel_coordination"}}, ("parallel", None)),
+        ({"executionStrategy": {"parallelization": {"pattern": "sequential", "slots": 3}}}, ("sequential", 3)),
+    ],
+)
+def test_a_strategy_may_be_a_word_or_a_mapping(strategy: dict[str, Any], found: tuple[str, int | None]) -> None:
+    """The word is the pattern; the mapping has the number of slots besides."""
+    definition = read_definition({"workflow": "w", "commands": {"a": CALL}, **strategy}).definition
+    assert (definition.pattern, definition.slots) == found
+
+
+@pytest.mark.parametrize(
+    ("more", "path", "words", "nearest"),
+    [
+        ({"executionStrategy": {"monitring": {}}}, "/executionStrategy/monitring", "no key", "monitoring"),
+        (
+            {"executionStrategy": {"monitoring": {"intervl": 1}}},
+            "/executionStrategy/monitoring/intervl",
+            "no key",
+            "interval",
+        ),
+        (
+            {"executionStrategy": {"parallelization": {"slot": 1}}},
+            "/executionStrategy/parallelization/slot",
+            "no key",
+            "slots",
+        ),
+        ({"executionStrategy": "parallel", "pattern": "hybrid"}, "/executionStrategy", "said twice", None),
+        ({"errorRecoveryStrategy": {"maxRetris": 1}}, "/errorRecoveryStrategy/maxRetris", "no key", "max_retries"),
+        ({"errorRecoveryStrategy": {"attempts": 0}}, "/errorRecoveryStrategy/attempts", "cannot be counted", None),
+        ({"errorRecoveryStrategy": "pray"}, "/errorRecoveryStrategy", "cannot be used", None),
+        (
+            {"qualityRequirements": [{"gate": "a < 1", "blocks": True}]},
+            "/qualityRequirements/0/blocks",
+            "no key",
+            "blocking",
+        ),
+        ({"qualityRequirements": [{"name": "x"}]}, "/qualityRequirements/0/gate", "missing", None),
+        ({"qualityRequirements": 3}, "/qualityRequirements/0", "cannot be used", None),
+        ({"timeouts": {"dedline": 3}}, "/timeouts/dedline", "no key", "deadline"),
+        ({"deadline": -3}, "/deadline", "cannot be used", None),
+        ({"context": {"day": "${{ parameters.day }}"}}, "/context", "cannot hold a reference", None),
+        ({"context": {"when": {1, 2}}}, "/context/when", "plain JSON", None),
+        ({"optimization": {"history": "no"}}, "/optimization/history", "cannot be used", None),
+    ],
+)
+def test_mistakes_in_the_parts_of_a_workflow_are_told(
+    more: dict[str, Any], path: str, words: str, nearest: str | None
+) -> None:
+    """Strategies, requirements and limits are checked like the rest: the place, what is wrong, the nearest key."""
+    with pytest.raises(DefinitionError) as caught:
+        read_definition({"workflow": "w", "commands": {"a": CALL}, **more})
+    (found,) = caught.value.mistakes
+    assert (found.path.removesuffix("/0"), found.nearest) == (path.removesuffix("/0"), nearest)
+    assert words in f"{found.message} {found.expected}"
 
 
 @pytest.mark.parametrize("key", ["after", "dependencies", "depends_on", "dependsOn", "upstream"])

@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator_nb.definition.document import read_text
-from orchestrator_nb.definition.models import CommandDefinition, ParameterDefinition, WorkflowDefinition
+from orchestrator_nb.definition.models import (
+    CommandDefinition,
+    GateDefinition,
+    MonitoringDefinition,
+    OptimizationDefinition,
+    ParameterDefinition,
+    RecoveryDefinition,
+    WorkflowDefinition,
+)
 from orchestrator_nb.definition.reading import read_definition
 from orchestrator_nb.definition.writing import to_dict, to_json, to_yaml
 
@@ -63,6 +71,18 @@ def parameters(draw: st.DrawFn) -> ParameterDefinition:
     )
 
 
+TYPED = st.dictionaries(WORDS.filter(bool), st.sampled_from(["integer", "table", "any"]), max_size=2)
+PLAIN = st.dictionaries(TEXTS, VALUES, max_size=2).filter(lambda value: "${{" not in json.dumps(value))
+SECONDS = st.floats(0.001, 1e6)
+GATES = st.lists(
+    st.builds(
+        GateDefinition, gate=WORDS.filter(bool), name=TEXTS.filter(lambda text: "${{" not in text),
+        blocking=st.booleans(), options=PLAIN,
+    ),
+    max_size=2,
+).map(tuple)  # fmt: skip
+
+
 @st.composite
 def commands(draw: st.DrawFn, name: str, before: list[str]) -> CommandDefinition:
     kind = draw(st.sampled_from(["notebook", "call", "shell", "command", "type"]))
@@ -89,6 +109,10 @@ def commands(draw: st.DrawFn, name: str, before: list[str]) -> CommandDefinition
         retries=draw(st.none() | st.integers(0, 1000)), retry_delay=draw(st.floats(0.001, 1e6)),
         idempotent=draw(st.booleans()), timeout=draw(st.none() | st.just("none") | st.floats(0.001, 1e6)),
         environment=draw(environment), cwd=draw(st.none() | WORDS.filter(bool)),
+        outputs=draw(TYPED), context=draw(TYPED), gates=draw(GATES), provides=draw(PATHS), milestone=draw(st.booleans()),
+        fallback=draw(st.sampled_from(before)) if before else None,
+        degraded=draw(st.dictionaries(NAMES, st.none() | st.integers(0, 9), max_size=2)),
+        targets=draw(st.dictionaries(IDS, SECONDS | st.just("2GB"), max_size=2)),
     )  # fmt: skip
 
 
@@ -102,6 +126,13 @@ def definitions(draw: st.DrawFn) -> WorkflowDefinition:
         commands=tuple(draw(commands(name, ids[:place])) for place, name in enumerate(ids)),
         slots=draw(st.none() | st.integers(1, 10_000)), durability=draw(st.sampled_from(["full", "process"])),
         timeout=draw(st.just("none") | st.floats(0.001, 1e6)), imports=draw(PATHS),
+        deadline=draw(st.none() | SECONDS), coordination_timeout=draw(st.none() | SECONDS), context=draw(PLAIN),
+        quality_requirements=draw(GATES),
+        recovery=RecoveryDefinition(
+            retries=draw(st.none() | st.integers(0, 1000)), retry_delay=draw(st.none() | SECONDS)
+        ),
+        optimization=OptimizationDefinition(history=draw(st.booleans()), adaptive=draw(st.booleans())),
+        monitoring=MonitoringDefinition(interval=draw(SECONDS), log_size=draw(st.integers(4096, 10**12))),
     )  # fmt: skip
 
 

@@ -1,0 +1,116 @@
+"""The parts of a definition that are mappings or lists of their own: gates, outputs, recovery, monitoring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from orchestrator_nb.definition.durations import seconds
+from orchestrator_nb.definition.keys import meant, renamed
+from orchestrator_nb.definition.models import GateDefinition, MonitoringDefinition
+from orchestrator_nb.definition.pointers import child
+from orchestrator_nb.definition.spelled import Spelled
+from orchestrator_nb.definition.values import described
+from orchestrator_nb.errors import Mistake
+
+RETRY_WORDS = {
+    "retries": "retries", "max_retries": "retries", "attempts": "attempts", "max_attempts": "attempts",
+    "delay": "retry_delay", "retry_delay": "retry_delay", "initial_delay": "retry_delay",
+}  # fmt: skip
+"""The words for how often and when something is tried again."""
+
+_GATE_WORDS = {"expression": "gate", "check": "gate"}
+_GATE_FIELDS = frozenset(GateDefinition.model_fields)
+_MONITORING_FIELDS = frozenset(MonitoringDefinition.model_fields)
+_RECOVERIES: dict[str, dict[str, Any]] = {"none": {"retries": 0}, "retry": {}}
+
+Reader = Callable[[Any, str, Spelled], Any]
+"""Takes a value, its canonical pointer and the definition; gives the value in the shape of the model."""
+
+
+def read_parts(body: dict[str, Any], pointer: str, readers: Mapping[str, Reader], spelled: Spelled) -> None:
+    """Bring the parts for which there are `readers` into the shape of the model, in place."""
+    for name in readers.keys() & body.keys():
+        body[name] = readers[name](body[name], f"{pointer}/{name}", spelled)
+
+
+def retries_in(attempts: Any, pointer: str, spelled: Spelled) -> int | None:
+    """Return the tries after the first among so many attempts; None, and a mistake, where these cannot be counted."""
+    if type(attempts) is int and attempts >= 1:
+        return attempts - 1
+    spelled.mistakes.append(Mistake("the attempts cannot be counted", spelled.origin(pointer), found=described(attempts),
+                                    expected="a whole number from 1, the first attempt included"))  # fmt: skip
+    return None
+
+
+def _gates(value: Any, pointer: str, spelled: Spelled) -> Any:
+    """Return gates as a tuple of mappings; one that is a text is its expression."""
+    if not isinstance(value, (list, tuple)):
+        spelled.origins[f"{pointer}/0"] = spelled.origin(pointer)
+        value = (value,)
+    return tuple([_gate(item, f"{pointer}/{place}", spelled) for place, item in enumerate(value)])
+
+
+def _gate(value: Any, pointer: str, spelled: Spelled) -> Any:
+    if isinstance(value, str):
+        spelled.origins[f"{pointer}/gate"] = spelled.origin(pointer)
+        return {"gate": value}
+    return (
+        renamed(value, _gate_name, pointer, spelled.origin(pointer), spelled) if isinstance(value, Mapping) else value
+    )
+
+
+def _gate_name(key: str) -> str:
+    return meant(key, _GATE_FIELDS, _GATE_WORDS)
+
+
+def _typed(value: Any, pointer: str, spelled: Spelled) -> Any:
+    """Return names with their types; names alone may be anything."""
+    if isinstance(value, str):
+        value = (value,)
+    if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
+        spelled.origins.update(
+            {child(pointer, name): spelled.origin(child(pointer, i)) for i, name in enumerate(value)}
+        )
+        return dict.fromkeys(value, "any")
+    return value
+
+
+def _recovery(value: Any, pointer: str, spelled: Spelled) -> Any:
+    """Return what is done about failures; a word stands for a whole way of it."""
+    if isinstance(value, str) and value in _RECOVERIES:
+        return dict(_RECOVERIES[value])
+    if not isinstance(value, Mapping):
+        return value
+    named = renamed(value, _recovery_name, pointer, spelled.origin(pointer), spelled)
+    if "attempts" in named:
+        retries = retries_in(named.pop("attempts"), f"{pointer}/attempts", spelled)
+        if retries is not None:
+            named["retries"] = retries
+    return _with_seconds(named, "retry_delay")
+
+
+def _recovery_name(key: str) -> str:
+    return meant(key, frozenset(RETRY_WORDS.values()), RETRY_WORDS)
+
+
+def _monitoring(value: Any, pointer: str, spelled: Spelled) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    named = renamed(value, _monitoring_name, pointer, spelled.origin(pointer), spelled)
+    return _with_seconds(named, "interval")
+
+
+def _with_seconds(named: dict[str, Any], name: str) -> dict[str, Any]:
+    if name in named:
+        named[name] = seconds(named[name])
+    return named
+
+
+def _monitoring_name(key: str) -> str:
+    return meant(key, _MONITORING_FIELDS, {})
+
+
+WORKFLOW_PARTS: dict[str, Reader] = {"quality_requirements": _gates, "recovery": _recovery, "monitoring": _monitoring}
+COMMAND_PARTS: dict[str, Reader] = {"gates": _gates, "outputs": _typed, "context": _typed}
+"""How each part is read, by its key."""
