@@ -72,7 +72,8 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="ki
 class RunStarted(Event, frozen=True, kw_only=True):
     """A run was opened: what it is a run of, with which parameters, under which promises, and who owns it.
 
-    `parent` is the run of which this one is a part, None where it stands by itself.
+    `parent` is the run of which this one is a part, None where it stands by itself. `settings` are the context, the
+    quality requirements and the way in which it is driven, those that nobody gave at their defaults.
     """
 
     run: str
@@ -84,16 +85,19 @@ class RunStarted(Event, frozen=True, kw_only=True):
     version: str = ""
     format: int = FORMAT
     parent: str | None = None
+    settings: Mapping[str, Any] = {}
 
 
 class RunPlanned(Event, frozen=True, kw_only=True):
     """Everything was checked and the plan holds: the commands in order, each with its kind and its upstream.
 
-    `pools` says how much there is of what commands hold while they run, where any needs more than a slot.
+    `pools` says how much there is of what commands hold while they run, where any needs more than a slot. `adaptive`
+    when the order is made anew while durations turn out to be wrong.
     """
 
     commands: Mapping[str, Mapping[str, Any]]
     pools: Mapping[str, Any] = {}
+    adaptive: bool = True
 
 
 class RunResumed(Event, frozen=True, kw_only=True):

@@ -112,7 +112,9 @@ def _run_started(state: RunState, event: e.RunStarted) -> None:
         slots=event.slots,
         owner=event.owner,
         started=event.at,
+        settings=event.settings,
     )
+    state.shared = dict(event.settings.get("context") or {})
 
 
 def _run_planned(state: RunState, event: e.RunPlanned) -> None:
@@ -122,7 +124,7 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     if unknown:
         raise IllegalTransition(f"the plan names upstream commands that it does not have: {sorted(unknown)}")
     fresh = CommandRecord()
-    state.run = replace(state.run, state=after, pools=event.pools)
+    state.run = replace(state.run, state=after, pools=event.pools, adaptive=event.adaptive)
     state.planned = planned
     state.commands = {name: state.commands.get(name, fresh) for name in planned}
     counts: dict[str, int] = {}

@@ -16,7 +16,7 @@ from orchestrator_nb.commands.notebook_execution import NotebookExecution
 from orchestrator_nb.commands.notebook_file import INJECTED_TAG, Notebook
 from orchestrator_nb.commands.notebook_output import OutputNotebook
 from orchestrator_nb.commands.notebook_parameters import CONVENTION, NotebookParameter
-from orchestrator_nb.commands.processes import ATTEMPT, marks
+from orchestrator_nb.commands.processes import MARK, marks
 from orchestrator_nb.context import VARIABLE as SINK
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.errors import DefinitionError, Mistake
@@ -136,7 +136,7 @@ class NotebookCommand(Command):
         language = _language(notebook, choice.kernel)
         declared = _declared(notebook, choice.kernel, language)
         parameters = _given(attempt, declared)
-        process = KernelProcess(mark=marks(work.run, work.command, work.attempt)[ATTEMPT])
+        process = KernelProcess(mark=marks(work.run_folder, work.command, work.attempt)[MARK])
         try:
             execution = NotebookExecution(
                 attempt,
@@ -201,7 +201,7 @@ def _environment(attempt: Attempt, data: Path) -> dict[str, str]:
     environment = {**os.environ, **{name: str(value) for name, value in own.items()}}
     paths = [str(work.folder.absolute()), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    environment.update(marks(work.run, work.command, work.attempt))
+    environment.update(marks(work.run_folder, work.command, work.attempt))
     environment[SINK] = kernel_sink.NAMED
     environment[kernel_sink.VARIABLE] = str(data)
     # else each kernel of Python 3.11 and later begins with a warning about its debugger

@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import IO, Any
 
 RUN, COMMAND, ATTEMPT = "ORCHESTRATOR_NB_RUN", "ORCHESTRATOR_NB_COMMAND", "ORCHESTRATOR_NB_ATTEMPT"
-"""The environment variables that every process of an attempt carries. ATTEMPT is ``run/command/attempt``: it names
-one execution for ever and may serve a command as idempotency key."""
+"""What every process of an attempt is told in its environment. ATTEMPT is ``run/command/attempt``: it names one
+execution for ever and may serve a command as idempotency key."""
+
+MARK = "ORCHESTRATOR_NB_MARK"
+"""The environment variable by which the processes of an attempt are known: the run's folder, for there may be runs of
+one id in two stores, then command and attempt."""
 
 TERMINATE_GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -22,9 +26,15 @@ KILL_ROUNDS = 20
 """How often a tree is looked through for processes that were forked while it was being killed."""
 
 
-def marks(run: str, command: str, attempt: int) -> dict[str, str]:
-    """Return the environment variables by which the processes of this attempt are known."""
-    return {RUN: run, COMMAND: command, ATTEMPT: f"{run}/{command}/{attempt}"}
+def marks(folder: Path, command: str, attempt: int) -> dict[str, str]:
+    """Return the environment variables that the processes of this attempt carry; `folder` is that of the run."""
+    run = folder.name
+    return {
+        RUN: run,
+        COMMAND: command,
+        ATTEMPT: f"{run}/{command}/{attempt}",
+        MARK: f"{_place(folder)}//{command}/{attempt}",
+    }
 
 
 def start(
@@ -55,7 +65,7 @@ class Tree:
     """
 
     def __init__(self, pid: int, *, mark: str | None = None) -> None:
-        """Know the process `pid`, which is running or not yet waited for; `mark` is its value of ATTEMPT."""
+        """Know the process `pid`, which is running or not yet waited for; `mark` is its value of MARK."""
         self._pid = pid
         self._mark = mark
         self._known: dict[int, Any] = {}
@@ -115,33 +125,38 @@ class Tree:
         # the number of a session may be reused once nobody is left in it
         if session_is_ours and _session(process.pid) == self._pid:
             return True
-        return self._mark is not None and (_asked(process.environ) or {}).get(ATTEMPT) == self._mark
+        return self._mark is not None and (_asked(process.environ) or {}).get(MARK) == self._mark
 
 
-def end_leftovers(run: str) -> list[int]:
-    """End every process of this user that carries the mark of that run, or of a run that is a part of it, except this
-    one and its ancestors.
+def end_leftovers(folder: Path) -> list[int]:
+    """End every process of this user that carries the mark of the run in that folder, or of a run that is a part of
+    it, except this one and its ancestors.
 
     Returns their pids. Meant for a run that changes its owner: nothing of the one before may still be at work.
     """
     ended: set[int] = set()
-    left = _marked(RUN, run, parts=True)
+    beginnings = (f"{_place(folder)}//", f"{_place(folder)}.")  # the runs that are parts of it have ids that go on so
+    left = _marked(beginnings)
     _send(left, signal.SIGTERM)
     _wait(left, 2.0)
     ended.update(process.pid for process in left)
-    ended.update(_kill_marked(RUN, run, parts=True))
+    ended.update(_kill_marked(beginnings))
     return sorted(ended)
 
 
 def kill_attempt(mark: str) -> None:
-    """End at once every process that carries the mark of that attempt, the value of ATTEMPT."""
-    _kill_marked(ATTEMPT, mark)
+    """End at once every process that carries the mark of that attempt, the value of MARK."""
+    _kill_marked((mark,), whole=True)
 
 
-def _kill_marked(name: str, value: str, *, parts: bool = False) -> set[int]:
+def _place(folder: Path) -> str:
+    return os.path.realpath(folder)
+
+
+def _kill_marked(beginnings: tuple[str, ...], *, whole: bool = False) -> set[int]:
     killed: set[int] = set()
     for _ in range(KILL_ROUNDS):
-        left = _marked(name, value, parts=parts)
+        left = _marked(beginnings, whole=whole)
         if not left:
             break
         killed.update(process.pid for process in left)
@@ -150,16 +165,13 @@ def _kill_marked(name: str, value: str, *, parts: bool = False) -> set[int]:
     return killed
 
 
-def _marked(name: str, value: str, *, parts: bool = False) -> list[Any]:
-    """Return the living processes whose environment has that value, except this one and its ancestors.
-
-    With `parts` also those with a value that goes on after it with a dot, as the ids of inner runs do.
-    """
+def _marked(beginnings: tuple[str, ...], *, whole: bool = False) -> list[Any]:
+    """Return the living processes whose mark begins so, or is just that (`whole`), but this one and its ancestors."""
     spared = _own_line()
     found = []
     for process in _processes():
-        its = (_asked(process.environ) or {}).get(name, "")
-        fits = its == value or (parts and its.startswith(f"{value}."))
+        its = (_asked(process.environ) or {}).get(MARK, "")
+        fits = its in beginnings if whole else its.startswith(beginnings)
         if fits and process.pid not in spared and _alive(process):
             found.append(process)
     return found

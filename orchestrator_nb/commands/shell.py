@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestrator_nb.commands.arguments import resolved
 from orchestrator_nb.commands.output import Excerpt, Pump
-from orchestrator_nb.commands.processes import ATTEMPT, Tree, marks, start
+from orchestrator_nb.commands.processes import MARK, Tree, marks, start
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.definition.references import references_in
@@ -97,12 +97,12 @@ class ShellCommand(Command):
         program = _program(argv[0], cwd, own)
         if program is None:
             raise CommandError(str(_no_program(argv[0], cwd, own)), kind="not_started")
-        mark = marks(work.run, work.command, work.attempt)
+        mark = marks(work.run_folder, work.command, work.attempt)
         try:
             process = start([program, *argv[1:]], env={**os.environ, **own, **mark}, cwd=cwd)
         except (OSError, ValueError) as error:
             raise CommandError(f'"{argv[0]}" could not be started in "{cwd}": {error}', kind="not_started") from error
-        tree = Tree(process.pid, mark=mark[ATTEMPT])
+        tree = Tree(process.pid, mark=mark[MARK])
         attempt.on_end(tree.end)
         stdout, stderr = _Printed(attempt), _Printed(attempt)
         pumps = Pump(process.stdout, stdout.write), Pump(process.stderr, stderr.write)

@@ -122,7 +122,9 @@ class CommandDefinition(Model):
     provides: tuple[str, ...] = Field((), description="capabilities by which it may take another's place")
     milestone: bool = Field(False, description="its success is a result of the run worth delivering by itself")
     retries: Annotated[int, Field(ge=0, le=1000)] | None = Field(None, description="tries after the first")
-    retry_delay: Seconds = Field(1.0, description="seconds before the first retry, doubled for each further one")
+    retry_delay: Seconds | None = Field(
+        None, description="seconds before the first retry (1), doubled for each further one"
+    )
     idempotent: bool = Field(True, description="false: never tried again by default")
     timeout: Seconds | Literal["none"] | None = Field(None, description="seconds until an attempt is ended")
     duration: Seconds | None = Field(None, description="seconds it is expected to take, to plan with")

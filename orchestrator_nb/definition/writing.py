@@ -37,22 +37,23 @@ def to_yaml(definition: WorkflowDefinition) -> str:
     return "\n".join(_block(to_dict(definition), "")) + "\n"
 
 
-def _fields(model: Model, without: tuple[str, ...]) -> dict[str, Any]:
-    plain = {}
-    for name, info in type(model).model_fields.items():
-        value = getattr(model, name)
-        if name not in without and value != info.get_default(call_default_factory=True):
-            plain[name] = _plain(value)
-    return plain
-
-
-def _plain(value: Any) -> Any:
-    """Return the value of a field; a gate that is nothing but its expression is that text."""
+def to_plain(value: Any, *, defaults: bool = False) -> Any:
+    """Return the value of a field as plain data, fields at their default left out unless `defaults` are wanted; a gate
+    that is nothing but its expression is that text."""
     if isinstance(value, GateDefinition) and value == GateDefinition(gate=value.gate):
         return value.gate
     if isinstance(value, Model):
-        return _fields(value, ())
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+        return _fields(value, (), defaults=defaults)
+    return [to_plain(item, defaults=defaults) for item in value] if isinstance(value, tuple) else value
+
+
+def _fields(model: Model, without: tuple[str, ...], *, defaults: bool = False) -> dict[str, Any]:
+    plain = {}
+    for name, info in type(model).model_fields.items():
+        value = getattr(model, name)
+        if name not in without and (defaults or value != info.get_default(call_default_factory=True)):
+            plain[name] = to_plain(value, defaults=defaults)
+    return plain
 
 
 def _parameter(declared: ParameterDefinition) -> Any:

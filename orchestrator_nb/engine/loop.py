@@ -70,6 +70,7 @@ class Loop:
         self._due: list[tuple[float, str]] = []
         self._grace = 10.0
         self._ends_at: float | None = None
+        self._timed: list[tuple[float, int, Request]] = []
         self._deciding: dict[type[e.Event], list[Policy]] = {}
         self._adding: dict[type[e.Event], list[Policy]] = {}
         for policy in (*policies, *ENDINGS):
@@ -110,6 +111,10 @@ class Loop:
         self._incoming.append(request)
         self._wake.set()
 
+    def send_at(self, at: float, request: Request) -> None:
+        """Let a request come in at this time, by the clock; to be called before the loop runs."""
+        heappush(self._timed, (at, len(self._timed), request))
+
     def report(self, fact: e.Event) -> None:
         """Hand in a fact, from a thread of an executor, and run the turn that it needs if no other thread is at it."""
         self._incoming.append(fact)
@@ -122,8 +127,8 @@ class Loop:
         self._catch_up()
 
     def next_due(self) -> float | None:
-        """Return when the next retry or the end of what runs is due, by the clock; None when nothing is."""
-        times = [at for at, _ in self._due[:1]]
+        """Return when the next retry, request or end of what runs is due, by the clock; None when nothing is."""
+        times = [at for at, _ in self._due[:1]] + [at for at, _, _ in self._timed[:1]]
         if self._ends_at is not None:
             times.append(self._ends_at)
         return min(times, default=None)
@@ -183,6 +188,8 @@ class Loop:
         if self._ends_at is not None and self._clock() >= self._ends_at:
             self._ends_at = None
             self._end_running("cancelled", min(self._grace, LADDER_GRACE))
+        while self._timed and self._timed[0][0] <= self._clock():
+            taken.append(heappop(self._timed)[2])
         if self._due:
             now = self._clock()
             while self._due and self._due[0][0] <= now:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from orchestrator_nb import events as e
-from orchestrator_nb.definition.models import CommandDefinition
+from orchestrator_nb.definition.models import CommandDefinition, RecoveryDefinition
 from orchestrator_nb.engine.priority import best_places, places_by_height
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import capacities, needs
@@ -18,10 +18,11 @@ class Outline(NamedTuple):
 
     commands: dict[str, dict[str, Any]]
     pools: dict[str, int]
+    adaptive: bool = True
 
     def planned(self, at: float) -> e.RunPlanned:
         """Return the event that records it."""
-        return e.RunPlanned(at=at, commands=self.commands, pools=self.pools)
+        return e.RunPlanned(at=at, commands=self.commands, pools=self.pools, adaptive=self.adaptive)
 
 
 def outline(
@@ -39,7 +40,8 @@ def outline(
     commands need more than a slot, and without `search`.
     """
     known = {**(seconds or {}), **_declared(plan)}
-    commands = {name: _item(plan.commands[name], plan.upstream[name]) for name in plan.order}
+    recovery = plan.definition.recovery
+    commands = {name: _item(plan.commands[name], plan.upstream[name], recovery) for name in plan.order}
     pools: dict[str, int] = {}
     if any(command.resources for command in plan.commands.values()):
         pools = capacities(plan.definition, slots=slots, memory=memory)
@@ -50,7 +52,7 @@ def outline(
         commands[name]["seconds"] = known[name]
         commands[name]["program"] = _program(plan.commands[name])
     _rank(commands, slots=slots, search=search and not pools)
-    return Outline(commands, pools)
+    return Outline(commands, pools, plan.definition.optimization.adaptive)
 
 
 def with_ranks(
@@ -99,14 +101,16 @@ def _declared(plan: Plan) -> dict[str, float]:
     return {name: command.duration for name, command in plan.commands.items() if command.duration is not None}
 
 
-def _item(command: CommandDefinition, upstream: tuple[str, ...]) -> dict[str, Any]:
+def _item(command: CommandDefinition, upstream: tuple[str, ...], recovery: RecoveryDefinition) -> dict[str, Any]:
     item: dict[str, Any] = {"kind": command.kind, "upstream": list(upstream)}
     if command.optional:
         item["optional"] = True
-    if command.retries is not None:
-        item["retries"] = command.retries
-    if command.retry_delay != 1.0:
-        item["retry_delay"] = command.retry_delay
+    retries = recovery.retries if command.retries is None and command.idempotent else command.retries
+    if retries is not None:
+        item["retries"] = retries
+    delay = command.retry_delay or recovery.retry_delay
+    if delay is not None:
+        item["retry_delay"] = delay
     if not command.idempotent:
         item["idempotent"] = False
     if command.priority:

@@ -167,7 +167,7 @@ class Scheduler:
         self._rank = self._planned_ranks(state)
         needing = state.run.pools or any(item.needs is not None for item in planned.values())
         self._allotment = Allotment(planned, state.run.pools, slots=self._slots) if needing else None
-        timed = any(item.seconds is not None for item in planned.values())
+        timed = state.run.adaptive and any(item.seconds is not None for item in planned.values())
         self._estimates = Estimates(planned, self._order) if timed else None
 
     def _planned_ranks(self, state: RunState) -> dict[str, int]:

@@ -30,6 +30,7 @@ from orchestrator_nb.events import (
     Stored,
 )
 from orchestrator_nb.executors.failures import CRASHES, failure_of
+from orchestrator_nb.executors.outputs import check_outputs
 from orchestrator_nb.ports import Report, Work
 
 Answer = AttemptReturned | AttemptFailed
@@ -37,6 +38,8 @@ Progress = Callable[[str, int, float, str], None]
 """Told (command, attempt, fraction from 0 to 1, text), from any thread."""
 
 LOGS = "logs"
+LOG_SIZE = 10 * 2**20
+"""Bytes that are kept of what an attempt prints, half of it its head and half its tail, where nobody says otherwise."""
 
 # Rarely taken and never held for long, so all attempts share one.
 _turn = threading.Lock()
@@ -50,6 +53,7 @@ class Surroundings:
     artifacts: Artifacts
     live: LiveResults | None
     clock: Callable[[], float]
+    log_size: int = LOG_SIZE
     progress: Progress | None = None
     endable: Callable[[LocalAttempt], None] | None = None
 
@@ -67,6 +71,7 @@ class LocalAttempt:
         "_log",
         "_mute",
         "_reason",
+        "_recorded",
         "_told",
         "advice",
         "closed",
@@ -86,6 +91,7 @@ class LocalAttempt:
         self._changes: dict[str, Any] | None = None
         self._log: BoundedLog | None = None
         self._reason: str | None = None
+        self._recorded: dict[str, Stored] = {}
         self._told = False
         self._mute = False
         self._grace = 0.0
@@ -97,6 +103,8 @@ class LocalAttempt:
     def report(self, event: Event) -> None:
         """Tell a fact; after the answer nothing more is told."""
         if not self._mute:
+            if self.work.definition.outputs and isinstance(event, (OutputRecorded, ArtifactRecorded)):
+                self._recorded[event.name] = event.value
             self._around.report(event)
 
     def load(self, stored: Stored) -> Any:
@@ -121,7 +129,9 @@ class LocalAttempt:
         if log is None:
             with _turn:
                 if self._log is None:
-                    self._log = BoundedLog(self.work.run_folder / LOGS / f"{self.work.command}.{self.work.attempt}.log")
+                    path = self.work.run_folder / LOGS / f"{self.work.command}.{self.work.attempt}.log"
+                    half = self._around.log_size // 2
+                    self._log = BoundedLog(path, head=half, tail=half)
                 log = self._log
         log.write(text)
 
@@ -233,6 +243,9 @@ class LocalAttempt:
         try:
             value = run(self)
             result = value if isinstance(value, Stored) else self.store(value, at="result")
+            declared = self.work.definition.outputs
+            if declared:
+                check_outputs(declared, result=result, recorded=self._recorded, load=self.load)
         except BaseException as error:  # noqa: BLE001 - whatever the user's code raises is an answer
             return self.failed(failure_of(error))
         finally:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.commands.callable import CallableCommand
-from orchestrator_nb.commands.processes import ATTEMPT, kill_attempt
+from orchestrator_nb.commands.processes import MARK, kill_attempt
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.event_json import to_plain
 from orchestrator_nb.events import AttemptFailed, Event
@@ -156,7 +156,7 @@ def _watch(keeper: int, owner: int) -> None:
                 if select.select([keeper], [], [], LOOK_FOR_OWNER)[0] and not os.read(keeper, 1):
                     break
     with suppress(Exception):
-        kill_attempt(os.environ.get(ATTEMPT, ""))
+        kill_attempt(os.environ.get(MARK, ""))
     if os.name != "nt" and os.getpgrp() == os.getpid():
         os.killpg(os.getpgrp(), signal.SIGKILL)
     os._exit(1)

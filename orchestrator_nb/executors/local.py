@@ -11,12 +11,12 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from orchestrator_nb.commands.callable import FunctionCommand, needs_process
-from orchestrator_nb.commands.processes import ATTEMPT, TERMINATE_GRACE, kill_attempt, marks
+from orchestrator_nb.commands.processes import MARK, TERMINATE_GRACE, kill_attempt, marks
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.events import AttemptAbandoned, Event, Failure, NoticeGiven
 from orchestrator_nb.executors import capture
-from orchestrator_nb.executors.attempt import LocalAttempt, Progress, Surroundings
+from orchestrator_nb.executors.attempt import LOG_SIZE, LocalAttempt, Progress, Surroundings
 from orchestrator_nb.executors.failures import failure_of
 from orchestrator_nb.executors.process import run_in_child
 from orchestrator_nb.executors.timer import Timer
@@ -35,7 +35,8 @@ class LocalExecutor:
     """Runs attempts at once, as many as are submitted, on daemon threads that are used again.
 
     A callable that needs a process gets one; everything else runs on the thread itself, and starts the processes it
-    needs. `live` keeps results that have no stored form, `progress` hears what commands say about how far they are.
+    needs. `live` keeps results that have no stored form, `progress` hears what commands say about how far they are,
+    `log_size` is how many bytes are kept of what an attempt prints.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class LocalExecutor:
         live: LiveResults,
         durable: bool = True,
         clock: Callable[[], float] = time.time,
+        log_size: int = LOG_SIZE,
         progress: Progress | None = None,
     ) -> None:
         self._commands = commands
@@ -63,6 +65,7 @@ class LocalExecutor:
             artifacts=Artifacts(run_folder / "artifacts", durable=durable),
             live=live,
             clock=clock,
+            log_size=log_size,
             progress=progress,
             endable=self._arm,
         )
@@ -205,7 +208,7 @@ class LocalExecutor:
     def _kill(self, key: _Key) -> None:
         attempt = self._attempts.get(key)
         if attempt is not None and attempt.can_be_ended:
-            mark = marks(attempt.work.run, *key)[ATTEMPT]
+            mark = marks(attempt.work.run_folder, *key)[MARK]
             threading.Thread(target=kill_attempt, args=(mark,), name="orchestrator_nb kill", daemon=True).start()
 
     def _give_up(self, key: _Key, *, last: bool = False) -> None:

@@ -20,7 +20,7 @@ from msgspec import structs
 from orchestrator_nb.commands.callable import CallableCommand, FunctionCommand
 from orchestrator_nb.commands.importing import CannotImport
 from orchestrator_nb.commands.output import Pump
-from orchestrator_nb.commands.processes import ATTEMPT, Tree, marks, start
+from orchestrator_nb.commands.processes import MARK, Tree, marks, start
 from orchestrator_nb.commands.shell import environment_text
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.errors import CommandError
@@ -58,7 +58,7 @@ def run_in_child(attempt: LocalAttempt, *, command: FunctionCommand, artifacts: 
     work = attempt.work
     function = _function(command, work)
     environment = {name: environment_text(attempt, name, text) for name, text in work.definition.environment.items()}
-    mark = marks(work.run, work.command, work.attempt)
+    mark = marks(work.run_folder, work.command, work.attempt)
     path = environment.get("PYTHONPATH", "").split(os.pathsep)
     header = {
         "path": _search_path(work.folder, path),
@@ -72,7 +72,7 @@ def run_in_child(attempt: LocalAttempt, *, command: FunctionCommand, artifacts: 
         process = start(argv, env={**os.environ, **environment, **mark}, cwd=_PACKAGE_PLACE, stdin=subprocess.PIPE)
     except OSError as error:
         raise CommandError(f"no process could be started for it: {error}", kind="not_started") from error
-    tree = Tree(process.pid, mark=mark[ATTEMPT])
+    tree = Tree(process.pid, mark=mark[MARK])
     attempt.on_end(tree.end)
     dialogue = Dialogue(process, attempt)
     code = dialogue.carry_on(parts, tree)

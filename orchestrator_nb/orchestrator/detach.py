@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from orchestrator_nb.commands.processes import ATTEMPT, COMMAND, RUN, start
+from orchestrator_nb.commands.processes import ATTEMPT, COMMAND, MARK, RUN, start
 from orchestrator_nb.errors import RunRefused, RunUnanswered, UsageError
 from orchestrator_nb.journal.file import scan
 from orchestrator_nb.journal.store import JOURNAL, create_run
@@ -43,7 +43,7 @@ def start_detached(opening: Opening, *, store: Path) -> Run:
             f"{names}: defined in this session, which a process of its own cannot import; put the functions into a "
             f"module beside the workflow, or start without detach"
         )
-    with admitted(store, definition.workflow, opening.overlap):
+    with admitted(store, definition.workflow, opening.overlap, wait=definition.coordination_timeout):
         folder = create_run(store, definition.workflow)
         opening.frozen().write(folder)
         owner = _spawn(folder, {"slots": opening.slots, "durability": opening.durability, "path": _path()})
@@ -56,7 +56,7 @@ def _spawn(folder: Path, options: dict[str, Any]) -> subprocess.Popen[bytes]:
     log = folder / LOG
     log.parent.mkdir(mode=0o700, exist_ok=True)
     # It is no part of the command that may be starting it: its end must not be that one's.
-    env = {name: value for name, value in os.environ.items() if name not in (RUN, COMMAND, ATTEMPT)}
+    env = {name: value for name, value in os.environ.items() if name not in (RUN, COMMAND, ATTEMPT, MARK)}
     places = [str(_PACKAGE_PLACE), *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
     env["PYTHONPATH"] = os.pathsep.join(places)
     argv = [sys.executable, "-m", "orchestrator_nb.orchestrator.detached", str(folder), json.dumps(options)]

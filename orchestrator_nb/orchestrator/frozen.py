@@ -25,7 +25,8 @@ class Frozen:
     """A definition as a run was started with it.
 
     `folder` is the definition's folder, `origin` the file, notebook or folder that it was read from, `defined_in` the
-    notebook or program in whose session it was made, when it has functions that exist only there.
+    notebook or program in whose session it was made, when it has functions that exist only there. `settings` are those
+    that were given at the start.
     """
 
     definition: WorkflowDefinition
@@ -33,6 +34,7 @@ class Frozen:
     origin: Path | None = None
     defined_in: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, run_folder: Path) -> None:
         """Keep it in the run's folder, durably. Raises StoreError."""
@@ -42,6 +44,7 @@ class Frozen:
             "origin": None if self.origin is None else str(self.origin),
             "defined_in": self.defined_in,
             "parameters": dict(self.parameters),
+            "settings": dict(self.settings),
         }
         write_whole(run_folder / FILE, json.dumps(document, indent=1, ensure_ascii=False).encode())
 
@@ -57,6 +60,7 @@ class Frozen:
                 origin=None if document["origin"] is None else Path(document["origin"]),
                 defined_in=document["defined_in"],
                 parameters=document["parameters"],
+                settings=document.get("settings", {}),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f'the frozen definition "{path}" cannot be read: {error}') from error

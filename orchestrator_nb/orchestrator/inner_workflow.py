@@ -22,7 +22,7 @@ from orchestrator_nb.errors import Cancelled, CommandError, DefinitionError, Mis
 from orchestrator_nb.events import Event, NoticeGiven, Stored
 from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.orchestrator.frozen import Frozen
-from orchestrator_nb.orchestrator.opening import Opening, resume_opened, start_opened
+from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, resume_opened, start_opened
 from orchestrator_nb.orchestrator.result import ARTIFACTS, RunResult
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.ports import Attempt, Command, Observer, Work
@@ -155,7 +155,9 @@ class WorkflowCommand(Command):
             accept_changes=self._accept_changes,
             observers=(partial(_tell_progress, attempt),),
         )
-        run = self._begun(attempt, opening_of(given), lambda known, settled: opening_of(known, settled=settled))
+        run = self._begun(
+            attempt, opening_of(given), lambda frozen, settled: opening_of(frozen.parameters, settled=settled)
+        )
         over = threading.Event()
         if run.is_running:
             attempt.on_end(partial(_end, run, over))
@@ -170,9 +172,7 @@ class WorkflowCommand(Command):
             raise Cancelled(ending)
         raise _failure(result)
 
-    def _begun(
-        self, attempt: Attempt, opening: Opening, opening_of: Callable[[Mapping[str, Any], Collection[str]], Opening]
-    ) -> Run:
+    def _begun(self, attempt: Attempt, opening: Opening, opening_of: OpeningOf) -> Run:
         """Go on with the run that an earlier attempt began with these parameters, else start one."""
         work = attempt.work
         store = work.run_folder.parent

@@ -11,9 +11,6 @@ from orchestrator_nb.data.log import BoundedLog
 from orchestrator_nb.executors.attempt import LOGS
 from orchestrator_nb.journal.live import remove_live, write_live
 
-WRITE_EVERY = 0.5
-"""Seconds between two writes of the file."""
-
 MOST_COMMANDS = 100
 LINES = 5
 WITHIN = 4096
@@ -21,11 +18,15 @@ WITHIN = 4096
 
 
 class LiveView:
-    """The picture of the attempts that `under_way` names, each as (command, attempt); it names none until it is set."""
+    """The picture of the attempts that `under_way` names, each as (command, attempt); it names none until it is set.
 
-    def __init__(self, run_folder: Path) -> None:
+    The file is written at most every `interval` seconds.
+    """
+
+    def __init__(self, run_folder: Path, *, interval: float = 0.5) -> None:
         self.under_way: Callable[[], Iterable[tuple[str, int]]] = tuple
         self._folder = run_folder
+        self._interval = interval
         self._said: dict[str, tuple[int, float, str]] = {}
         self._written: dict[str, Any] | None = None
         self._next = 0.0
@@ -54,7 +55,7 @@ class LiveView:
         now = time.monotonic()
         if now < self._next:
             return
-        self._next = now + WRITE_EVERY
+        self._next = now + self._interval
         shown = self.picture()
         if shown != (self._written or {}):
             write_live(self._folder, {"at": time.time(), "commands": shown})

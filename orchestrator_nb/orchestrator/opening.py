@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,11 @@ from orchestrator_nb.journal.store import JOURNAL, create_run
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
 from orchestrator_nb.orchestrator.frozen import Frozen, freeze_sources
 from orchestrator_nb.orchestrator.overlap import admitted
+from orchestrator_nb.orchestrator.promises import weaker_promises
 from orchestrator_nb.orchestrator.result import ARTIFACTS
 from orchestrator_nb.orchestrator.run import GoOn, Run
 from orchestrator_nb.orchestrator.session import Owned, Session
+from orchestrator_nb.orchestrator.settings import recorded_settings
 from orchestrator_nb.plan.fingerprint import fingerprint
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import MEMORY
@@ -40,7 +42,8 @@ from orchestrator_nb.transitions import GOOD, IllegalTransition
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
     """A plan that was checked, with all that a session needs to drive it. `go_on` resumes the run once it was left,
-    `parent` is the run that it is a part of, `memory` is how much the machine has, in bytes, where it is asked for."""
+    `parent` is the run that it is a part of, `memory` is how much the machine has, in bytes, where it is asked for,
+    `settings` are those that were given besides the definition's."""
 
     plan: Plan
     commands: Mapping[str, Command]
@@ -53,6 +56,7 @@ class Opening:
     go_on: GoOn | None = None
     parent: str | None = None
     memory: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def frozen(self) -> Frozen:
         """Return what the run has to keep of it."""
@@ -62,12 +66,14 @@ class Opening:
             origin=self.origin,
             defined_in=self.defined_in,
             parameters=self.plan.parameters,
+            settings=self.settings,
         )
 
     def planned(self, store: Path) -> Outline:
         """Return what the journal says of the plan: each command in order, as earlier runs in the store make it known."""
         plan = self.plan
-        earlier = earlier_seconds(store, plan.definition.workflow, plan.commands)
+        learning = plan.definition.optimization.history
+        earlier = earlier_seconds(store, plan.definition.workflow, plan.commands) if learning else {}
         found = outline(plan, slots=self.slots, seconds=earlier, memory=self.memory)
         for name, known in self.fingerprints().items():
             found.commands[name]["fingerprint"] = known
@@ -78,8 +84,9 @@ class Opening:
         return {name: fingerprint(name, plan=self.plan, commands=self.commands) for name in self.plan.order}
 
 
-OpeningOf = Callable[[Mapping[str, Any], Collection[str]], Opening]
-"""Makes today's opening of a run's parameters; the commands named second have their results and are not checked."""
+OpeningOf = Callable[[Frozen, Collection[str]], Opening]
+"""Makes today's opening of a run that was started so; the commands named second have their results and are not
+checked."""
 
 
 def start_opened(opening: Opening, *, store: Path, run: str | None = None) -> Run:
@@ -88,7 +95,7 @@ def start_opened(opening: Opening, *, store: Path, run: str | None = None) -> Ru
     Raises StoreError, and where another run of the workflow is under way what its `overlap` says.
     """
     plan = opening.plan
-    with admitted(store, plan.definition.workflow, opening.overlap):
+    with admitted(store, plan.definition.workflow, opening.overlap, wait=plan.definition.coordination_timeout):
         folder = create_run(store, plan.definition.workflow, run=run)
         # The journal comes last: a folder that has one has all that a resume needs.
         opening.frozen().write(folder)
@@ -115,11 +122,11 @@ def resume_opened(
     try:
         state = _folded(owned.journal)
         frozen = Frozen.read(folder)
-        end_leftovers(folder.name)
+        end_leftovers(folder)
         Artifacts(folder / ARTIFACTS).remove_leftovers(older_than=0.0)
         remove_dead_folders()
         settled = [name for name, record in state.commands.items() if record.state in GOOD]
-        opening = opening_of(frozen.parameters, settled)
+        opening = opening_of(frozen, settled)
         if state.run.state == "new":
             beginning = _first_facts(folder, opening)
             freeze_sources(opening.plan.definition.commands, opening.plan.folder, folder)
@@ -182,8 +189,10 @@ def _first_facts(folder: Path, opening: Opening) -> list[e.Event]:
         owner=identity(),
         version=_version(),
         parent=opening.parent,
+        settings=recorded_settings(plan.definition),
     )
-    notices: list[e.Event] = [e.NoticeGiven(at=now, text=note) for note in plan.notes]
+    notes = (*plan.notes, *weaker_promises(opening.durability))
+    notices: list[e.Event] = [e.NoticeGiven(at=now, text=note) for note in notes]
     return [started, opening.planned(folder.parent).planned(now), *notices]
 
 

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import get_args
 
@@ -24,27 +25,31 @@ GATE_WAIT = 120.0
 
 
 @contextmanager
-def admitted(store: Path, workflow: str, overlap: str) -> Iterator[None]:
+def admitted(store: Path, workflow: str, overlap: str, *, wait: float | None = None) -> Iterator[None]:
     """Hold the gate of the workflow for the time of the block, in which the new run comes to be owned.
 
     Of any number of processes that start at the same time one is in the block. Raises RunRefused (`refuse`) or
-    RunSkipped (`skip`) naming the run that is under way; `wait` waits for its end; `allow` looks at nothing.
+    RunSkipped (`skip`) naming the run that is under way; `wait` waits for its end, `wait` seconds at the most where
+    that is given, and raises RunRefused then; `allow` looks at nothing.
     """
     if overlap == "allow":
         yield
         return
+    limit = time.monotonic() + wait if wait is not None else inf
     while True:
         with _gate(store, workflow):
             live = live_run(store, workflow)
             if live is None:
                 yield
                 return
+        text = f'"{live.name}" of the workflow "{workflow}" is under way, owned by {holder(live)}'
         if overlap != "wait":
-            text = f'"{live.name}" of the workflow "{workflow}" is under way, owned by {holder(live)}'
             if overlap == "skip":
                 raise RunSkipped(f"skipped: {text}")
             raise RunRefused(f"{text}; wait for it, stop it, or start with --overlap wait, skip or allow")
         while is_owned(live):
+            if time.monotonic() >= limit:
+                raise RunRefused(f"{text}; this start has waited for its coordination timeout of {wait:g} s")
             time.sleep(LOOK_EVERY)
 
 

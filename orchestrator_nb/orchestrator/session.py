@@ -15,7 +15,7 @@ from pathlib import Path
 from orchestrator_nb import events as e
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.engine.loop import Loop
-from orchestrator_nb.engine.requests import Request
+from orchestrator_nb.engine.requests import Request, Stop
 from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.errors import RunNotRunning, RunUnanswered
 from orchestrator_nb.executors.local import LocalExecutor
@@ -69,9 +69,15 @@ class Session:
         self.error: BaseException | None = None
         self._owned = owned
         self._plan = plan
-        self.view = LiveView(owned.folder)
+        monitoring = plan.definition.monitoring
+        self.view = LiveView(owned.folder, interval=monitoring.interval)
         self._executor = LocalExecutor(
-            commands=commands, run_folder=owned.folder, live=live, durable=durable, progress=self.view.heard
+            commands=commands,
+            run_folder=owned.folder,
+            live=live,
+            durable=durable,
+            log_size=monitoring.log_size,
+            progress=self.view.heard,
         )
         self.view.under_way = self._executor.under_way
         self._loop = Loop(
@@ -101,6 +107,9 @@ class Session:
     def start(self, beginning: Sequence[e.Event]) -> None:
         """Begin with these facts; returns at once."""
         self._beginning = beginning
+        deadline = self._plan.definition.deadline
+        if deadline is not None:
+            self._loop.send_at(time.time() + deadline, Stop(reason=f"its deadline of {deadline:g} s has passed"))
         self._thread.start()
 
     def send(self, request: Request) -> None:

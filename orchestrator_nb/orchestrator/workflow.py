@@ -18,6 +18,7 @@ from orchestrator_nb.orchestrator.building import Building
 from orchestrator_nb.orchestrator.command_types import command_types, import_registrations
 from orchestrator_nb.orchestrator.detach import start_detached
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
+from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, without_unknown
 from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, cpus, machine_memory, resume_opened, start_opened
 from orchestrator_nb.orchestrator.overlap import OVERLAPS
@@ -26,6 +27,7 @@ from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.saved import read_saved
 from orchestrator_nb.orchestrator.session_names import SESSION, session_name
+from orchestrator_nb.orchestrator.settings import given_settings, with_settings
 from orchestrator_nb.plan.plan import Plan, make_plan
 from orchestrator_nb.plan.pools import check_pools
 from orchestrator_nb.ports import Command, Observer
@@ -81,7 +83,9 @@ class Workflow(Building):
         """
         plan, commands = self._plan({**(parameters or {}), **more}, text=())
         opening = self._opening(plan, commands, (), slots=slots)
-        seconds = earlier_seconds(find_store(store, start=self._folder), self.name, plan.commands)
+        learning = plan.definition.optimization.history
+        place = find_store(store, start=self._folder)
+        seconds = earlier_seconds(place, self.name, plan.commands) if learning else {}
         return preview(plan, slots=opening.slots, seconds=seconds, memory=opening.memory)
 
     def start(
@@ -94,6 +98,12 @@ class Workflow(Building):
         durability: str | None = None,
         detach: bool = False,
         overlap: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        quality_requirements: Sequence[str | Mapping[str, Any]] | None = None,
+        recovery: Mapping[str, Any] | str | None = None,
+        optimization: Mapping[str, Any] | None = None,
+        monitoring: Mapping[str, Any] | None = None,
+        deadline: float | str | None = None,
         parameters: Mapping[str, Any] | None = None,
         text_parameters: Collection[str] = (),
         observers: Sequence[Observer] = (),
@@ -106,11 +116,20 @@ class Workflow(Building):
         own drives the run, which then outlives this one, and nobody waits unless `wait` is True. `overlap` says what
         happens while another run of the workflow is under way in the store: refuse, wait, skip or allow.
 
+        `context` is the shared state that the run begins with, added to the definition's, as `quality_requirements`
+        are to its own; `recovery`, `optimization`, `monitoring` and `deadline` (seconds) take the place of what the
+        definition says, key by key. All are recorded.
+
         Raises DefinitionError before anything has run; RunFailed (unless `check` is False) when it was waited for and
         did not complete; RunRefused or RunSkipped as `overlap` says; UsageError for functions that cannot be detached.
         """
-        plan, commands = self._plan({**(parameters or {}), **more}, text=text_parameters)
+        settings = given_settings(
+            context=context, quality_requirements=quality_requirements, recovery=recovery, optimization=optimization,
+            monitoring=monitoring, deadline=deadline,
+        )  # fmt: skip
+        plan, commands = self._plan({**(parameters or {}), **more}, text=text_parameters, settings=settings)
         opening = self._opening(plan, commands, observers, slots=slots, durability=durability, overlap=overlap)
+        opening = replace(opening, settings=settings)
         place = find_store(store, start=self._folder)
         run = start_detached(opening, store=place) if detach else start_opened(opening, store=place)
         if wait or (wait is None and not detach):
@@ -182,9 +201,12 @@ class Workflow(Building):
         durability: str | None = None,
         accept_changes: bool = False,
     ) -> OpeningOf:
-        def opening(parameters: Mapping[str, Any], settled: Collection[str]) -> Opening:
-            plan, commands = self._plan(parameters, text=(), settled=settled, accept_changes=accept_changes)
-            return self._opening(plan, commands, observers, slots=slots, durability=durability)
+        def opening(frozen: Frozen, settled: Collection[str]) -> Opening:
+            plan, commands = self._plan(
+                frozen.parameters, text=(), settled=settled, settings=frozen.settings, accept_changes=accept_changes
+            )
+            opened = self._opening(plan, commands, observers, slots=slots, durability=durability)
+            return replace(opened, settings=frozen.settings)
 
         return opening
 
@@ -233,6 +255,7 @@ class Workflow(Building):
         settled: Collection[str] = (),
         unknown: Collection[str] = (),
         within: tuple[Path, ...] = (),
+        settings: Mapping[str, Any] | None = None,
         accept_changes: bool = False,
     ) -> tuple[Plan, dict[str, Command]]:
         """Return the plan and the command types that it uses; every mistake of parameters and commands at once."""
@@ -245,6 +268,10 @@ class Workflow(Building):
         inner = WorkflowCommand(read_workflow, within=files, accept_changes=accept_changes)
         commands = command_types(self._functions, {command.kind for command in definition.commands}, inner=inner)
         mistakes: list[Mistake] = []
+        try:
+            definition = with_settings(definition, settings or {})
+        except DefinitionError as error:
+            mistakes.extend(error.mistakes)
         parameters: dict[str, Any] = {}
         try:
             declared = {name: item for name, item in definition.parameters.items() if name not in unknown}

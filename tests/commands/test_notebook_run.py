@@ -144,7 +144,7 @@ def test_a_notebook_runs_with_parameters_and_records(tmp_path):
         "given": [3, "2026-01-02", "north", None],
         "rows": 42,
         "upstream": ["clean"],
-        "where": [str(tmp_path), "blue", "2026-01-01-trial/model/1"],
+        "where": [str(tmp_path), "blue", "run/model/1"],
         "fields": ["sales", "2026-01-01-trial", "model", 1],
     }
     assert [event.value.form for event in trial.of(OutputRecorded) if event.name == "clean"] == ["parquet"]

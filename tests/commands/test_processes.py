@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
 
-from orchestrator_nb.commands.processes import ATTEMPT, Tree, end_leftovers, kill_attempt, marks, start
+from orchestrator_nb.commands.processes import ATTEMPT, MARK, Tree, end_leftovers, kill_attempt, marks, start
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the ladder of signals is POSIX")
 
@@ -32,7 +32,7 @@ print(apart.pid, near.pid, flush=True)
 """
 
 
-def environment(run: str) -> dict[str, str]:
+def environment(run: Path) -> dict[str, str]:
     return {**os.environ, **marks(run, "step", 1)}
 
 
@@ -50,23 +50,25 @@ def wait_until_gone(*pids: int, seconds: float = 5.0) -> None:
 
 
 @pytest.fixture
-def run():
-    """A run's name that nothing else on this machine carries; what carries it is killed in the end."""
-    name = uuid.uuid4().hex
-    yield name
-    end_leftovers(name)
+def run(tmp_path):
+    """The folder of a run; what carries its mark is killed in the end."""
+    folder = tmp_path / "run"
+    yield folder
+    end_leftovers(folder)
 
 
-def launch(run: str, code: str) -> tuple[subprocess.Popen[bytes], Tree, list[str]]:
+def launch(run: Path, code: str) -> tuple[subprocess.Popen[bytes], Tree, list[str]]:
     process = start([sys.executable, "-c", code], env=environment(run))
-    tree = Tree(process.pid, mark=f"{run}/step/1")
+    tree = Tree(process.pid, mark=marks(run, "step", 1)[MARK])
     return process, tree, process.stdout.readline().decode().split()
 
 
 def test_marks_name_one_attempt():
-    """The three marks say run, command and attempt, and the last one all of them at once."""
-    assert list(marks("r1", "clean", 3).values()) == ["r1", "clean", "r1/clean/3"]
-    assert marks("r1", "clean", 3)[ATTEMPT] == "r1/clean/3"
+    """They say run, command and attempt, and all of them at once; runs of one id in two stores are told apart."""
+    found = marks(Path("/store/r1"), "clean", 3)
+    assert list(found.values())[:3] == ["r1", "clean", "r1/clean/3"]
+    assert found[ATTEMPT] == "r1/clean/3"
+    assert found[MARK] != marks(Path("/other/r1"), "clean", 3)[MARK]
 
 
 def test_a_process_is_in_a_session_of_its_own(run):
@@ -142,7 +144,7 @@ def test_leftovers_of_a_run_are_ended_and_named(run):
     process, _, words = launch(run, FAMILY.format(rest=""))
     process.wait(5)
     stubborn, _, _ = launch(run, STUBBORN)
-    other, other_tree, _ = launch(f"{run}-other", STUBBORN)
+    other, other_tree, _ = launch(run.with_name("run-other"), STUBBORN)
     ended = end_leftovers(run)
     assert ended == sorted([*map(int, words), stubborn.pid])
     assert stubborn.wait(5) == -signal.SIGKILL
@@ -160,9 +162,10 @@ def test_the_asker_and_its_ancestors_are_spared(run):
     """Who ends the leftovers of a run from inside of it ends neither itself nor who waits for it."""
     code = f"""
 import subprocess, sys
+from pathlib import Path
 from orchestrator_nb.commands.processes import end_leftovers
 sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-print(end_leftovers({run!r}) == [sleeper.pid])
+print(end_leftovers(Path({str(run)!r})) == [sleeper.pid])
 """
     done = subprocess.run(
         [sys.executable, "-c", f"import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', {code!r}]))"],
@@ -176,10 +179,10 @@ def test_one_attempt_is_killed_and_the_next_is_not(run):
     first, _, _ = launch(run, STUBBORN)
     second = start([sys.executable, "-c", STUBBORN], env={**os.environ, **marks(run, "step", 2)})
     second.stdout.readline()
-    kill_attempt(f"{run}/step/1")
+    kill_attempt(marks(run, "step", 1)[MARK])
     assert first.wait(5) == -signal.SIGKILL
     assert second.poll() is None
-    kill_attempt(f"{run}/step/2")
+    kill_attempt(marks(run, "step", 2)[MARK])
     assert second.wait(5) == -signal.SIGKILL
     for each in (first, second):
         each.stdout.close()
@@ -190,7 +193,7 @@ def test_a_pid_that_is_someone_elses_now_is_left_alone(run):
     """A process is known by pid and start time: one that took over a pid is not touched."""
     first, tree, _ = launch(run, "print(1)")
     first.wait(5)
-    stranger, _, _ = launch(f"{run}-stranger", STUBBORN)
+    stranger, _, _ = launch(run.with_name("stranger"), STUBBORN)
     tree._pid = stranger.pid  # as if the number had been given anew
     tree.kill()
     assert stranger.poll() is None

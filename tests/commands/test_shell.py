@@ -163,7 +163,7 @@ def test_directory_environment_and_marks(tmp_path, monkeypatch):
     result, attempt = run(
         tmp_path, "python", "-c", code, cwd="inner", environment={"COLOUR": "${{ parameters.c }}"}, values={"c": "red"}
     )
-    assert result["stdout"].split() == ["inner", "yes", "red", "step", f"{attempt.work.run}/step/1"]
+    assert result["stdout"].split() == ["inner", "yes", "red", "step", f"{attempt.work.run_folder.name}/step/1"]
 
 
 def test_another_exit_code_is_a_failure(tmp_path):
@@ -206,7 +206,7 @@ def test_a_program_that_is_left_running_does_not_hold_the_result(tmp_path):
     code = f"import subprocess, sys; subprocess.Popen([{sys.executable!r}, '-c', 'import time; time.sleep(600)']); print(1)"
     result, attempt = run(tmp_path, "python", "-c", code)
     assert result["stdout"] == "1"
-    assert len(end_leftovers(attempt.work.run)) == 1
+    assert len(end_leftovers(attempt.work.run_folder)) == 1
 
 
 def test_a_program_can_be_ended(tmp_path):

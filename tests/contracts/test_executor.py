@@ -105,7 +105,7 @@ def executor(request, tmp_path):
     made = Executor(request.param, tmp_path)
     yield made
     made.it.close()
-    end_leftovers(made.run)
+    end_leftovers(made.folder / "run")
 
 
 def test_success_is_answered_once_and_last(executor):
@@ -230,5 +230,5 @@ def test_nothing_is_reported_after_closing(executor):
     executor.submit("says", command="late")
     assert executor.events == []
     if executor.place != "thread":
-        assert end_leftovers(executor.run) == []
+        assert end_leftovers(executor.folder / "run") == []
     assert sys.stdout is not None

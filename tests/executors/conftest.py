@@ -92,4 +92,4 @@ def bench(tmp_path):
     made = Bench(tmp_path)
     yield made
     made.executor.close()
-    end_leftovers(made.run)
+    end_leftovers(made.run_folder)

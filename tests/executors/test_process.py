@@ -100,7 +100,7 @@ def test_directory_and_environment_of_the_command_apply(bench):
         return [os.getcwd(), os.environ["COLOUR"], os.environ["ORCHESTRATOR_NB_ATTEMPT"]]
 
     bench.call(step, cwd="inner", environment={"COLOUR": "${{ parameters.colour }}"}, values={"colour": "red"})
-    assert bench.wait().result.value == [str(bench.folder / "inner"), "red", f"{bench.run}/step/1"]
+    assert bench.wait().result.value == [str(bench.folder / "inner"), "red", f"{bench.run_folder.name}/step/1"]
 
 
 def test_a_missing_directory_is_said_before_anything_starts(bench):
