@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,9 +43,28 @@ class WorkflowOrchestrator:
     `Run` raise.
     """
 
-    def __init__(self, definition: Definition | None = None, *, store: str | os.PathLike[str] | None = None) -> None:
-        """Read the definition, if one is given: a dictionary or a file. Raises DefinitionError with all mistakes."""
+    def __init__(
+        self,
+        definition: Definition | None = None,
+        *,
+        store: str | os.PathLike[str] | None = None,
+        context: Mapping[str, Any] | None = None,
+        quality_requirements: Sequence[str | Mapping[str, Any]] | None = None,
+        optimization: Mapping[str, Any] | None = None,
+        monitoring: Mapping[str, Any] | None = None,
+        recovery: Mapping[str, Any] | str | None = None,
+    ) -> None:
+        """Read the definition, if one is given: a dictionary or a file. The other inputs are those of every run of
+        this orchestrator, as `Workflow.start` takes them. Raises DefinitionError with all mistakes."""
         self._workflow = None if definition is None else Workflow.load(definition)
+        self._options: dict[str, Any] = {
+            "store": store,
+            "context": context,
+            "quality_requirements": quality_requirements,
+            "optimization": optimization,
+            "monitoring": monitoring,
+            "recovery": recovery,
+        }
         self._store = store
         self._runs: dict[str, Run] = {}
 
@@ -58,7 +77,7 @@ class WorkflowOrchestrator:
 
     def execute(self, **parameters: Any) -> Execution:
         """Start a run; await what is returned for its result."""
-        run = self.workflow.start(wait=False, parameters=parameters, store=self._store)
+        run = self.workflow.start(wait=False, parameters=parameters, **self._options)
         self._runs[self.workflow.name] = run
         return Execution(run)
 
@@ -75,7 +94,7 @@ class WorkflowOrchestrator:
 
     async def execute_workflow(self, instance: WorkflowInstance) -> RunResult:
         """Run it to its end and return the result. Raises RunFailed when it did not complete."""
-        instance.run = instance.workflow.start(wait=False, parameters=instance.parameters, store=self._store)
+        instance.run = instance.workflow.start(wait=False, parameters=instance.parameters, **self._options)
         self._runs[instance.workflow_id] = instance.run
         return await instance.run
 

@@ -15,6 +15,7 @@ from orchestrator_nb.plan.draft import Draft
 from orchestrator_nb.plan.edges import Edge
 from orchestrator_nb.plan.listing import listing
 from orchestrator_nb.plan.pools import pool_mistakes
+from orchestrator_nb.plan.unacted import unacted
 from orchestrator_nb.ports import Command
 
 Placed = Callable[..., Mistake]
@@ -95,7 +96,7 @@ def make_plan(
         upstream=_named(upstream, ids),
         downstream=_named(downstream, ids),
         inputs=_named(inputs, ids),
-        notes=(*draft.notes, *_notes(draft, commands, settled)),
+        notes=(*draft.notes, *_notes(draft, commands, settled), *unacted(definition)),
     )
 
 
