@@ -162,7 +162,7 @@ class Command(Protocol):
     """A type of command: what it needs before the run and how it runs. One instance serves every command of its type.
 
     It is stateless; everything about one command comes in as its definition. A type that derives from this class has
-    `notes`, `result_type` and `runs_apart` from it, and the rest to write.
+    `notes`, `parameter_type`, `result_type` and `runs_apart` from it, and the rest to write.
     """
 
     name: str
@@ -191,6 +191,10 @@ class Command(Protocol):
     def notes(self, command: CommandDefinition, *, folder: Path) -> list[str]:  # noqa: ARG002 - the contract
         """Return what there is to say before a run that is no mistake."""
         return []
+
+    def parameter_type(self, command: CommandDefinition, name: str, *, folder: Path) -> Any:  # noqa: ARG002 - the contract
+        """Return the annotation of one of its parameters, a type or its text; None where it says nothing."""
+        return None
 
     def result_type(self, command: CommandDefinition, *, folder: Path) -> str | None:  # noqa: ARG002 - the contract
         """Return the name of the type of its result where that is known to have no stored form, so that the result

@@ -83,6 +83,14 @@ class FunctionCommand(Command, ABC):
         given = {*command.parameters, *given_besides(command, signature)}
         return tuple(name for name in signature.names if name not in given)
 
+    def parameter_type(self, command: CommandDefinition, name: str, *, folder: Path) -> Any:
+        """Return the annotation of an argument of the function."""
+        try:
+            function = self.find(command, folder=folder)
+        except CannotImport:
+            return None
+        return None if is_native(function) else self._signature(function).annotation(name)
+
     def result_type(self, command: CommandDefinition, *, folder: Path) -> str | None:
         """Return the name of the class that the function says it returns, if that has no stored form."""
         try:

@@ -102,19 +102,18 @@ class NotebookCommand(Command):
             notes.append(f'{lead} has no cell tagged "parameters": its parameters are put at its top')
         return notes
 
+    def parameter_type(self, command: CommandDefinition, name: str, *, folder: Path) -> Any:
+        """Return what the parameters cell says of the type, as a text."""
+        declared = _declared_in(command, folder).get(name)
+        return " | ".join(declared.types) if declared is not None and declared.types else None
+
     def runs_apart(self, command: CommandDefinition) -> bool:  # noqa: ARG002 - the contract
         """Return True: a kernel is a process."""
         return True
 
     def wants(self, command: CommandDefinition, *, folder: Path) -> tuple[str, ...]:
         """Return the names that the parameters cell declares and that the definition does not give."""
-        notebook = notebook_file.read(_path(command, folder))
-        if notebook.mistakes or notebook.parameters_cell is None:
-            return ()
-        kernel = notebook_kernel.choose(notebook, command.kernel).kernel
-        if kernel is None:
-            return ()
-        declared = _declared(notebook, kernel, _language(notebook, kernel)) or {}
+        declared = _declared_in(command, folder)
         return tuple(name for name in declared if name not in command.parameters and name not in CONVENTION)
 
     def source(self, command: CommandDefinition, *, folder: Path) -> str:
@@ -171,6 +170,15 @@ def _language(notebook: Notebook, kernel: notebook_kernel.Kernel) -> str:
 
 def _declared(notebook: Notebook, kernel: notebook_kernel.Kernel, language: str) -> dict[str, NotebookParameter] | None:
     return notebook_parameters.inspect(notebook.parameters_cell, kernel=kernel.name, language=language)
+
+
+def _declared_in(command: CommandDefinition, folder: Path) -> dict[str, NotebookParameter]:
+    """Return what the parameters cell of a command's notebook declares; nothing where that cannot be known."""
+    notebook = notebook_file.read(_path(command, folder))
+    if notebook.mistakes or notebook.parameters_cell is None:
+        return {}
+    kernel = notebook_kernel.choose(notebook, command.kernel).kernel
+    return _declared(notebook, kernel, _language(notebook, kernel)) or {} if kernel is not None else {}
 
 
 def _given(attempt: Attempt, declared: Mapping[str, NotebookParameter] | None) -> dict[str, Any]:

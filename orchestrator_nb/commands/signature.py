@@ -84,6 +84,10 @@ class Signature:
             given.append(rest.pop(name) if name in rest else self._defaults[name])
         return function(*given, **rest)
 
+    def annotation(self, name: str) -> Any:
+        """Return the annotation of an argument, None where it has none that says anything."""
+        return self._annotations.get(name)
+
     def fit(self, name: str, value: Any) -> Any:
         """Return the value as the annotation of the argument wants it: as it is, or read from its JSON form.
 

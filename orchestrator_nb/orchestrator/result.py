@@ -72,7 +72,7 @@ class RunResult:
 
     `state` is the run's state; `outputs` has the results of the commands that succeeded, `partial` what the others had
     recorded, `errors` why they failed. `shared` is the shared state. `seconds` is from start to end by the wall clock,
-    `next_steps` what to type to go on.
+    `requirements` what was required of its quality, `next_steps` what to type to go on.
     """
 
     run: str
@@ -93,7 +93,19 @@ class RunResult:
     logs: Mapping[str, Path]
     seconds: float
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    requirements: tuple[Any, ...] = ()
     next_steps: tuple[str, ...] = ()
+
+    @property
+    def compliance(self) -> dict[str, Any]:
+        """What was required of the run and what became of it: each of the `requirements` with its verdict, the
+        `deviations` by command, and whether it `complies`; None where a requirement was not checked."""
+        complies = self.state == "completed" and not self.deviations
+        return {
+            "complies": complies if not (complies and self.requirements) else None,
+            "requirements": [{"gate": gate, "verdict": "not checked"} for gate in self.requirements],
+            "deviations": {name: list(texts) for name, texts in self.deviations.items()},
+        }
 
     @property
     def succeeded(self) -> bool:
@@ -155,6 +167,7 @@ class RunResult:
             "outputs": {name: _plain(stored) for name, stored in self.outputs.stored.items()},
             "metrics": {name: dict(values) for name, values in self.metrics.items()},
             "deviations": {name: list(texts) for name, texts in self.deviations.items()},
+            "compliance": self.compliance,
             "errors": {
                 name: {"kind": failure.kind, "message": failure.message, "cell": failure.cell}
                 for name, failure in self.errors.items()
@@ -216,6 +229,7 @@ def result_of(
         notebooks={name: folder / record.notebook for name, record in commands.items() if record.notebook},
         logs={name: folder / record.log for name, record in commands.items() if record.log},
         seconds=max(0.0, end - run.started) if run.started else 0.0,
+        requirements=tuple(run.settings.get("quality_requirements", ())),
         next_steps=next_steps,
     )
 

@@ -14,6 +14,7 @@ from orchestrator_nb.errors import DefinitionError, Mistake
 from orchestrator_nb.plan.draft import Draft
 from orchestrator_nb.plan.edges import Edge
 from orchestrator_nb.plan.listing import listing
+from orchestrator_nb.plan.outputs import unfit_outputs
 from orchestrator_nb.plan.pools import pool_mistakes
 from orchestrator_nb.plan.unacted import unacted
 from orchestrator_nb.ports import Command
@@ -82,6 +83,7 @@ def make_plan(
             inputs[after].append(before)
     mistakes = [*draft.mistakes, *pool_mistakes(definition), *_checked(draft, upstream, commands, settled)]
     mistakes += _out_of_reach(draft, inputs, commands, settled)
+    mistakes += unfit_outputs(definition, folder=folder, commands=commands, settled=settled)
     if mistakes:
         mistakes.sort(key=lambda found: found[0])
         raise DefinitionError([_placed(mistake, draft.ids[number], place) for number, mistake in mistakes])

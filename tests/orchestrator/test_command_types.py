@@ -90,7 +90,10 @@ def test_a_run_with_such_a_type_can_be_resumed(installed: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("halfway", "lacks check, wants, notes, result_type, runs_apart, source"), ("lost", "cannot be loaded")],
+    [
+        ("halfway", "lacks check, wants, notes, parameter_type, result_type, runs_apart, source"),
+        ("lost", "cannot be loaded"),
+    ],
 )
 def test_a_type_that_is_none_is_named_with_its_package(installed: Path, name: str, why: str) -> None:
     """What the package has done wrong is said with the address of the class."""

@@ -238,3 +238,20 @@ def test_a_declared_output_that_is_not_given_fails_the_command(project, isolatio
     assert '"clean" is missing' in failure.message
     assert 'it gave "rows", "rest"' in failure.message
     assert caught.value.result.commands["clean"].attempt == 1
+
+
+# ── compliance ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("required", "optional", "complies"), [((), False, True), (("rows > 0",), False, None), ((), True, False)]
+)
+def test_the_result_says_what_was_required_and_what_became_of_it(project, required, optional, complies):
+    """A run complies when nothing deviates; where a requirement was not checked nobody knows."""
+    flow = Workflow("w", quality_requirements=required)
+    flow.command(lambda: 1 / 0 if optional else 1, id="a", optional=optional)
+    result = flow.run()
+    assert result.compliance["complies"] is complies
+    assert [item["verdict"] for item in result.compliance["requirements"]] == ["not checked"] * len(required)
+    assert list(result.compliance["deviations"]) == (["a"] if optional else [])
+    assert result.to_plain()["compliance"] == result.compliance

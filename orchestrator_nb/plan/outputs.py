@@ -1,0 +1,63 @@
+"""Whether the outputs that commands declare fit the parameters of those that take them, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from orchestrator_nb.definition.annotations import alternatives
+from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
+from orchestrator_nb.definition.names import addresses
+from orchestrator_nb.definition.pointers import child
+from orchestrator_nb.definition.references import references_in
+from orchestrator_nb.errors import Mistake
+from orchestrator_nb.ports import Command
+
+_TAKEN_BY = {
+    "string": {"string", "date", "datetime", "path"},
+    "integer": {"integer", "number"},
+    "number": {"number"},
+    "boolean": {"boolean"},
+    "date": {"string", "date"},
+    "datetime": {"string", "datetime"},
+    "path": {"string", "path"},
+    "file": {"string", "path"},
+    "list": {"list", "tuple", "set"},
+    "object": {"object"},
+    "table": set[str](),
+    "array": set[str](),
+}
+"""The kinds of parameter that take an output of this type; an annotation of no kind that we know takes any."""
+
+
+def unfit_outputs(
+    definition: WorkflowDefinition, *, folder: Path, commands: Mapping[str, Command], settled: Collection[str]
+) -> Iterator[tuple[int, Mistake]]:
+    """Yield the number of the command and a mistake for each parameter that is an output of another type."""
+    producers = {command.id: command for command in definition.commands if command.outputs}
+    named = addresses(producers)
+    for number, command in enumerate(definition.commands) if producers else ():
+        kind = commands.get(command.kind)
+        for name, value in command.parameters.items() if kind is not None and command.id not in settled else ():
+            found = _output(value, named, producers)
+            if found is not None and kind is not None:
+                type_name, text = found
+                annotation = kind.parameter_type(command, name, folder=folder)
+                wanted = {each for each, _ in alternatives(annotation)} if annotation is not None else set()
+                if wanted and "literal" not in wanted and not wanted & _TAKEN_BY.get(type_name, wanted):
+                    expected = " or ".join(sorted(wanted))
+                    message = f'"{name}" is {text}, which is declared as another type than the parameter says'
+                    yield number, Mistake(message, child("/parameters", name), found=type_name, expected=expected)
+
+
+def _output(
+    value: object, named: Mapping[str, str], producers: Mapping[str, CommandDefinition]
+) -> tuple[str, str] | None:
+    """Return the declared type and the text of a reference, where the value is one to an output and nothing else."""
+    references = references_in(value) if type(value) is str and "${{" in value else ()
+    if len(references) != 1 or references[0].text != str(value).strip() or len(references[0].keys) != 1:
+        return None
+    reference = references[0]
+    producer = named.get(reference.root)
+    type_name = producers[producer].outputs.get(reference.keys[0]) if producer is not None else None
+    return None if type_name is None else (type_name, reference.text)
