@@ -17,7 +17,7 @@ DEMO = PACKAGE / "demo"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if DEMO not in path.parents)
 HEAVY = (
     "IPython", "cloudpickle", "ipykernel", "jupyter_client", "nbclient", "nbformat", "networkx", "numpy", "pandas",
-    "papermill", "psutil", "pyarrow", "pydantic", "rich", "ruamel", "typer", "zmq",
+    "papermill", "psutil", "pyarrow", "pydantic", "rich", "ruamel", "sqlalchemy", "typer", "zmq",
 )  # fmt: skip
 SUBMODULES = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
 

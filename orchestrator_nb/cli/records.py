@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import time
 from typing import Annotated
 
@@ -28,7 +29,7 @@ def history(
     from orchestrator_nb.orchestrator.history import summaries
 
     place = find_store(store)
-    runs = list(summaries(place, workflow=workflow, limit=limit))
+    runs = summaries(place, workflow=workflow, limit=limit, said=lambda text: print(text, file=sys.stderr))
     if as_json:
         print(json.dumps({"store": str(place), "runs": runs}, ensure_ascii=False))
         return

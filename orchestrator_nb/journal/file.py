@@ -165,6 +165,27 @@ def scan(path: Path, start: Position | None = None) -> Iterator[tuple[list[Event
             turn = []
 
 
+def continues(path: Path, position: Position) -> bool:
+    """Tell whether the line that ends at this position is the one it was taken after; False for a file that is gone."""
+    offset, _, prev = position
+    if not offset:
+        return prev == START
+    size = 4096
+    try:
+        with open(path, "rb") as file:
+            # Backwards in growing steps: a line is short, but for those that hold a plan or a large result.
+            while True:
+                first = max(0, offset - size)
+                file.seek(first)
+                line = file.read(offset - first)
+                if first == 0 or b"\n" in line[:-1]:
+                    break
+                size *= 4
+    except OSError:
+        return False
+    return line.endswith(b"\n") and digest(line[:-1].rpartition(b"\n")[2]) == prev
+
+
 def _lines(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
     try:
         with open(path, "rb") as file:

@@ -77,6 +77,8 @@ def find_run(store: Path, run: str, *, workflow: str | None = None) -> Path:
 
     A run that is a part of another is found by its whole id, or where no other fits. Raises RunNotFound naming the nearest ones.
     """
+    if run != "latest" and _RUN.match(run) and (store / run / JOURNAL).is_file() and run in os.listdir(store):
+        return store / run  # its whole id: the journals of the others need not be looked into
     runs = list_runs(store)
     if not runs:
         raise RunNotFound(f'there are no runs in "{store}"')
@@ -88,7 +90,7 @@ def find_run(store: Path, run: str, *, workflow: str | None = None) -> Path:
         return whole[0]
     if not _RUN.match(run):
         raise RunNotFound(f"{run!r} is not the id of a run; an id has letters, digits, '_', '.' and '-'")
-    named = [folder for folder in runs if folder.name == run] or [f for f in whole if f.name.startswith(run)]
+    named = [folder for folder in whole if folder.name.startswith(run)]
     named = named or [folder for folder in runs if folder.name.startswith(run)]
     if len(named) == 1:
         return named[0]

@@ -1,4 +1,8 @@
-"""How long the commands of a workflow took in its earlier runs."""
+"""How long the commands of a workflow took in its earlier runs.
+
+Read from the latest journals themselves and not from the index over them: every start of a run asks, a few milliseconds
+give the answer, and to load what the index needs would cost a hundred times as much.
+"""
 
 from __future__ import annotations
 

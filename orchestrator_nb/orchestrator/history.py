@@ -2,64 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from orchestrator_nb.errors import StoreError
-from orchestrator_nb.journal.follow import Follower
 from orchestrator_nb.journal.owner import is_owned
-from orchestrator_nb.journal.store import JOURNAL, list_runs
-from orchestrator_nb.state import RunState
 
 
-def summaries(store: Path, *, workflow: str | None = None, limit: int | None = None) -> Iterator[dict[str, Any]]:
-    """Yield a row a run, the latest first: ``run``, ``workflow``, ``state``, ``owned`` (a living process drives it),
+def summaries(
+    store: Path,
+    *,
+    workflow: str | None = None,
+    limit: int | None = None,
+    said: Callable[[str], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Return a row a run, the latest first: ``run``, ``workflow``, ``state``, ``owned`` (a living process drives it),
     ``started`` (seconds since the epoch), ``seconds``, ``commands``, ``succeeded`` and ``reason``.
 
-    A journal that cannot be read is a row of state ``damaged``. Only runs of `workflow`, if one is named, and at most
-    `limit`. Raises StoreError when the store cannot be read.
+    A run whose journal cannot be read is of state ``damaged``, the rest of its row is from before that place. Only runs
+    of `workflow`, if one is named, and at most `limit`. `said` is called where the index of the store is of no use.
+    Raises StoreError when the store cannot be read.
     """
-    count = 0
-    for folder in list_runs(store):
-        if limit is not None and count >= limit:
-            return
-        row = _row(folder)
-        if workflow is None or row["workflow"] == workflow:
-            count += 1
-            yield row
+    from sqlalchemy import func, select
 
+    from orchestrator_nb.journal.index.index import Index
+    from orchestrator_nb.journal.index.schema import runs
 
-def _row(folder: Path) -> dict[str, Any]:
-    row: dict[str, Any] = {"run": folder.name, "workflow": "", "owned": is_owned(folder)}
+    query = select(runs).order_by(func.coalesce(runs.c.started, 0.0).desc(), runs.c.run.desc()).limit(limit)
+    if workflow is not None:
+        query = query.where(runs.c.workflow == workflow)
+    index = Index(store)
     try:
-        state = Follower(folder / JOURNAL).catch_up()
-    except StoreError as error:
-        return {
-            **row,
-            "state": "damaged",
-            "started": None,
-            "seconds": 0.0,
-            "commands": 0,
-            "succeeded": 0,
-            "reason": str(error),
-        }
+        rows = index.read(query)
+    finally:
+        index.close()
+    if index.note is not None and said is not None:
+        said(index.note)
+    return [_summary(store, row) for row in rows]
+
+
+def _summary(store: Path, row: dict[str, Any]) -> dict[str, Any]:
     return {
-        **row,
-        "workflow": state.run.workflow,
-        "state": state.phase,
-        "started": state.run.started,
-        "seconds": round(_seconds(state), 3),
-        "commands": len(state.commands),
-        "succeeded": state.counts.get("succeeded", 0),
-        "reason": state.run.reason,
+        "run": row["run"],
+        "workflow": row["workflow"],
+        "owned": is_owned(store / row["run"]),
+        "state": "damaged" if row["damaged"] else row["phase"],
+        "started": row["started"],
+        "seconds": round(_seconds(row), 3),
+        "commands": row["commands"],
+        "succeeded": row["succeeded"],
+        "reason": row["damaged"] or row["reason"],
     }
 
 
-def _seconds(state: RunState) -> float:
+def _seconds(row: dict[str, Any]) -> float:
     """Return the seconds from the start to the end, or to the end of the last attempt of a run that has none."""
-    run = state.run
-    if run.started is None:
+    if row["started"] is None:
         return 0.0
-    end = run.ended or max((record.ended or 0.0 for record in state.commands.values()), default=0.0)
-    return max(0.0, end - run.started)
+    return max(0.0, float(row["ended"] or row["last_attempt_ended"] or 0.0) - float(row["started"]))

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator_nb import events as e
-from orchestrator_nb.errors import UsageError
+from orchestrator_nb.errors import RunNotFound, UsageError
 from orchestrator_nb.executors.failures import failure_of
-from orchestrator_nb.journal.store import find_store
+from orchestrator_nb.journal.store import find_run, find_store
 from orchestrator_nb.orchestrator.attaching import attach
 from orchestrator_nb.orchestrator.control import Answer
-from orchestrator_nb.orchestrator.history import summaries
 from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.status import Status
@@ -164,8 +163,10 @@ class WorkflowOrchestrator:
                 return run
         start = None if self._workflow is None else self._workflow.folder
         store = find_store(self._store, start=start)
-        latest = next((row["run"] for row in summaries(store, workflow=workflow_id, limit=1)), None)
-        return attach(latest or workflow_id, store=store)
+        try:
+            return attach(find_run(store, "latest", workflow=workflow_id).name, store=store)
+        except RunNotFound:
+            return attach(workflow_id, store=store)
 
 
 class Execution:

@@ -1,0 +1,1 @@
+"""The index over the journals of a store: SQLite, brought up to date by whoever reads history."""
