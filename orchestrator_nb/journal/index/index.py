@@ -28,7 +28,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool, Pool, StaticPool
 
 from orchestrator_nb.journal.index import schema
-from orchestrator_nb.journal.index.journals import Stamp, Updated, bring_up_to_date, changed, outdated, remove, stamps
+from orchestrator_nb.journal.index.journals import Stamp, Updated, bring_up_to_date, outdated, remove, stamps
 
 FILE, LOCK = "history.db", ".history.lock"
 
@@ -94,11 +94,7 @@ class Index:
             return [{**row} for row in connection.execute(query).mappings()]
 
     def _take_in(self, found: Mapping[str, Stamp]) -> Updated:
-        if self._path.exists() or self._in_memory:
-            with self._engine.connect() as connection:  # without the lock: most often there is nothing to be done
-                left, gone = outdated(connection, found) if _is_laid_out(connection) else (changed(found, {}), [])
-        else:
-            left, gone = changed(found, {}), []
+        left, gone = self._outdated(found)
         done = Updated()
         if gone:
             with self._writing() as connection:
@@ -110,6 +106,14 @@ class Index:
             if left and not self._in_memory:
                 time.sleep(0.01)  # longer than the time between two looks of whoever waits for the lock
         return done
+
+    def _outdated(self, found: Mapping[str, Stamp]) -> tuple[list[str], list[str]]:
+        """Return which runs have something new and which are gone; the lock is not needed but for an empty file."""
+        with self._engine.connect() as connection:
+            if _is_laid_out(connection):
+                return outdated(connection, found)
+        with self._writing() as connection:
+            return outdated(connection, found)
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

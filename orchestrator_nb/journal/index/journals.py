@@ -105,13 +105,8 @@ def stamps(store: Path) -> dict[str, Stamp]:
 def outdated(connection: Connection, found: Mapping[str, Stamp]) -> tuple[list[str], list[str]]:
     """Return the runs whose journals have something new, the latest first, and those that are gone from the store."""
     known = _known(connection, None)
-    return changed(found, known), sorted(known.keys() - found.keys())
-
-
-def changed(found: Mapping[str, Stamp], known: Mapping[str, _Known]) -> list[str]:
-    """Return the runs whose journals are not as they are known, the latest first."""
     news = [run for run, stamp in found.items() if run not in known or known[run].stamp != stamp]
-    return sorted(news, key=lambda run: found[run].modified, reverse=True)
+    return sorted(news, key=lambda run: found[run].modified, reverse=True), sorted(known.keys() - found.keys())
 
 
 def remove(connection: Connection, store: Path, runs: Collection[str]) -> int:
