@@ -351,6 +351,19 @@ class CommandReopened(Event, frozen=True, kw_only=True):
     reason: str
 
 
+# ── the store ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class RunDeleted(Event, frozen=True, kw_only=True):
+    """A run was deleted, with everything in its folder: `bytes` of files. A fact of the store, in no run's journal."""
+
+    run: str
+    workflow: str = ""
+    state: str = ""
+    bytes: int = 0
+    by: Mapping[str, Any] | None = None
+
+
 KINDS: dict[str, type[Event]] = {
     kind.__name__: kind
     for kind in (
@@ -358,7 +371,7 @@ KINDS: dict[str, type[Event]] = {
         JournalCut, NoticeGiven, AttemptStarted, CellStarted, CellFinished, OutputRecorded, MetricRecorded,
         ArtifactRecorded, AttemptReturned, AttemptFailed, AttemptAbandoned, AttemptInterrupted, RetryScheduled,
         RetryDue, CommandSucceeded, CommandFailed, CommandCrashed, CommandSkipped, UpstreamFailed, CommandCancelled,
-        DeviationRecorded, CommandReopened, StatePreserved,
+        DeviationRecorded, CommandReopened, StatePreserved, RunDeleted,
     )
 }  # fmt: skip
 """Every kind of event by its name in the journal."""

@@ -366,6 +366,7 @@ _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
     e.RunEnded: _run_ended,
     e.DefinitionChanged: _unchanging,
     e.JournalCut: _unchanging,
+    e.RunDeleted: _unchanging,
     e.NoticeGiven: _notice,
     e.AttemptStarted: _attempt_started,
     e.CellStarted: _cell_started,

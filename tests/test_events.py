@@ -138,5 +138,6 @@ def test_new_fields_have_defaults() -> None:
         "CommandCancelled": {"at", "command", "reason"},
         "DeviationRecorded": {"at", "command", "text"},
         "CommandReopened": {"at", "command", "reason"},
+        "RunDeleted": {"at", "run"},
         "StatePreserved": {"at", "command", "attempt", "value"},
     }

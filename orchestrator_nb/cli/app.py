@@ -224,6 +224,7 @@ for verb, summary in (
     (control.save, "Write the state of a run to a file."),
     (control.restore, "Put a run back to a saved state."),
     (records.history, "List the runs."),
+    (records.prune, "Delete runs that are no longer wanted."),
     (records.audit, "Check runs against their journals."),
     (init.init, "Put a small project into a folder."),
 ):

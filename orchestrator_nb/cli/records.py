@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,12 +38,64 @@ def history(
         return
     rows = [("run", "workflow", "state", "started", "time", "done")]
     for row in runs:
-        started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["started"])) if row["started"] else ""
         gone = not row["owned"] and row["state"] in ("initializing", "executing", "recovering", "degraded", "stopping")
         state = f"{row['state']}, its process is gone" if gone else row["state"]
         done = f"{row['succeeded']} of {row['commands']}"
-        rows.append((row["run"], row["workflow"], state, started, duration(row["seconds"]), done))
+        rows.append((row["run"], row["workflow"], state, _moment(row["started"]), duration(row["seconds"]), done))
     print("\n".join(table_lines(rows)))
+
+
+def prune(
+    keep: Annotated[int | None, typer.Option(min=0, help="Keep so many runs of each workflow, the latest.")] = None,
+    older_than: Annotated[
+        float | None, typer.Option(min=0.0, metavar="DAYS", help="Only runs in which nothing happened for so long.")
+    ] = None,
+    workflow: Annotated[str | None, typer.Option(help="Only runs of this workflow.")] = None,
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Also runs that could go on, and damaged ones.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete them; without it they are only shown.")] = False,
+    as_json: Json = False,
+    store: Store = None,
+) -> None:
+    """Show which runs would be deleted, with their files; with --yes, delete them. What a process drives is kept.
+
+    The exit code is 1 when one could not be deleted.
+    """
+    from orchestrator_nb.journal.store import find_store
+    from orchestrator_nb.orchestrator.prune import delete_runs, doomed_runs
+
+    place = find_store(store)
+    found = doomed_runs(place, keep=keep, older_than=older_than, workflow=workflow, unfinished=unfinished)
+    failed = delete_runs(place, found) if yes else {}
+    if as_json:
+        runs = [dataclasses.asdict(item) for item in found]
+        print(json.dumps({"store": str(place), "runs": runs, "deleted": yes, "failed": failed}, ensure_ascii=False))
+    else:
+        _show_doomed(found, failed, deleted=yes)
+    if failed:
+        raise typer.Exit(FOUND)
+
+
+def _show_doomed(found: list[Any], failed: dict[str, str], *, deleted: bool) -> None:
+    from orchestrator_nb.cli.glyphs import counted
+
+    goes = [item for item in found if item.kept is None and item.run not in failed]
+    if goes:
+        rows = [("run", "state", "started", "MB")]
+        rows += [(item.run, item.state, _moment(item.started), f"{item.size / 1e6:.1f}") for item in goes]
+        print("\n".join(table_lines(rows)))
+    for run, why in {**{item.run: item.kept for item in found if item.kept is not None}, **failed}.items():
+        print(f"{run} is kept: {why}")
+    size = f"{counted(len(goes), 'run')}, {sum(item.size for item in goes) / 1e6:.1f} MB"
+    if deleted:
+        print(f"deleted: {size}")
+    else:
+        print(f"to be deleted: {size}; nothing was deleted, --yes does it" if goes else "nothing is to be deleted")
+
+
+def _moment(at: float | None) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)) if at else ""
 
 
 def audit(

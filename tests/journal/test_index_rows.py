@@ -72,7 +72,16 @@ def _options(name: str, attempt: int, at: float) -> list[e.Event]:
 @st.composite
 def turns(draw: st.DrawFn) -> list[list[e.Event]]:
     """Journals of legal events, as turns."""
-    begun = e.RunStarted(at=1.0, run=RUN, workflow="w", parameters={"day": "x"}, slots=2, owner={"pid": 1}, parent="p")
+    begun = e.RunStarted(
+        at=1.0,
+        run=RUN,
+        workflow="w",
+        parameters={"day": "x"},
+        settings={"context": {"k": 1}},
+        slots=2,
+        owner={"pid": 1},
+        parent="p",
+    )
     state = fold([begun, e.RunPlanned(at=1.0, commands=PLAN)])
     found: list[list[e.Event]] = [[begun], [e.RunPlanned(at=1.0, commands=PLAN)]]
     for number, (choice, name, joined) in enumerate(
@@ -106,7 +115,18 @@ def _rows(index: Index) -> dict[str, list[dict]]:
 def _check(rows: dict[str, list[dict]], state: RunState, events: list[e.Event]) -> None:
     (run,) = rows["runs"]
     record = state.run
-    for name in ("workflow", "state", "parameters", "durability", "slots", "owner", "reason", "leaving", "started"):
+    for name in (
+        "workflow",
+        "state",
+        "parameters",
+        "settings",
+        "durability",
+        "slots",
+        "owner",
+        "reason",
+        "leaving",
+        "started",
+    ):
         assert run[name] == getattr(record, name), name
     assert (run["ended"], run["generation"], run["parent"]) == (record.ended, record.generation, "p")
     assert run["phase"] == state.phase

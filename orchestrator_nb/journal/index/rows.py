@@ -29,7 +29,7 @@ def new_run(run: str) -> Row:
     """Return the row of a run of which nothing is known yet, without its key."""
     return {
         "run": run, "workflow": "", "state": "new", "phase": "new", "parent": None, "parameters": {},
-        "durability": "full", "slots": 1, "version": "", "owner": {}, "reason": "", "leaving": False, "generation": 1,
+        "settings": {}, "durability": "full", "slots": 1, "version": "", "owner": {}, "reason": "", "leaving": False, "generation": 1,
         "resumes": 0, "started": None, "ended": None, "last_attempt_ended": None, "commands": 0,
         **dict.fromkeys(COUNTED, 0), "attempts": 0, "retries": 0, "busy": 0.0, "deviations": {}, "notices": 0,
         "events": 0, "damaged": None,
@@ -143,6 +143,7 @@ def _run_started(rows: Rows, event: e.RunStarted) -> None:
         workflow=event.workflow,
         parent=event.parent,
         parameters=event.parameters,
+        settings=event.settings,
         durability=event.durability,
         slots=event.slots,
         version=event.version,

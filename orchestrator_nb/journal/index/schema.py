@@ -49,6 +49,7 @@ runs = Table(
     _column("phase", Text, "state as people see it: executing is recovering or degraded where it is"),
     _column("parent", Text, "id of the run that it is a part of", optional=True),
     _column("parameters", JSON, "parameters of the run"),
+    _column("settings", JSON, "context, quality requirements and how it is driven, as far as they were given"),
     _column("durability", Text, "full or process"),
     _column("slots", Integer, "commands that may run at a time (count)"),
     _column("version", Text, "version of the package that began it"),
