@@ -209,5 +209,5 @@ def _is_laid_out(connection: Connection) -> bool:
     names = set(connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars())
     version = connection.exec_driver_sql("PRAGMA user_version").scalar()
     if names and (version != schema.VERSION or not names >= schema.metadata.tables.keys()):
-        raise _NotAnIndex(f"it is no index of version {schema.VERSION}")
+        raise _NotAnIndex("it is no index of this version")
     return bool(names)

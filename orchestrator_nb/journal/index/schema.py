@@ -9,13 +9,14 @@ read as quickly from its journal.
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
 from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, MetaData, Table, Text
 
 from orchestrator_nb.transitions import COMMAND_STATES
 
-VERSION = 1
-"""Of the tables and of what goes into them; a file of another version is emptied and filled again."""
+MEANING = 1
+"""To be raised when other values go into the same columns; other columns are noticed by themselves, see VERSION."""
 
 COUNTED = tuple(state for state in COMMAND_STATES if state != "ready")
 """The recorded states of a command. In `runs` each has a column that counts the commands in it."""
@@ -182,3 +183,8 @@ positions = Table(
 
 OF_A_RUN = (commands, attempts, cells, metrics, notices, positions)
 """The tables with rows of a run, `runs` itself left out."""
+
+_LAYOUT = [(str(column), str(column.type)) for table in metadata.sorted_tables for column in table.columns]
+
+VERSION = crc32(repr((MEANING, _LAYOUT)).encode()) >> 1
+"""Of the tables and of what goes into them (31 bits); a file of another version is emptied and filled again."""
