@@ -301,6 +301,29 @@ def test_a_file_that_is_no_sound_index_is_filled_anew(tmp_path: Path, spoil) -> 
     connection.close()
 
 
+def test_a_damage_that_only_a_query_meets_is_mended(tmp_path: Path) -> None:
+    """A page that no update looks at: the query finds its rows, and the next one finds a sound file."""
+    journal = _begin(tmp_path, 1)
+    journal.append([e.NoticeGiven(at=1.0, text="look")])
+    journal.close()
+    _read(tmp_path)
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'notices'").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    connection.close()
+    with open(tmp_path / FILE, "r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    index = Index(tmp_path)
+    assert index.update() == Updated()
+    assert [row["text"] for row in index.read(select(schema.notices))] == ["look"]
+    assert index.note is None
+    index.close()
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        assert connection.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+    connection.close()
+
+
 def test_a_file_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     """Where there is a folder in its place, the rows are right and in memory, and the note says so."""
     _runs(tmp_path, 3)

@@ -19,12 +19,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, Select, create_engine, event
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError
 from sqlalchemy.pool import NullPool, Pool, StaticPool
 
 from orchestrator_nb.journal.index import schema
@@ -37,6 +37,9 @@ TURN = 0.25
 
 PATIENCE = 5.0
 """Seconds that are waited for others who write it."""
+
+
+T = TypeVar("T")
 
 
 class _NotAnIndex(Exception):
@@ -67,27 +70,38 @@ class Index:
 
     def update(self) -> Updated:
         """Take in what the journals say by now, and return what was done for it."""
-        found = stamps(self._store)
-        if not self._in_memory:
-            if not found and not self._path.exists():  # nothing is written where there are no runs
-                self._go_to_memory()
-            else:
-                try:
-                    return self._update_file(found)
-                except _UNUSABLE as error:
-                    self._leave_file(error)
-        return self._take_in(found)
+        found = self._found()
+        return self._try(lambda: self._take_in(found))
 
     def read(self, query: Select[Any]) -> list[dict[str, Any]]:
         """Bring the index up to date and return the rows that a query of the tables in `schema` finds."""
-        self.update()
-        if not self._in_memory:
+        found = self._found()
+
+        def look() -> list[dict[str, Any]]:
+            self._take_in(found)
+            return self._rows(query)
+
+        return self._try(look)
+
+    def _found(self) -> dict[str, Stamp]:
+        found = stamps(self._store)
+        if not found and not self._in_memory and not self._path.exists():
+            self._go_to_memory()  # nothing is written where there are no runs
+        return found
+
+    def _try(self, action: Callable[[], T]) -> T:
+        """Do something that uses the index, again where the file had to be emptied first or to be left."""
+        emptied = False
+        while True:
             try:
-                return self._rows(query)
+                return action()
             except _UNUSABLE as error:
-                self._leave_file(error)
-                self.update()
-        return self._rows(query)
+                if self._in_memory:
+                    raise
+                unsound = isinstance(error, _NotAnIndex) or type(error) is DatabaseError
+                if emptied or not unsound or not self._empty_file():
+                    self._leave_file(error)
+                emptied = True
 
     def _rows(self, query: Select[Any]) -> list[dict[str, Any]]:
         with self._engine.connect() as connection:
@@ -144,24 +158,19 @@ class Index:
         finally:
             lock.release()
 
-    def _update_file(self, found: Mapping[str, Stamp]) -> Updated:
+    def _empty_file(self) -> bool:
+        """Empty the file unless somebody has done it meanwhile; False when that is not possible."""
         try:
-            return self._take_in(found)
-        except OperationalError:
-            raise
-        except (_NotAnIndex, DBAPIError):
-            self._empty_file()
-            return self._take_in(found)
-
-    def _empty_file(self) -> None:
-        with self._lock():
-            with suppress(_NotAnIndex, DBAPIError), self._engine.connect() as connection:
-                sound = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() == "ok"
-                if _is_laid_out(connection) and sound:
-                    return  # somebody else has done it meanwhile
-            with suppress(FileNotFoundError):
+            with self._lock():
+                with suppress(_NotAnIndex, DBAPIError), self._engine.connect() as connection:
+                    sound = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() == "ok"
+                    if _is_laid_out(connection) and sound:
+                        return True
                 # By its name: to close the file would let go of the locks that SQLite has on it in this process.
                 os.truncate(self._path, 0)
+        except (Timeout, OSError):
+            return False
+        return True
 
     # ── in memory ───────────────────────────────────────────────────────────────────────────────────────────────
 
