@@ -369,9 +369,10 @@ def test_a_database_that_is_locked_is_done_without(tmp_path: Path) -> None:
     assert found == content
 
 
-def test_nothing_is_written_where_there_are_no_runs(tmp_path: Path) -> None:
+def test_nothing_is_written_where_there_are_no_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a store nor an index comes to be by looking."""
-    for store in (tmp_path / "none", tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for store in (tmp_path / "none", tmp_path, Path()):
         index = Index(store)
         assert index.read(select(schema.runs)) == []
         assert index.note is None

@@ -157,7 +157,7 @@ def _check(rows: dict[str, list[dict]], state: RunState, events: list[e.Event]) 
 
 
 @given(turns())
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_the_rows_are_the_fold_however_they_were_read(found: list[list[e.Event]]) -> None:
     """Read in one go, turn by turn, or in small chunks, the rows are the same, and agree with the state's records."""
     with tempfile.TemporaryDirectory() as place:

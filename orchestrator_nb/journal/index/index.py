@@ -58,8 +58,8 @@ class Index:
 
     def __init__(self, store: Path, *, patience: float = PATIENCE) -> None:
         self.note: str | None = None
-        self._store = store
-        self._path = store / FILE
+        self._store = store.absolute()
+        self._path = self._store / FILE
         self._patience = patience
         self._in_memory = False
         self._engine = _engine(self._connect, NullPool)
