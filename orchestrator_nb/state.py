@@ -127,6 +127,7 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     state.run = replace(state.run, state=after, pools=event.pools, adaptive=event.adaptive)
     state.planned = planned
     state.commands = {name: state.commands.get(name, fresh) for name in planned}
+    state.deviations = {name: texts for name, texts in state.deviations.items() if name in planned}
     counts: dict[str, int] = {}
     for record in state.commands.values():
         counts[record.state] = counts.get(record.state, 0) + 1

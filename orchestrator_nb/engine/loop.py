@@ -301,13 +301,14 @@ class Loop:
             elif kind is e.RetryScheduled:
                 heappush(self._due, (event.due, event.command))  # type: ignore[attr-defined]
                 self._wake.set()
-            elif kind is e.RunStopping:
-                self._end_running("cancelled", self._grace)
             elif kind is e.RunPaused and event.leaving:  # type: ignore[attr-defined]
                 self._ends_at = self._clock() + self._grace
                 self._wake.set()
-            elif kind is e.RunResumed:
+            elif kind is e.RunPaused or kind is e.RunResumed:
                 self._ends_at = None
+            elif kind is e.RunStopping:
+                self._ends_at = None
+                self._end_running("cancelled", self._grace)
         for observer in self._observers:
             with suppress(Exception):  # a view that fails must not fail the run
                 observer(turn, self.published)

@@ -55,14 +55,18 @@ def lost_live_results(
     inputs: Mapping[str, Collection[str]],
     order: Sequence[str],
     now: float,
-    reopened: Iterable[str] = (),
+    before: Iterable[e.Event] = (),
 ) -> list[e.Event]:
     """Return the reopening of commands whose live result died with its process and is needed once more.
 
-    `inputs` names, for each command, those whose results it takes. A producer that runs again may need live results
-    itself, so the commands are looked at from the last in `order` to the first.
+    `inputs` names, for each command, those whose results it takes, `before` are the facts that become true before:
+    what they give up needs nothing, what they reopen does. A producer that runs again may need live results itself, so
+    the commands are looked at from the last in `order` to the first.
     """
-    unfinished = {name for name, record in state.commands.items() if record.state not in FINAL} | set(reopened)
+    state = state.copy()
+    for event in before:
+        state.apply(event)
+    unfinished = {name for name, record in state.commands.items() if record.state not in FINAL}
     facts: list[e.Event] = []
     consumers: dict[str, list[str]] = {}
     for command, needed in inputs.items():

@@ -46,6 +46,8 @@ class Scheduler:
     def observe(self, event: e.Event) -> None:
         """Take in an event that has just been applied to the state."""
         kind = type(event)
+        if self._stale and kind is not e.AttemptAbandoned:
+            return  # all of it is made again before the next step; the plan may be another by then
         if kind is e.CommandSucceeded or kind is e.CommandSkipped:
             missing = self._missing
             for command in self._downstream.get(event.command, ()):  # type: ignore[attr-defined]

@@ -202,14 +202,13 @@ def _going_on(state: RunState, opening: Opening, store: Path, *, accept_changes:
     planned = opening.planned(store)
     changes = _changes(state, planned.commands, accept_changes=accept_changes)
     lost, missing = lost_attempts(state, now), missing_parts(state, now)
-    reopened = [event.command for event in missing if isinstance(event, e.CommandReopened)]
     plan = opening.plan
     live = lost_live_results(
         state,
         inputs={name: upstream for name, upstream in plan.upstream.items() if name in state.commands},
         order=[name for name in plan.order if name in state.commands],
         now=now,
-        reopened=reopened,
+        before=[*lost, *missing],
     )
     facts: list[e.Event] = [e.RunResumed(at=now, owner=identity(), slots=opening.slots), *lost, *missing, *live]
     if changes:
