@@ -267,13 +267,15 @@ class AttemptAbandoned(Event, frozen=True, kw_only=True):
 class AttemptInterrupted(Event, frozen=True, kw_only=True):
     """The attempt came to nothing, by no fault of the command: its owner died, or the run was paused or stopped.
 
-    `lost` when its owner died: whether the command had a part in that is not known.
+    `lost` when its owner died: whether the command had a part in that is not known. `abandoned` when it is a thread
+    that did not end when it was asked to: its slot stays taken for as long as its process lives.
     """
 
     command: str
     attempt: int
     reason: str
     lost: bool = False
+    abandoned: bool = False
 
 
 class RetryScheduled(Event, frozen=True, kw_only=True):

@@ -194,8 +194,8 @@ class Loop:
             now = self._clock()
             while self._due and self._due[0][0] <= now:
                 due, command = heappop(self._due)
-                record = self._state.commands[command]
-                if record.state == "waiting" and record.due == due:
+                record = self._state.commands.get(command)  # the plan may be without it by now
+                if record is not None and record.state == "waiting" and record.due == due:
                     taken.append(e.RetryDue(at=now, command=command))
         return taken
 
@@ -241,14 +241,20 @@ class Loop:
     def _admit(self, fact: e.Event) -> tuple[e.Event, ...]:
         """Return what a fact from outside means here: late news of an attempt that is over means nothing."""
         attempt = getattr(fact, "attempt", None)
+        if type(fact) is e.RetryDue:
+            record = self._state.commands.get(fact.command)
+            return (fact,) if record is not None and record.state == "waiting" else ()
         if attempt is None:
             return (fact,)
         record = self._state.commands.get(fact.command)  # type: ignore[attr-defined]
         if record is None or record.attempt != attempt or record.state != "running" or record.returned:
             return ()
         if isinstance(fact, (e.AttemptFailed, e.AttemptAbandoned)) and fact.failure.kind == "cancelled":
-            reason = self._state.run.reason or fact.failure.message
-            return (e.AttemptInterrupted(at=fact.at, command=fact.command, attempt=attempt, reason=reason),)
+            reason, abandoned = self._state.run.reason or fact.failure.message, isinstance(fact, e.AttemptAbandoned)
+            interrupted = e.AttemptInterrupted(
+                at=fact.at, command=fact.command, attempt=attempt, reason=reason, abandoned=abandoned
+            )
+            return (interrupted,)
         return (fact,)
 
     def _facts_of(self, request: Request) -> list[e.Event]:

@@ -37,6 +37,7 @@ class Scheduler:
         self._missing: dict[str, int] = {}
         self._ready: list[tuple[int, str]] = []
         self._doomed: list[str] = []
+        self._waiting: set[str] = set()
         self._abandoned = 0
         self._stale = True
         self._planned: Mapping[str, PlannedCommand] | None = None
@@ -46,26 +47,32 @@ class Scheduler:
     def observe(self, event: e.Event) -> None:
         """Take in an event that has just been applied to the state."""
         kind = type(event)
-        if self._stale and kind is not e.AttemptAbandoned:
-            return  # all of it is made again before the next step; the plan may be another by then
+        if kind is e.AttemptAbandoned or (kind is e.AttemptInterrupted and event.abandoned):  # type: ignore[attr-defined]
+            self._abandoned += 1
+            if self._allotment is not None:
+                self._allotment.abandon(event.command, event.attempt)  # type: ignore[attr-defined]
+        if self._stale:
+            return  # the index is made again before the next step, perhaps by another plan
         if kind is e.CommandSucceeded or kind is e.CommandSkipped:
             missing = self._missing
             for command in self._downstream.get(event.command, ()):  # type: ignore[attr-defined]
                 missing[command] -= 1
-                if not missing[command]:
+                if not missing[command] and command not in self._waiting:
                     heappush(self._ready, (self._rank[command], command))
         elif kind in _BAD_ENDS:
             self._doomed.extend(self._downstream.get(event.command, ()))  # type: ignore[attr-defined]
+        elif kind is e.RetryScheduled:
+            self._waiting.add(event.command)  # type: ignore[attr-defined]
         elif kind is e.RetryDue or kind is e.AttemptInterrupted:
             command = event.command  # type: ignore[attr-defined]
-            heappush(self._ready, (self._rank[command], command))
+            self._waiting.discard(command)
+            if not self._missing[command]:
+                heappush(self._ready, (self._rank[command], command))
+            else:  # what it follows is not what it followed when it was tried before
+                self._doomed.append(command)
         elif kind is e.AttemptReturned:
             if self._estimates is not None and self._estimates.returned(event.command, event.seconds):  # type: ignore[attr-defined]
                 self._reorder(self._estimates.ranks())
-        elif kind is e.AttemptAbandoned:
-            self._abandoned += 1
-            if self._allotment is not None:
-                self._allotment.abandon(event.command, event.attempt)  # type: ignore[attr-defined]
         elif kind in _UPHEAVALS:
             self._stale = True
 
@@ -88,9 +95,9 @@ class Scheduler:
             return []
         doomed, self._doomed = self._doomed, []
         return [
-            e.UpstreamFailed(at=now, command=command, upstream=self._bad_upstream(command, state))
+            e.UpstreamFailed(at=now, command=command, upstream=bad)
             for command in dict.fromkeys(doomed)
-            if state.commands[command].state == "pending"
+            if state.commands[command].state == "pending" and (bad := self._bad_upstream(command, state))
         ]
 
     def _bad_upstream(self, command: str, state: RunState) -> tuple[str, ...]:
@@ -157,6 +164,7 @@ class Scheduler:
             if commands[command].state == "pending" and not self._missing[command]
         ]
         heapify(self._ready)
+        self._waiting = {command for command in self._order if commands[command].state == "waiting"}
         self._doomed = [
             command
             for command in self._order
