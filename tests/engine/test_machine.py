@@ -312,7 +312,9 @@ class Engine(RuleBasedStateMachine):
         if loop.is_over:
             self.loop = None
         self._compare(loop.published)
-        assert ending or self.model.is_ending or self.executor.asked_to_end <= asked, "something is ended that nobody wanted to end"
+        assert ending or self.model.is_ending or self.executor.asked_to_end <= asked, (
+            "something is ended that nobody wanted to end"
+        )
         self.sound = True
 
     def _compare(self, state: RunState) -> None:
@@ -595,4 +597,4 @@ class Engine(RuleBasedStateMachine):
 
 
 TestEngine = Engine.TestCase
-TestEngine.settings = settings(max_examples=150, stateful_step_count=30)
+TestEngine.settings = settings(max_examples=100, stateful_step_count=30)
