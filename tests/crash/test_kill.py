@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,8 @@ from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL, list_runs
 from orchestrator_nb.orchestrator.attaching import attach
 from orchestrator_nb.state import fold
+
+Server = Callable[..., dict[str, Any]]
 
 FLOW = """
 workflow: crash
@@ -82,33 +81,6 @@ def extra(numbers):
     ledger("extra")
     raise ValueError("always")
 """
-
-
-class Server:
-    """The other side of `crash_server.py`."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("crash_server.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __call__(self, folder: Path, *, resume: bool = False, **trial: Any) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"folder": str(folder), "resume": resume, **trial}) + "\n")
-        self.process.stdin.flush()
-        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return answer
-
-
-@pytest.fixture(scope="module", name="server")
-def _server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.process.communicate()
 
 
 def _project(folder: Path) -> Path:
