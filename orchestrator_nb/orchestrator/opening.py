@@ -21,10 +21,12 @@ from orchestrator_nb.engine.resume import lost_attempts, lost_live_results, miss
 from orchestrator_nb.errors import RunRefused, StoreError
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import identity
+from orchestrator_nb.journal.live import remove_live
 from orchestrator_nb.journal.owner import Ownership, take_over
 from orchestrator_nb.journal.store import JOURNAL, create_run
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
-from orchestrator_nb.orchestrator.frozen import Frozen, freeze_sources
+from orchestrator_nb.orchestrator.frozen import Frozen, freeze_sources, remove_parts
+from orchestrator_nb.orchestrator.manifest import complete_manifest
 from orchestrator_nb.orchestrator.overlap import admitted
 from orchestrator_nb.orchestrator.promises import weaker_promises
 from orchestrator_nb.orchestrator.result import ARTIFACTS
@@ -124,6 +126,8 @@ def resume_opened(
         frozen = Frozen.read(folder)
         end_leftovers(folder)
         Artifacts(folder / ARTIFACTS).remove_leftovers(older_than=0.0)
+        remove_parts(folder)
+        remove_live(folder)
         remove_dead_folders()
         settled = [name for name, record in state.commands.items() if record.state in GOOD]
         opening = opening_of(frozen, settled)
@@ -131,6 +135,7 @@ def resume_opened(
             beginning = _first_facts(folder, opening)
             freeze_sources(opening.plan.definition.commands, opening.plan.folder, folder)
         elif state.run.state == "completed" and not state.deviations:
+            complete_manifest(folder, state)
             owned.release()
             return Run(folder, go_on=opening.go_on)
         else:

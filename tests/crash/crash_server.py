@@ -145,21 +145,10 @@ def attempt(trial: dict[str, Any]) -> None:
     steering = Steering(**trial["steer"]) if "steer" in trial else None
     watching = (steering,) if steering else ()
     flow = Workflow.load(folder / "flow.yaml")
-    if not trial["resume"]:
-        run = flow.start(wait=False, observers=watching)
-    elif not _is_complete(folder):
-        run = flow.resume(wait=False, observers=watching)
-    else:
-        return
+    run = flow.resume(wait=False, observers=watching) if trial["resume"] else flow.start(wait=False, observers=watching)
     if steering:
         steering.take(run)
     run.wait(check=False)
-
-
-def _is_complete(folder: Path) -> bool:
-    from orchestrator_nb.orchestrator.attaching import attach
-
-    return attach(store=folder / "runs").state.run.state == "completed"
 
 
 def main() -> None:
