@@ -8,6 +8,7 @@ what the commands see as OWNER in their environment.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -153,6 +154,7 @@ def attempt(trial: dict[str, Any]) -> None:
 
 def main() -> None:
     """Serve trials until stdin ends."""
+    gc.freeze()  # a collection in a fork would copy everything
     for line in sys.stdin:
         trial = json.loads(line)
         reader, writer = os.pipe()
