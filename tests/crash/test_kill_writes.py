@@ -28,7 +28,7 @@ from orchestrator_nb.state import fold
 
 Server = Callable[..., dict[str, Any]]
 
-KILLS = int(os.environ.get("ORCHESTRATOR_NB_KILLS", "30"))
+KILLS = int(os.environ.get("ORCHESTRATOR_NB_KILLS", "20"))
 """How many runs are killed at a random instant; a thousand take half an hour."""
 
 MODES = ("before JournalFile.append", "within write", "before file.flush_file", "after JournalFile.append")
