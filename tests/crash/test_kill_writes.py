@@ -57,7 +57,7 @@ WIDE = {
 }
 SHELL = """
 note() { echo "$OWNER say ${ORCHESTRATOR_NB_ATTEMPT##*/} $1" >> ledger; }
-note enter; sleep 0.1; note leave; echo said
+for tick in 1 2 3 4 5 6 7 8; do note $tick; sleep 0.05; done; echo said
 """
 APART = {
     "workflow": "apart",
