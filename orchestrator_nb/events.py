@@ -182,7 +182,10 @@ class CellStarted(Event, frozen=True, kw_only=True):
 
 
 class CellFinished(Event, frozen=True, kw_only=True):
-    """A code cell ended; `status` is completed or failed, `seconds` is by the monotonic clock."""
+    """A code cell ended; `status` is completed or failed, `seconds` is by the monotonic clock.
+
+    `peak_memory` is the most memory that the kernel's process has had so far, in bytes, None where that is unknown.
+    """
 
     command: str
     attempt: int
@@ -190,6 +193,7 @@ class CellFinished(Event, frozen=True, kw_only=True):
     status: str
     seconds: float
     outputs: int = 0
+    peak_memory: int | None = None
 
 
 class OutputRecorded(Event, frozen=True, kw_only=True):

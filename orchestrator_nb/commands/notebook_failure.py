@@ -9,6 +9,7 @@ import re
 import signal
 from typing import Any
 
+from orchestrator_nb.commands.notebook_watch import CELL, IDLE, STOPPED, TOTAL, Expired
 from orchestrator_nb.errors import CommandError
 
 QUOTED_LIMIT = 16 * 1024
@@ -24,13 +25,32 @@ _TYPES_OF_LAST_ERROR = (
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
-def not_started(kernel: str, trouble: Exception | None) -> CommandError:
+def not_started(kernel: str, trouble: Exception | None, expired: Expired | None = None) -> CommandError:
     """Return the failure of a notebook whose kernel never answered."""
     lines = str(trouble).strip().splitlines()
     what = lines[0] if lines else type(trouble).__name__
+    if expired is not None:
+        what = f"it did not answer within its start_timeout of {expired.seconds:g} s"
+        if expired.limit == STOPPED:
+            what = f"its process was stopped (SIGSTOP) and did not go on within {expired.seconds:g} s"
     return CommandError(
         f'the kernel "{kernel}" did not start: {what}', kind="not_started", stage="starting the kernel"
     )  # fmt: skip
+
+
+def ran_out(expired: Expired, **place: Any) -> CommandError:
+    """Return the failure of a notebook that was ended by its watch."""
+    where = f"while its cell {place['cell']} ran" if "cell" in place else "between two cells"
+    seconds = f"{expired.seconds:g} s"
+    if expired.limit == STOPPED:
+        message = f"the kernel was stopped (SIGSTOP) {where}, did not go on within {seconds} and was ended"
+        return CommandError(message, kind="kernel_died", **place)
+    passed = {
+        TOTAL: f"it was ended after its timeout of {seconds}, {where}",
+        CELL: f"its cell {place.get('cell')} was ended after the cell_timeout of {seconds}",
+        IDLE: f"its cell {place.get('cell')} was ended after {seconds} without output (idle_timeout)",
+    }
+    return CommandError(passed[expired.limit], kind="timeout", **place)
 
 
 def left_early(done: int, of: int, **place: Any) -> CommandError:
@@ -60,11 +80,15 @@ def raised(trouble: Any, types: tuple[str, ...], notebook: str) -> CommandError:
     )
 
 
-def died(returncode: int, **place: Any) -> CommandError:
-    """Return the failure of a notebook whose kernel ended, by itself or by a signal (a negative code)."""
+def died(returncode: int, memory: int | None, **place: Any) -> CommandError:
+    """Return the failure of a notebook whose kernel ended, by itself or by a signal (a negative code).
+
+    `memory` is the most that it was seen to have, in bytes.
+    """
     where = f"while its cell {place['cell']} ran" if "cell" in place else "between two cells"
     if returncode < 0:
-        message = f"the kernel died {where}: {_signal(-returncode)}"
+        used = "" if memory is None else f"; it was seen to have {memory / 2**20:,.0f} MiB"
+        message = f"the kernel died {where}: {_signal(-returncode)}{used}"
         return CommandError(message, kind="kernel_died", signal=-returncode, **place)
     message = f"the kernel exited {where}, with code {returncode}"
     return CommandError(message, kind="kernel_died", exit_code=returncode, **place)

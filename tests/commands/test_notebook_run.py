@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from pathlib import Path
 
 import nbformat
@@ -30,6 +31,9 @@ from orchestrator_nb.ports import Work
 
 pytestmark = pytest.mark.kernel
 
+RUN = f"2026-01-01-trial-{uuid.uuid4().hex[:8]}"
+"""Of this process alone: processes of an attempt are found by it, those of another session of tests too."""
+
 
 class Trial:
     """One attempt at a notebook, and what was told about it."""
@@ -47,7 +51,7 @@ class Trial:
         self.told = threading.Condition()
         self.progress = []
         self.work = Work(
-            run="2026-01-01-trial", workflow="sales", command=name, attempt=1, generation=1, folder=folder,
+            run=RUN, workflow="sales", command=name, attempt=1, generation=1, folder=folder,
             run_folder=self.run_folder, definition=CommandDefinition(id=name, notebook=f"{name}.ipynb", **options),
             **(work or {}),
         )  # fmt: skip
@@ -145,7 +149,7 @@ def test_a_notebook_runs_with_parameters_and_records(tmp_path):
         "rows": 42,
         "upstream": ["clean"],
         "where": [str(tmp_path), "blue", "run/model/1"],
-        "fields": ["sales", "2026-01-01-trial", "model", 1],
+        "fields": ["sales", RUN, "model", 1],
     }
     assert [event.value.form for event in trial.of(OutputRecorded) if event.name == "clean"] == ["parquet"]
     assert [(event.name, event.value) for event in trial.of(MetricRecorded)] == [("rmse", 2.5)]
