@@ -74,8 +74,7 @@ def normalised(path):
     def cleaned(item):
         if isinstance(item, dict):
             return {
-                key: "…" if key in ("id", "duration", "output_path") else cleaned(value)
-                for key, value in item.items()
+                key: "…" if key in ("id", "duration", "output_path") else cleaned(value) for key, value in item.items()
             }
         if isinstance(item, list):
             return [cleaned(each) for each in item]
