@@ -282,23 +282,24 @@ class NotebookExecution:
         from nbclient.exceptions import CellTimeoutError, DeadKernelError
         from papermill.exceptions import PapermillExecutionError
 
+        source = {"source": str(self._output.source)}
         if self._client is None:
-            return notebook_failure.not_started(self._kernel.name, trouble, self._expired)
-        notebook = relative_path(self._work.command)
+            return notebook_failure.not_started(self._kernel.name, trouble, self._expired, **source)
+        files = {**source, "notebook": relative_path(self._work.command)}
+        place = {**files, **_place(stopped)}
         if self._expired is not None:
-            return notebook_failure.ran_out(self._expired, notebook=notebook, **_place(stopped))
+            return notebook_failure.ran_out(self._expired, **place)
         if self._left_at is not None:
-            place = _place(self._left_at)
-            return notebook_failure.left_early(self._done, len(self._numbers), notebook=notebook, **place)
+            return notebook_failure.left_early(self._done, len(self._numbers), **files, **_place(self._left_at))
         if isinstance(trouble, PapermillExecutionError):
-            return notebook_failure.raised(trouble, self._types, notebook)
+            return notebook_failure.raised(trouble, self._types, **files)
         if isinstance(trouble, CellTimeoutError):
             message = f"the output of a cell did not arrive within {LATE_OUTPUT_TIMEOUT} s after the cell had ended"
-            return CommandError(message, kind="timeout", notebook=notebook, **_place(stopped))
+            return CommandError(message, kind="timeout", **place)
         if isinstance(trouble, DeadKernelError) and returncode is not None:
             memory = None if self._watch is None else self._watch.peak_memory
-            return notebook_failure.died(returncode, memory, notebook=notebook, **_place(stopped))
-        return trouble or CommandError("not all of its cells were run", kind="lost", notebook=notebook)
+            return notebook_failure.died(returncode, memory, **place)
+        return trouble or CommandError("not all of its cells were run", kind="lost", **files)
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:

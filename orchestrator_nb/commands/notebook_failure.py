@@ -22,10 +22,11 @@ _TYPES_OF_LAST_ERROR = (
     '[(t.__module__ + "." if t.__module__ != "builtins" else "") + t.__qualname__ '
     'for t in __import__("sys").last_type.__mro__]'
 )
+_IN_CELL = re.compile(r"^\s*Cell In\s?\[(\d+)\], line (\d+)", re.MULTILINE)
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
-def not_started(kernel: str, trouble: Exception | None, expired: Expired | None = None) -> CommandError:
+def not_started(kernel: str, trouble: Exception | None, expired: Expired | None, **files: Any) -> CommandError:
     """Return the failure of a notebook whose kernel never answered."""
     lines = str(trouble).strip().splitlines()
     what = lines[0] if lines else type(trouble).__name__
@@ -34,8 +35,8 @@ def not_started(kernel: str, trouble: Exception | None, expired: Expired | None 
         if expired.limit == STOPPED:
             what = f"its process was stopped (SIGSTOP) and did not go on within {expired.seconds:g} s"
     return CommandError(
-        f'the kernel "{kernel}" did not start: {what}', kind="not_started", stage="starting the kernel"
-    )  # fmt: skip
+        f'the kernel "{kernel}" did not start: {what}', kind="not_started", stage="starting the kernel", **files
+    )
 
 
 def ran_out(expired: Expired, **place: Any) -> CommandError:
@@ -62,21 +63,23 @@ def left_early(done: int, of: int, **place: Any) -> CommandError:
     return CommandError(message, kind="early_exit", exit_code=0, **place)
 
 
-def raised(trouble: Any, types: tuple[str, ...], notebook: str) -> CommandError:
+def raised(trouble: Any, types: tuple[str, ...], **files: Any) -> CommandError:
     """Return the failure for an exception in a cell, which papermill tells as its `PapermillExecutionError`.
 
     `types` are the classes of the exception, empty where the kernel did not say.
     """
     text = str(trouble.evalue)
+    traceback = _ANSI.sub("", "\n".join(trouble.traceback)).lstrip("-\n")
     return CommandError(
         _ANSI.sub("", text) or str(trouble.ename),
         kind="exception",
         types=types or (str(trouble.ename),),
-        traceback=_ANSI.sub("", "\n".join(trouble.traceback)).lstrip("-\n") or None,
-        notebook=notebook,
+        traceback=traceback or None,
         exit_code=int(text) if trouble.ename == "SystemExit" and text.lstrip("-").isdecimal() else None,
         cell=trouble.cell_index,
         cell_source=shortened(trouble.source),
+        line=_line(traceback, trouble.exec_count, str(trouble.source)),
+        **files,
     )
 
 
@@ -121,6 +124,14 @@ async def ask_types(client: Any) -> tuple[str, ...]:
             return ()
         return tuple(names[: names.index("Exception") + 1]) if "Exception" in names else tuple(names[:1])
     return ()
+
+
+def _line(traceback: str, count: Any, source: str) -> int | None:
+    """Return the innermost line of the cell with that execution count that IPython's traceback names."""
+    named = [int(line) for cell, line in _IN_CELL.findall(traceback) if cell == str(count)]
+    # IPython counts from the first line that is not empty
+    empty = len(source.splitlines()) - len(source.lstrip().splitlines())
+    return named[-1] + empty if named else None
 
 
 def _signal(number: int) -> str:

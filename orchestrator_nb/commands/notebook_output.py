@@ -21,7 +21,7 @@ def relative_path(command: str) -> str:
 class OutputNotebook(NotebookSaves):
     """The notebook in memory as papermill runs it, and its file.
 
-    While it runs the file is ``<command>.partial.ipynb``; `finish` leaves ``<command>.ipynb``. papermill knows of a
+    `source` is the path of the notebook that runs. While it runs the file is ``<command>.partial.ipynb``; `finish` leaves ``<command>.ipynb``. papermill knows of a
     cell only whether it raised; `finish` notes what was seen to happen, told by `ended`.
     """
 
@@ -29,7 +29,7 @@ class OutputNotebook(NotebookSaves):
         final = run_folder / relative_path(command)
         super().__init__(final.with_name(f"{command}.partial.ipynb"))
         self._final = final
-        self._source = source
+        self.source = source
         self._cells: list[Any] = []
         self._states: dict[int, str] = {}
 
@@ -37,7 +37,7 @@ class OutputNotebook(NotebookSaves):
         """Take the notebook that is about to run, its injected cell included, and save it for the first time."""
         self._cells = list(node.cells)
         # papermill was handed the notebook itself and not its path, which it would take for a format string or a URL
-        node.metadata.papermill["input_path"] = str(self._source)
+        node.metadata.papermill["input_path"] = str(self.source)
         node.metadata.papermill["output_path"] = str(self._final)
         self._final.parent.mkdir(parents=True, exist_ok=True)
         super().begin(node)

@@ -115,6 +115,8 @@ def test_a_failing_cell_says_which_and_why(Trial, tmp_path):
     assert failure.message == "the server is busy"
     assert failure.types == ("__main__.Busy", "ConnectionError", "OSError", "Exception")
     assert (failure.cell, failure.cell_source) == (1, FAILING)
+    assert FAILING.splitlines()[failure.line - 1].startswith("raise Busy")
+    assert failure.source == str(tmp_path / "model.ipynb")
     assert failure.traceback.rstrip().endswith("Busy: the server is busy")
     assert failure.notebook == answer.notebook == "notebooks/model.ipynb"
     assert not answer.crashed
