@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.commands import kernel_messages, notebook_failure
-from orchestrator_nb.commands.kernel_messages import METRIC, OUTPUT, PROGRESS, Told
+from orchestrator_nb.commands.kernel_messages import METRIC, OUTPUT, PROGRESS, SHARED, Told
 from orchestrator_nb.commands.kernel_process import KernelProcess
 from orchestrator_nb.commands.notebook_bounds import Bounds
 from orchestrator_nb.commands.notebook_engine import LATE_OUTPUT_TIMEOUT, import_papermill
@@ -21,7 +21,7 @@ from orchestrator_nb.commands.notebook_file import RAISES_TAG, SKIP_TAG
 from orchestrator_nb.commands.notebook_kernel import Kernel
 from orchestrator_nb.commands.notebook_output import COMPLETED, FAILED, OutputNotebook, relative_path
 from orchestrator_nb.commands.notebook_watch import Expired, Limits, Watch
-from orchestrator_nb.errors import Cancelled, CommandError
+from orchestrator_nb.errors import Cancelled, CommandError, ResultRefused
 from orchestrator_nb.events import (
     ArtifactRecorded,
     CellFinished,
@@ -239,7 +239,7 @@ class NotebookExecution:
         try:
             for told in kernel_messages.read(message):
                 self._tell(told)
-        except ValueError as error:
+        except (ValueError, ResultRefused) as error:
             self._notice(str(error))
 
     def _read_told(self) -> None:
@@ -255,7 +255,7 @@ class NotebookExecution:
         for line in whole.splitlines():
             try:
                 self._tell(kernel_messages.parse(json.loads(line)))
-            except ValueError as error:
+            except (ValueError, ResultRefused) as error:
                 self._notice(str(error))
 
     def _notice(self, text: str) -> None:
@@ -270,11 +270,12 @@ class NotebookExecution:
         elif told.kind == METRIC:
             value = float(told.value)
             self._attempt.report(MetricRecorded(at=at, command=command, attempt=attempt, name=name, value=value))
-        elif told.stored is None:
+        elif told.kind == SHARED:
             self._attempt.share(name, told.value)
         else:
+            stored = self._attempt.store(told.value, at=name) if told.stored is None else told.stored
             kind = OutputRecorded if told.kind == OUTPUT else ArtifactRecorded
-            self._attempt.report(kind(at=at, command=command, attempt=attempt, name=name, value=told.stored))
+            self._attempt.report(kind(at=at, command=command, attempt=attempt, name=name, value=stored))
 
     # ── why it failed ───────────────────────────────────────────────────────────────────────────────────────────
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-import uuid
 from pathlib import Path
 
 import nbformat
@@ -52,7 +51,7 @@ def attempt_of(tmp_path):
 class Trial:
     """One attempt at a notebook, and what was told about it."""
 
-    RUN = f"2026-01-01-trial-{uuid.uuid4().hex[:8]}"  # this process's own: processes of an attempt are found by it
+    RUN = "2026-01-01-trial"
 
     def __init__(self, folder: Path, *cells, parameters_cell=None, name="model", work=None, **options):
         v4 = nbformat.v4

@@ -20,6 +20,7 @@ from orchestrator_nb.events import (
     CellFinished,
     CellStarted,
     MetricRecorded,
+    NoticeGiven,
     OutputRecorded,
 )
 
@@ -262,3 +263,42 @@ def test_a_flood_of_output_is_bounded_in_the_notebook(Trial, tmp_path):
     assert path.stat().st_size < 12 * 2**20
     assert "left out here" in path.read_text(encoding="utf-8")
     assert (trial.run_folder / answer.log).read_text().endswith("the end\n")
+
+
+SCRAPS = """
+import base64, io
+import pandas as pd
+from IPython.display import display
+
+def glue(name, data, encoder):
+    payload = {"name": name, "data": data, "encoder": encoder, "version": 1}
+    display({f"application/scrapbook.scrap.{encoder}+json": payload}, raw=True)
+
+file = io.BytesIO()
+pd.DataFrame({"a": [1, 2]}).to_parquet(file)
+glue("table", base64.b64encode(file.getvalue()).decode(), "pandas")
+glue("long", ["x" * 1000] * 100, "json")
+glue("model", "gA==", "pickle")
+display({"application/papermill.record+json": {"rows": 3}}, raw=True)
+from orchestrator_nb import context
+try:
+    context.record("odd", object())
+except Exception as error:
+    print(error)
+"""
+
+
+def test_records_of_scrapbook_and_papermill_are_kept(Trial, tmp_path):
+    """They are recorded like our own, large ones in files; what is encoded in no open form is said, and no failure."""
+    trial = Trial(tmp_path, SCRAPS)
+    answer = trial.run()
+    assert isinstance(answer, AttemptReturned), answer
+    values = trial.values()
+    pd.testing.assert_frame_equal(values.pop("table"), pd.DataFrame({"a": [1, 2]}))
+    assert values == {"rows": 3, "long": ["x" * 1000] * 100}
+    assert [event.value.artifact is not None for event in trial.of(OutputRecorded)] == [True, True, False]
+    (notice,) = trial.of(NoticeGiven)
+    assert '"model" is encoded as "pickle"' in notice.text
+    said = trial.output().cells[0].outputs[-1].text
+    for form in ("JSON", "Parquet", "npy"):
+        assert form in said, said
