@@ -196,6 +196,8 @@ class NotebookExecution:
             failed = False
         failed = failed or self._expired is not None
         self._done += not failed
+        if self._watch is not None and self._done == len(self._numbers):
+            self._watch.all_done()
         if self._left_at is not None:
             failed = not self._is_good(None)
         self._read_told()

@@ -62,13 +62,11 @@ class Watch:
         self._heard = 0.0
         self._stopped_since: float | None = None
         self._peak: int | None = None
-        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin, with the limit for the kernel's first answer."""
         self._set(START, self._limits.start)
-        self._thread = threading.Thread(target=self._run, name="orchestrator_nb watch", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, name="orchestrator_nb watch", daemon=True).start()
 
     def kernel_is_ready(self) -> None:
         """The kernel has answered: the time of the notebook counts from now."""
@@ -95,13 +93,15 @@ class Watch:
         """The most memory, in bytes, that the kernel's process was seen to have had; None where that is unknown."""
         return self._peak
 
+    def all_done(self) -> None:
+        """All cells have run: what is left is to shut down, which has bounds of its own."""
+        self._clear(TOTAL)
+
     def close(self) -> None:
-        """Watch no longer."""
+        """Watch no longer; `expired` stays as it is. A kernel that is being ended is left to whoever closes it."""
         with self._changed:
             self._closed = True
             self._changed.notify()
-        if self._thread is not None:
-            self._thread.join(timeout=INTERRUPT_GRACE)
 
     def _set(self, limit: str, seconds: float | None) -> None:
         if seconds is not None:
