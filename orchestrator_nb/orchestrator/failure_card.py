@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 
 from orchestrator_nb.events import Failure
+from orchestrator_nb.orchestrator.shown import exception_name
 
 SOURCE_LINES = 12
 """Lines of a cell that are shown: its first ones, or those around the one that raised."""
@@ -65,7 +66,8 @@ def _where(failure: Failure, cell: tuple[int, int] | None) -> str:
 
 
 def _said(failure: Failure) -> str:
-    return (failure.types[0].rpartition(".")[2] + ": " if failure.types else "") + failure.message
+    name = exception_name(failure)
+    return f"{name}: {failure.message}" if name else failure.message
 
 
 def _link(path: Path) -> str:

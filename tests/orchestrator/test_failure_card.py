@@ -6,6 +6,7 @@ from pathlib import Path
 
 from orchestrator_nb.events import Failure
 from orchestrator_nb.orchestrator.failure_card import SOURCE_LINES, card_html, card_lines
+from orchestrator_nb.orchestrator.shown import headline
 
 CELL = [f"value_{number} = {number}" for number in range(1, 41)]
 
@@ -65,3 +66,11 @@ def test_a_card_in_html_escapes_all_texts_and_links_the_files():
     assert '"><b>' not in page
     assert "&lt;frame&gt;" in page
     assert '<a href="file:///runs/model.ipynb">/runs/model.ipynb</a>' in page
+
+
+def test_a_failure_that_is_no_exception_is_told_in_its_own_words():
+    """A time limit that has passed names no class of ours."""
+    ours = ("orchestrator_nb.errors.CommandError", "orchestrator_nb.errors.OrchestratorError", "Exception")
+    said = failure(kind="timeout", message="its cell 4 was ended", types=ours, traceback=None, line=None)
+    assert "  its cell 4 was ended" in card_lines("model", said, None, None)
+    assert headline(said) == "timeout: its cell 4 was ended"
