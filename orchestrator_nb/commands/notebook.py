@@ -154,7 +154,7 @@ class NotebookCommand(Command):
             )
             data = _write_data(process.folder, work)
             process.environment = _environment(attempt, data)
-            process.on_message, process.on_text = execution.heard, attempt.write_log
+            process.on_message, process.on_text = execution.heard, execution.heard_text
             attempt.on_end(process.end, timed=False)
             execution.run(process)
         finally:

@@ -244,6 +244,12 @@ class NotebookExecution:
         except (ValueError, ResultRefused) as error:
             self._notice(str(error))
 
+    def heard_text(self, text: str) -> None:
+        """Take what the process of the kernel has written past Jupyter. From any thread."""
+        if self._watch is not None:
+            self._watch.heard()
+        self._attempt.write_log(text)
+
     def _read_told(self) -> None:
         """Tell what the kernel has written down since this was called last."""
         try:

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -124,7 +125,7 @@ def test_a_dead_kernel_is_told_truly(tmp_path):
     from nbclient.exceptions import DeadKernelError
 
     papermill = import_papermill()
-    dying = 'import os, time\nprint("last words", flush=True)\ntime.sleep(0.5)\nos._exit(1)'
+    dying = 'import os, time\nprint("last words", flush=True)\ntime.sleep(1.5)\nos._exit(1)'
     source = write(tmp_path / "in.ipynb", "x = 1", dying, "print('never')")
     with pytest.raises(DeadKernelError):
         papermill.execute_notebook(source, str(tmp_path / "out.ipynb"), engine_name=NAME, progress_bar=False)
@@ -193,27 +194,48 @@ def test_a_device_is_written_to_and_not_replaced(tmp_path):
     assert not Path(os.devnull).is_file()
 
 
-def test_papermills_command_line_finds_the_engine(tmp_path):
-    """`papermill --engine orchestrator_nb` works, by the entry point that the project declares."""
+@pytest.fixture
+def command_line(tmp_path):
+    """Return the arguments and the environment with which papermill's command line finds the declared entry point."""
     (declared,) = re.findall(
         r'^\[project\.entry-points\."papermill\.engine"\]\n(.+)\n', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
     )
     name, target = json.loads("[" + re.sub(r"^(\w+) = ", r'"\1", ', declared) + "]")
+    assert importlib.metadata.EntryPoint(name, target, "papermill.engine").load()
     installed = tmp_path / "site" / "engine_entry-1.dist-info"
     installed.mkdir(parents=True)
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: engine-entry\nVersion: 1\n")
     (installed / "entry_points.txt").write_text(f"[papermill.engine]\n{name} = {target}\n")
-    assert importlib.metadata.EntryPoint(name, target, "papermill.engine").load()
+    paths = [str(ROOT), str(installed.parent), os.environ.get("PYTHONPATH", "")]
+    argv = [sys.executable, "-W", "ignore", "-m", "papermill", "--engine", NAME, "--no-progress-bar"]
+    return argv, {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def test_papermills_command_line_finds_the_engine(tmp_path, command_line):
+    """`papermill --engine orchestrator_nb` works, by the entry point that the project declares."""
+    argv, environment = command_line
     write(tmp_path / "in.ipynb", tagged("count = 1", "parameters"), "print(count * 21)")
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(installed.parent), os.environ.get("PYTHONPATH", "")]),
-    }
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "papermill", "--engine", NAME, "in.ipynb", "out.ipynb", "-p", "count",
-         "2", "--no-progress-bar"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60,
+        [*argv, "in.ipynb", "out.ipynb", "-p", "count", "2"], cwd=tmp_path, env=environment, capture_output=True,
+        text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[-1].outputs[0].text == "42\n"
     assert "TCP" not in done.stderr  # its sockets are files that only their user can reach
+
+
+def test_a_notebook_whose_papermill_is_killed_is_whole_and_has_what_there_was(tmp_path, command_line):
+    """After a kill -9 of papermill in the middle of a silent cell, the file has what that cell had printed."""
+    argv, environment = command_line
+    write(tmp_path / "in.ipynb", "print('first')", "import time\nprint('so far', flush=True)\ntime.sleep(600)", "3")
+    out = tmp_path / "out.ipynb"
+    with subprocess.Popen([*argv, "in.ipynb", "out.ipynb"], cwd=tmp_path, env=environment) as running:
+        deadline = time.monotonic() + 50
+        while not (out.exists() and "so far\\n" in out.read_text(encoding="utf-8")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        running.kill()
+    notebook = nbformat.read(out, as_version=4)
+    nbformat.validate(notebook)
+    assert states(out) == ["completed", "running", "pending"]
+    assert notebook.cells[1].outputs[0].text == "so far\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import psutil
 import pytest
 
@@ -9,6 +11,7 @@ from orchestrator_nb.commands import notebook_watch
 from orchestrator_nb.events import AttemptFailed, CellFinished, NoticeGiven, OutputRecorded
 
 pytestmark = pytest.mark.kernel
+on_unix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 
 SLEEP = "import time\ntime.sleep(600)"
 DEAF = """
@@ -62,6 +65,7 @@ def test_a_cell_that_swallows_the_interrupt_has_failed_all_the_same(Trial, tmp_p
     assert "never mind" in str(trial.output().cells)
 
 
+@on_unix
 def test_a_cell_that_hears_no_signal_is_killed(Trial, tmp_path, monkeypatch):
     """A cell stuck in C with all signals blocked is ended with its kernel once the grace is over."""
     monkeypatch.setattr(notebook_watch, "INTERRUPT_GRACE", 0.5)
@@ -86,6 +90,7 @@ def test_the_timeout_of_the_notebook_counts_from_its_kernel(Trial, tmp_path):
     assert_ran_out(trial, answer, "its timeout of 4 s, while its cell 1 ran")
 
 
+@on_unix
 def test_a_kernel_that_does_not_answer_is_given_up(Trial, tmp_path, monkeypatch):
     """A kernel that starts and says nothing is ended after the start timeout."""
     spec = tmp_path / "jupyter" / "kernels" / "mute"
@@ -102,6 +107,7 @@ def test_a_kernel_that_does_not_answer_is_given_up(Trial, tmp_path, monkeypatch)
     assert trial.states() == ["pending"]
 
 
+@on_unix
 def test_a_kernel_that_is_stopped_is_a_crash(Trial, tmp_path, monkeypatch):
     """A kernel that was stopped by SIGSTOP is noticed without any time limit, told of, and ended."""
     monkeypatch.setattr(notebook_watch, "STOPPED_LIMIT", 0.5)
@@ -115,6 +121,7 @@ def test_a_kernel_that_is_stopped_is_a_crash(Trial, tmp_path, monkeypatch):
     assert trial.states() == ["completed", "failed", "pending"]
 
 
+@on_unix
 def test_a_kernel_that_is_killed_is_a_crash_and_keeps_its_output(Trial, tmp_path):
     """After a SIGKILL, as of a system out of memory, the signal is named and what was printed before is there."""
     trial = Trial(tmp_path, "x = 1", SAYING)
@@ -132,6 +139,7 @@ def test_a_kernel_that_is_killed_is_a_crash_and_keeps_its_output(Trial, tmp_path
     assert trial.of(OutputRecorded) == []
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells it of each process")
 def test_cells_tell_how_much_memory_the_kernel_had(Trial, tmp_path):
     """The peak grows with what a cell takes, and stays when it is let go."""
     trial = Trial(tmp_path, "x = 1", 'block = b"x" * (200 * 2**20)', "del block")
