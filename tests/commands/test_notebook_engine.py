@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -96,8 +97,34 @@ def normalised(path):
     return cleaned(notebook)
 
 
+@pytest.fixture
+def short():
+    """Return a folder with a path short enough for sockets below it."""
+    with tempfile.TemporaryDirectory(
+        dir=None if sys.platform == "win32" else "/tmp", prefix="t-", ignore_cleanup_errors=True
+    ) as folder:
+        yield folder
+
+
+def own_manager(folder):
+    """Return papermill's own way to start a kernel, but for the ports, which others may take before the kernel does."""
+    from jupyter_client.manager import AsyncKernelManager
+    from traitlets import default
+
+    class Manager(AsyncKernelManager):
+        @default("transport")
+        def _no_ports(self):
+            return "tcp" if sys.platform == "win32" else "ipc"
+
+        @default("ip")
+        def _place(self):
+            return "127.0.0.1" if sys.platform == "win32" else f"{folder}/k"
+
+    return {"kernel_manager_class": Manager}
+
+
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_outputs_and_verdicts_are_papermills_own(tmp_path, name):
+def test_outputs_and_verdicts_are_papermills_own(tmp_path, short, name):
     """The same output notebook, states, marks of errors and exceptions included, whoever ran it."""
     papermill = import_papermill()
     source = write(tmp_path / "in.ipynb", *NOTEBOOKS[name])
@@ -106,8 +133,9 @@ def test_outputs_and_verdicts_are_papermills_own(tmp_path, name):
         path = tmp_path / f"out-{engine}.ipynb"
         try:
             papermill.execute_notebook(
-                source, str(path), {"count": 2} if name == "showing" else None, engine_name=engine, progress_bar=False
-            )
+                source, str(path), {"count": 2} if name == "showing" else None, engine_name=engine, progress_bar=False,
+                **(own_manager(short) if engine is None else {}),
+            )  # fmt: skip
             verdicts.append("ran")
         except papermill.PapermillExecutionError as error:
             verdicts.append((type(error), error.ename, error.evalue, error.cell_index, error.exec_count))
@@ -224,9 +252,10 @@ def test_papermills_command_line_finds_the_engine(tmp_path, command_line):
     assert "TCP" not in done.stderr  # its sockets are files that only their user can reach
 
 
-def test_a_notebook_whose_papermill_is_killed_is_whole_and_has_what_there_was(tmp_path, command_line):
+def test_a_notebook_whose_papermill_is_killed_is_whole_and_has_what_there_was(tmp_path, short, command_line):
     """After a kill -9 of papermill in the middle of a silent cell, the file has what that cell had printed."""
     argv, environment = command_line
+    environment["TMPDIR"] = short  # where it leaves what it cannot remove any more
     write(tmp_path / "in.ipynb", "print('first')", "import time\nprint('so far', flush=True)\ntime.sleep(600)", "3")
     out = tmp_path / "out.ipynb"
     with subprocess.Popen([*argv, "in.ipynb", "out.ipynb"], cwd=tmp_path, env=environment) as running:
