@@ -238,7 +238,9 @@ class AttemptReturned(Event, frozen=True, kw_only=True):
     """An attempt came back without an error and its results are durable; `seconds` is by the monotonic clock.
 
     `shared` holds what it changed in the shared state, `notebook` the path of its output notebook and `log` that of
-    what it printed, both relative to the run's folder.
+    what it printed, both relative to the run's folder. `reads` and `writes` have, for each of the files that it
+    declares, the SHA-256 of the content: of what it reads at the beginning, of what it writes at the end; None for
+    one that was not there.
     """
 
     command: str
@@ -248,6 +250,16 @@ class AttemptReturned(Event, frozen=True, kw_only=True):
     shared: Mapping[str, Any] | None = None
     notebook: str | None = None
     log: str | None = None
+    reads: Mapping[str, str | None] | None = None
+    writes: Mapping[str, str | None] | None = None
+
+
+class ReuseDeclined(Event, frozen=True, kw_only=True):
+    """The command runs although reuse was asked for: `reason` says in what it is not as it was."""
+
+    command: str
+    attempt: int
+    reason: str
 
 
 class AttemptFailed(Event, frozen=True, kw_only=True):
@@ -309,6 +321,43 @@ class CommandSucceeded(Event, frozen=True, kw_only=True):
 
     command: str
     attempt: int
+
+
+class CommandReused(Event, frozen=True, kw_only=True):
+    """The command is done without having run: what it gave in an earlier run is here now, and its files with it.
+
+    `origin` is the run in which it ran, with the attempt `origin_attempt`; `attempt` is the attempt of this run that
+    found it up to date, None where that was known before anything started. `key`, `inputs` (a hash of what each upstream
+    command gave it), `reads` and `writes` say what it was made with and what it wrote there.
+    """
+
+    command: str
+    origin: str
+    origin_attempt: int = 0
+    attempt: int | None = None
+    reason: str = ""
+    result: Stored | None = None
+    recorded: Mapping[str, Stored] = {}
+    metrics: Mapping[str, float] = {}
+    artifacts: Mapping[str, Stored] = {}
+    shared: Mapping[str, Any] | None = None
+    reads: Mapping[str, str | None] | None = None
+    writes: Mapping[str, str | None] | None = None
+    notebook: str | None = None
+    log: str | None = None
+    key: str = ""
+    inputs: Mapping[str, str] = {}
+
+
+class CommandAccepted(Event, frozen=True, kw_only=True):
+    """Somebody takes the result of a command for that of its code as it is now, and its files as they are now."""
+
+    command: str
+    key: str
+    reads: Mapping[str, str | None] | None = None
+    writes: Mapping[str, str | None] | None = None
+    request: str | None = None
+    by: Mapping[str, Any] | None = None
 
 
 class CommandFailed(Event, frozen=True, kw_only=True):
@@ -380,7 +429,7 @@ KINDS: dict[str, type[Event]] = {
         JournalCut, NoticeGiven, AttemptStarted, CellStarted, CellFinished, OutputRecorded, MetricRecorded,
         ArtifactRecorded, AttemptReturned, AttemptFailed, AttemptAbandoned, AttemptInterrupted, RetryScheduled,
         RetryDue, CommandSucceeded, CommandFailed, CommandCrashed, CommandSkipped, UpstreamFailed, CommandCancelled,
-        DeviationRecorded, CommandReopened, StatePreserved, RunDeleted,
+        DeviationRecorded, CommandReopened, StatePreserved, RunDeleted, ReuseDeclined, CommandReused, CommandAccepted,
     )
 }  # fmt: skip
 """Every kind of event by its name in the journal."""

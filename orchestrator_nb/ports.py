@@ -72,8 +72,8 @@ class Journal(Protocol):
 class Executor(Protocol):
     """Where work happens. It answers every submitted attempt with events through `report`.
 
-    The last event of an attempt is exactly one of AttemptReturned, AttemptFailed and AttemptAbandoned, and an
-    AttemptReturned is reported only after its results are durable. `submit` and `end` return at once. Submitting an
+    The last event of an attempt is exactly one of AttemptReturned, AttemptFailed, AttemptAbandoned and CommandReused,
+    and an AttemptReturned or a CommandReused is reported only after its results are durable. `submit` and `end` return at once. Submitting an
     (command, attempt) that is already there does nothing.
     """
 

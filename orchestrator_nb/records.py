@@ -35,7 +35,8 @@ class PlannedCommand(Struct, frozen=True):
 
     `rank` is its place in the order in which ready commands start, where that is not the order of the plan; it was
     made with the `seconds` that the command was expected to take and its `priority`. `needs` is what it holds while it
-    runs, where that is not one slot; `program` is what it runs, where durations are known.
+    runs, where that is not one slot; `program` is what it runs, where durations are known. `key` is what its result
+    depends on besides what upstream commands gave and what is in files; see `plan.key`.
     """
 
     kind: str = ""
@@ -50,6 +51,7 @@ class PlannedCommand(Struct, frozen=True):
     priority: int = 0
     needs: Mapping[str, int] | None = None
     program: str = ""
+    key: str = ""
 
 
 def planned_command(plain: Mapping[str, Any]) -> PlannedCommand:
@@ -65,7 +67,8 @@ class CommandRecord(Struct, frozen=True):
     cells). `seconds` is the duration of the last attempt that ended. `recorded`, `metrics` and `artifacts` are those
     of the last attempt, also when it failed; `partial` is what the attempts before it had recorded. `deaths` counts the
     owners that died in this generation while it was under way. `preserved` is the state that the command last handed
-    over for its next attempt.
+    over for its next attempt. `reads` and `writes` are the hashes of the files that it declares; `origin` is the run
+    from which the result of a reused command comes.
     """
 
     state: str = "pending"
@@ -90,6 +93,9 @@ class CommandRecord(Struct, frozen=True):
     reason: str = ""
     deaths: int = 0
     preserved: e.Stored | None = None
+    reads: Mapping[str, str | None] | None = None
+    writes: Mapping[str, str | None] | None = None
+    origin: str = ""
 
     def output(self) -> e.Stored | None:
         """Return the stored result: what the command returned, else the mapping of what it recorded, else None."""

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from orchestrator_nb import events as e
 from orchestrator_nb.records import CommandRecord, PlannedCommand, RunRecord, planned_command
-from orchestrator_nb.transitions import COMMAND_TRANSITIONS, ENDED, FINAL, GOOD, RUN_TRANSITIONS, IllegalTransition
+from orchestrator_nb.transitions import COMMAND_TRANSITIONS, DONE, ENDED, FINAL, GOOD, RUN_TRANSITIONS, IllegalTransition
 
 
 class RunState:
@@ -248,6 +248,8 @@ def _attempt_returned(state: RunState, event: e.AttemptReturned) -> None:
         shared=event.shared,
         notebook=event.notebook,
         log=event.log,
+        reads=event.reads,
+        writes=event.writes,
     )
 
 
@@ -339,6 +341,46 @@ def _command_succeeded(state: RunState, event: e.CommandSucceeded) -> None:
     _put(state, event.command, record, replace(record, state=after))
 
 
+def _reuse_declined(state: RunState, event: e.ReuseDeclined) -> None:
+    record = _under_way(state, event)
+    state.commands[event.command] = replace(record, reason=event.reason)
+
+
+def _command_reused(state: RunState, event: e.CommandReused) -> None:
+    record, after = _step(state, event) if event.attempt is None else _current(state, event)
+    if (record.state == "running") != (event.attempt is not None):
+        raise IllegalTransition(f'"{event.command}" is {record.state}, so it cannot be reused by {event.attempt}')
+    reused = CommandRecord(
+        after,
+        record.generation,
+        record.attempt,
+        result=event.result,
+        started=record.started,
+        ended=event.at,
+        recorded=event.recorded,
+        metrics=event.metrics,
+        artifacts=event.artifacts,
+        shared=event.shared,
+        notebook=event.notebook,
+        log=event.log,
+        reason=event.reason,
+        reads=event.reads,
+        writes=event.writes,
+        origin=event.origin,
+    )
+    if event.shared:
+        state.shared = {**state.shared, **event.shared}
+    _put(state, event.command, record, reused)
+
+
+def _command_accepted(state: RunState, event: e.CommandAccepted) -> None:
+    record = _known(state, event.command)
+    if record.state not in DONE:
+        raise IllegalTransition(f'"{event.command}" is {record.state}: it has no result that could be accepted')
+    accepted = replace(record, reads=event.reads, writes=event.writes, reason="accepted as up to date")
+    state.commands[event.command] = accepted
+
+
 def _command_ended(state: RunState, event: Any) -> None:
     record, after = _step(state, event)
     reason = getattr(event, "reason", "")
@@ -383,6 +425,9 @@ _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
     e.RetryScheduled: _retry_scheduled,
     e.RetryDue: _retry_due,
     e.CommandSucceeded: _command_succeeded,
+    e.ReuseDeclined: _reuse_declined,
+    e.CommandReused: _command_reused,
+    e.CommandAccepted: _command_accepted,
     e.CommandFailed: _command_ended,
     e.CommandCrashed: _command_ended,
     e.CommandSkipped: _command_ended,

@@ -38,6 +38,7 @@ COMMAND_TRANSITIONS: dict[str, dict[str, str]] = {
     "RetryScheduled": {"waiting": "waiting"},
     "RetryDue": {"waiting": "pending"},
     "CommandSucceeded": {"running": "succeeded"},
+    "CommandReused": {"pending": "reused", "running": "reused"},
     "CommandFailed": {"waiting": "failed"},
     "CommandCrashed": {"waiting": "crashed", "pending": "crashed"},
     "CommandSkipped": {"pending": "skipped"},
@@ -45,6 +46,7 @@ COMMAND_TRANSITIONS: dict[str, dict[str, str]] = {
     "CommandCancelled": {"pending": "cancelled", "waiting": "cancelled"},
     "CommandReopened": {
         "succeeded": "pending",
+        "reused": "pending",
         "failed": "pending",
         "crashed": "pending",
         "skipped": "pending",
@@ -54,10 +56,13 @@ COMMAND_TRANSITIONS: dict[str, dict[str, str]] = {
 }
 """Event → state before → state after. A pending command whose upstream is done is shown as ready."""
 
-FINAL = frozenset({"succeeded", "failed", "crashed", "skipped", "upstream_failed", "cancelled"})
+FINAL = frozenset({"succeeded", "reused", "failed", "crashed", "skipped", "upstream_failed", "cancelled"})
 """The states in which a command stays unless it is reopened."""
 
-GOOD = frozenset({"succeeded", "skipped"})
+DONE = frozenset({"succeeded", "reused"})
+"""The final states in which a command has a result."""
+
+GOOD = DONE | {"skipped"}
 """The final states that let what follows go on."""
 
 ENDED = frozenset({"completed", "failed", "error", "stopped"})

@@ -55,6 +55,10 @@ BY_TYPE = {
     "Mapping[str, Any]": st.dictionaries(st.text(), JSON, max_size=3),
     "Mapping[str, Any] | None": st.none() | st.dictionaries(st.text(), JSON, max_size=3),
     "Mapping[str, Mapping[str, Any]]": st.dictionaries(st.text(), st.dictionaries(st.text(), JSON), max_size=3),
+    "Mapping[str, str]": st.dictionaries(st.text(), st.text(), max_size=3),
+    "Mapping[str, str | None] | None": st.none() | st.dictionaries(st.text(), st.none() | st.text(), max_size=3),
+    "Mapping[str, float]": st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False), max_size=3),
+    "Mapping[str, Stored]": st.dictionaries(st.text(), STORED, max_size=3),
     "Stored": STORED,
     "Stored | None": st.none() | STORED,
     "Failure": FAILURE,
@@ -140,4 +144,7 @@ def test_new_fields_have_defaults() -> None:
         "CommandReopened": {"at", "command", "reason"},
         "RunDeleted": {"at", "run"},
         "StatePreserved": {"at", "command", "attempt", "value"},
+        "ReuseDeclined": {"at", "command", "attempt", "reason"},
+        "CommandReused": {"at", "command", "origin"},
+        "CommandAccepted": {"at", "command", "key"},
     }

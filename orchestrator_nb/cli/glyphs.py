@@ -20,6 +20,7 @@ GLYPHS = {
     "running": Glyph("▶", ">", "running", "cyan"),
     "waiting": Glyph("↻", "~", "waiting", "yellow"),
     "succeeded": Glyph("✔", "+", "succeeded", "green"),
+    "reused": Glyph("≡", "=", "reused", "green"),
     "failed": Glyph("✘", "x", "failed", "red"),
     "crashed": Glyph("‼", "!", "crashed", "red"),
     "skipped": Glyph("↷", "-", "skipped", "dim"),

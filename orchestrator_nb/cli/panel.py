@@ -22,7 +22,7 @@ INTERVAL = 0.25
 AROUND = 5
 """Lines that the panel has besides its commands."""
 
-LOUD = ("running", "waiting", "failed", "crashed", "upstream_failed", "cancelled", "ready", "succeeded")
+LOUD = ("running", "waiting", "failed", "crashed", "upstream_failed", "cancelled", "ready", "succeeded", "reused")
 """Which commands are shown first where there is not room for all."""
 
 

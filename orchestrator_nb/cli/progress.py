@@ -147,6 +147,10 @@ def _of_command(event: e.Event, state: RunState) -> str | None:
         return "started" if event.attempt == 1 else f"started, attempt {event.attempt}"
     if isinstance(event, e.CommandSucceeded):
         return f"succeeded in {duration(state.commands[event.command].seconds)}"
+    if isinstance(event, e.CommandReused):
+        return event.reason or f"reused from {event.origin}"
+    if isinstance(event, e.ReuseDeclined):
+        return f"reuse: runs again: {event.reason}"
     if isinstance(event, e.AttemptFailed):
         what = "crashed" if event.crashed else "failed"
         return f"{what} after {duration(event.seconds)}: {headline(event.failure)}"

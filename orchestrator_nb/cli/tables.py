@@ -14,6 +14,7 @@ from orchestrator_nb.orchestrator.failure_story import failure_text
 from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.orchestrator.shown import headline
 from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.transitions import DONE
 
 TROUBLE = ("failed", "crashed", "waiting")
 """States of a command whose failure is shown in the place of its output."""
@@ -76,8 +77,8 @@ def _trouble(record: CommandRecord) -> str:
 
 
 def _gave(record: CommandRecord) -> str:
-    """Return in short what a command that succeeded gave: its files first, then what it returned or recorded."""
-    if record.state != "succeeded":
+    """Return in short what a command that is done gave: its files first, then what it returned or recorded."""
+    if record.state not in DONE:
         return ""
     output = record.output()
     return ", ".join([*record.artifacts, *([] if output is None else _short(output))])

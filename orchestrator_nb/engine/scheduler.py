@@ -53,7 +53,7 @@ class Scheduler:
                 self._allotment.abandon(event.command, event.attempt)  # type: ignore[attr-defined]
         if self._stale:
             return  # the index is made again before the next step, perhaps by another plan
-        if kind is e.CommandSucceeded or kind is e.CommandSkipped:
+        if kind in _GOOD_ENDS:
             missing = self._missing
             for command in self._downstream.get(event.command, ()):  # type: ignore[attr-defined]
                 missing[command] -= 1
@@ -198,5 +198,6 @@ class Scheduler:
             self._allotment.rank(ranks)
 
 
+_GOOD_ENDS = frozenset({e.CommandSucceeded, e.CommandReused, e.CommandSkipped})
 _BAD_ENDS = frozenset({e.CommandFailed, e.CommandCrashed, e.UpstreamFailed, e.CommandCancelled})
 _UPHEAVALS = frozenset({e.RunPlanned, e.RunResumed, e.CommandReopened})

@@ -17,6 +17,7 @@ from orchestrator_nb.orchestrator.failure_card import card_html
 from orchestrator_nb.orchestrator.shown import headline, html_table
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
+from orchestrator_nb.transitions import DONE
 
 ARTIFACTS = "artifacts"
 
@@ -71,7 +72,7 @@ def described(stored: Stored) -> str:
 class RunResult:
     """The record of a run, complete or partial.
 
-    `state` is the run's state; `outputs` has the results of the commands that succeeded, `partial` what the others had
+    `state` is the run's state; `outputs` has the results of the commands that are done, `partial` what the others had
     recorded, `errors` why they failed. `shared` is the shared state. `seconds` is from start to end by the wall clock,
     `requirements` what was required of its quality, `next_steps` what to type to go on.
     """
@@ -126,7 +127,7 @@ class RunResult:
         if record is None:
             there = ", ".join(self.commands) or "none"
             raise UsageError(f'"{self.run}" has no command "{command}"; it has {there}')
-        success = record.state == "succeeded"
+        success = record.state in DONE
         return command_result(
             command,
             success=success,
@@ -182,7 +183,7 @@ class RunResult:
         }
 
     def __repr__(self) -> str:
-        done = sum(record.state == "succeeded" for record in self.commands.values())
+        done = sum(record.state in DONE for record in self.commands.values())
         return f"<RunResult {self.run}: {self.state}, {done} of {len(self.commands)} commands succeeded>"
 
     def _repr_html_(self) -> str:
@@ -200,7 +201,7 @@ def result_of(
 ) -> RunResult:
     """Put together what a state says, as a result; the run need not have ended."""
     commands = dict(state.commands)
-    done = {name: record for name, record in commands.items() if record.state == "succeeded"}
+    done = {name: record for name, record in commands.items() if record.state in DONE}
     outputs = {name: record.output() or Stored(form="json") for name, record in done.items()}
 
     def values(stored: Mapping[str, Stored]) -> Values:
@@ -220,7 +221,7 @@ def result_of(
         partial={
             name: values(record.recorded)
             for name, record in commands.items()
-            if record.recorded and record.state != "succeeded"
+            if record.recorded and record.state not in DONE
         },
         metrics={name: dict(record.metrics) for name, record in commands.items() if record.metrics},
         artifacts={name: values(record.artifacts) for name, record in commands.items() if record.artifacts},

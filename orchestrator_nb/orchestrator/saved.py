@@ -22,7 +22,7 @@ from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.orchestrator.frozen import write_whole
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import FINAL
+from orchestrator_nb.transitions import FINAL, GOOD
 
 FORMAT = 1
 
@@ -141,7 +141,7 @@ def _same_success(then: CommandRecord | None, now: CommandRecord) -> bool:
     return (
         then is not None
         and then.state == now.state
-        and then.state in ("succeeded", "skipped")
+        and then.state in GOOD
         and (then.attempt, then.generation) == (now.attempt, now.generation)
     )
 

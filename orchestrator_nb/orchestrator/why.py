@@ -85,6 +85,12 @@ def _of_command(event: e.Event) -> str | None:
             return "the time of the retry had come"
         case e.CommandSucceeded(attempt=attempt):
             return f"it succeeded with attempt {attempt}"
+        case e.ReuseDeclined(reason=reason):
+            return f"reuse: it runs again: {reason}"
+        case e.CommandReused(reason=reason, origin=origin, origin_attempt=attempt):
+            return f"it was reused: {reason}; it ran in {origin}, attempt {attempt}"
+        case e.CommandAccepted(by=by):
+            return f"its result was accepted{_by(by)} for its code and its files as they were then"
         case e.CommandFailed(reason=reason) | e.CommandCrashed(reason=reason):
             return "it was given up" + (f": {reason}" if reason else "")
         case e.CommandSkipped(reason=reason):
