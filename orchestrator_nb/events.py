@@ -14,53 +14,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from orchestrator_nb.values import Failure as Failure  # noqa: PLC0414 - handed on: events are made of them
+from orchestrator_nb.values import Stored as Stored  # noqa: PLC0414 - as above
+
 FORMAT = 1
 """The version of the journal's format, recorded by every `RunStarted`."""
-
-
-class Stored(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A value in its stored form: how it passes from one command to the next and survives the process.
-
-    `form` is one of json, parquet, npy, bytes, file, mapping, live. `value` is there for json only, `artifact` (the
-    SHA-256 of the content) and `size` (bytes) for the forms kept in files, `items` for a mapping. `type` is the
-    qualified name of the Python type that went in, `name` the file name of a file.
-    """
-
-    form: str
-    value: Any = None
-    artifact: str | None = None
-    size: int | None = None
-    name: str | None = None
-    type: str | None = None
-    items: Mapping[str, Stored] | None = None
-
-
-class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Why an attempt failed, as far as it is known.
-
-    `kind` is one of exception, exit_code, signal, timeout, kernel_died, early_exit, result_refused, not_started,
-    cancelled, lost. `types` are the qualified names of the exception's class and its bases, most derived first.
-    `cell` counts all cells of the notebook from 0, `cell_source` is the source of that cell, `line` the line of it that
-    raised, from 1; `source` is the path of the notebook that was run, `notebook` that of its output, relative to the
-    run's folder. `stage` says where in the attempt it happened when it was not in the user's code. `transient` says whether a repetition may succeed,
-    None where the one that failed had nothing to say about it; `advice` is what the command's own `handle_error`
-    answered, as plain JSON.
-    """
-
-    kind: str
-    message: str
-    types: tuple[str, ...] = ()
-    traceback: str | None = None
-    cell: int | None = None
-    cell_source: str | None = None
-    line: int | None = None
-    source: str | None = None
-    notebook: str | None = None
-    exit_code: int | None = None
-    signal: int | None = None
-    stage: str | None = None
-    transient: bool | None = None
-    advice: Any = None
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag=True):
@@ -95,12 +53,14 @@ class RunPlanned(Event, frozen=True, kw_only=True):
     """Everything was checked and the plan holds: the commands in order, each with its kind and its upstream.
 
     `pools` says how much there is of what commands hold while they run, where any needs more than a slot. `adaptive`
-    when the order is made anew while durations turn out to be wrong.
+    when the order is made anew while durations turn out to be wrong. `left_out` counts the commands of the workflow
+    that are no part of this run, because they were not selected.
     """
 
     commands: Mapping[str, Mapping[str, Any]]
     pools: Mapping[str, Any] = {}
     adaptive: bool = True
+    left_out: int = 0
 
 
 class RunResumed(Event, frozen=True, kw_only=True):

@@ -163,7 +163,7 @@ class Command(Protocol):
     """A type of command: what it needs before the run and how it runs. One instance serves every command of its type.
 
     It is stateless; everything about one command comes in as its definition. A type that derives from this class has
-    `notes`, `parameter_type`, `result_type` and `runs_apart` from it, and the rest to write.
+    `notes`, `parameter_type`, `result_type`, `runs_apart` and `code` from it, and the rest to write.
     """
 
     name: str
@@ -209,6 +209,14 @@ class Command(Protocol):
     @abstractmethod
     def source(self, command: CommandDefinition, *, folder: Path) -> str:
         """Return the text of what will run, to be hashed: a changed source is a changed command."""
+
+    def code(self, command: CommandDefinition, *, folder: Path) -> str:
+        """Return what of the source makes a difference to the result: equal texts give equal results for equal inputs.
+
+        A result of an earlier run is reused only where this is what it was. Raises UsageError saying why where that
+        cannot be known; then no result is ever reused.
+        """
+        return self.source(command, folder=folder)
 
     @abstractmethod
     def run(self, attempt: Attempt) -> Any:

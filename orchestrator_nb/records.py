@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator_nb import events as e
+from orchestrator_nb.transitions import GOOD
 
 
 class RunRecord(Struct, frozen=True):
@@ -28,6 +30,7 @@ class RunRecord(Struct, frozen=True):
     started: float | None = None
     ended: float | None = None
     generation: int = 1
+    left_out: int = 0
 
 
 class PlannedCommand(Struct, frozen=True):
@@ -102,3 +105,90 @@ class CommandRecord(Struct, frozen=True):
         result = self.result
         nothing = result is None or (result.form == "json" and result.value is None and result.artifact is None)
         return e.Stored(form="mapping", items=self.recorded) if nothing and self.recorded else result
+
+
+# ── what becomes of them ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def run_record(event: e.RunStarted, state: str) -> RunRecord:
+    """Return the record of a run that has just begun."""
+    return RunRecord(
+        run=event.run,
+        workflow=event.workflow,
+        state=state,
+        parameters=event.parameters,
+        durability=event.durability,
+        slots=event.slots,
+        owner=event.owner,
+        started=event.at,
+        settings=event.settings,
+    )
+
+
+def begun(record: CommandRecord, state: str, event: e.AttemptStarted) -> CommandRecord:
+    """Return the record of a command that begins another attempt."""
+    fresh = CommandRecord(state, record.generation, event.attempt, record.retry, started=event.at)
+    if record.recorded or record.partial or record.deaths or record.preserved:
+        partial = {**record.partial, **record.recorded}
+        fresh = replace(fresh, partial=partial, deaths=record.deaths, preserved=record.preserved)
+    return fresh
+
+
+def reopened(record: CommandRecord, state: str, event: e.CommandReopened) -> CommandRecord:
+    """Return the record of a command whose next generation begins."""
+    fresh = CommandRecord(state, record.generation + 1, record.attempt, reason=event.reason)
+    if record.state not in GOOD:  # it goes on from where it came to
+        fresh = replace(fresh, partial={**record.partial, **record.recorded}, preserved=record.preserved)
+    return fresh
+
+
+def returned(record: CommandRecord, event: e.AttemptReturned) -> CommandRecord:
+    """Return the record of a command whose attempt came back."""
+    return replace(
+        record,
+        returned=True,
+        result=event.result,
+        ended=event.at,
+        seconds=event.seconds,
+        shared=event.shared,
+        notebook=event.notebook,
+        log=event.log,
+        reads=event.reads,
+        writes=event.writes,
+    )
+
+
+def failed(record: CommandRecord, state: str, event: e.AttemptFailed) -> CommandRecord:
+    """Return the record of a command whose attempt failed."""
+    return replace(
+        record,
+        state=state,
+        returned=False,
+        failure=event.failure,
+        ended=event.at,
+        seconds=event.seconds,
+        notebook=event.notebook,
+        log=event.log,
+    )
+
+
+def reused(record: CommandRecord, state: str, event: e.CommandReused) -> CommandRecord:
+    """Return the record of a command that has the result of an earlier run."""
+    return CommandRecord(
+        state,
+        record.generation,
+        record.attempt,
+        result=event.result,
+        started=record.started,
+        ended=event.at,
+        recorded=event.recorded,
+        metrics=event.metrics,
+        artifacts=event.artifacts,
+        shared=event.shared,
+        notebook=event.notebook,
+        log=event.log,
+        reason=event.reason,
+        reads=event.reads,
+        writes=event.writes,
+        origin=event.origin,
+    )

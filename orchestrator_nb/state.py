@@ -12,8 +12,27 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator_nb import events as e
-from orchestrator_nb.records import CommandRecord, PlannedCommand, RunRecord, planned_command
-from orchestrator_nb.transitions import COMMAND_TRANSITIONS, DONE, ENDED, FINAL, GOOD, RUN_TRANSITIONS, IllegalTransition
+from orchestrator_nb.records import (
+    CommandRecord,
+    PlannedCommand,
+    RunRecord,
+    begun,
+    failed,
+    planned_command,
+    reopened,
+    returned,
+    reused,
+    run_record,
+)
+from orchestrator_nb.transitions import (
+    COMMAND_TRANSITIONS,
+    DONE,
+    ENDED,
+    FINAL,
+    GOOD,
+    RUN_TRANSITIONS,
+    IllegalTransition,
+)
 
 
 class RunState:
@@ -103,17 +122,7 @@ def _after(state: RunState, event: e.Event, key: str | None = None) -> str:
 
 
 def _run_started(state: RunState, event: e.RunStarted) -> None:
-    state.run = RunRecord(
-        run=event.run,
-        workflow=event.workflow,
-        state=_after(state, event),
-        parameters=event.parameters,
-        durability=event.durability,
-        slots=event.slots,
-        owner=event.owner,
-        started=event.at,
-        settings=event.settings,
-    )
+    state.run = run_record(event, _after(state, event))
     state.shared = dict(event.settings.get("context") or {})
 
 
@@ -124,7 +133,7 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     if unknown:
         raise IllegalTransition(f"the plan names upstream commands that it does not have: {sorted(unknown)}")
     fresh = CommandRecord()
-    state.run = replace(state.run, state=after, pools=event.pools, adaptive=event.adaptive)
+    state.run = replace(state.run, state=after, pools=event.pools, adaptive=event.adaptive, left_out=event.left_out)
     state.planned = planned
     state.commands = {name: state.commands.get(name, fresh) for name in planned}
     state.deviations = {name: texts for name, texts in state.deviations.items() if name in planned}
@@ -228,44 +237,19 @@ def _attempt_started(state: RunState, event: e.AttemptStarted) -> None:
     for name in state.planned[event.command].upstream:
         if state.commands[name].state not in GOOD:
             raise IllegalTransition(f'"{event.command}" cannot start: "{name}" is {state.commands[name].state}')
-    begun = CommandRecord(after, record.generation, event.attempt, record.retry, started=event.at)
-    if record.recorded or record.partial or record.deaths or record.preserved:
-        partial = {**record.partial, **record.recorded}
-        begun = replace(begun, partial=partial, deaths=record.deaths, preserved=record.preserved)
-    _put(state, event.command, record, begun)
+    _put(state, event.command, record, begun(record, after, event))
 
 
 def _attempt_returned(state: RunState, event: e.AttemptReturned) -> None:
     record, _ = _current(state, event)
     if record.returned:
         raise IllegalTransition(f'attempt {event.attempt} of "{event.command}" has returned already')
-    state.commands[event.command] = replace(
-        record,
-        returned=True,
-        result=event.result,
-        ended=event.at,
-        seconds=event.seconds,
-        shared=event.shared,
-        notebook=event.notebook,
-        log=event.log,
-        reads=event.reads,
-        writes=event.writes,
-    )
+    state.commands[event.command] = returned(record, event)
 
 
 def _attempt_failed(state: RunState, event: e.AttemptFailed) -> None:
     record, after = _current(state, event)
-    failed = replace(
-        record,
-        state=after,
-        returned=False,
-        failure=event.failure,
-        ended=event.at,
-        seconds=event.seconds,
-        notebook=event.notebook,
-        log=event.log,
-    )
-    _put(state, event.command, record, failed)
+    _put(state, event.command, record, failed(record, after, event))
 
 
 def _attempt_abandoned(state: RunState, event: e.AttemptAbandoned) -> None:
@@ -350,27 +334,9 @@ def _command_reused(state: RunState, event: e.CommandReused) -> None:
     record, after = _step(state, event) if event.attempt is None else _current(state, event)
     if (record.state == "running") != (event.attempt is not None):
         raise IllegalTransition(f'"{event.command}" is {record.state}, so it cannot be reused by {event.attempt}')
-    reused = CommandRecord(
-        after,
-        record.generation,
-        record.attempt,
-        result=event.result,
-        started=record.started,
-        ended=event.at,
-        recorded=event.recorded,
-        metrics=event.metrics,
-        artifacts=event.artifacts,
-        shared=event.shared,
-        notebook=event.notebook,
-        log=event.log,
-        reason=event.reason,
-        reads=event.reads,
-        writes=event.writes,
-        origin=event.origin,
-    )
     if event.shared:
         state.shared = {**state.shared, **event.shared}
-    _put(state, event.command, record, reused)
+    _put(state, event.command, record, reused(record, after, event))
 
 
 def _command_accepted(state: RunState, event: e.CommandAccepted) -> None:
@@ -391,10 +357,7 @@ def _command_ended(state: RunState, event: Any) -> None:
 
 def _command_reopened(state: RunState, event: e.CommandReopened) -> None:
     record, after = _step(state, event)
-    fresh = CommandRecord(after, record.generation + 1, record.attempt, reason=event.reason)
-    if record.state not in GOOD:  # it goes on from where it came to
-        fresh = replace(fresh, partial={**record.partial, **record.recorded}, preserved=record.preserved)
-    _put(state, event.command, record, fresh)
+    _put(state, event.command, record, reopened(record, after, event))
     if event.command in state.deviations:
         state.deviations = {name: text for name, text in state.deviations.items() if name != event.command}
 

@@ -12,13 +12,18 @@ from orchestrator_nb.cli import control, init, records
 from orchestrator_nb.cli.exits import COMPLETED, MEANINGS
 from orchestrator_nb.cli.options import (
     DurabilityOption,
+    Failed,
+    From,
     Json,
+    Only,
     OverlapOption,
     ProgressOption,
+    ReuseOption,
     RunName,
     Slots,
     Store,
     Target,
+    Until,
 )
 from orchestrator_nb.cli.parameters import Files, PairsCommand, Raw, Texts, Typed, collect
 from orchestrator_nb.errors import RunSkipped
@@ -64,6 +69,11 @@ def run(
     slots: Slots = None,
     durability: DurabilityOption = None,
     overlap: OverlapOption = None,
+    only: Only = None,
+    start_from: From = None,
+    until: Until = None,
+    failed: Failed = False,
+    reuse: ReuseOption = False,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return at once; a process of its own drives the run.")
     ] = False,
@@ -80,6 +90,11 @@ def run(
         "slots": slots,
         "durability": durability.value if durability else None,
         "overlap": overlap.value if overlap else None,
+        "only": only or (),
+        "start_from": start_from or (),
+        "until": until or (),
+        "failed": failed,
+        "reuse": reuse,
         "parameters": given.values,
         "text_parameters": given.texts,
     }
@@ -111,6 +126,11 @@ def plan(
     slots: Annotated[int | None, typer.Option(help="Plan for so many commands at a time.", min=1)] = None,
     svg: Annotated[Path | None, typer.Option(help="Draw the graph into this file.", dir_okay=False)] = None,
     store: Store = None,
+    only: Only = None,
+    start_from: From = None,
+    until: Until = None,
+    failed: Failed = False,
+    reuse: ReuseOption = False,
 ) -> None:
     """Check everything and show what would run, in which order and how long, without running anything."""
     from orchestrator_nb.cli.plans import plan_json
@@ -119,7 +139,16 @@ def plan(
     flow = _workflow(target)
     given = collect(parameters, raw, files, texts)
     bound = bind_parameters(flow.definition.parameters, given.values, text=given.texts)
-    planned = flow.plan(bound, slots=slots, store=store)
+    planned = flow.plan(
+        bound,
+        slots=slots,
+        store=store,
+        only=only or (),
+        start_from=start_from or (),
+        until=until or (),
+        failed=failed,
+        reuse=reuse,
+    )
     if svg is not None:
         svg.write_text(planned.to_svg(), encoding="utf-8")
     print(plan_json(planned) if as_json else planned)
@@ -149,17 +178,21 @@ def resume(
     take_over: Annotated[
         bool, typer.Option("--take-over", help="End the process of this host that owns the run, frozen perhaps.")
     ] = False,
+    start_from: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="NAMES", help="Run these again, and everything after them.", show_default=False),
+    ] = None,
 ) -> None:
     """Go on with a run that was killed, paused, stopped or failed; what succeeded is not run again."""
     from orchestrator_nb.cli.drive import drive
     from orchestrator_nb.orchestrator.attaching import attach, resume_run
 
     found = attach(run, store=store)
-    if found.result.exit_code == COMPLETED and not found.is_running:
+    if found.result.exit_code == COMPLETED and not found.is_running and not start_from:
         told = f"{found.id} is completed: there is nothing to resume"
         print(json.dumps({**found.result.to_plain(), "exit_code": COMPLETED}, ensure_ascii=False) if as_json else told)
         return
-    if not take_over and control.resume_live(found):
+    if not take_over and not start_from and control.resume_live(found):
         return
     code = drive(
         lambda display: resume_run(
@@ -168,6 +201,7 @@ def resume(
             wait=False,
             accept_changes=accept_changes,
             take_over=take_over,
+            start_from=start_from or (),
             observers=(display,),
         ),
         progress=progress.value if progress else None,
@@ -221,6 +255,7 @@ for verb, summary in (
     (control.logs, "Print what a command printed."),
     (control.pause, "Start nothing new in a run; what runs goes on."),
     (control.stop, "End what runs and the run."),
+    (control.accept, "Take a result for up to date although its code changed."),
     (control.save, "Write the state of a run to a file."),
     (control.restore, "Put a run back to a saved state."),
     (records.history, "List the runs."),

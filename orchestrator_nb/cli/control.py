@@ -95,6 +95,13 @@ def stop(
     print(f"{found.id} is {found.state.run.state}")
 
 
+def accept(run: GivenRun, command: CommandName, store: Store = None) -> None:
+    """Take the result of a command for up to date although its code, its options or its files changed since."""
+    found = _attach(run, store)
+    found.accept(command)
+    print(f'the result of "{command}" in {found.id} is accepted: run --reuse takes it for up to date')
+
+
 def save(
     run: GivenRun, file: Annotated[str, typer.Argument(help="Where to write the state.")], store: Store = None
 ) -> None:

@@ -57,3 +57,24 @@ OverlapOption = Annotated[
         show_default=False,
     ),
 ]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="NAMES",
+        help="Run these only: ids, agents, tag:x, patterns; +name with what comes before it, name+ with what comes after.",
+        show_default=False,
+    ),
+]
+From = Annotated[
+    list[str] | None,
+    typer.Option("--from", metavar="NAMES", help="Run these and everything after them.", show_default=False),
+]
+Until = Annotated[
+    list[str] | None,
+    typer.Option("--until", metavar="NAMES", help="Run these and everything before them.", show_default=False),
+]
+Failed = Annotated[
+    bool, typer.Option("--failed", help="Run what did not succeed in the latest run, and everything after it.")
+]
+ReuseOption = Annotated[bool, typer.Option("--reuse", help="Do not run what is up to date: take its earlier result.")]

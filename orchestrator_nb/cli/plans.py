@@ -31,6 +31,7 @@ def plan_json(plan: Preview) -> str:
             "critical_path": plan.critical_path(),
             "batches": plan.batches(),
             "predicted": {plan.slots: plan.predicted([plan.slots]).get(plan.slots)},
+            "reuse": {name: dataclasses.asdict(verdict) for name, verdict in plan.verdicts.items()},
             "conflicts": [dataclasses.asdict(conflict) for conflict in plan.conflicts()],
         },
         ensure_ascii=False,

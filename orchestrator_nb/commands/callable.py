@@ -11,6 +11,7 @@ from orchestrator_nb.commands.arguments import collect, resolved
 from orchestrator_nb.commands.call_check import check_call, given_besides
 from orchestrator_nb.commands.contract import METHOD, check_native, is_native, run_native
 from orchestrator_nb.commands.coroutine import awaited
+from orchestrator_nb.commands.function_code import code_of
 from orchestrator_nb.commands.importing import CannotImport, find
 from orchestrator_nb.commands.registry import REGISTRY, Registry
 from orchestrator_nb.commands.result_type import unstorable
@@ -46,6 +47,7 @@ class FunctionCommand(Command, ABC):
         # so that its id stays its own.
         self._signatures: dict[int, tuple[Function, Signature]] = {}
         self._sources: dict[int, tuple[Function, str]] = {}
+        self._codes: dict[int, tuple[Function, str]] = {}
 
     @abstractmethod
     def find(self, command: CommandDefinition, *, folder: Path, fresh: bool = False) -> Function:
@@ -112,6 +114,17 @@ class FunctionCommand(Command, ABC):
         known = self._sources.get(id(function))
         if known is None:
             known = self._sources[id(function)] = function, source_of(function)
+        return known[1]
+
+    def code(self, command: CommandDefinition, *, folder: Path) -> str:
+        """Return the code of the function and of what it uses of the user's own. Raises UsageError as `source` does."""
+        try:
+            function = self.find(command, folder=folder)
+        except CannotImport as error:
+            raise UsageError(str(error)) from error
+        known = self._codes.get(id(function))
+        if known is None:
+            known = self._codes[id(function)] = function, code_of(function)
         return known[1]
 
     def run(self, attempt: Attempt) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator_nb.commands import kernel_sink, notebook_file, notebook_kernel, notebook_parameters
 from orchestrator_nb.commands.arguments import resolve, resolved
+from orchestrator_nb.commands.code import imported_code, normalised_cells, plain_text
 from orchestrator_nb.commands.kernel_process import KernelProcess
 from orchestrator_nb.commands.notebook_execution import NotebookExecution
 from orchestrator_nb.commands.notebook_file import INJECTED_TAG, Notebook
@@ -20,7 +21,7 @@ from orchestrator_nb.commands.notebook_watch import Limits
 from orchestrator_nb.commands.processes import MARK, marks
 from orchestrator_nb.context import VARIABLE as SINK
 from orchestrator_nb.definition.models import CommandDefinition
-from orchestrator_nb.errors import DefinitionError, Mistake
+from orchestrator_nb.errors import DefinitionError, Mistake, UsageError
 from orchestrator_nb.event_json import stored_to_plain
 from orchestrator_nb.events import Stored
 from orchestrator_nb.ports import Attempt, Command, Work
@@ -123,6 +124,19 @@ class NotebookCommand(Command):
     def source(self, command: CommandDefinition, *, folder: Path) -> str:
         """Return the code of the notebook: outputs, text and counters make no difference to what runs."""
         return notebook_file.read(_path(command, folder)).source
+
+    def code(self, command: CommandDefinition, *, folder: Path) -> str:
+        """Return the code of the notebook without comments and layout, and that of the modules beside it that it
+        imports. Raises UsageError where it cannot be read."""
+        notebook = notebook_file.read(_path(command, folder))
+        if notebook.mistakes:
+            raise UsageError(str(notebook.mistakes[0]))
+        cells = [cell.source for cell in notebook.cells if cell.kind == "code"]
+        if notebook.language not in (None, "python"):
+            return plain_text("\n".join(cells))
+        places = (_cwd(command, folder, notebook), folder)
+        imported = imported_code(cells, folders=places)
+        return "\n".join([normalised_cells(cells), *(imported[path] for path in sorted(imported))])
 
     def run(self, attempt: Attempt) -> None:
         """Run the notebook; what it records is told on the way. Raises CommandError, Cancelled and DefinitionError."""

@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from orchestrator_nb.commands.arguments import resolved
+from orchestrator_nb.commands.code import imported_code, normalised
 from orchestrator_nb.commands.output import Excerpt, Pump
 from orchestrator_nb.commands.processes import MARK, Tree, marks, start
 from orchestrator_nb.definition.models import CommandDefinition
@@ -82,10 +83,27 @@ class ShellCommand(Command):
         cwd, scripts = _directory(command, folder), {}
         for index, text in enumerate(_argv(command)):
             path = cwd / text
-            if "\0" not in text and (path.suffix in _SCRIPTS or (index == 0 and _is_path(text))) and path.is_file():
+            if _is_script(text, path, index):
                 scripts[text] = hashlib.sha256(path.read_bytes()).hexdigest()
         plain = {"shell": _argv(command), "cwd": command.cwd, "environment": command.environment, "scripts": scripts}
         return json.dumps(plain, indent=1, sort_keys=True)
+
+    def code(self, command: CommandDefinition, *, folder: Path) -> str:
+        """Return the scripts among the arguments, of Python without comments and layout and with the modules beside
+        them that they import; the arguments are options of the command."""
+        cwd, parts = _directory(command, folder), []
+        for index, text in enumerate(_argv(command)):
+            path = cwd / text
+            if not _is_script(text, path, index):
+                continue
+            content = path.read_bytes()
+            if path.suffix != ".py":
+                parts.append(hashlib.sha256(content).hexdigest())
+                continue
+            script = content.decode("utf-8", "replace")
+            imported = imported_code([script], folders=(path.parent,))
+            parts += [normalised(script), *(imported[name] for name in sorted(imported))]
+        return "\n".join(parts)
 
     def run(self, attempt: Attempt) -> dict[str, Any]:
         """Run the program and return its exit code and output. Raises CommandError and UsageError."""
@@ -115,6 +133,11 @@ class ShellCommand(Command):
             last = stderr.excerpt.last_lines(LAST_LINES) or stdout.excerpt.last_lines(LAST_LINES)
             raise _failure(argv[0], code, last)
         return {"exit_code": code, "stdout": stdout.excerpt.text.rstrip("\r\n")}
+
+
+def _is_script(text: str, path: Path, index: int) -> bool:
+    """Whether an argument is a file whose content is a part of what runs."""
+    return "\0" not in text and (path.suffix in _SCRIPTS or (index == 0 and _is_path(text))) and path.is_file()
 
 
 def environment_text(attempt: Attempt, name: str, text: str) -> str:

@@ -101,6 +101,30 @@ class Artifacts:
                 "delete it and run again the command that made it"
             )
 
+    def adopt(self, sha256: str, *, source: Artifacts) -> None:
+        """Have an artifact of another folder here, too: as a second name of the same file where the file system can,
+        else as a copy. What is here then was read whole and is what its name says.
+
+        Raises StoreError where it is not there, is damaged, or cannot be kept.
+        """
+        path = source.path(sha256)
+        source.verify(sha256)
+        with self._failing("kept"):
+            if self._is_here(sha256, path.stat().st_size):
+                return
+            link = self.folder / f"{DRAFT}{os.getpid()}-{secrets.token_hex(8)}"
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(path, link)
+            except OSError:  # another file system, or one without links
+                if self.put_file(path)[0] != sha256:
+                    raise StoreError(f'the artifact "{path}" changed while it was copied') from None
+                return
+            try:
+                self._settle(link, sha256, path.name.removeprefix(sha256))
+            finally:  # its mode stays as it is: it is that of the file under all its names
+                link.unlink(missing_ok=True)
+
     def remove_leftovers(self, *, older_than: float = 3600.0) -> int:
         """Delete what writers that died left behind, if untouched for `older_than` seconds; return how many."""
         count = 0

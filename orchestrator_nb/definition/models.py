@@ -126,6 +126,7 @@ class CommandDefinition(Model):
         None, description="seconds before the first retry (1), doubled for each further one"
     )
     idempotent: bool = Field(True, description="false: never tried again by default")
+    reuse: bool = Field(True, description="false: it runs in every run, also in one that reuses earlier results")
     timeout: Seconds | Literal["none"] | None = Field(None, description="seconds until an attempt is ended")
     start_timeout: Seconds | None = Field(None, description="seconds until a notebook's kernel has to answer; 120")
     cell_timeout: Seconds | None = Field(None, description="seconds for each cell of a notebook")

@@ -85,6 +85,7 @@ COMMAND = {
     "retries": "a whole number from 0 to 1000",
     "retry_delay": _SECONDS,
     "idempotent": "true or false",
+    "reuse": "true or false",
     "timeout": f'{_SECONDS}, or "none"',
     "start_timeout": _SECONDS,
     "cell_timeout": _SECONDS,

@@ -24,7 +24,7 @@ from threading import Lock
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.endings import ENDINGS
-from orchestrator_nb.engine.requests import Fail, Pause, Request, Resume, Stop, Tell
+from orchestrator_nb.engine.requests import Accept, Fail, Pause, Request, Resume, Stop, Tell, accepted
 from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.ports import Executor, Journal, Observer, Policy, Work
 from orchestrator_nb.state import RunState
@@ -272,6 +272,8 @@ class Loop:
             return [e.NoticeGiven(at=now, text=request.text, command=request.command, request=ask, by=by)]
         if isinstance(request, Fail):
             return self._reported(request, now)
+        if isinstance(request, Accept):
+            return [accepted(request, self._state, now)]
         if ask is None:
             return []
         text = f"asked to {type(request).__name__.lower()}, and there is nothing to do: the run is {run}"

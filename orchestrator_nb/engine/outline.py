@@ -14,15 +14,18 @@ from orchestrator_nb.plan.ranks import Net, expected_seconds, make_net
 
 
 class Outline(NamedTuple):
-    """The commands of a `RunPlanned`, in the order of the plan, and its pools."""
+    """The commands of a `RunPlanned`, in the order of the plan, its pools, and how many commands are left out."""
 
     commands: dict[str, dict[str, Any]]
     pools: dict[str, int]
     adaptive: bool = True
+    left_out: int = 0
 
     def planned(self, at: float) -> e.RunPlanned:
         """Return the event that records it."""
-        return e.RunPlanned(at=at, commands=self.commands, pools=self.pools, adaptive=self.adaptive)
+        return e.RunPlanned(
+            at=at, commands=self.commands, pools=self.pools, adaptive=self.adaptive, left_out=self.left_out
+        )
 
 
 def outline(

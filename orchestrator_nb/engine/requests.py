@@ -10,6 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator_nb import events as e
+from orchestrator_nb.state import RunState
+from orchestrator_nb.transitions import DONE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
@@ -56,6 +60,19 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Accept:
+    """Take the result of a command for that of its code as it is now, of which this is the key, and its files as they
+    are now, of which these are the hashes."""
+
+    command: str
+    key: str
+    reads: Mapping[str, str | None] | None = None
+    writes: Mapping[str, str | None] | None = None
+    id: str | None = None
+    by: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tell:
     """Record something that a person should know."""
 
@@ -65,4 +82,22 @@ class Tell:
     by: Mapping[str, Any] | None = None
 
 
-Request = Pause | Resume | Stop | Fail | Tell
+Request = Pause | Resume | Stop | Fail | Accept | Tell
+
+
+def accepted(request: Accept, state: RunState, now: float) -> e.Event:
+    """Return what the acceptance of a result comes to: the fact, or a notice where there is no result."""
+    record = state.commands.get(request.command)
+    if record is None or record.state not in DONE:
+        how = "there is no such command" if record is None else f"it is {record.state} and has no result"
+        text = f'"{request.command}" cannot be accepted: {how}'
+        return e.NoticeGiven(at=now, text=text, request=request.id, by=request.by)
+    return e.CommandAccepted(
+        at=now,
+        command=request.command,
+        key=request.key,
+        reads=request.reads,
+        writes=request.writes,
+        request=request.id,
+        by=request.by,
+    )

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
+from msgspec import structs
+
 from orchestrator_nb.commands.callable import FunctionCommand, needs_process
 from orchestrator_nb.commands.processes import MARK, TERMINATE_GRACE, kill_attempt, marks
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
-from orchestrator_nb.events import AttemptAbandoned, Event, Failure, NoticeGiven
+from orchestrator_nb.events import AttemptAbandoned, AttemptReturned, CommandReused, Event, Failure, NoticeGiven
 from orchestrator_nb.executors import capture
 from orchestrator_nb.executors.attempt import LOG_SIZE, LocalAttempt, Progress, Surroundings
 from orchestrator_nb.executors.failures import failure_of
 from orchestrator_nb.executors.process import run_in_child
 from orchestrator_nb.executors.timer import Timer
+from orchestrator_nb.plan.contents import Contents
 from orchestrator_nb.ports import Command, Report, Work
 
 TIMEOUT_GRACE = 10.0
@@ -36,7 +39,8 @@ class LocalExecutor:
 
     A callable that needs a process gets one; everything else runs on the thread itself, and starts the processes it
     needs. `live` keeps results that have no stored form, `progress` hears what commands say about how far they are,
-    `log_size` is how many bytes are kept of what an attempt prints.
+    `log_size` is how many bytes are kept of what an attempt prints. `reusable` looks at an attempt before its command
+    begins: it returns the `CommandReused` that answers it, or else what there is to tell.
     """
 
     def __init__(
@@ -49,10 +53,13 @@ class LocalExecutor:
         clock: Callable[[], float] = time.time,
         log_size: int = LOG_SIZE,
         progress: Progress | None = None,
+        reusable: Callable[[Work], Event | None] | None = None,
     ) -> None:
         self._commands = commands
         self._clock = clock
         self._report: Report | None = None
+        self._reusable = reusable
+        self._contents = Contents()
         self._timer = Timer()
         self._queue: SimpleQueue[LocalAttempt | None] = SimpleQueue()
         self._lock = threading.Lock()
@@ -163,6 +170,35 @@ class LocalExecutor:
             known = ", ".join(sorted(self._commands))
             message = f'there is no type of command "{definition.kind}"; there is {known}'
             return attempt.failed(Failure(kind="not_started", message=message))
+        if self._reusable is not None:
+            told = self._reusable(attempt.work)
+            if isinstance(told, CommandReused):
+                return told
+            if told is not None:
+                attempt.report(told)
+        if definition.reads or definition.writes:
+            return self._perform_on_files(attempt, command)
+        return self._run(attempt, command)
+
+    def _perform_on_files(self, attempt: LocalAttempt, command: Command) -> Event:
+        """Run a command that declares files, and add to its answer what was in them: what it read when it began, what
+        it wrote when it was done."""
+        work = attempt.work
+        definition = work.definition
+
+        def hashes(texts: Sequence[str]) -> dict[str, str | None] | None:
+            if not texts:
+                return None
+            return self._contents.of(texts, definition, folder=work.folder, parameters=work.parameters)
+
+        reads = hashes(definition.reads)
+        answer = self._run(attempt, command)
+        if not isinstance(answer, AttemptReturned):
+            return answer
+        return structs.replace(answer, reads=reads, writes=hashes(definition.writes))
+
+    def _run(self, attempt: LocalAttempt, command: Command) -> Event:
+        definition = attempt.work.definition
         if isinstance(command, FunctionCommand) and needs_process(definition):
             return attempt.perform(partial(run_in_child, command=command, artifacts=self._around.artifacts))
         if definition.timeout not in (None, "none"):

@@ -107,10 +107,17 @@ def is_part(run: str) -> bool:
     return _PART.search(run) is not None
 
 
-def list_runs(store: Path) -> list[Path]:
-    """Return the folders of all runs, the latest first: by the time in their journal's first line, then by name."""
+def list_runs(store: Path, *, workflow: str | None = None) -> list[Path]:
+    """Return the folders of all runs, the latest first: by the time in their journal's first line, then by name.
+
+    With a `workflow` only its own, without those that are parts of other runs.
+    """
     try:
-        folders = [folder for folder in store.iterdir() if (folder / JOURNAL).is_file()]
+        folders = [
+            folder
+            for folder in store.iterdir()
+            if workflow in (None, _ID_END.sub("", folder.name)) and (folder / JOURNAL).is_file()
+        ]
     except FileNotFoundError:
         return []
     except OSError as error:

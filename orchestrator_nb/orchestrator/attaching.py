@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.definition.reading import Loaded
 from orchestrator_nb.errors import RunRefused
 from orchestrator_nb.journal.store import find_run, find_store
 from orchestrator_nb.orchestrator.frozen import Frozen
+from orchestrator_nb.orchestrator.opening import Opening
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.session_names import SESSION
 from orchestrator_nb.orchestrator.workflow import Workflow, read_workflow
@@ -17,7 +19,7 @@ from orchestrator_nb.transitions import GOOD
 
 def attach(run: str = "latest", *, store: str | os.PathLike[str] | None = None) -> Run:
     """Return a run of the store: by its id, the beginning of its id, or "latest". Raises RunNotFound."""
-    return Run(find_run(find_store(store), run), go_on=resume_run)
+    return Run(find_run(find_store(store), run), go_on=resume_run, today=_today)
 
 
 def resume_run(run: str = "latest", *, store: str | os.PathLike[str] | None = None, **options: Any) -> Run:
@@ -32,6 +34,11 @@ def resume_run(run: str = "latest", *, store: str | os.PathLike[str] | None = No
     if frozen.defined_in is not None:
         _refuse_session_functions(Run(folder), frozen)
     return _workflow_of(frozen).resume(folder.name, store=folder.parent, **options)
+
+
+def _today(run_folder: Path) -> Opening:
+    """Return the opening of a run with its code as it is now where its definition came from."""
+    return _workflow_of(Frozen.read(run_folder)).today(run_folder)
 
 
 def frozen_workflow(frozen: Frozen) -> Workflow:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator_nb.engine.requests import Fail, Pause, Request, Resume, Stop, Tell
+from orchestrator_nb.engine.requests import Accept, Fail, Pause, Request, Resume, Stop, Tell
 from orchestrator_nb.errors import RunNotRunning, RunUnanswered
 from orchestrator_nb.events import Event
 from orchestrator_nb.journal.file import Position, scan
@@ -126,6 +126,25 @@ def _fail(asked: Asked, given: dict[str, Any]) -> Request:
     )
 
 
+def _accept(asked: Asked, given: dict[str, Any]) -> Request:
+    return Accept(
+        command=_text(given, "command"),
+        key=_text(given, "key"),
+        reads=_hashes(given, "reads"),
+        writes=_hashes(given, "writes"),
+        id=asked.id,
+        by=asked.by,
+    )
+
+
+def _hashes(arguments: Mapping[str, Any], name: str) -> dict[str, str | None] | None:
+    value = arguments.get(name)
+    fits = value is None or (isinstance(value, dict) and all(isinstance(item, str | None) for item in value.values()))
+    if not fits:
+        raise ValueError(f"{name!r} has to be a mapping of paths to hashes; found {value!r}")
+    return value
+
+
 def _tell(asked: Asked, given: dict[str, Any]) -> Request:
     command = _text(given, "command") if given.get("command") is not None else None
     return Tell(text=_text(given, "text"), command=command, id=asked.id, by=asked.by)
@@ -137,5 +156,6 @@ _KINDS: dict[str, Callable[[Asked, dict[str, Any]], Request]] = {
     "resume": _resume,
     "stop": _stop,
     "fail": _fail,
+    "accept": _accept,
     "tell": _tell,
 }

@@ -49,7 +49,7 @@ def start_detached(opening: Opening, *, store: Path) -> Run:
         owner = _spawn(folder, {"slots": opening.slots, "durability": opening.durability, "path": _path()})
         threading.Thread(target=owner.wait, name=f"orchestrator-nb reap {folder.name}", daemon=True).start()
         _wait_for_beginning(owner, folder)
-    return Run(folder, go_on=opening.go_on)
+    return Run(folder, go_on=opening.go_on, today=opening.today)
 
 
 def _spawn(folder: Path, options: dict[str, Any]) -> subprocess.Popen[bytes]:

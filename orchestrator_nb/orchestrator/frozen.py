@@ -29,7 +29,8 @@ class Frozen:
 
     `folder` is the definition's folder, `origin` the file, notebook or folder that it was read from, `defined_in` the
     notebook or program in whose session it was made, when it has functions that exist only there. `settings` are those
-    that were given at the start.
+    that were given at the start, `selected` the commands that the run has to run, None for all; `reuse` says that it
+    takes over what is up to date.
     """
 
     definition: WorkflowDefinition
@@ -38,6 +39,8 @@ class Frozen:
     defined_in: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    selected: tuple[str, ...] | None = None
+    reuse: bool = False
 
     def write(self, run_folder: Path) -> None:
         """Keep it in the run's folder, durably. Raises StoreError."""
@@ -48,6 +51,8 @@ class Frozen:
             "defined_in": self.defined_in,
             "parameters": dict(self.parameters),
             "settings": dict(self.settings),
+            "selected": None if self.selected is None else list(self.selected),
+            "reuse": self.reuse,
         }
         write_whole(run_folder / FILE, json.dumps(document, indent=1, ensure_ascii=False).encode())
 
@@ -64,6 +69,8 @@ class Frozen:
                 defined_in=document["defined_in"],
                 parameters=document["parameters"],
                 settings=document.get("settings", {}),
+                selected=None if document.get("selected") is None else tuple(document["selected"]),
+                reuse=bool(document.get("reuse", False)),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f'the frozen definition "{path}" cannot be read: {error}') from error

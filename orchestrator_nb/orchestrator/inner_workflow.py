@@ -25,6 +25,8 @@ from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, resume_opened, start_opened
 from orchestrator_nb.orchestrator.result import ARTIFACTS, RunResult
 from orchestrator_nb.orchestrator.run import Run
+from orchestrator_nb.plan.fingerprint import fingerprint
+from orchestrator_nb.plan.key import key_of
 from orchestrator_nb.ports import Attempt, Command, Observer, Work
 from orchestrator_nb.state import RunState
 
@@ -132,12 +134,29 @@ class WorkflowCommand(Command):
         definition = inner.definition
         ids = [each.id for each in definition.commands]
         opening = inner.as_part({}, unknown=definition.parameters, settled=ids, within=(*self._within, path))
-        fingerprints, upstream = opening.fingerprints(), opening.plan.upstream
+        upstream = opening.plan.upstream
+        fingerprints = {name: fingerprint(name, plan=opening.plan, commands=opening.commands) for name in ids}
         plain = {
             "parameters": {name: item.model_dump(mode="json") for name, item in definition.parameters.items()},
             "commands": {name: [fingerprints[name], list(upstream[name])] for name in ids},
         }
         return json.dumps(plain, sort_keys=True, default=str)
+
+    def code(self, command: CommandDefinition, *, folder: Path) -> str:
+        """Return the keys of the inner commands. Raises UsageError where one of them has to do with files, or is never
+        reused: from out here that cannot be looked at."""
+        path = _path(command, folder)
+        definition = self._read(path).definition
+        ids = [each.id for each in definition.commands]
+        opening = self._read(path).as_part({}, unknown=definition.parameters, settled=ids, within=(*self._within, path))
+        parts = {}
+        for each in definition.commands:
+            key = key_of(each.id, plan=opening.plan, commands=opening.commands)
+            if each.reads or each.writes or not key:
+                raise UsageError(f'its command "{each.id}" reads or writes files, or is never reused')
+            parts[each.id] = [key, list(opening.plan.upstream[each.id])]
+        declared = {name: item.model_dump(mode="json") for name, item in definition.parameters.items()}
+        return json.dumps([declared, parts], sort_keys=True, default=str)
 
     def run(self, attempt: Attempt) -> Stored:
         """Start the inner run, or go on with it, wait for its end and return its results.

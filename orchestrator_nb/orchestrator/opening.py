@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,27 +16,33 @@ from orchestrator_nb.commands.kernel_folder import remove_dead_folders
 from orchestrator_nb.commands.processes import end_leftovers
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
-from orchestrator_nb.definition.models import WorkflowDefinition
+from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
 from orchestrator_nb.engine.outline import Outline, outline
-from orchestrator_nb.engine.resume import lost_attempts, lost_live_results, missing_parts
-from orchestrator_nb.errors import RunRefused, StoreError
+from orchestrator_nb.errors import StoreError
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import identity
 from orchestrator_nb.journal.live import remove_live
 from orchestrator_nb.journal.owner import Ownership, take_over
 from orchestrator_nb.journal.store import JOURNAL, create_run
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
+from orchestrator_nb.orchestrator.earlier_results import EarlierResults, Kept
 from orchestrator_nb.orchestrator.frozen import Frozen, freeze_sources, remove_parts
+from orchestrator_nb.orchestrator.going_on import going_on, is_left
 from orchestrator_nb.orchestrator.manifest import complete_manifest
 from orchestrator_nb.orchestrator.overlap import admitted
+from orchestrator_nb.orchestrator.parts import given_to
 from orchestrator_nb.orchestrator.promises import weaker_promises
 from orchestrator_nb.orchestrator.result import ARTIFACTS
+from orchestrator_nb.orchestrator.reuse import Reuse, Verdict
 from orchestrator_nb.orchestrator.run import GoOn, Run
 from orchestrator_nb.orchestrator.session import Owned, Session
 from orchestrator_nb.orchestrator.settings import recorded_settings
+from orchestrator_nb.orchestrator.taking_over import take_over as take_result
 from orchestrator_nb.plan.fingerprint import fingerprint
+from orchestrator_nb.plan.key import key_of
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import MEMORY
+from orchestrator_nb.plan.selection import narrowed, read_selection, select
 from orchestrator_nb.ports import Command, Observer
 from orchestrator_nb.state import RunState, fold
 from orchestrator_nb.transitions import GOOD, IllegalTransition
@@ -45,7 +52,9 @@ from orchestrator_nb.transitions import GOOD, IllegalTransition
 class Opening:
     """A plan that was checked, with all that a session needs to drive it. `go_on` resumes the run once it was left,
     `parent` is the run that it is a part of, `memory` is how much the machine has, in bytes, where it is asked for,
-    `settings` are those that were given besides the definition's."""
+    `settings` are those that were given besides the definition's. `selected` are the commands that were selected, None
+    for all, and `given` the results of earlier runs that stand for others; with `reuse`, what is up to date does not
+    run. `today` opens a run's workflow as it is now."""
 
     plan: Plan
     commands: Mapping[str, Command]
@@ -59,6 +68,10 @@ class Opening:
     parent: str | None = None
     memory: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    selected: tuple[str, ...] | None = None
+    given: Mapping[str, Kept] = field(default_factory=dict)
+    reuse: bool = False
+    today: Today | None = None
 
     def frozen(self) -> Frozen:
         """Return what the run has to keep of it."""
@@ -69,7 +82,14 @@ class Opening:
             defined_in=self.defined_in,
             parameters=self.plan.parameters,
             settings=self.settings,
+            selected=self.selected,
+            reuse=self.reuse,
         )
+
+    def part(self, selected: tuple[str, ...], given: Mapping[str, Kept] | Collection[str]) -> Opening:
+        """Return the opening of a part: the commands of it, and those whose results are given, by id."""
+        kept = given if isinstance(given, Mapping) else {}
+        return replace(self, plan=narrowed(self.plan, selected, given=given), selected=selected, given=kept)
 
     def planned(self, store: Path) -> Outline:
         """Return what the journal says of the plan: each command in order, as earlier runs in the store make it known."""
@@ -77,14 +97,38 @@ class Opening:
         learning = plan.definition.optimization.history
         earlier = earlier_seconds(store, plan.definition.workflow, plan.commands) if learning else {}
         found = outline(plan, slots=self.slots, seconds=earlier, memory=self.memory)
-        for name, known in self.fingerprints().items():
-            found.commands[name]["fingerprint"] = known
-        return found
+        for name in self._own():
+            item = found.commands[name]
+            item["fingerprint"] = fingerprint(name, plan=plan, commands=self.commands)
+            key = key_of(name, plan=plan, commands=self.commands)
+            if key:
+                item["key"] = key
+        return found._replace(left_out=len(plan.definition.commands) - len(plan.order))
 
-    def fingerprints(self) -> dict[str, str]:
-        """Return the fingerprint of each command."""
-        return {name: fingerprint(name, plan=self.plan, commands=self.commands) for name in self.plan.order}
+    def forecast(self, store: Path) -> dict[str, Verdict]:
+        """Return for each command whether it is up to date, nothing where reuse is not asked for. Raises StoreError."""
+        if not self.reuse:
+            return {}
+        keys = {name: key_of(name, plan=self.plan, commands=self.commands) for name in self._own()}
+        earlier = EarlierResults(store, self.plan.definition.workflow)
+        return self._reusing(keys, earlier).forecast()
 
+    def _reusing(self, keys: Mapping[str, str], earlier: EarlierResults) -> Reuse:
+        return Reuse(
+            plan=self.plan,
+            commands=self.commands,
+            keys=keys,
+            earlier=earlier,
+            given={name: kept.record for name, kept in self.given.items()},
+        )
+
+    def _own(self) -> Collection[str]:
+        """Return the commands that may run in it."""
+        return self.plan.order if self.selected is None else self.selected
+
+
+Today = Callable[[Path], Opening]
+"""Opens the workflow of the run in a folder as it is now, with the run's parameters; nothing is checked or started."""
 
 OpeningOf = Callable[[Frozen, Collection[str]], Opening]
 """Makes today's opening of a run that was started so; the commands named second have their results and are not
@@ -100,11 +144,20 @@ def start_opened(opening: Opening, *, store: Path, run: str | None = None) -> Ru
     with admitted(store, plan.definition.workflow, opening.overlap, wait=plan.definition.coordination_timeout):
         folder = create_run(store, plan.definition.workflow, run=run)
         # The journal comes last: a folder that has one has all that a resume needs.
-        opening.frozen().write(folder)
-        freeze_sources(plan.definition.commands, plan.folder, folder)
-        beginning = _first_facts(folder, opening)
+        try:
+            opening.frozen().write(folder)
+            freeze_sources(_that_run(opening), plan.folder, folder)
+            beginning, reuse = _first_facts(folder, opening)
+        except BaseException:
+            if run is None:  # nothing ran: what is left of it would only be in the way
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
         owned = _own(folder, durable=opening.durability == "full")
-    return _begin(owned, opening, RunState(), beginning)
+    return _begin(owned, opening, RunState(), beginning, reuse)
+
+
+def _that_run(opening: Opening) -> list[CommandDefinition]:
+    return [opening.plan.commands[name] for name in opening._own()]
 
 
 def resume_opened(
@@ -114,10 +167,11 @@ def resume_opened(
     accept_changes: bool = False,
     taking_over: bool = False,
     durable: bool = True,
+    start_from: Sequence[str] = (),
 ) -> Run:
     """Take over a run and go on with it; one that is complete is only looked at.
 
-    Before anything is dispatched, every process that a dead owner left is ended; a living one of this host, too, when
+    What is selected by `start_from` runs again, and everything downstream of it. Before anything is dispatched, every process that a dead owner left is ended; a living one of this host, too, when
     `taking_over`. Raises RunRefused, DefinitionError, StoreError.
     """
     owned = _own(folder, durable=durable, taking_over=taking_over)
@@ -129,27 +183,72 @@ def resume_opened(
         remove_parts(folder)
         remove_live(folder)
         remove_dead_folders()
-        settled = [name for name, record in state.commands.items() if record.state in GOOD]
-        opening = opening_of(frozen, settled)
+        opening, again = _opened_again(state, frozen, opening_of, start_from)
         if state.run.state == "new":
-            beginning = _first_facts(folder, opening)
-            freeze_sources(opening.plan.definition.commands, opening.plan.folder, folder)
-        elif state.run.state == "completed" and not state.deviations:
+            if frozen.selected is not None:
+                earlier = _earlier(folder, opening)
+                opening = opening.part(frozen.selected, given_to(opening.plan, frozen.selected, earlier))
+            beginning, reuse = _first_facts(folder, opening)
+            freeze_sources(_that_run(opening), opening.plan.folder, folder)
+        elif state.run.state == "completed" and not state.deviations and not again:
             complete_manifest(folder, state)
             owned.release()
-            return Run(folder, go_on=opening.go_on)
+            return Run(folder, go_on=opening.go_on, today=opening.today)
         else:
-            beginning = _going_on(state, opening, folder.parent, accept_changes=accept_changes)
+            if frozen.selected is not None:
+                there = [name for name in opening.plan.order if name in state.planned]
+                opening = opening.part(
+                    tuple(name for name in there if name in frozen.selected),
+                    [name for name in there if name not in frozen.selected],
+                )
+            planned = opening.planned(folder.parent)
+            beginning = going_on(
+                state, opening.plan, planned, slots=opening.slots, accept_changes=accept_changes, again=again
+            )
+            reuse = _reusing(folder, opening, planned)
             opening.frozen().write(folder)
-            left = [c for c in opening.plan.definition.commands if _is_left(c.id, state)]
+            left = [command for command in _that_run(opening) if command.id in again or is_left(command.id, state)]
             freeze_sources(left, opening.plan.folder, folder)
     except BaseException:
         owned.release()
         raise
-    return _begin(owned, opening, state, beginning)
+    return _begin(owned, opening, state, beginning, reuse)
 
 
-def _begin(owned: Owned, opening: Opening, state: RunState, beginning: list[e.Event]) -> Run:
+def _opened_again(
+    state: RunState, frozen: Frozen, opening_of: OpeningOf, start_from: Sequence[str]
+) -> tuple[Opening, Collection[str]]:
+    """Return today's opening of a run that is there, and the commands that are to run again."""
+    known = [name for name, record in state.commands.items() if record.state in GOOD]
+    if frozen.selected is not None:
+        known += [command.id for command in frozen.definition.commands if command.id not in frozen.selected]
+    if not start_from:
+        opening = opening_of(frozen, known)
+        return replace(opening, reuse=frozen.reuse), ()
+    plan = opening_of(frozen, known).plan
+    if frozen.selected is not None:
+        plan = narrowed(plan, [name for name in frozen.selected if name in plan.commands])
+    again = set(select(read_selection(start_from=start_from), plan))
+    # What runs again is checked, and what succeeded before is not.
+    opening = opening_of(frozen, [name for name in known if name not in again])
+    return replace(opening, reuse=frozen.reuse), again
+
+
+def _earlier(folder: Path, opening: Opening) -> EarlierResults:
+    return EarlierResults(folder.parent, opening.plan.definition.workflow, besides=folder.name)
+
+
+def _reusing(folder: Path, opening: Opening, planned: Outline) -> Reuse | None:
+    """Return what looks whether commands are up to date, None where that was not asked for."""
+    if not opening.reuse:
+        return None
+    keys = {name: item.get("key", "") for name, item in planned.commands.items()}
+    return opening._reusing(keys, _earlier(folder, opening))
+
+
+def _begin(
+    owned: Owned, opening: Opening, state: RunState, beginning: list[e.Event], reuse: Reuse | None = None
+) -> Run:
     session = Session(
         owned=owned,
         state=state,
@@ -159,9 +258,10 @@ def _begin(owned: Owned, opening: Opening, state: RunState, beginning: list[e.Ev
         durable=opening.durability == "full",
         live=LiveResults(),
         observers=opening.observers,
+        reuse=reuse,
     )
     session.start(beginning)
-    return Run(owned.folder, session=session, in_session=opening.defined_in, go_on=opening.go_on)
+    return Run(owned.folder, session=session, in_session=opening.defined_in, go_on=opening.go_on, today=opening.today)
 
 
 def _own(folder: Path, *, durable: bool, taking_over: bool = False) -> Owned:
@@ -181,7 +281,8 @@ def _folded(journal: JournalFile) -> RunState:
         raise StoreError(f'the journal "{journal.path}" tells something impossible: {error}') from error
 
 
-def _first_facts(folder: Path, opening: Opening) -> list[e.Event]:
+def _first_facts(folder: Path, opening: Opening) -> tuple[list[e.Event], Reuse | None]:
+    """Return the facts with which a new run begins, what it takes over from earlier runs among them."""
     now = time.time()
     plan = opening.plan
     started = e.RunStarted(
@@ -198,58 +299,16 @@ def _first_facts(folder: Path, opening: Opening) -> list[e.Event]:
     )
     notes = (*plan.notes, *weaker_promises(opening.durability))
     notices: list[e.Event] = [e.NoticeGiven(at=now, text=note) for note in notes]
-    return [started, opening.planned(folder.parent).planned(now), *notices]
-
-
-def _going_on(state: RunState, opening: Opening, store: Path, *, accept_changes: bool) -> list[e.Event]:
-    """Return the facts with which a run goes on: a new owner, what its death cost, what is missing, what changed."""
-    now = time.time()
-    planned = opening.planned(store)
-    changes = _changes(state, planned.commands, accept_changes=accept_changes)
-    lost, missing = lost_attempts(state, now), missing_parts(state, now)
-    plan = opening.plan
-    live = lost_live_results(
-        state,
-        inputs={name: upstream for name, upstream in plan.upstream.items() if name in state.commands},
-        order=[name for name in plan.order if name in state.commands],
-        now=now,
-        before=[*lost, *missing],
-    )
-    facts: list[e.Event] = [e.RunResumed(at=now, owner=identity(), slots=opening.slots), *lost, *missing, *live]
-    if changes:
-        facts.append(e.DefinitionChanged(at=now, changes=tuple(changes)))
-        facts.append(planned.planned(now))
-    return facts
-
-
-def _changes(state: RunState, planned: Mapping[str, Mapping[str, Any]], *, accept_changes: bool) -> list[str]:
-    """Return in words what differs from the run's plan. Raises RunRefused if it touches what has succeeded."""
-    changes, touched = [], []
-    for name, item in planned.items():
-        before = state.planned.get(name)
-        if before is None:
-            changes.append(f'"{name}" is new')
-        elif before.fingerprint != item["fingerprint"]:
-            changes.append(f'"{name}" has changed')
-            if state.commands[name].state in GOOD:
-                touched.append(name)
-        elif list(before.upstream) != item["upstream"]:
-            changes.append(f'"{name}" follows {", ".join(item["upstream"]) or "nothing"} now')
-        elif before.needs != item.get("needs") or before.priority != item.get("priority", 0):
-            changes.append(f'"{name}" has other resources or another priority now')
-    changes.extend(f'"{name}" is gone' for name in state.planned if name not in planned)
-    if touched and not accept_changes:
-        names = ", ".join(f'"{name}"' for name in touched)
-        msg = (
-            f"{names} succeeded in this run and changed since; to keep what was made before, resume with "
-            f"--accept-changes (accept_changes=True), or start a new run"
-        )
-        raise RunRefused(msg)
-    return changes
-
-
-def _is_left(name: str, state: RunState) -> bool:
-    return name not in state.commands or state.commands[name].state not in GOOD
+    planned = opening.planned(folder.parent)
+    durable = opening.durability == "full"
+    facts = [started, planned.planned(now), *notices]
+    for name, kept in opening.given.items():
+        reason = f"not selected, its result is that of {kept.origin}"
+        facts.append(take_result(kept, name, folder=folder, now=now, reason=reason, durable=durable))
+    reuse = _reusing(folder, opening, planned)
+    if reuse is not None:
+        facts += reuse.beginning(folder, now, durable=durable)
+    return facts, reuse
 
 
 def machine_memory(definition: WorkflowDefinition) -> int | None:

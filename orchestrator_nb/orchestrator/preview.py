@@ -9,6 +9,7 @@ from typing import Any
 from orchestrator_nb.drawing.graph import Box, graph_svg
 from orchestrator_nb.engine.outline import declared_seconds, outline, plan_net
 from orchestrator_nb.engine.simulator import Outcome, Simulation, simulate
+from orchestrator_nb.orchestrator.reuse import Verdict
 from orchestrator_nb.plan.conflicts import Conflict, apart, conflicts
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import ALL, CPU, amount
@@ -27,11 +28,13 @@ TOO_MANY = 20_000
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Preview(Plan):
     """A plan with what is known of its run: its `slots`, the `seconds` that commands took in earlier runs, and how
-    much `memory` the machine has, in bytes, where a command takes any."""
+    much `memory` the machine has, in bytes, where a command takes any. `verdicts` say of each command whether it is up
+    to date, where that was asked for."""
 
     slots: int
     seconds: Mapping[str, float] = field(default_factory=dict)
     memory: int | None = None
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
 
     def critical_path(self) -> list[str]:
         """Return the commands on the longest way through the graph: no number of slots makes the run shorter."""
@@ -156,6 +159,10 @@ class Preview(Plan):
             yield f"predicted: {said}{how}"
         for conflict in self.conflicts():
             yield f"conflict: {conflict.reason}; {conflict.at_once} at a time"
+        if self.verdicts:
+            yield ""
+            width = max(map(len, self.verdicts))
+            yield from (f"reuse: {name:<{width}}  {verdict}" for name, verdict in self.verdicts.items())
 
 
 def _time(seconds: float) -> str:
@@ -166,7 +173,14 @@ def _time(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def preview(plan: Plan, *, slots: int, seconds: Mapping[str, float], memory: int | None) -> Preview:
+def preview(
+    plan: Plan,
+    *,
+    slots: int,
+    seconds: Mapping[str, float],
+    memory: int | None,
+    verdicts: Mapping[str, Verdict] | None = None,
+) -> Preview:
     """Return a plan as its user looks at it."""
     known = {item.name: getattr(plan, item.name) for item in fields(Plan)}
-    return Preview(**known, slots=slots, seconds=seconds, memory=memory)
+    return Preview(**known, slots=slots, seconds=seconds, memory=memory, verdicts=verdicts or {})

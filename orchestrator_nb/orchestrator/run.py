@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb import events as e
-from orchestrator_nb.engine.requests import Fail, Pause, Resume, Stop, Tell
-from orchestrator_nb.errors import OrchestratorError, RunFailed, RunNotRunning, RunRefused
+from orchestrator_nb.engine.requests import Accept, Fail, Pause, Resume, Stop, Tell
+from orchestrator_nb.errors import OrchestratorError, RunFailed, RunNotRunning, RunRefused, UsageError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.follow import Follower
 from orchestrator_nb.journal.live import read_live
 from orchestrator_nb.journal.owner import is_owned
 from orchestrator_nb.journal.store import JOURNAL, find_store
+from orchestrator_nb.orchestrator.acceptance import acceptance, record_accepted
 from orchestrator_nb.orchestrator.control import Answer, ask_owner
 from orchestrator_nb.orchestrator.failure_story import failure_text
 from orchestrator_nb.orchestrator.metrics import execution_metrics
@@ -47,14 +48,16 @@ class Run:
         session: Session | None = None,
         in_session: str | None = None,
         go_on: GoOn | None = None,
+        today: Callable[[Path], Any] | None = None,
     ) -> None:
         """`in_session` names the notebook or program whose functions it needs, if it can be resumed only there;
-        `go_on` takes it up when nobody owns it."""
+        `go_on` takes it up when nobody owns it, `today` opens its workflow as it is now."""
         self.folder = folder
         self.id = folder.name
         self._own = session
         self._in_session = in_session
         self._go_on = go_on
+        self._today = today
         self._follower = Follower(folder / JOURNAL)
         self._reading = threading.Lock()
 
@@ -285,6 +288,27 @@ class Run:
         if session is not None:
             return session.ask(Fail(command=command, message=message, types=types))
         return self._ask("fail", command=command, message=message, types=list(types))
+
+    def accept(self, command: str) -> None:
+        """Take the result of a command for that of its code and options as they are now, and its files as they are
+        now: a later run that reuses what is up to date does not run it for those.
+
+        Works whoever drives the run, or nobody. Raises UsageError for a command that has no result or whose code
+        cannot be looked at, and as `pause` does where the owner does not answer.
+        """
+        if self._today is None:
+            raise RunRefused(f'"{self.id}" is not known together with its workflow: attach("{self.id}").accept(…)')
+        told = acceptance(command, self._today(self.folder), self.state)
+        session = self._live_session()
+        if session is not None:
+            answer = session.ask(Accept(**told))
+        elif is_owned(self.folder):
+            answer = self._ask("accept", **told)
+        else:
+            record_accepted(self.folder, told)
+            return
+        if answer is not None and isinstance(answer.event, e.NoticeGiven):
+            raise UsageError(answer.event.text)
 
     def give_notice(self, text: str) -> Answer | None:
         """Record something that a person should know. Raises as `pause` does."""

@@ -26,6 +26,7 @@ from orchestrator_nb.orchestrator.attendant import Attendant
 from orchestrator_nb.orchestrator.control import ANSWER_WAIT, Answer
 from orchestrator_nb.orchestrator.live_view import LiveView
 from orchestrator_nb.orchestrator.manifest import write_manifest
+from orchestrator_nb.orchestrator.reuse import Reuse
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.ports import Command, Observer, Policy, Work
 from orchestrator_nb.recovery.optional import Optional
@@ -64,6 +65,7 @@ class Session:
         durable: bool,
         live: LiveResults,
         observers: Sequence[Observer],
+        reuse: Reuse | None = None,
     ) -> None:
         self.live = live
         self.error: BaseException | None = None
@@ -78,6 +80,7 @@ class Session:
             durable=durable,
             log_size=monitoring.log_size,
             progress=self.view.heard,
+            reusable=None if reuse is None else lambda work: reuse.check(work, self.state.commands, durable=durable),
         )
         self.view.under_way = self._executor.under_way
         self._loop = Loop(

@@ -18,10 +18,12 @@ from orchestrator_nb.orchestrator.building import Building
 from orchestrator_nb.orchestrator.command_types import command_types, import_registrations
 from orchestrator_nb.orchestrator.detach import start_detached
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
+from orchestrator_nb.orchestrator.earlier_results import EarlierResults
 from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, without_unknown
 from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, cpus, machine_memory, resume_opened, start_opened
 from orchestrator_nb.orchestrator.overlap import OVERLAPS
+from orchestrator_nb.orchestrator.parts import choose, given_to
 from orchestrator_nb.orchestrator.preview import Preview, preview
 from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.orchestrator.run import Run
@@ -30,6 +32,7 @@ from orchestrator_nb.orchestrator.session_names import SESSION, session_name
 from orchestrator_nb.orchestrator.settings import given_settings, with_settings
 from orchestrator_nb.plan.plan import Plan, make_plan
 from orchestrator_nb.plan.pools import check_pools
+from orchestrator_nb.plan.selection import Names, Selection, read_selection
 from orchestrator_nb.ports import Command, Observer
 
 
@@ -75,18 +78,27 @@ class Workflow(Building):
         *,
         slots: int | None = None,
         store: str | os.PathLike[str] | None = None,
+        only: Names = (),
+        start_from: Names = (),
+        until: Names = (),
+        failed: bool = False,
+        reuse: bool = False,
         **more: Any,
     ) -> Preview:
         """Check everything and return the plan, without running anything: order, conflicts, predictions, a picture.
 
-        Durations that nobody declared are those of earlier runs in the store. Raises DefinitionError with all mistakes.
+        Durations that nobody declared are those of earlier runs in the store. A part is selected as in `start`; with
+        `reuse` the plan says of each command whether it is up to date, and why not. Raises DefinitionError with all
+        mistakes, UsageError as `start` does.
         """
-        plan, commands = self._plan({**(parameters or {}), **more}, text=())
-        opening = self._opening(plan, commands, (), slots=slots)
-        learning = plan.definition.optimization.history
+        chosen = read_selection(only=only, start_from=start_from, until=until, failed=failed)
         place = find_store(store, start=self._folder)
+        opening = self._begun({**(parameters or {}), **more}, chosen, place, reuse=reuse, slots=slots)
+        plan = opening.plan
+        learning = plan.definition.optimization.history
         seconds = earlier_seconds(place, self.name, plan.commands) if learning else {}
-        return preview(plan, slots=opening.slots, seconds=seconds, memory=opening.memory)
+        verdicts = opening.forecast(place)
+        return preview(plan, slots=opening.slots, seconds=seconds, memory=opening.memory, verdicts=verdicts)
 
     def start(
         self,
@@ -104,6 +116,11 @@ class Workflow(Building):
         optimization: Mapping[str, Any] | None = None,
         monitoring: Mapping[str, Any] | None = None,
         deadline: float | str | None = None,
+        only: Names = (),
+        start_from: Names = (),
+        until: Names = (),
+        failed: bool = False,
+        reuse: bool = False,
         parameters: Mapping[str, Any] | None = None,
         text_parameters: Collection[str] = (),
         observers: Sequence[Observer] = (),
@@ -120,17 +137,32 @@ class Workflow(Building):
         are to its own; `recovery`, `optimization`, `monitoring` and `deadline` (seconds) take the place of what the
         definition says, key by key. All are recorded.
 
+        A part is selected by `only`, `start_from`, `until` and `failed`, see `plan.selection.Selection`; what it needs
+        of the rest is taken from the latest run that has it. With `reuse` a command that is up to date does not run
+        and has the result of the run in which it ran, see `orchestrator.reuse`.
+
         Raises DefinitionError before anything has run; RunFailed (unless `check` is False) when it was waited for and
-        did not complete; RunRefused or RunSkipped as `overlap` says; UsageError for functions that cannot be detached.
+        did not complete; RunRefused or RunSkipped as `overlap` says; UsageError for functions that cannot be detached,
+        for selectors that select nothing, and where a selected command needs a result that is nowhere.
         """
         settings = given_settings(
             context=context, quality_requirements=quality_requirements, recovery=recovery, optimization=optimization,
             monitoring=monitoring, deadline=deadline,
         )  # fmt: skip
-        plan, commands = self._plan({**(parameters or {}), **more}, text=text_parameters, settings=settings)
-        opening = self._opening(plan, commands, observers, slots=slots, durability=durability, overlap=overlap)
-        opening = replace(opening, settings=settings)
+        chosen = read_selection(only=only, start_from=start_from, until=until, failed=failed)
         place = find_store(store, start=self._folder)
+        opening = self._begun(
+            {**(parameters or {}), **more},
+            chosen,
+            place,
+            text=text_parameters,
+            observers=observers,
+            settings=settings,
+            reuse=reuse,
+            slots=slots,
+            durability=durability,
+            overlap=overlap,
+        )
         run = start_detached(opening, store=place) if detach else start_opened(opening, store=place)
         if wait or (wait is None and not detach):
             run.wait(check=check)
@@ -152,17 +184,22 @@ class Workflow(Building):
         store: str | os.PathLike[str] | None = None,
         accept_changes: bool = False,
         take_over: bool = False,
+        start_from: Names = (),
         observers: Sequence[Observer] = (),
     ) -> Run:
         """Go on with a run of this workflow, with the code as it is now for what has not succeeded.
 
-        A command that succeeded and has changed since is refused, unless `accept_changes` keeps its result. A process
+        A command that succeeded and has changed since is refused, unless `accept_changes` keeps its result. What is
+        selected by `start_from` runs again, with everything after it, also in a run that is completed. A process
         of this host that owns the run, frozen perhaps, is killed when `take_over` says so, else refused. Raises
         RunNotFound, RunRefused, DefinitionError; when waiting, what `Run.wait` raises.
         """
         folder = find_run(find_store(store, start=self._folder), run, workflow=self.name)
         opening_of = self._opening_of(observers, accept_changes=accept_changes)
-        resumed = resume_opened(folder, opening_of, accept_changes=accept_changes, taking_over=take_over)
+        again = read_selection(start_from=start_from).start_from
+        resumed = resume_opened(
+            folder, opening_of, accept_changes=accept_changes, taking_over=take_over, start_from=again
+        )
         if wait is not False:
             resumed.wait(check=check)
         return resumed
@@ -172,7 +209,11 @@ class Workflow(Building):
     ) -> Run:
         """Put the run of a saved state back to it and return the run, to be resumed. Raises as `Run.restore` does."""
         document = saved if isinstance(saved, Mapping) else read_saved(saved)
-        run = Run(find_run(find_store(store, start=self._folder), str(document.get("run"))), go_on=self.resume)
+        run = Run(
+            find_run(find_store(store, start=self._folder), str(document.get("run"))),
+            go_on=self.resume,
+            today=self.today,
+        )
         run.restore(document)
         return run
 
@@ -192,6 +233,38 @@ class Workflow(Building):
             parameters, text=(), settled=settled, unknown=unknown, within=within, accept_changes=accept_changes
         )
         return replace(self._opening(plan, commands, observers, overlap="allow"), parent=parent)
+
+    def today(self, run_folder: Path) -> Opening:
+        """Return the opening of a run of this workflow with its code as it is now; nothing is checked or started."""
+        return self._opening_of(())(Frozen.read(run_folder), self._ids_of_all())
+
+    def _ids_of_all(self) -> list[str]:
+        return [command.id for command in self.definition.commands]
+
+    def _begun(
+        self,
+        given: Mapping[str, Any],
+        chosen: Selection,
+        store: Path,
+        *,
+        text: Collection[str] = (),
+        observers: Sequence[Observer] = (),
+        settings: Mapping[str, Any] | None = None,
+        reuse: bool,
+        **options: Any,
+    ) -> Opening:
+        """Return the opening of a new run, of the whole workflow or of a part."""
+
+        def opened(settled: Collection[str]) -> Opening:
+            plan, commands = self._plan(given, text=text, settled=settled, settings=settings)
+            return replace(self._opening(plan, commands, observers, **options), settings=settings or {}, reuse=reuse)
+
+        if not chosen.is_partial:
+            return opened(())
+        everything, earlier = self._ids_of_all(), EarlierResults(store, self.name)
+        selected = choose(chosen, opened(everything).plan, earlier)
+        opening = opened(set(everything).difference(selected))
+        return opening.part(selected, given_to(opening.plan, selected, earlier))
 
     def _opening_of(
         self,
@@ -240,6 +313,7 @@ class Workflow(Building):
             observers=tuple(observers),
             overlap=overlap or plan.definition.overlap,
             go_on=self.resume,
+            today=self.today,
         )
 
     def _needs_session(self) -> bool:

@@ -42,7 +42,7 @@ class Access:
         locator = Locator()
         for number, command in enumerate(commands):
             if command.reads or command.writes:
-                place = _folder(command, folder)
+                place = place_of(command, folder)
                 for field, uses in (("reads", self._reads), ("writes", self._writes)):
                     for item, text in self._texts(number, field):
                         uses[locator.resource(text, folder=place)].append(Use(number, item, text))
@@ -100,11 +100,11 @@ class Access:
     def _texts(self, number: int, field: str) -> Iterator[tuple[int, str]]:
         for item, text in enumerate(getattr(self._commands[number], field)):
             try:
-                filled = _filled(text, self._parameters)
+                full = filled(text, self._parameters)
             except UsageError as error:
                 self.mistakes.append((number, Mistake(str(error), path=f"/{field}/{item}")))
             else:
-                yield item, filled
+                yield item, full
 
     def _reason(self, reader: Use, writer: Use) -> str:
         name = self._commands[writer.command].id
@@ -121,14 +121,14 @@ class Access:
         return nearest(text, names)
 
 
-def _folder(command: CommandDefinition, folder: Path) -> str:
+def place_of(command: CommandDefinition, folder: Path) -> str:
     """Return the folder that the paths of a command are relative to: where its code runs."""
     if command.cwd is not None:
         return str(folder / command.cwd)
     return str((folder / command.notebook).parent if command.notebook is not None else folder)
 
 
-def _filled(text: str, parameters: Mapping[str, Any]) -> str:
+def filled(text: str, parameters: Mapping[str, Any]) -> str:
     """Return the text with its references to parameters filled in. Raises UsageError."""
 
     def value_of(reference: Reference) -> Any:
@@ -143,7 +143,7 @@ def _filled(text: str, parameters: Mapping[str, Any]) -> str:
             found = found[key]
         return os.fspath(found) if isinstance(found, os.PathLike) else found
 
-    filled = resolve(text, value_of) if "${{" in text else text
-    if type(filled) not in (str, int) or filled == "":
-        raise UsageError(f'"{text}" is {filled!r}; expected the name of a file or of a resource')
-    return str(filled)
+    full = resolve(text, value_of) if "${{" in text else text
+    if type(full) not in (str, int) or full == "":
+        raise UsageError(f'"{text}" is {full!r}; expected the name of a file or of a resource')
+    return str(full)

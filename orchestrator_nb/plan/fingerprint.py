@@ -13,7 +13,7 @@ from orchestrator_nb.ports import Command
 
 WITHOUT = frozenset({
     # These say how a command is called, described and treated, not what it does.
-    "id", "description", "tags", "optional", "retries", "retry_delay", "idempotent", "timeout",
+    "id", "description", "tags", "optional", "retries", "retry_delay", "idempotent", "reuse", "timeout",
     "start_timeout", "cell_timeout", "idle_timeout", "duration", "priority", "resources",
     # These say what it waits for; what it gets from there is in its parameters and its source.
     "after", "reads", "writes", "exclusive",
@@ -30,23 +30,24 @@ def fingerprint(command: str, *, plan: Plan, commands: Mapping[str, Command]) ->
     """
     definition = plan.commands[command]
     source = commands[definition.kind].source(definition, folder=plan.folder)
-    text = json.dumps([_canonical(definition), source], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    text = json.dumps([canonical(definition), source], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def _canonical(definition: CommandDefinition) -> dict[str, Any]:
+def canonical(definition: CommandDefinition) -> dict[str, Any]:
+    """Return what a definition says of what the command does, as plain JSON; fields at their default are left out."""
     said = definition.model_dump(mode="python", exclude_defaults=True, exclude=set(WITHOUT))
-    return {name: _plain(value) for name, value in said.items()}
+    return {name: plain(value) for name, value in said.items()}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return plain JSON for any value of a parameter, other types by name and text, sets in order."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, set | frozenset):
-        return [type(value).__name__, sorted(json.dumps(_plain(item), sort_keys=True) for item in value)]
+        return [type(value).__name__, sorted(json.dumps(plain(item), sort_keys=True) for item in value)]
     return [type(value).__qualname__, str(value)]

@@ -1,0 +1,103 @@
+"""The facts with which a run goes on, and what has changed since it was left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from orchestrator_nb import events as e
+from orchestrator_nb.engine.outline import Outline
+from orchestrator_nb.engine.resume import lost_attempts, lost_live_results, missing_parts
+from orchestrator_nb.errors import RunRefused
+from orchestrator_nb.journal.identity import identity
+from orchestrator_nb.plan.plan import Plan
+from orchestrator_nb.state import RunState
+from orchestrator_nb.transitions import DONE, FINAL, GOOD
+
+
+def going_on(
+    state: RunState,
+    plan: Plan,
+    planned: Outline,
+    *,
+    slots: int,
+    accept_changes: bool,
+    again: Collection[str] = (),
+) -> list[e.Event]:
+    """Return the facts with which a run goes on: a new owner, what its death cost, what is missing, what changed, and
+    what is to run `again`.
+
+    Raises RunRefused where what has succeeded has changed since, unless `accept_changes`.
+    """
+    now = time.time()
+    changes, touched = _changes(state, planned.commands, accept_changes=accept_changes, again=again)
+    lost, missing = lost_attempts(state, now), missing_parts(state, now)
+    missing += _run_again(state, again, [*lost, *missing], now)
+    live = lost_live_results(
+        state,
+        inputs={name: upstream for name, upstream in plan.upstream.items() if name in state.commands},
+        order=[name for name in plan.order if name in state.commands],
+        now=now,
+        before=[*lost, *missing],
+    )
+    facts: list[e.Event] = [e.RunResumed(at=now, owner=identity(), slots=slots), *lost, *missing, *live]
+    if changes:
+        facts.append(e.DefinitionChanged(at=now, changes=tuple(changes)))
+        facts.append(planned.planned(now))
+    for name in touched:
+        record = state.commands[name]
+        if record.state in DONE:
+            key = planned.commands[name].get("key", "")
+            facts.append(e.CommandAccepted(at=now, command=name, key=key, reads=record.reads, writes=record.writes))
+    return facts
+
+
+def _run_again(
+    state: RunState, again: Collection[str], facts: Sequence[e.Event], now: float
+) -> Iterator[e.CommandReopened]:
+    """Yield the reopening of what is to run again, unless these facts do that already."""
+    opened = {event.command for event in facts if isinstance(event, e.CommandReopened)}
+    crashed = {event.command for event in facts if isinstance(event, e.CommandCrashed)}
+    for name, record in state.commands.items():
+        if name in again and name not in opened and (record.state in FINAL or name in crashed):
+            yield e.CommandReopened(at=now, command=name, reason="it was asked to run again")
+
+
+def _changes(
+    state: RunState, planned: Mapping[str, Mapping[str, Any]], *, accept_changes: bool, again: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """Return in words what differs from the run's plan, and which commands have succeeded and changed since.
+
+    Raises RunRefused where there are such, unless `accept_changes`; what runs `again` does not count.
+    """
+    changes, touched = [], []
+    for name, item in planned.items():
+        before = state.planned.get(name)
+        if before is None:
+            changes.append(f'"{name}" is new')
+        elif before.fingerprint != item["fingerprint"]:
+            changes.append(f'"{name}" has changed')
+            if state.commands[name].state in GOOD and name not in again:
+                touched.append(name)
+        elif before.key and before.key != item.get("key", "") and (name in again or is_left(name, state)):
+            changes.append(f'what "{name}" uses has changed')
+        elif list(before.upstream) != item["upstream"]:
+            changes.append(f'"{name}" follows {", ".join(item["upstream"]) or "nothing"} now')
+        elif before.needs != item.get("needs") or before.priority != item.get("priority", 0):
+            changes.append(f'"{name}" has other resources or another priority now')
+    changes.extend(f'"{name}" is gone' for name in state.planned if name not in planned)
+    if touched and not accept_changes:
+        names = ", ".join(f'"{name}"' for name in touched)
+        msg = (
+            f"{names} succeeded in this run and changed since; to keep what was made before, resume with "
+            f"--accept-changes (accept_changes=True), to run it again with everything after it, with "
+            f'--from {touched[0]} (start_from="{touched[0]}")'
+        )
+        raise RunRefused(msg)
+    return changes, touched
+
+
+def is_left(name: str, state: RunState) -> bool:
+    """Whether a command has not come to a good end."""
+    return name not in state.commands or state.commands[name].state not in GOOD

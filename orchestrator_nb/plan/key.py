@@ -1,0 +1,155 @@
+"""What a result depends on, as hashes: while they are what they were, a result of an earlier run is up to date.
+
+A key has three parts: the code, the options, and the parameters that the command can see. What upstream commands gave
+and what is in files is known only when the command's turn comes; it is compared besides. Versions of Python, of
+packages and of kernels are no part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from orchestrator_nb.definition.models import CommandDefinition
+from orchestrator_nb.definition.references import FIELDS, references_in
+from orchestrator_nb.errors import OrchestratorError
+from orchestrator_nb.events import Stored
+from orchestrator_nb.plan.contents import named_resources
+from orchestrator_nb.plan.fingerprint import canonical, plain
+from orchestrator_nb.plan.plan import Plan
+from orchestrator_nb.ports import Command
+from orchestrator_nb.records import CommandRecord
+
+PARTS = ("code", "options", "parameters")
+"""What the parts of a key are the hashes of, in their order."""
+
+SHARED = "the shared state"
+"""Stands among the inputs of a command for what those before it have shared; no id has a blank."""
+
+_NO_MATTER = ("targets", "fallback", "provides", "milestone")
+"""Options of a command that say what becomes of its result, or of it, and not what the result is."""
+_CALLED = frozenset({"call", "command", "notebook"})
+"""Kinds that can ask for any parameter of the workflow, by `context.parameters`."""
+_TOLD = frozenset({"shell", "workflow"})
+"""Kinds that get the parameters that are handed to them, and no others."""
+_ASKS = re.compile(r"\bparameters\b")
+
+
+def why_never(name: str, *, plan: Plan, commands: Mapping[str, Command]) -> str | None:
+    """Return why no result of a command is ever reused, None where it may be."""
+    definition = plan.commands[name]
+    if not definition.reuse:
+        return "it is declared `reuse: false`"
+    try:
+        outside = named_resources(definition, plan.parameters)
+        if outside:
+            return f'what is in "{outside[0]}", which is no file, cannot be looked at'
+        commands[definition.kind].code(definition, folder=plan.folder)
+    except Exception as error:  # noqa: BLE001 - a type may come from anywhere
+        said = str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"
+        return f"its code cannot be looked at: {said}"
+    return None
+
+
+def key_of(name: str, *, plan: Plan, commands: Mapping[str, Command]) -> str:
+    """Return the key of a command, its parts joined by dots; nothing where no result of it is ever reused.
+
+    The shared state that the run begins with can be seen by all commands and is one of its parameters.
+    """
+    definition = plan.commands[name]
+    if not definition.reuse or why_never(name, plan=plan, commands=commands) is not None:
+        return ""
+    code = commands[definition.kind].code(definition, folder=plan.folder)
+    options = canonical(definition)
+    own = options.pop("parameters", {})
+    for option in _NO_MATTER:
+        options.pop(option, None)
+    seen = {item: plain(plan.parameters[item]) for item in visible_parameters(definition, plan, commands)}
+    told = [own, seen, plain(plan.definition.context)] if plan.definition.context else [own, seen]
+    return ".".join((_hash(code), _hash(_json(options)), _hash(_json(told))))
+
+
+def visible_parameters(definition: CommandDefinition, plan: Plan, commands: Mapping[str, Command]) -> list[str]:
+    """Return the names of the workflow's parameters that a command can see: those that it refers to or takes by name;
+    all of them where its code asks for parameters by itself, and where nothing is known of it."""
+    known = plan.parameters
+    if not known:
+        return []
+    kind = commands[definition.kind]
+    every = definition.kind not in _CALLED | _TOLD
+    if definition.kind in _CALLED:
+        every = _ASKS.search(kind.code(definition, folder=plan.folder)) is not None
+    if every:
+        return sorted(known)
+    named = {
+        reference.keys[0]
+        for field in FIELDS
+        for reference in references_in(getattr(definition, field))
+        if reference.root == "parameters"
+    }
+    return sorted(known.keys() & {*named, *kind.wants(definition, folder=plan.folder)})
+
+
+def changed_parts(before: str, now: str) -> list[str]:
+    """Return in which of its `PARTS` a key differs from another."""
+    one, other = before.split("."), now.split(".")
+    if len(one) != len(PARTS) or len(other) != len(PARTS):
+        return list(PARTS)
+    return [part for part, was, becomes in zip(PARTS, one, other, strict=True) if was != becomes]
+
+
+def inputs_of(
+    command: str, upstream: Mapping[str, Sequence[str]], records: Mapping[str, CommandRecord]
+) -> dict[str, str]:
+    """Return a hash of what each upstream command hands on, by name: nothing for what lives in a process only.
+
+    What commands further up have shared counts besides, since everything after them can see it.
+    """
+    found = {name: handed_on(records[name]) for name in upstream.get(command, ())}
+    shared = _shared_before(command, upstream, records)
+    if shared:
+        found[SHARED] = _hash(_json(shared))
+    return found
+
+
+def handed_on(record: CommandRecord) -> str:
+    """Return a hash of everything that a command hands on: its result, what it recorded, numbered and shared, and the
+    files that it wrote. Nothing where a part of that lives in a process only."""
+    output = record.output()
+    if is_live(output) or any(map(is_live, record.recorded.values())):
+        return ""
+    parts = [output, record.recorded, record.metrics, record.shared, record.writes]
+    return _hash(_json(msgspec.to_builtins(parts)), size=16)
+
+
+def is_live(stored: Stored | None) -> bool:
+    """Whether a stored value, or a part of it, lives in a process only."""
+    return stored is not None and (stored.form == "live" or any(map(is_live, (stored.items or {}).values())))
+
+
+def _shared_before(
+    command: str, upstream: Mapping[str, Sequence[str]], records: Mapping[str, CommandRecord]
+) -> dict[str, Any]:
+    seen, waiting = {command}, [command]
+    changes: dict[str, Mapping[str, Any]] = {}
+    while waiting:
+        for name in upstream.get(waiting.pop(), ()):
+            if name not in seen:
+                seen.add(name)
+                waiting.append(name)
+                if name in records and records[name].shared:
+                    changes[name] = records[name].shared or {}
+    return {f"{name}.{key}": value for name, shared in changes.items() for key, value in shared.items()}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+
+
+def _hash(text: str, *, size: int = 8) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).hexdigest()
