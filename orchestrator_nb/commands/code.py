@@ -23,7 +23,9 @@ def normalised(text: str) -> str:
     lines and blanks at the ends of lines.
     """
     tree = parsed(text)
-    return plain_text(text) if tree is None else tree_text(tree)
+    if tree is None:
+        return plain_text(text)
+    return tree_text(tree) if tree.body else ""
 
 
 def parsed(text: str) -> ast.Module | None:

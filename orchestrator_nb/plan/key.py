@@ -48,7 +48,7 @@ def why_never(name: str, *, plan: Plan, commands: Mapping[str, Command]) -> str 
     try:
         outside = named_resources(definition, plan.parameters)
         if outside:
-            return f'what is in "{outside[0]}", which is no file, cannot be looked at'
+            return f'"{outside[0]}" names a resource that is no file: what is in it cannot be looked at'
         commands[definition.kind].code(definition, folder=plan.folder)
     except Exception as error:  # noqa: BLE001 - a type may come from anywhere
         said = str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"

@@ -234,7 +234,7 @@ def test_what_is_never_reused_says_why(project: Path) -> None:
     live = 'the result of "live" is kept in the memory of its process only and cannot be compared'
     assert reasons(run) == {
         "told": "it is declared `reuse: false`",
-        "outside": 'what is in "db:sales", which is no file, cannot be looked at',
+        "outside": '"db:sales" names a resource that is no file: what is in it cannot be looked at',
         "live": "its earlier result was kept in the memory of its process only",
         "after": live,
     }
@@ -450,12 +450,12 @@ def _source(constants: list[int], upstream: dict[int, list[int]], reads: set[int
     lines = ["from pathlib import Path", "ran = []", ""]
     for number, constant in enumerate(constants):
         arguments = [*(f"c{before}" for before in upstream[number]), f"p{number}"]
-        terms = [str(constant), *arguments, *([f"int(Path('in{number}').read_text())"] if number in reads else [])]
+        terms = [str(constant), *arguments, *([f"int(Path('in{number}.txt').read_text())"] if number in reads else [])]
         lines += [
             f"def c{number}({', '.join(arguments)}):",
             f"    ran.append('c{number}')",
             f"    value = ({' + '.join(terms)}) // 2",
-            f"    Path('out{number}').write_text(str(value))",
+            f"    Path('out{number}.txt').write_text(str(value))",
             "    return value",
             "",
         ]
@@ -489,8 +489,8 @@ def test_exactly_what_changed_runs_and_the_outputs_are_those_of_a_full_run(
     commands = {
         f"c{number}": {
             "call": f"{module}:c{number}",
-            "reads": [f"in{number}"] if number in reads else [],
-            "writes": [f"out{number}"],
+            "reads": [f"in{number}.txt"] if number in reads else [],
+            "writes": [f"out{number}.txt"],
         }
         for number in range(SIZE)
     }
@@ -503,7 +503,7 @@ def test_exactly_what_changed_runs_and_the_outputs_are_those_of_a_full_run(
 
         (folder / f"{module}.py").write_text(_source(constants, upstream, reads, padding))
         for number, content in files.items():
-            (folder / f"in{number}").write_text(str(content))
+            (folder / f"in{number}.txt").write_text(str(content))
         (folder / "flow.json").write_text(
             json.dumps({"workflow": "any", "parameters": declared, "commands": commands, "slots": 3})
         )
@@ -534,7 +534,7 @@ def test_exactly_what_changed_runs_and_the_outputs_are_those_of_a_full_run(
         changed = {place}
         files[place] += step
     elif kind == "gone":
-        (folder / f"out{place}").unlink()
+        (folder / f"out{place}.txt").unlink()
     else:
         changed = set()
     now = _values(constants, parameters, files, upstream)
@@ -544,7 +544,7 @@ def test_exactly_what_changed_runs_and_the_outputs_are_those_of_a_full_run(
         if number in changed or any(was[before] != now[before] for before in upstream[number])
     }
     names, outputs, started = run("one", 2 if kind == "comment" else 1, reuse=True)
-    assert names == expected, started.status()
+    assert names == expected, reasons(started)
     everything, full, _ = run("two", 3)
     assert len(everything) == SIZE
     assert outputs == full == {f"c{number}": value for number, value in enumerate(now)}
