@@ -76,7 +76,7 @@ def _changes(
         before = state.planned.get(name)
         if before is None:
             changes.append(f'"{name}" is new')
-        elif before.fingerprint != item["fingerprint"]:
+        elif before.fingerprint != item.get("fingerprint", ""):
             changes.append(f'"{name}" has changed')
             if state.commands[name].state in GOOD and name not in again:
                 touched.append(name)

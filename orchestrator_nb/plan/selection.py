@@ -85,21 +85,22 @@ def closure(names: Iterable[str], neighbours: Mapping[str, Sequence[str]]) -> se
 
 
 def narrowed(plan: Plan, selected: Collection[str], *, given: Collection[str] = ()) -> Plan:
-    """Return the plan of a part: the selected commands, and those whose result is `given`, which wait for nothing.
+    """Return the plan of a part: the selected commands, and those whose result is `given`, which come after one another
+    only.
 
     Where a selected command comes after another one by way of commands that are left out, it still does.
     """
-    selected = set(selected)
+    selected, given = set(selected), set(given)
     kept = {*selected, *given}
     place = {name: number for number, name in enumerate(plan.order)}
-    upstream = {
-        name: tuple(sorted(_before(name, plan, kept, selected), key=place.__getitem__)) if name in selected else ()
-        for name in plan.commands
-        if name in kept
-    }
+
+    def before(name: str) -> set[str]:
+        return _before(name, plan, kept, selected) if name in selected else _before(name, plan, given, given)
+
+    upstream = {name: tuple(sorted(before(name), key=place.__getitem__)) for name in plan.commands if name in kept}
     downstream: dict[str, list[str]] = {name: [] for name in upstream}
-    for name, before in upstream.items():
-        for other in before:
+    for name, others in upstream.items():
+        for other in others:
             downstream[other].append(name)
     return replace(
         plan,
@@ -113,7 +114,7 @@ def narrowed(plan: Plan, selected: Collection[str], *, given: Collection[str] = 
 
 
 def _before(name: str, plan: Plan, kept: Collection[str], selected: Collection[str]) -> set[str]:
-    """Return the upstream commands of the part: its own, and through what is left out or given the selected ones."""
+    """Return the upstream commands of a part: its own, and those `selected` that are reached through all others."""
     found = {other for other in plan.upstream[name] if other in kept}
     seen, waiting = {name}, [other for other in plan.upstream[name] if other not in selected]
     while waiting:

@@ -226,7 +226,7 @@ def test_what_is_never_reused_says_why(project: Path) -> None:
     flow = Workflow("w")
     flow.command(lambda: 1, id="told", reuse=False)
     flow.command(lambda: 1, id="outside", reads=["db:sales"])
-    flow.command(lambda: object(), id="live")
+    flow.command(object, id="live", parameters={})
     flow.command(lambda live: str(type(live)), id="after", parameters={})
     flow.command(lambda: 1, id="once", idempotent=False)
     flow.run()
@@ -249,8 +249,7 @@ def test_what_was_shared_is_shared_again(project: Path) -> None:
         "def second(first, day):\n    return context.shared['unit'] + day\n"
     )
     Path("flow.yaml").write_text(
-        "workflow: w\nparameters: {day: a}\n"
-        "commands: {first: {call: 'steps:first'}, second: {call: 'steps:second'}}\n"
+        "workflow: w\nparameters: {day: a}\ncommands: {first: {call: 'steps:first'}, second: {call: 'steps:second'}}\n"
     )
     load_flow().run()
     run = load_flow().start(reuse=True, day="b")

@@ -72,7 +72,7 @@ def test_what_selects_nothing_is_named(planned, options, said):
 
 def test_every_unknown_name_is_said_at_once(planned):
     """Nobody mends one name after the other."""
-    with pytest.raises(UsageError, match='(?s)"cleen".*"tag:no"'):
+    with pytest.raises(UsageError, match=r'(?s)"cleen".*"tag:no"'):
         _run(planned, only="cleen", until="tag:no")
 
 
