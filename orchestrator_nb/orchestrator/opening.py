@@ -38,7 +38,7 @@ from orchestrator_nb.orchestrator.run import GoOn, Run
 from orchestrator_nb.orchestrator.session import Owned, Session
 from orchestrator_nb.orchestrator.settings import recorded_settings
 from orchestrator_nb.orchestrator.taking_over import take_over as take_result
-from orchestrator_nb.plan.fingerprint import fingerprint
+from orchestrator_nb.plan.fingerprint import canonical, fingerprint
 from orchestrator_nb.plan.key import key_of
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import MEMORY
@@ -99,8 +99,9 @@ class Opening:
         found = outline(plan, slots=self.slots, seconds=earlier, memory=self.memory)
         for name in self._own():
             item = found.commands[name]
-            item["fingerprint"] = fingerprint(name, plan=plan, commands=self.commands)
-            key = key_of(name, plan=plan, commands=self.commands)
+            said = canonical(plan.commands[name])
+            item["fingerprint"] = fingerprint(name, plan=plan, commands=self.commands, said=said)
+            key = key_of(name, plan=plan, commands=self.commands, said=said)
             if key:
                 item["key"] = key
         return found._replace(left_out=len(plan.definition.commands) - len(plan.order))

@@ -174,7 +174,7 @@ class Reuse:
             one, other = canonical(was), canonical(now)
             names = [key for key in {**one, **other} if key != "parameters" and one.get(key) != other.get(key)]
             return f"its options changed ({', '.join(sorted(names))})" if names else "its options changed"
-        seen = visible_parameters(now, self._plan, self._commands)
+        seen = visible_parameters(name, plan=self._plan, commands=self._commands)
         one = {**{key: before.parameters.get(key) for key in seen}, **was.parameters}
         other = {**{key: self._plan.parameters[key] for key in seen}, **now.parameters}
         changes = [

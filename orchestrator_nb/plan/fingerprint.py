@@ -21,16 +21,24 @@ WITHOUT = frozenset({
 """The fields of a definition whose change is no change of the command."""
 
 
-def fingerprint(command: str, *, plan: Plan, commands: Mapping[str, Command]) -> str:
+def fingerprint(
+    command: str, *, plan: Plan, commands: Mapping[str, Command], said: Mapping[str, Any] | None = None
+) -> str:
     """Return the SHA-256, in hexadecimal, of what the command is: its definition and the source that its type names.
 
     It does not depend on other commands nor on the values of the workflow's parameters, and fields at their default
-    do not count, so that a new version of this package leaves it as it is. Raises KeyError for an unknown command,
+    do not count, so that a new version of this package leaves it as it is. `said` is what `canonical` gives for its
+    definition, where that is known already. Raises KeyError for an unknown command,
     and whatever its type raises when the source cannot be read.
     """
     definition = plan.commands[command]
     source = commands[definition.kind].source(definition, folder=plan.folder)
-    text = json.dumps([canonical(definition), source], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    text = json.dumps(
+        [canonical(definition) if said is None else said, source],
+        sort_keys=True,
+        ensure_ascii=True,
+        separators=(",", ":"),
+    )
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -42,57 +43,75 @@ _ASKS = re.compile(r"\bparameters\b")
 
 def why_never(name: str, *, plan: Plan, commands: Mapping[str, Command]) -> str | None:
     """Return why no result of a command is ever reused, None where it may be."""
-    definition = plan.commands[name]
-    if not definition.reuse:
-        return "it is declared `reuse: false`"
     try:
-        outside = named_resources(definition, plan.parameters)
-        if outside:
-            return f'"{outside[0]}" names a resource that is no file: what is in it cannot be looked at'
-        commands[definition.kind].code(definition, folder=plan.folder)
-    except Exception as error:  # noqa: BLE001 - a type may come from anywhere
-        said = str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"
-        return f"its code cannot be looked at: {said}"
+        _code(name, plan, commands)
+    except _Never as never:
+        return str(never)
     return None
 
 
-def key_of(name: str, *, plan: Plan, commands: Mapping[str, Command]) -> str:
+def key_of(name: str, *, plan: Plan, commands: Mapping[str, Command], said: Mapping[str, Any] | None = None) -> str:
     """Return the key of a command, its parts joined by dots; nothing where no result of it is ever reused.
 
-    The shared state that the run begins with can be seen by all commands and is one of its parameters.
+    The shared state that the run begins with can be seen by all commands and is one of its parameters. `said` is what
+    `fingerprint.canonical` gives for its definition, where that is known already.
     """
-    definition = plan.commands[name]
-    if not definition.reuse or why_never(name, plan=plan, commands=commands) is not None:
+    try:
+        code = _code(name, plan, commands)
+    except _Never:
         return ""
-    code = commands[definition.kind].code(definition, folder=plan.folder)
-    options = canonical(definition)
-    own = options.pop("parameters", {})
+    definition = plan.commands[name]
+    options = dict(canonical(definition) if said is None else said)
+    told: list[Any] = [options.pop("parameters", {})]
     for option in _NO_MATTER:
         options.pop(option, None)
-    seen = {item: plain(plan.parameters[item]) for item in visible_parameters(definition, plan, commands)}
-    told = [own, seen, plain(plan.definition.context)] if plan.definition.context else [own, seen]
-    return ".".join((_hash(code), _hash(_json(options)), _hash(_json(told))))
+    told.append({item: plain(plan.parameters[item]) for item in _visible(definition, plan, commands, code)})
+    if plan.definition.context:
+        told.append(plain(plan.definition.context))
+    return f"{_known_hash(code)}.{_known_hash(_json(options))}.{_known_hash(_json(told))}"
 
 
-def visible_parameters(definition: CommandDefinition, plan: Plan, commands: Mapping[str, Command]) -> list[str]:
+class _Never(Exception):
+    """No result of the command is ever reused; the text says why."""
+
+
+def _code(name: str, plan: Plan, commands: Mapping[str, Command]) -> str:
+    """Return the code of a command. Raises _Never."""
+    definition = plan.commands[name]
+    if not definition.reuse:
+        raise _Never("it is declared `reuse: false`")
+    try:
+        outside = named_resources(definition, plan.parameters) if definition.reads or definition.writes else ()
+        code = commands[definition.kind].code(definition, folder=plan.folder)
+    except Exception as error:
+        said = str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"
+        raise _Never(f"its code cannot be looked at: {said}") from error
+    if outside:
+        raise _Never(f'"{outside[0]}" names a resource that is no file: what is in it cannot be looked at')
+    return code
+
+
+def visible_parameters(name: str, *, plan: Plan, commands: Mapping[str, Command]) -> list[str]:
     """Return the names of the workflow's parameters that a command can see: those that it refers to or takes by name;
     all of them where its code asks for parameters by itself, and where nothing is known of it."""
+    definition = plan.commands[name]
+    return _visible(definition, plan, commands, commands[definition.kind].code(definition, folder=plan.folder))
+
+
+def _visible(definition: CommandDefinition, plan: Plan, commands: Mapping[str, Command], code: str) -> list[str]:
     known = plan.parameters
     if not known:
         return []
-    kind = commands[definition.kind]
-    every = definition.kind not in _CALLED | _TOLD
-    if definition.kind in _CALLED:
-        every = _ASKS.search(kind.code(definition, folder=plan.folder)) is not None
-    if every:
+    if definition.kind not in _TOLD and (definition.kind not in _CALLED or _asks(code)):
         return sorted(known)
     named = {
         reference.keys[0]
         for field in FIELDS
-        for reference in references_in(getattr(definition, field))
+        if (value := getattr(definition, field))
+        for reference in references_in(value)
         if reference.root == "parameters"
     }
-    return sorted(known.keys() & {*named, *kind.wants(definition, folder=plan.folder)})
+    return sorted(known.keys() & {*named, *commands[definition.kind].wants(definition, folder=plan.folder)})
 
 
 def changed_parts(before: str, now: str) -> list[str]:
@@ -149,6 +168,16 @@ def _shared_before(
 
 def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+
+
+@lru_cache(maxsize=1000)
+def _known_hash(text: str) -> str:
+    return _hash(text)
+
+
+@lru_cache(maxsize=1000)
+def _asks(code: str) -> bool:
+    return _ASKS.search(code) is not None
 
 
 def _hash(text: str, *, size: int = 8) -> str:

@@ -226,7 +226,11 @@ def test_what_is_never_reused_says_why(project: Path) -> None:
     flow = Workflow("w")
     flow.command(lambda: 1, id="told", reuse=False)
     flow.command(lambda: 1, id="outside", reads=["db:sales"])
-    flow.command(object, id="live", parameters={})
+
+    @flow.command
+    def live() -> object:
+        return object()
+
     flow.command(lambda live: str(type(live)), id="after", parameters={})
     flow.command(lambda: 1, id="once", idempotent=False)
     flow.run()
