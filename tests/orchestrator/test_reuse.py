@@ -235,12 +235,12 @@ def test_what_is_never_reused_says_why(project: Path) -> None:
     flow.command(lambda: 1, id="once", idempotent=False)
     flow.run()
     run = flow.start(reuse=True)
-    live = 'the result of "live" is kept in the memory of its process only and cannot be compared'
+    uncomparable = 'the result of "live" is kept in the memory of its process only and cannot be compared'
     assert reasons(run) == {
         "told": "it is declared `reuse: false`",
         "outside": '"db:sales" names a resource that is no file: what is in it cannot be looked at',
         "live": "its earlier result was kept in the memory of its process only",
-        "after": live,
+        "after": uncomparable,
     }
     assert states(run)["once"] == "reused"
 
