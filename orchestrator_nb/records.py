@@ -11,6 +11,9 @@ from msgspec.structs import replace
 from orchestrator_nb import events as e
 from orchestrator_nb.transitions import GOOD
 
+ACCEPTED = "accepted as up to date"
+"""The reason of a command whose result somebody accepted."""
+
 
 class RunRecord(Struct, frozen=True):
     """The run as a whole; replaced, never changed. Times are seconds since the epoch."""

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from orchestrator_nb import events as e
 from orchestrator_nb.records import (
+    ACCEPTED,
     CommandRecord,
     PlannedCommand,
     RunRecord,
@@ -343,8 +344,7 @@ def _command_accepted(state: RunState, event: e.CommandAccepted) -> None:
     record = _known(state, event.command)
     if record.state not in DONE:
         raise IllegalTransition(f'"{event.command}" is {record.state}: it has no result that could be accepted')
-    accepted = replace(record, reads=event.reads, writes=event.writes, reason="accepted as up to date")
-    state.commands[event.command] = accepted
+    state.commands[event.command] = replace(record, reads=event.reads, writes=event.writes, reason=ACCEPTED)
 
 
 def _command_ended(state: RunState, event: Any) -> None:

@@ -27,7 +27,7 @@ from orchestrator_nb.ports import Command
 ENTRY_POINT = "orchestrator_nb.command_types"
 """The entry point group under which a package names its own types: ``name = "module:ClassWithoutArguments"``."""
 
-_MEMBERS = ("name", "check", "wants", "notes", "parameter_type", "result_type", "runs_apart", "source", "run")
+_MEMBERS = ("name", "check", "wants", "notes", "parameter_type", "result_type", "runs_apart", "source", "code", "run")
 
 
 def command_types(

@@ -50,7 +50,7 @@ def _summary(store: Path, row: dict[str, Any]) -> dict[str, Any]:
         "started": row["started"],
         "seconds": round(_seconds(row), 3),
         "commands": row["commands"],
-        "succeeded": row["succeeded"],
+        "succeeded": row["succeeded"] + row["reused"],
         "reason": row["damaged"] or row["reason"],
     }
 

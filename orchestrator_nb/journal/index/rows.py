@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator_nb import events as e
 from orchestrator_nb.journal.index.schema import COUNTED
-from orchestrator_nb.records import planned_command
+from orchestrator_nb.records import ACCEPTED, planned_command
 from orchestrator_nb.transitions import COMMAND_TRANSITIONS, ENDED, RUN_TRANSITIONS, IllegalTransition
 
 Row = dict[str, Any]
@@ -293,6 +293,23 @@ def _command_ended(rows: Rows, event: Any) -> None:
     rows.command(event.command).update(due=None, reason=reason)
 
 
+def _reuse_declined(rows: Rows, event: e.ReuseDeclined) -> None:
+    rows.command(event.command)["reason"] = event.reason
+
+
+def _command_reused(rows: Rows, event: e.CommandReused) -> None:
+    row = rows.command(event.command)
+    found = {"ended": event.at, "reason": event.reason, "notebook": event.notebook, "log": event.log}
+    row.update({**_NO_ATTEMPT, "started": row["started"], **found}, retry=0, deaths=0)
+    if event.attempt is not None:
+        attempt = rows.attempts.setdefault((event.command, event.attempt), {})
+        attempt.update(outcome="reused", **found)
+
+
+def _command_accepted(rows: Rows, event: e.CommandAccepted) -> None:
+    rows.command(event.command)["reason"] = ACCEPTED
+
+
 def _command_reopened(rows: Rows, event: e.CommandReopened) -> None:
     row = rows.command(event.command)
     row.update(_NO_ATTEMPT, generation=row["generation"] + 1, retry=0, deaths=0, reason=event.reason)
@@ -326,5 +343,8 @@ CHANGES: dict[type[e.Event], Callable[[Rows, Any], None]] = {
     e.UpstreamFailed: _command_ended,
     e.CommandCancelled: _command_ended,
     e.CommandReopened: _command_reopened,
+    e.ReuseDeclined: _reuse_declined,
+    e.CommandReused: _command_reused,
+    e.CommandAccepted: _command_accepted,
 }
 """What a kind of event changes besides the state of the run or of its command."""
