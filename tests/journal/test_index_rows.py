@@ -66,6 +66,10 @@ def _options(name: str, attempt: int, at: float) -> list[e.Event]:
         e.RunEnded(at=at, state="failed", reason="a failed"),
         e.RunEnded(at=at, state="stopped", reason="not today"),
         e.DefinitionChanged(at=at, changes=("a",)),
+        e.ReuseDeclined(**of, reason="its code changed"),
+        e.CommandReused(**of, origin="r", reason="reused from r", notebook="n"),
+        e.CommandReused(**one, origin="r", reason="not selected", log="l"),
+        e.CommandAccepted(**one, key="k"),
     ]
 
 
@@ -85,7 +89,7 @@ def turns(draw: st.DrawFn) -> list[list[e.Event]]:
     state = fold([begun, e.RunPlanned(at=1.0, commands=PLAN)])
     found: list[list[e.Event]] = [[begun], [e.RunPlanned(at=1.0, commands=PLAN)]]
     for number, (choice, name, joined) in enumerate(
-        draw(st.lists(st.tuples(st.integers(0, 31), st.sampled_from("abcd"), st.booleans()), max_size=40))
+        draw(st.lists(st.tuples(st.integers(0, 35), st.sampled_from("abcd"), st.booleans()), max_size=40))
     ):
         record = state.commands.get(name)
         options = _options(name, record.attempt if record else 0, 2.0 + number)
