@@ -41,7 +41,7 @@ class PlannedCommand(Struct, frozen=True):
 
     `rank` is its place in the order in which ready commands start, where that is not the order of the plan; it was
     made with the `seconds` that the command was expected to take and its `priority`. `needs` is what it holds while it
-    runs, where that is not one slot; `program` is what it runs, where durations are known. `key` is what its result
+    runs, where that is not one slot; `program` is what it runs, where durations are known. `result_key` is what its result
     depends on besides what upstream commands gave and what is in files; see `plan.key`.
     """
 
@@ -57,7 +57,7 @@ class PlannedCommand(Struct, frozen=True):
     priority: int = 0
     needs: Mapping[str, int] | None = None
     program: str = ""
-    key: str = ""
+    result_key: str = ""
 
 
 def planned_command(plain: Mapping[str, Any]) -> PlannedCommand:

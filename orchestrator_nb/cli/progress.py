@@ -150,7 +150,7 @@ def _of_command(event: e.Event, state: RunState) -> str | None:
     if isinstance(event, e.CommandReused):
         return event.reason or f"reused from {event.origin}"
     if isinstance(event, e.ReuseDeclined):
-        return f"reuse: runs again: {event.reason}"
+        return f"reuse: runs: {event.reason}"
     if isinstance(event, e.AttemptFailed):
         what = "crashed" if event.crashed else "failed"
         return f"{what} after {duration(event.seconds)}: {headline(event.failure)}"

@@ -157,7 +157,7 @@ def _begun(
     command: str, upstream: Mapping[str, tuple[str, ...]], state: RunState
 ) -> tuple[str, Mapping[str, str] | None, Mapping[str, CommandRecord]]:
     """Return what an attempt began with: the key, and what upstream commands had given, as hashes or to be hashed."""
-    key = state.planned[command].key
+    key = state.planned[command].result_key
     if state.shared:  # commands further up may have a part in that
         return key, inputs_of(command, upstream, state.commands), {}
     return key, None, {name: state.commands[name] for name in upstream[command]}

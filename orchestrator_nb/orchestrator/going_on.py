@@ -48,7 +48,7 @@ def going_on(
     for name in touched:
         record = state.commands[name]
         if record.state in DONE:
-            key = planned.commands[name].get("key", "")
+            key = planned.commands[name].get("result_key", "")
             facts.append(e.CommandAccepted(at=now, command=name, key=key, reads=record.reads, writes=record.writes))
     return facts
 
@@ -80,7 +80,11 @@ def _changes(
             changes.append(f'"{name}" has changed')
             if state.commands[name].state in GOOD and name not in again:
                 touched.append(name)
-        elif before.key and before.key != item.get("key", "") and (name in again or is_left(name, state)):
+        elif (
+            before.result_key
+            and before.result_key != item.get("result_key", "")
+            and (name in again or is_left(name, state))
+        ):
             changes.append(f'what "{name}" uses has changed')
         elif list(before.upstream) != item["upstream"]:
             changes.append(f'"{name}" follows {", ".join(item["upstream"]) or "nothing"} now')

@@ -103,7 +103,7 @@ class Opening:
             item["fingerprint"] = fingerprint(name, plan=plan, commands=self.commands, said=said)
             key = key_of(name, plan=plan, commands=self.commands, said=said)
             if key:
-                item["key"] = key
+                item["result_key"] = key
         return found._replace(left_out=len(plan.definition.commands) - len(plan.order))
 
     def forecast(self, store: Path) -> dict[str, Verdict]:
@@ -243,7 +243,7 @@ def _reusing(folder: Path, opening: Opening, planned: Outline) -> Reuse | None:
     """Return what looks whether commands are up to date, None where that was not asked for."""
     if not opening.reuse:
         return None
-    keys = {name: item.get("key", "") for name, item in planned.commands.items()}
+    keys = {name: item.get("result_key", "") for name, item in planned.commands.items()}
     return opening._reusing(keys, _earlier(folder, opening))
 
 

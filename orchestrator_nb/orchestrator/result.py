@@ -175,7 +175,12 @@ class RunResult:
                 for name, failure in self.errors.items()
             },
             "commands": {
-                name: {"state": record.state, "attempts": record.attempt, "seconds": round(record.seconds, 3)}
+                name: {
+                    "state": record.state,
+                    "attempts": record.attempt,
+                    "seconds": round(record.seconds, 3),
+                    **({"reason": record.reason} if record.reason else {}),
+                }
                 for name, record in self.commands.items()
             },
             "notebooks": {name: str(path) for name, path in self.notebooks.items()},

@@ -245,6 +245,8 @@ class Run:
 
         `options` are those of `Workflow.resume`. Raises RunUnanswered, and what `Workflow.resume` raises.
         """
+        if options.get("start_from") and self.is_running:
+            raise RunRefused(f'"{self.id}" is being driven: stop it before it goes on from a command')
         session = self._live_session()
         if session is not None:
             session.ask(Resume(reason=reason))

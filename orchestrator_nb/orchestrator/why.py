@@ -86,7 +86,7 @@ def _of_command(event: e.Event) -> str | None:
         case e.CommandSucceeded(attempt=attempt):
             return f"it succeeded with attempt {attempt}"
         case e.ReuseDeclined(reason=reason):
-            return f"reuse: it runs again: {reason}"
+            return f"reuse: it runs: {reason}"
         case e.CommandReused(reason=reason, origin=origin, origin_attempt=attempt):
             return f"it was reused: {reason}; it ran in {origin}, attempt {attempt}"
         case e.CommandAccepted(by=by):

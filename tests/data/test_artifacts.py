@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import signal
@@ -178,3 +179,44 @@ def test_a_draft_of_a_killed_process_never_counts(tmp_path):
     os.utime(left, (time.time() - 7200, time.time() - 7200))
     assert artifacts.remove_leftovers() == 1
     assert files_of(artifacts) == []
+
+
+def test_an_artifact_is_adopted_as_the_same_file(tmp_path):
+    """Another folder has it without a copy where that can be, with its suffix, read-only, and keeps it."""
+    one, other = Artifacts(tmp_path / "one"), Artifacts(tmp_path / "other")
+    sha256, _ = one.put_bytes(b"content", suffix=".csv")
+    for _ in range(2):
+        other.adopt(sha256, source=one)
+    assert files_of(other) == files_of(one) == [f"{sha256}.csv"]
+    assert other.path(sha256).stat().st_mode & 0o222 == 0
+    assert one.path(sha256).stat().st_mode & 0o222 == 0
+    os.unlink(one.path(sha256))
+    other.verify(sha256)
+
+
+def test_an_artifact_is_copied_where_it_cannot_be_linked(tmp_path, monkeypatch):
+    """As on a file system of its own."""
+
+    def refuse(*_):
+        raise OSError(errno.EXDEV, "another device")
+
+    one, other = Artifacts(tmp_path / "one"), Artifacts(tmp_path / "other")
+    sha256, _ = one.put_bytes(b"content", suffix=".csv")
+    monkeypatch.setattr(os, "link", refuse)
+    other.adopt(sha256, source=one)
+    assert files_of(other) == [f"{sha256}.csv"]
+    assert not other.path(sha256).samefile(one.path(sha256))
+
+
+@pytest.mark.parametrize("damage", [b"other content", None], ids=["damaged", "gone"])
+def test_what_is_not_whole_is_not_adopted(tmp_path, damage):
+    """It is named, and nothing of it is left."""
+    one, other = Artifacts(tmp_path / "one"), Artifacts(tmp_path / "other")
+    sha256, _ = one.put_bytes(b"content")
+    path = one.path(sha256)
+    path.unlink()
+    if damage is not None:
+        path.write_bytes(damage)
+    with pytest.raises(StoreError, match=sha256):
+        Artifacts(other.folder).adopt(sha256, source=Artifacts(one.folder))
+    assert not other.folder.exists() or files_of(other) == []

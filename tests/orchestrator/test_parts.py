@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pytest
 from orchestrator_nb import Workflow, attach
 from orchestrator_nb import events as e
 from orchestrator_nb.cli.main import run_command_line
-from orchestrator_nb.errors import UsageError
+from orchestrator_nb.data.artifacts import Artifacts
+from orchestrator_nb.errors import RunRefused, StoreError, UsageError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import list_runs
 from orchestrator_nb.orchestrator.attaching import resume_run
@@ -123,6 +125,20 @@ def test_a_result_that_is_nowhere_is_said_before_anything_starts(flow: Path) -> 
     assert list_runs(Path("../store")) == []
 
 
+def test_a_damaged_result_is_said_before_anything_starts(flow: Path) -> None:
+    """What was damaged is named, and nothing is left of the run."""
+    first = load_flow().start()
+    ran()
+    stored = first.state.commands["load"].result
+    path = Artifacts(first.folder / "artifacts").path(stored.artifact)
+    path.chmod(0o600)
+    path.write_bytes(b"nothing")
+    with pytest.raises(StoreError, match="is damaged"):
+        load_flow().run(only="clean")
+    assert ran() == []
+    assert [folder.name for folder in Path("../store").iterdir() if folder.is_dir()] == [first.id]
+
+
 def test_a_file_that_nothing_selected_writes_has_to_be_there(flow: Path) -> None:
     """What reads it would only fail."""
     Path("flow.yaml").write_text(FLOW.replace("tags: [ml]", "tags: [ml], reads: [clean.txt]"))
@@ -217,6 +233,24 @@ def test_a_run_goes_on_from_a_command_on(flow: Path) -> None:
     }  # fmt: skip
     with pytest.raises(UsageError, match='did you mean "model"'):
         resume_run(run.id, start_from="modle")
+
+
+def test_a_run_that_is_driven_does_not_go_on_from_a_command(project: Path) -> None:
+    """It is refused, and not taken for a resume without one."""
+    begun, go = threading.Event(), threading.Event()
+    flow = Workflow("w")
+
+    @flow.command
+    def slow() -> None:
+        begun.set()
+        assert go.wait(30)
+
+    run = flow.start(wait=False)
+    assert begun.wait(30)
+    with pytest.raises(RunRefused, match="is being driven"):
+        run.resume(start_from="slow")
+    go.set()
+    run.wait()
 
 
 def test_the_command_line_runs_parts(flow: Path, capfd: pytest.CaptureFixture[str]) -> None:
