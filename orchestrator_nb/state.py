@@ -6,6 +6,7 @@ nowhere else. An event that the tables in `transitions` do not allow raises `Ill
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -138,10 +139,7 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     state.planned = planned
     state.commands = {name: state.commands.get(name, fresh) for name in planned}
     state.deviations = {name: texts for name, texts in state.deviations.items() if name in planned}
-    counts: dict[str, int] = {}
-    for record in state.commands.values():
-        counts[record.state] = counts.get(record.state, 0) + 1
-    state.counts = counts
+    state.counts = dict(Counter(record.state for record in state.commands.values()))
 
 
 def _run_resumed(state: RunState, event: e.RunResumed) -> None:
