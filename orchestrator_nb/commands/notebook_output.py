@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from orchestrator_nb.data.disk import once_there_is_room, write_error
 from orchestrator_nb.data.flush import flush_file, flush_folder
 
 FOLDER = "notebooks"
@@ -61,23 +63,34 @@ class OutputNotebook:
             self.save()
 
     def save(self) -> None:
-        """Save what is there so far, whole or not at all; it need not survive a power cut."""
+        """Save what is there so far, whole or not at all; it need not survive a power cut, nor come to anything."""
         started = time.monotonic()
-        self._write(self._partial, durable=False)
+        with suppress(OSError):
+            self._write(self._partial, durable=False)
         now = time.monotonic()
         self._next_save = now + max(1.0, (now - started) / SAVING_SHARE)
 
     def finish(self, *, failed: bool) -> bool:
-        """Put the states of the cells right, save durably under the final name; False where there was no notebook."""
+        """Put the states of the cells right, save durably under the final name; False where there was no notebook.
+
+        Raises StoreError; StoreFull after it has waited for room.
+        """
         if self.node is None:
             return False
         for index, cell in enumerate(self._cells):
             self._put_right(index, cell, failed)
         self.node.metadata.papermill["exception"] = True if failed else None
-        self._write(self._partial, durable=True)
-        self._partial.replace(self._final)
-        flush_folder(self._final.parent)
+        once_there_is_room(self._settle)
         return True
+
+    def _settle(self) -> None:
+        try:
+            self._write(self._partial, durable=True)
+            self._partial.replace(self._final)
+            flush_folder(self._final.parent)
+        except OSError as error:
+            what = f'the output notebook "{self._final}" could not be written'
+            raise write_error(what, self._final.parent, error) from error
 
     def _put_right(self, index: int, cell: Any, failed: bool) -> None:
         state = self._states.get(index, PENDING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -21,6 +22,14 @@ one id in two stores, then command and attempt."""
 
 TERMINATE_GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
+
+_LIMITS = {
+    errno.EMFILE: ("RLIMIT_NOFILE", "files that this process may have open"),
+    errno.ENFILE: ("", "files that all processes of the machine may have open"),
+    errno.EAGAIN: ("RLIMIT_NPROC" if hasattr(os, "fork") else "", "processes that this user or its group may have"),
+    errno.ENOMEM: ("RLIMIT_AS" if hasattr(os, "fork") else "", "memory that this process may have"),
+}
+"""The limits by the error that says that one was reached: its name, and what it is about."""
 
 KILL_ROUNDS = 20
 """How often a tree is looked through for processes that were forked while it was being killed."""
@@ -48,14 +57,37 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own, so that an interrupt typed at the owner does not reach it.
 
-    `env` is the whole environment. Raises OSError when the program cannot be started.
+    `env` is the whole environment. Raises OSError when the program cannot be started, which names the limit that was
+    reached, if it was one; `is_want` tells.
     """
     apart: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return subprocess.Popen(
-        list(argv), env=dict(env), cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, bufsize=0, **apart
-    )
+    try:
+        return subprocess.Popen(
+            list(argv), env=dict(env), cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, bufsize=0, **apart
+        )
+    except OSError as error:
+        if is_want(error):
+            raise OSError(error.errno, f"{error.strerror} ({_limit(error)})") from error
+        raise
+
+
+def is_want(error: BaseException) -> bool:
+    """Tell whether something could not be started for want of what other processes may give back: a new try is worth
+    while, and whatever was to be started has had no effect."""
+    return isinstance(error, OSError) and error.errno in _LIMITS
+
+
+def _limit(error: OSError) -> str:
+    """Return the limit that an error speaks of, with its value."""
+    name, what = _LIMITS[error.errno or 0]
+    if not name or sys.platform == "win32":
+        return what
+    import resource
+
+    most = resource.getrlimit(getattr(resource, name))[0]
+    return f"{what}, {name} is {'unlimited' if most == resource.RLIM_INFINITY else format(most, ',')}"
 
 
 class Tree:

@@ -69,7 +69,7 @@ class Run:
     def state(self) -> RunState:
         """The state as of the last durable turn. Raises StoreError when the journal cannot be read."""
         session = self._session
-        if session is not None:
+        if session is not None and not session.is_doubtful:
             return session.state
         with self._reading:
             return self._follower.catch_up()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import secrets
@@ -17,12 +18,13 @@ from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.requests import Request, Stop
 from orchestrator_nb.engine.scheduler import Scheduler
-from orchestrator_nb.errors import RunNotRunning, RunUnanswered
+from orchestrator_nb.errors import RunNotRunning, RunUnanswered, StoreError
 from orchestrator_nb.executors.local import LocalExecutor
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import asker
 from orchestrator_nb.journal.owner import Ownership
 from orchestrator_nb.orchestrator.attendant import Attendant
+from orchestrator_nb.orchestrator.clock import steady_clock
 from orchestrator_nb.orchestrator.control import ANSWER_WAIT, Answer
 from orchestrator_nb.orchestrator.live_view import LiveView
 from orchestrator_nb.orchestrator.manifest import write_manifest
@@ -31,6 +33,9 @@ from orchestrator_nb.ports import Command, Observer, Policy, Work
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
 from orchestrator_nb.state import RunState
+
+log = logging.getLogger("orchestrator_nb.run")
+"""What has to be said while it cannot be recorded; where nobody has set up logging it goes to stderr."""
 
 POLICIES: tuple[Policy, ...] = (Retry(), Optional())
 """Asked in this order: the first that decides about a failure wins."""
@@ -71,12 +76,14 @@ class Session:
         self._plan = plan
         monitoring = plan.definition.monitoring
         self.view = LiveView(owned.folder, interval=monitoring.interval)
+        clock = steady_clock()
         self._executor = LocalExecutor(
             commands=commands,
             run_folder=owned.folder,
             live=live,
             durable=durable,
             log_size=monitoring.log_size,
+            clock=clock,
             progress=self.view.heard,
         )
         self.view.under_way = self._executor.under_way
@@ -87,8 +94,9 @@ class Session:
             journal=owned.journal,
             executor=self._executor,
             make_work=self._work,
-            clock=time.time,
+            clock=clock,
             observers=(self._observe,),
+            on_trouble=log.warning,
         )
         self._observers = observers
         self._observing: int | None = None
@@ -152,6 +160,11 @@ class Session:
         return self._done.is_set()
 
     @property
+    def is_doubtful(self) -> bool:
+        """True when the last turn could not be recorded: then the journal alone says what is true."""
+        return self.is_over and isinstance(self.error, StoreError)
+
+    @property
     def is_current(self) -> bool:
         """False when the run was let go and somebody else has gone on with it."""
         if self._size is None:
@@ -197,8 +210,8 @@ class Session:
             self._executor.close()
             try:
                 write_manifest(self._owned.folder, self.state)
-            except Exception as error:  # noqa: BLE001 - the manifest can be made again, the run's outcome stands
-                self.error = self.error or error
+            except Exception as error:  # noqa: BLE001 - what it has come to is in the journal, and stands
+                log.warning("%s: the run has come to its end without its manifest", error)
             try:
                 self._size = os.stat(self._owned.journal.path).st_size
             except OSError as error:

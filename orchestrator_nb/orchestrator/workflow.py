@@ -28,6 +28,7 @@ from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.saved import read_saved
 from orchestrator_nb.orchestrator.session_names import SESSION, session_name
 from orchestrator_nb.orchestrator.settings import given_settings, with_settings
+from orchestrator_nb.orchestrator.store_check import store_notes
 from orchestrator_nb.plan.plan import Plan, make_plan
 from orchestrator_nb.plan.pools import check_pools
 from orchestrator_nb.ports import Command, Observer
@@ -85,6 +86,7 @@ class Workflow(Building):
         opening = self._opening(plan, commands, (), slots=slots)
         learning = plan.definition.optimization.history
         place = find_store(store, start=self._folder)
+        plan = replace(plan, notes=(*plan.notes, *store_notes(place)))
         seconds = earlier_seconds(place, self.name, plan.commands) if learning else {}
         return preview(plan, slots=opening.slots, seconds=seconds, memory=opening.memory)
 
