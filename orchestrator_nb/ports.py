@@ -65,7 +65,7 @@ class Journal(Protocol):
     def recover(self) -> bool:
         """Find out what the append that failed came to: True when its turn is recorded, as durably as was asked for;
         False when nothing is left of it and it may be appended again. Raises StoreError where that cannot be known or
-        set right; then it may be asked again."""
+        set right now; then it may be asked again, unless it is JournalDamaged."""
 
     def read(self) -> Iterable[Event]:
         """Yield all recorded events in order. Raises JournalDamaged naming the place."""

@@ -57,20 +57,14 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own, so that an interrupt typed at the owner does not reach it.
 
-    `env` is the whole environment. Raises OSError when the program cannot be started, which names the limit that was
-    reached, if it was one; `is_want` tells.
+    `env` is the whole environment. Raises OSError when the program cannot be started.
     """
     apart: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    try:
-        return subprocess.Popen(
-            list(argv), env=dict(env), cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, bufsize=0, **apart
-        )
-    except OSError as error:
-        if is_want(error):
-            raise OSError(error.errno, f"{error.strerror} ({_limit(error)})") from error
-        raise
+    return subprocess.Popen(
+        list(argv), env=dict(env), cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, bufsize=0, **apart
+    )
 
 
 def is_want(error: BaseException) -> bool:
@@ -79,15 +73,23 @@ def is_want(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _LIMITS
 
 
-def _limit(error: OSError) -> str:
-    """Return the limit that an error speaks of, with its value."""
-    name, what = _LIMITS[error.errno or 0]
+def explained(error: BaseException) -> str:
+    """Return an error in words, with the limit that it speaks of and its value, if it speaks of one."""
+    if not isinstance(error, OSError) or error.errno not in _LIMITS:
+        return str(error)
+    name, what = _LIMITS[error.errno]
     if not name or sys.platform == "win32":
-        return what
+        return f"{error} ({what})"
+    most = _limit(name)
+    return f"{error} ({what}: {name} is {'unlimited' if most < 0 else format(most, ',')})"
+
+
+def _limit(name: str) -> int:
+    """Return one of this process's limits; negative where there is none."""
     import resource
 
-    most = resource.getrlimit(getattr(resource, name))[0]
-    return f"{what}, {name} is {'unlimited' if most == resource.RLIM_INFINITY else format(most, ',')}"
+    most: int = resource.getrlimit(getattr(resource, name))[0]
+    return -1 if most == resource.RLIM_INFINITY else most
 
 
 class Tree:

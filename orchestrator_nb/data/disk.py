@@ -52,7 +52,7 @@ def write_error(what: str, path: Path, error: OSError) -> StoreError:
     if error.errno in FULL:
         return StoreFull(f"{what}: {why} ({room_left(path)}); make room there, nothing that was recorded is lost")
     if error.errno in REFUSED and hasattr(os, "getuid"):
-        why = f"{why} (as the user {os.getuid()}, below the folder {nearest_folder(path)})"
+        why = f"{why}, as the user {os.getuid()}"
     return StoreError(f"{what}: {why}")
 
 
@@ -81,4 +81,5 @@ def bytes_free(path: Path) -> int | None:
 def nearest_folder(path: Path) -> Path:
     """Return the path itself where it is a folder, else the nearest folder above it."""
     absolute = path.absolute()
-    return next((place for place in (absolute, *absolute.parents) if place.is_dir()), absolute)
+    # os.path: a folder that this user may not look into is none for them, and no error.
+    return next((place for place in (absolute, *absolute.parents) if os.path.isdir(place)), absolute)

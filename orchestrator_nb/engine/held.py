@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.requests import Pause, Request, Stop
-from orchestrator_nb.errors import StoreError, StoreFull
+from orchestrator_nb.errors import JournalDamaged, StoreError, StoreFull
 from orchestrator_nb.state import RunState
 
 AGAIN_AFTER = 1.0
@@ -54,7 +54,7 @@ class HeldTurn:
     def is_given_up(self, published: RunState, incoming: Incoming, *, now: float) -> bool:
         """Tell whether it is not worth while to go on trying."""
         if not isinstance(self._error, StoreFull):
-            return self._tries >= TRIES
+            return isinstance(self._error, JournalDamaged) or self._tries >= TRIES
         if now - self._since < PATIENCE:
             return False
         answered = set(self._answered(incoming))

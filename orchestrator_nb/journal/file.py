@@ -66,6 +66,7 @@ class JournalFile:
         Raises JournalDamaged, and then nothing was changed, and StoreError when the file cannot be opened.
         """
         self.path = path
+        self._name = os.path.abspath(path)
         self._durable = durable
         self._failed: str | None = None
         self._unknown: tuple[bytes, Position] | None = None
@@ -88,7 +89,8 @@ class JournalFile:
 
     def append(self, events: Sequence[Event]) -> None:
         """Record one turn. Raises StoreError; then whether it was recorded is unknown, and nothing more is accepted
-        until `recover` has found out. A StoreFull says that there was no room."""
+        until `recover` has found out. A StoreFull says that there was no room, JournalDamaged that somebody else has
+        deleted, replaced or changed the file, which is the end of it."""
         if self._failed is not None:
             raise StoreError(f'the journal "{self.path}" takes nothing more: {self._failed}')
         _, seq, prev = self._position
@@ -111,13 +113,12 @@ class JournalFile:
                 written += os.write(self._file, data[written:])
             if self._durable:
                 flush_file(self._file)
-            file = os.fstat(self._file)
         except OSError as error:
             self._failed, self._unknown = error.strerror or str(error), (data, after)
             raise write_error(f'the journal "{self.path}" could not be written', self.path, error) from error
-        if file.st_size != after.offset or not file.st_nlink:
-            self._failed = _CHANGED if file.st_nlink else _GONE
-            raise StoreError(f'the journal "{self.path}" cannot be trusted any more: {self._failed}')
+        trouble = self._trouble(after.offset)
+        if trouble is not None:
+            raise self._lost(trouble)
         self._position = after
 
     def recover(self) -> bool:
@@ -125,21 +126,22 @@ class JournalFile:
         of it is left in the file, so that it may be appended again.
 
         A turn that is found whole is written once more in its place before it counts: after a flush that failed the
-        system may take for clean what never reached the disk. Raises StoreError where that cannot be done now, or ever.
+        system may take for clean what never reached the disk. Raises StoreError where that cannot be done now, and
+        JournalDamaged where it never will be.
         """
         if self._unknown is None:
-            raise StoreError(f'the journal "{self.path}" takes nothing more: {self._failed}')
+            raise self._lost(self._failed or "nothing has failed")
         data, after = self._unknown
         offset = self._position.offset
         try:
-            with open(self.path, "r+b", buffering=0) as file:
+            with open(self._name, "r+b", buffering=0) as file:
                 found = os.fstat(file.fileno())
                 if found.st_ino != self._inode:
-                    raise StoreError(f'the journal "{self.path}" cannot be trusted any more: {_GONE}')
+                    raise self._lost(_GONE)
                 file.seek(offset)
                 there = file.read(len(data) + 1)
                 if found.st_size < offset or not data.startswith(there):
-                    raise StoreError(f'the journal "{self.path}" cannot be trusted any more: {_CHANGED}')
+                    raise self._lost(_CHANGED)
                 file.seek(offset)
                 if there == data:
                     while file.tell() < after.offset:
@@ -169,6 +171,21 @@ class JournalFile:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+    def _trouble(self, size: int) -> str | None:
+        """Return what is wrong if the file of this name is not the one that was opened, or not of this size."""
+        try:
+            found = os.stat(self._name)
+        except OSError:
+            return _GONE
+        if found.st_ino != self._inode:
+            return _GONE
+        return None if found.st_size == size else _CHANGED
+
+    def _lost(self, trouble: str) -> JournalDamaged:
+        """Accept nothing more, for good; return what to raise."""
+        self._failed, self._unknown = trouble, None
+        return JournalDamaged(f'the journal "{self.path}" cannot be trusted any more: {trouble}')
 
     def _open(self, *flags: int) -> int:
         return os.open(self.path, sum(flags, os.O_RDWR | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)), 0o600)

@@ -208,16 +208,20 @@ class Session:
         finally:
             self._attendant.close()
             self._executor.close()
-            try:
-                write_manifest(self._owned.folder, self.state)
-            except Exception as error:  # noqa: BLE001 - what it has come to is in the journal, and stands
-                log.warning("%s: the run has come to its end without its manifest", error)
+            if not isinstance(self.error, StoreError):  # else nobody knows what would have to be in it, or where it is
+                self._leave_manifest()
             try:
                 self._size = os.stat(self._owned.journal.path).st_size
             except OSError as error:
                 self.error = self.error or error
             self._owned.release()
             self._done.set()
+
+    def _leave_manifest(self) -> None:
+        try:
+            write_manifest(self._owned.folder, self.state)
+        except Exception as error:  # noqa: BLE001 - what the run has come to is in the journal, and stands
+            log.warning("%s: the run has come to its end without its manifest", error)
 
     def _work(self, command: str, state: RunState) -> Work:
         """Return what an executor needs to run the command's current attempt."""

@@ -29,7 +29,7 @@ def check_store(store: Path) -> tuple[str, ...]:
     if not os.access(folder, os.W_OK | os.X_OK):
         user = f" by the user {os.getuid()}" if hasattr(os, "getuid") else ""
         raise StoreError(
-            f'the store "{store}" cannot be written{user}: "{folder}" is read-only for them; '
+            f'the store "{store}" cannot be written{user}: "{folder}" does not let them; '
             "name another with --store (store=), or change its permissions"
         )
     free = bytes_free(folder)
