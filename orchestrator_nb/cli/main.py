@@ -75,6 +75,9 @@ def _bug(error: Exception) -> str:
 
 
 def _say(text: str) -> None:
+    from orchestrator_nb.orchestrator.shown import as_text
+
+    text = as_text(text)
     with contextlib.suppress(OSError, ValueError):
         print(text, file=sys.stderr)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from orchestrator_nb.events import Failure
 from orchestrator_nb.orchestrator.result import RunResult
+from orchestrator_nb.orchestrator.shown import as_text
 
 SOURCE_LINES = 12
 FIRST_LINES, LAST_LINES = 7, 10
@@ -27,7 +28,7 @@ def failure_text(result: RunResult) -> str:
         lines += ["", f"not run, because of that: {', '.join(held_back)}"]
     if result.next_steps:
         lines += ["", *result.next_steps]
-    return "\n".join(lines)
+    return as_text("\n".join(lines))
 
 
 def card_lines(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.definition.folder import definition_from_folder, definition_from_notebook
+from orchestrator_nb.definition.models import MOST_SLOTS
 from orchestrator_nb.definition.parameters import bind_parameters
 from orchestrator_nb.definition.reading import Loaded, read_definition
 from orchestrator_nb.definition.writing import to_dict
@@ -226,8 +227,8 @@ class Workflow(Building):
             raise UsageError(f"overlap is one of {', '.join(OVERLAPS)}; found {overlap!r}")
         if durability not in (None, "full", "process"):
             raise UsageError(f'durability is "full" or "process"; found {durability!r}')
-        if slots is not None and (type(slots) is not int or slots < 1):
-            raise UsageError(f"slots is a whole number from 1 on; found {slots!r}")
+        if slots is not None and (type(slots) is not int or not 1 <= slots <= MOST_SLOTS):
+            raise UsageError(f"slots is a whole number from 1 to {MOST_SLOTS:,}; found {slots!r}")
         taken = slots or plan.definition.slots or cpus()
         memory = machine_memory(plan.definition)
         check_pools(plan.definition, slots=taken, memory=memory)
