@@ -233,7 +233,8 @@ class Loop:
         held, now = self._held, self._clock()
         if held is None:
             return True
-        leaving = held.is_left_by(self._state, list(self._incoming))
+        asked = [*self._incoming, *(request for at, _, request in self._timed if at <= now)]
+        leaving = held.is_left_by(self._state, asked)
         if now < held.again and not leaving:
             return False
         try:
@@ -241,8 +242,8 @@ class Loop:
                 self._journal.append(held.turn)
         except StoreError as error:
             held.failed(error, now=now)
-            if leaving or held.is_given_up(self.published, list(self._incoming), now=now):
-                raise held.given_up(list(self._incoming)) from error
+            if leaving or held.is_given_up(self.published, asked, now=now):
+                raise held.given_up(asked) from error
             if self._on_trouble is not None and held.is_news():
                 self._on_trouble(held.trouble())
             self._wake.set()  # whoever waits for the next thing that is due has to wait for this one

@@ -76,7 +76,7 @@ class Session:
         self._plan = plan
         monitoring = plan.definition.monitoring
         self.view = LiveView(owned.folder, interval=monitoring.interval)
-        clock = steady_clock()
+        clock = self._clock = steady_clock()
         self._executor = LocalExecutor(
             commands=commands,
             run_folder=owned.folder,
@@ -117,7 +117,7 @@ class Session:
         self._beginning = beginning
         deadline = self._plan.definition.deadline
         if deadline is not None:
-            self._loop.send_at(time.time() + deadline, Stop(reason=f"its deadline of {deadline:g} s has passed"))
+            self._loop.send_at(self._clock() + deadline, Stop(reason=f"its deadline of {deadline:g} s has passed"))
         self._thread.start()
 
     def send(self, request: Request) -> None:

@@ -70,7 +70,8 @@ FILES = {
     "aliases": (
         "a: &a [x, x, x, x, x, x, x, x, x]\n"
         + "".join(
-            f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi")
+            f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+            for before, name in zip("abcdefgh", "bcdefghi", strict=True)
         )
         + "workflow: w\n",
         "alias",
