@@ -4,6 +4,7 @@
 - none comes                          a StoreFull that names the file system and the commands that will run again
 - an interrupt meanwhile              leaves at once, exit code 6; the printed resume goes on, nothing is lost
 - a result, an artifact finds none    waits for room; then fails naming the file system, and is tried again
+- an output notebook finds none       the same at its end; what is saved on the way need not come to anything
 - logs, live.json, the manifest       a word about it, never a failure of a command or of the run
 - before a run                        under 1 MB it is refused, under 50 MB it is said, in the plan and in the journal
 - no inodes left                      said as such
@@ -25,6 +26,7 @@ import pytest
 
 from orchestrator_nb import Workflow, attach, context
 from orchestrator_nb import events as e
+from orchestrator_nb.commands.notebook_output import OutputNotebook
 from orchestrator_nb.data import disk as room
 from orchestrator_nb.engine import held
 from orchestrator_nb.errors import RunFailed, StoreError, StoreFull
@@ -207,6 +209,31 @@ def test_a_result_that_finds_no_room_fails_its_command_clearly(project, small_di
     assert failure.types[0].endswith("StoreFull")
     assert f'the file system of "{disk.folder}' in failure.message
     assert result.commands["model"].attempt == 2
+
+
+def test_an_output_notebook_waits_for_room(small_disk, monkeypatch):
+    """While it runs, what cannot be saved is left out and what was saved stays; its end waits, then names the disk."""
+    import nbformat
+
+    disk = small_disk()
+    monkeypatch.setattr(room, "PATIENCE", 0.0)
+    v4 = nbformat.v4
+    cell = v4.new_code_cell("1", metadata={"papermill": {}})
+    output = OutputNotebook(disk.folder, "clean", source=Path("clean.ipynb"))
+    output.begin(v4.new_notebook(cells=[cell], metadata={"papermill": {}}))
+    partial, final = (disk.folder / "notebooks" / f"clean{suffix}.ipynb" for suffix in (".partial", ""))
+    saved = partial.read_bytes()
+    disk.fill()
+    cell.outputs = [v4.new_output("stream", text=LARGE)]
+    output.save()
+    assert partial.read_bytes() == saved
+    with pytest.raises(StoreFull, match=r'output notebook ".*clean\.ipynb" could not be written'):
+        output.finish(failed=False)
+    assert not final.exists()
+    disk.empty()
+    assert output.finish(failed=False)
+    assert LARGE in final.read_text()
+    assert not partial.exists()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
