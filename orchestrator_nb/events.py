@@ -39,7 +39,7 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why an attempt failed, as far as it is known.
 
     `kind` is one of exception, exit_code, signal, timeout, kernel_died, early_exit, result_refused, not_started,
-    cancelled, lost. `types` are the qualified names of the exception's class and its bases, most derived first.
+    cancelled, lost, condition (what `when` says could not be evaluated). `types` are the qualified names of the exception's class and its bases, most derived first.
     `cell` counts all cells of the notebook from 0, `cell_source` is the source of that cell; `stage` says where in
     the attempt it happened when it was not in the user's code. `transient` says whether a repetition may succeed,
     None where the one that failed had nothing to say about it; `advice` is what the command's own `handle_error`
@@ -305,10 +305,14 @@ class CommandSucceeded(Event, frozen=True, kw_only=True):
 
 
 class CommandFailed(Event, frozen=True, kw_only=True):
-    """The command is given up in this generation, by its own doing."""
+    """The command is given up in this generation, by its own doing.
+
+    `failure` is there where no attempt had one: its condition could not be evaluated.
+    """
 
     command: str
     reason: str = ""
+    failure: Failure | None = None
 
 
 class CommandCrashed(Event, frozen=True, kw_only=True):
@@ -319,10 +323,14 @@ class CommandCrashed(Event, frozen=True, kw_only=True):
 
 
 class CommandSkipped(Event, frozen=True, kw_only=True):
-    """The command will not run in this generation, and that is as it should be."""
+    """The command will not run in this generation, and that is as it should be.
+
+    `cause` is trigger_rule where its upstream did not end as its rule wants it, when where its condition did not hold.
+    """
 
     command: str
     reason: str
+    cause: str = ""
 
 
 class UpstreamFailed(Event, frozen=True, kw_only=True):

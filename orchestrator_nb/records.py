@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from orchestrator_nb import events as e
+from orchestrator_nb.trigger_rules import DEFAULT
 
 
 class RunRecord(Struct, frozen=True):
@@ -35,7 +36,8 @@ class PlannedCommand(Struct, frozen=True):
 
     `rank` is its place in the order in which ready commands start, where that is not the order of the plan; it was
     made with the `seconds` that the command was expected to take and its `priority`. `needs` is what it holds while it
-    runs, where that is not one slot; `program` is what it runs, where durations are known.
+    runs, where that is not one slot; `program` is what it runs, where durations are known. `trigger_rule` says how its
+    upstream has to end for it to start, and `when` is the condition on what came of it, empty where there is none.
     """
 
     kind: str = ""
@@ -50,6 +52,8 @@ class PlannedCommand(Struct, frozen=True):
     priority: int = 0
     needs: Mapping[str, int] | None = None
     program: str = ""
+    trigger_rule: str = DEFAULT
+    when: str = ""
 
 
 def planned_command(plain: Mapping[str, Any]) -> PlannedCommand:

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from orchestrator_nb.trigger_rules import DEFAULT, TriggerRule
+
 AMOUNT = r"^([0-9]+(\.[0-9]+)? *([KMGT]i?)?B|all)$"
 """How an amount of a resource is written as text: of memory, or all that there is."""
 
@@ -104,6 +106,7 @@ class CommandDefinition(Model):
     scope: str | None = Field(None, description="what it is about; goes to commands that take it")
 
     after: tuple[str, ...] = Field((), description="the commands that have to be done before")
+    trigger_rule: TriggerRule = Field(DEFAULT, description="how those before it have to end for it to run")
     reads: tuple[str, ...] = Field((), description="paths (globs too) and resource names that it reads")
     writes: tuple[str, ...] = Field((), description="paths (globs too) and resource names that it writes")
     exclusive: bool = Field(False, description="its writers may share a resource, one after the other")

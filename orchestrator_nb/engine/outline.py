@@ -11,6 +11,7 @@ from orchestrator_nb.engine.priority import best_places, places_by_height
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import capacities, needs
 from orchestrator_nb.plan.ranks import Net, expected_seconds, make_net
+from orchestrator_nb.trigger_rules import DEFAULT
 
 
 class Outline(NamedTuple):
@@ -115,6 +116,8 @@ def _item(command: CommandDefinition, upstream: tuple[str, ...], recovery: Recov
         item["idempotent"] = False
     if command.priority:
         item["priority"] = command.priority
+    if command.trigger_rule != DEFAULT:
+        item["trigger_rule"] = command.trigger_rule
     return item
 
 

@@ -17,7 +17,15 @@ from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.ports import Policy
 from orchestrator_nb.state import RunState
 
-_STEPS = (e.AttemptStarted, e.UpstreamFailed, e.CommandCancelled, e.RunCompleting, e.RunEnded)
+_STEPS = (
+    e.AttemptStarted,
+    e.CommandSkipped,
+    e.CommandFailed,
+    e.UpstreamFailed,
+    e.CommandCancelled,
+    e.RunCompleting,
+    e.RunEnded,
+)
 """What the scheduler decides, when nothing else is being answered."""
 
 

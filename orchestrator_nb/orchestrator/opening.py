@@ -37,8 +37,9 @@ from orchestrator_nb.plan.fingerprint import fingerprint
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import MEMORY
 from orchestrator_nb.ports import Command, Observer
+from orchestrator_nb.records import PlannedCommand, planned_command
 from orchestrator_nb.state import RunState, fold
-from orchestrator_nb.transitions import GOOD, IllegalTransition
+from orchestrator_nb.transitions import IllegalTransition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +130,7 @@ def resume_opened(
         remove_parts(folder)
         remove_live(folder)
         remove_dead_folders()
-        settled = [name for name, record in state.commands.items() if record.state in GOOD]
+        settled = [name for name, record in state.commands.items() if record.state == "succeeded"]
         opening = opening_of(frozen, settled)
         if state.run.state == "new":
             beginning = _first_facts(folder, opening)
@@ -206,7 +207,7 @@ def _going_on(state: RunState, opening: Opening, store: Path, *, accept_changes:
     now = time.time()
     planned = opening.planned(store)
     changes = _changes(state, planned.commands, accept_changes=accept_changes)
-    lost, missing = lost_attempts(state, now), missing_parts(state, now)
+    lost, missing = lost_attempts(state, now), missing_parts(state, now, rerouted=_rerouted(state, planned.commands))
     plan = opening.plan
     live = lost_live_results(
         state,
@@ -231,12 +232,14 @@ def _changes(state: RunState, planned: Mapping[str, Mapping[str, Any]], *, accep
             changes.append(f'"{name}" is new')
         elif before.fingerprint != item["fingerprint"]:
             changes.append(f'"{name}" has changed')
-            if state.commands[name].state in GOOD:
+            if state.commands[name].state == "succeeded":
                 touched.append(name)
         elif list(before.upstream) != item["upstream"]:
             changes.append(f'"{name}" follows {", ".join(item["upstream"]) or "nothing"} now')
         elif before.needs != item.get("needs") or before.priority != item.get("priority", 0):
             changes.append(f'"{name}" has other resources or another priority now')
+        elif _route(before) != _route(planned_command(item)):
+            changes.append(f'"{name}" has another trigger rule or condition now')
     changes.extend(f'"{name}" is gone' for name in state.planned if name not in planned)
     if touched and not accept_changes:
         names = ", ".join(f'"{name}"' for name in touched)
@@ -248,8 +251,19 @@ def _changes(state: RunState, planned: Mapping[str, Mapping[str, Any]], *, accep
     return changes
 
 
+def _route(planned: PlannedCommand) -> tuple[object, ...]:
+    """Return what says whether a command runs."""
+    return planned.upstream, planned.trigger_rule, planned.when
+
+
+def _rerouted(state: RunState, planned: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Return the commands that were there before and of which something else says now whether they run."""
+    known = ((name, state.planned.get(name), planned_command(item)) for name, item in planned.items())
+    return {name for name, before, item in known if before is not None and _route(before) != _route(item)}
+
+
 def _is_left(name: str, state: RunState) -> bool:
-    return name not in state.commands or state.commands[name].state not in GOOD
+    return name not in state.commands or state.commands[name].state != "succeeded"
 
 
 def machine_memory(definition: WorkflowDefinition) -> int | None:

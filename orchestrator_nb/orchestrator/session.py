@@ -35,6 +35,8 @@ from orchestrator_nb.state import RunState
 POLICIES: tuple[Policy, ...] = (Retry(), Optional())
 """Asked in this order: the first that decides about a failure wins."""
 
+_NO_RESULT = e.Stored(form="json")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owned:
@@ -213,6 +215,9 @@ class Session:
         inputs, recorded, metrics, changes = {}, {}, {}, {}
         for name in plan.upstream[command]:
             upstream = state.commands[name]
+            if upstream.state != "succeeded":  # its trigger rule lets it start without that result
+                inputs[name] = _NO_RESULT
+                continue
             output = upstream.output()
             if output is not None:
                 inputs[name] = output

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from orchestrator_nb import events as e
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import GOOD
+from orchestrator_nb.transitions import FINAL
+from orchestrator_nb.trigger_rules import DEFAULT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +107,12 @@ def _present(command: str, state: RunState) -> Iterator[str]:
     """Yield what it waits for now, down to the commands that are the cause."""
     record = state.commands[command]
     if record.state == "pending":
-        missing = [name for name in state.planned[command].upstream if state.commands[name].state not in GOOD]
-        if missing:
-            yield "now: it waits for " + ", ".join(f"{name} ({state.command_state(name)})" for name in missing)
+        planned = state.planned[command]
+        missing = [name for name in planned.upstream if state.commands[name].state not in FINAL]
+        if missing and state.verdict(command) == "wait":
+            rule = "" if planned.trigger_rule == DEFAULT else f"by its trigger rule {planned.trigger_rule} "
+            names = ", ".join(f"{name} ({state.command_state(name)})" for name in missing)
+            yield f"now: {rule}it waits for {names}"
         elif state.run.state == "executing":
             yield f"now: its upstream is done; it waits for one of {state.run.slots} slots"
         else:
@@ -124,17 +128,22 @@ def _present(command: str, state: RunState) -> Iterator[str]:
 
 
 def _causes(command: str, state: RunState) -> list[str]:
-    """Return the commands upstream that did not succeed by their own doing."""
+    """Return the commands upstream that did not succeed, or were skipped, by their own doing."""
     found: dict[str, None] = {}
     seen, open_ = {command}, [command]
     while open_:
         for name in state.planned[open_.pop()].upstream:
             its = state.commands[name].state
-            if name in seen or its in GOOD:
+            if name in seen or its == "succeeded":
                 continue
             seen.add(name)
-            if its == "upstream_failed":
+            if its == "upstream_failed" or (its == "skipped" and _is_held_back(name, state)):
                 open_.append(name)
-            elif its in ("failed", "crashed", "cancelled"):
+            elif its in ("failed", "crashed", "cancelled", "skipped"):
                 found[name] = None
     return list(found)
+
+
+def _is_held_back(command: str, state: RunState) -> bool:
+    """Say whether something upstream did not succeed: then that is the cause, and not the command itself."""
+    return any(state.commands[name].state != "succeeded" for name in state.planned[command].upstream)

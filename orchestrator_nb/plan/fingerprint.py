@@ -15,8 +15,8 @@ WITHOUT = frozenset({
     # These say how a command is called, described and treated, not what it does.
     "id", "description", "tags", "optional", "retries", "retry_delay", "idempotent", "timeout",
     "duration", "priority", "resources",
-    # These say what it waits for; what it gets from there is in its parameters and its source.
-    "after", "reads", "writes", "exclusive",
+    # These say what it waits for and whether it runs; what it gets from there is in its parameters and its source.
+    "after", "reads", "writes", "exclusive", "trigger_rule",
 })  # fmt: skip
 """The fields of a definition whose change is no change of the command."""
 
