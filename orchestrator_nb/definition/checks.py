@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from orchestrator_nb.definition.expressions import Expression
 from orchestrator_nb.definition.models import KINDS, ParameterDefinition, WorkflowDefinition
 from orchestrator_nb.definition.names import RESERVED, addresses, nearest
 from orchestrator_nb.definition.parameters import fitted, name_mistakes, too_large
@@ -21,7 +22,7 @@ Where = Callable[[str], str]
 
 _MOST_SUGGESTIONS = 50
 _PATHS = ("notebook", "workflow", "cwd", "reads", "writes", "shell")
-_WORDS = frozenset(("id", "after", "description"))
+_WORDS = frozenset(("id", "after", "description", "when"))
 _KINDS = frozenset(KINDS)
 _ONLY_FOR = {
     "kernel": ("notebook",),
@@ -205,6 +206,8 @@ class _Names:
             yield Mistake(f"there is no command {escaped(name)}", at, nearest=self._nearest(name, self._ids))
 
     def references(self, pointer: str, body: dict[str, Any], *, without: Sequence[str]) -> Iterator[Mistake]:
+        if isinstance(body.get("when"), str):
+            yield from self._in_expression(f"{pointer}/when", body["when"], body)
         for name, value in body.items():
             if not value or name in _WORDS or name in without or type(value) not in (str, dict, tuple, list):
                 continue
@@ -215,6 +218,23 @@ class _Names:
                     else:
                         yield Mistake(f'references are not read in "{name}"', at, found=escaped(text),
                                       expected=f"them in {', '.join(FIELDS)} only")  # fmt: skip
+
+    def _in_expression(self, pointer: str, text: str, body: Mapping[str, Any]) -> Iterator[Mistake]:
+        try:
+            names = Expression.parse(text).names
+        except UsageError as error:
+            yield Mistake(str(error), pointer)
+            return
+        for name in names:
+            if name.root in ROOTS and not name.keys:
+                yield Mistake(
+                    f"{escaped(name.text)} names nothing", pointer, expected=f'a name, as in "{name.root}.name"'
+                )
+                continue
+            keys = tuple(str(key) for key in name.keys)
+            wrong = self._reference(Reference(f"{name.text}, column {name.column}", name.root, keys), body)
+            if wrong is not None:
+                yield replace(wrong, path=pointer)
 
     def _in_text(self, pointer: str, text: str, body: Mapping[str, Any]) -> Iterator[Mistake]:
         try:

@@ -106,6 +106,7 @@ class CommandDefinition(Model):
     scope: str | None = Field(None, description="what it is about; goes to commands that take it")
 
     after: tuple[str, ...] = Field((), description="the commands that have to be done before")
+    when: str | None = Field(None, description="an expression; where it does not hold the command is skipped")
     trigger_rule: TriggerRule = Field(DEFAULT, description="how those before it have to end for it to run")
     reads: tuple[str, ...] = Field((), description="paths (globs too) and resource names that it reads")
     writes: tuple[str, ...] = Field((), description="paths (globs too) and resource names that it writes")

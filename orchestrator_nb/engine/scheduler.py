@@ -7,6 +7,7 @@ from heapq import heapify, heappop, heappush
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.allotment import Allotment
+from orchestrator_nb.engine.conditions import unmet
 from orchestrator_nb.engine.estimates import Estimates
 from orchestrator_nb.records import PlannedCommand
 from orchestrator_nb.state import RunState
@@ -129,7 +130,11 @@ class Scheduler:
                     ends.append(e.CommandSkipped(at=now, command=command, reason=reason, cause="trigger_rule"))
                 elif found == "start" and tally is not None:
                     del self._tallies[command]  # no rule takes back that a command may start
-                    heappush(self._ready, (self._rank[command], command))
+                    end = unmet(command, state, now)
+                    if end is None:
+                        heappush(self._ready, (self._rank[command], command))
+                    else:
+                        ends.append(end)
         return ends
 
     def _bad_upstream(self, command: str, state: RunState) -> tuple[str, ...]:

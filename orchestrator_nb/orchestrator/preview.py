@@ -90,7 +90,7 @@ class Preview(Plan):
 
     def to_frame(self) -> Any:
         """Return a pandas DataFrame, a row a command in the order of the run: kind, what it waits for, why and by which
-        rule, level, seconds expected, whether on the critical path."""
+        rule, its condition, level, seconds expected, whether on the critical path."""
         import pandas as pd
 
         level = {name: number for number, batch in enumerate(self.batches(), start=1) for name in batch}
@@ -106,6 +106,7 @@ class Preview(Plan):
                 "after": ", ".join(self.upstream[name]),
                 "why": " | ".join(reasons.get(name, ())),
                 "trigger_rule": self.commands[name].trigger_rule,
+                "when": self.commands[name].when or "",
                 "level": level[name],
                 "seconds": seconds[name],
                 "critical": name in critical,
@@ -136,8 +137,9 @@ class Preview(Plan):
 
     def _routed(self, name: str) -> str:
         """Return what says whether a command runs, where that is not the success of all before it."""
-        rule = self.commands[name].trigger_rule
-        return "" if rule == DEFAULT else f"; trigger_rule {rule}"
+        rule, when = self.commands[name].trigger_rule, self.commands[name].when
+        said = "" if rule == DEFAULT else f"; trigger_rule {rule}"
+        return f"{said}; when {when}" if when else said
 
     def _repr_svg_(self) -> str:
         return self.to_svg()

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from orchestrator_nb.definition.expressions import Expression
 from orchestrator_nb.definition.models import WorkflowDefinition
 from orchestrator_nb.definition.names import addresses
 from orchestrator_nb.definition.references import FIELDS, ROOTS, references_in
@@ -71,6 +72,10 @@ class Draft:
         for number, command in enumerate(self.definition.commands):
             for name in command.after:
                 self.links.add(self._number[name], number, AFTER)
+            for looked_up in Expression.parse(command.when).names if command.when is not None else ():
+                if looked_up.root not in ROOTS:
+                    link = Link(Strength.STATED, (f"looks at {looked_up.text} for whether it runs",))
+                    self.links.add(self._number[self._addresses[looked_up.root]], number, link)
             for field in FIELDS:
                 value = getattr(command, field)
                 for reference in references_in(value) if value else ():

@@ -16,7 +16,7 @@ WITHOUT = frozenset({
     "id", "description", "tags", "optional", "retries", "retry_delay", "idempotent", "timeout",
     "duration", "priority", "resources",
     # These say what it waits for and whether it runs; what it gets from there is in its parameters and its source.
-    "after", "reads", "writes", "exclusive", "trigger_rule",
+    "after", "reads", "writes", "exclusive", "trigger_rule", "when",
 })  # fmt: skip
 """The fields of a definition whose change is no change of the command."""
 

@@ -61,9 +61,10 @@ def _rows(
 
 
 def _route(command: CommandDefinition, upstream: Sequence[str]) -> str:
-    """Return what a command waits for, by which rule where that is not the usual one."""
+    """Return what a command waits for, by which rule where that is not the usual one, and its condition."""
     rule = "" if command.trigger_rule == DEFAULT else f" ({command.trigger_rule})"
-    return f"after {', '.join(upstream)}{rule}" if upstream else ""
+    after = f"after {', '.join(upstream)}{rule}" if upstream else ""
+    return " ".join(part for part in (after, f"when {command.when}" if command.when else "") if part)
 
 
 def _counted(number: int, noun: str) -> str:

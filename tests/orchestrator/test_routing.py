@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from orchestrator_nb.engine.replay import replay
+from orchestrator_nb import context
+from orchestrator_nb.engine.replay import replay, what_if
 from orchestrator_nb.errors import DefinitionError, RunFailed
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.store import JOURNAL
+from orchestrator_nb.orchestrator.failure_card import failure_text
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.session import POLICIES
 from orchestrator_nb.orchestrator.workflow import Workflow
@@ -125,3 +128,159 @@ def test_a_run_that_only_failed_where_nobody_mends_it_raises(tmp_path: Path) -> 
     """Routing around a failure hides it from nobody who waits for the run."""
     with pytest.raises(RunFailed, match='"work" failed'):
         routed(tmp_path, broken=[True]).run(store=tmp_path / "store")
+
+
+# ── conditions ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def conditional(folder: Path, when: str, *, result: object, **options: object) -> Workflow:
+    """Data, what is done with it where a condition holds, and what follows that."""
+    flow = make(folder, parameters={"mode": "full", "least": 100})
+
+    @flow.command
+    def clean() -> object:
+        context.record("seen", {"rows": 7})
+        context.metric("score", 0.5)
+        return result
+
+    @flow.command(when=when, **options)
+    def model() -> str:
+        return "made"
+
+    @flow.command(after="model")
+    def publish(model: str) -> str:
+        return model
+
+    return flow
+
+
+@pytest.mark.parametrize(
+    ("when", "result", "reason"),
+    [
+        ("clean.rows > 100", {"rows": 12}, "when: clean.rows > 100 (clean.rows is 12)"),
+        (
+            'clean.rows >= parameters.least and parameters.mode == "fast"',
+            {"rows": 120},
+            (
+                'when: clean.rows >= parameters.least and parameters.mode == "fast" '
+                '(clean.rows is 120, parameters.least is 100, parameters.mode is "full")'
+            ),
+        ),
+        ("${{ clean.seen.rows }} > 7", {"rows": 12}, "when: ${{ clean.seen.rows }} > 7 (clean.seen.rows is 7)"),
+        ("clean.score > 0.5", 3, "when: clean.score > 0.5 (clean.score is 0.5)"),
+        ("clean > 3", 3, "when: clean > 3 (clean is 3)"),
+        ("clean[1] == 'a'", ["a", "b"], "when: clean[1] == 'a' (clean[1] is \"b\")"),
+        ("clean.seen.rows > 7", None, "when: clean.seen.rows > 7 (clean.seen.rows is 7)"),
+        ("context.attempt > 1", None, "when: context.attempt > 1 (context.attempt is 1)"),
+    ],
+)
+def test_a_condition_that_does_not_hold_skips_and_the_reason_shows_the_values(
+    tmp_path: Path, when: str, result: object, reason: str
+) -> None:
+    """What follows is skipped too, the run completes, and it is decided the same way again."""
+    flow = conditional(tmp_path, when, result=result)
+    run = done(flow)
+    assert states(run) == {"clean": "succeeded", "model": "skipped", "publish": "skipped"}
+    assert run.state.run.state == "completed"
+    assert run.state.commands["model"].reason == reason
+    assert f"cause: model is skipped: {reason}" in str(run.why("publish"))
+    assert replay(journal(run), policies=POLICIES).same  # type: ignore[arg-type]
+    again = what_if(journal(run), slots=3)  # type: ignore[arg-type]
+    assert {row.command for row in again.timeline} == {"clean"}
+
+
+def test_a_condition_that_holds_lets_the_command_run_as_an_edge_of_its_own(tmp_path: Path) -> None:
+    """Nobody wrote `after`: what a condition looks at comes first, as the plan shows."""
+    flow = conditional(tmp_path, "clean.rows > 100", result={"rows": 101})
+    plan = flow.plan()
+    assert plan.upstream["model"] == ("clean",)
+    assert "when clean.rows > 100" in repr(plan)
+    assert plan.to_frame().loc["model", "when"] == "clean.rows > 100"
+    assert "when clean.rows &gt; 100" in plan.to_svg()
+    assert {row.command for row in plan.simulate().timeline} == {"clean", "model", "publish"}
+    assert states(done(flow)) == {"clean": "succeeded", "model": "succeeded", "publish": "succeeded"}
+
+
+@pytest.mark.parametrize(
+    ("when", "result", "message"),
+    [
+        ("clean.row > 1", {"rows": 12}, r'asks the result of "clean" for "row".*did you mean "rows"'),
+        ("clean.rows > 1", {"rows": "12"}, "> is not possible with the text .12. and the number 1"),
+        ("clean.text == ''", {"text": "x" * 100_000}, "not kept in the journal.*context.record"),
+        ("clean.table == 1", {"table": b"12"}, "a bytes and not kept in the journal"),
+        ("clean.rows.each > 1", {"rows": 12}, 'for "each"; it has no names in it'),
+    ],
+)
+def test_a_condition_that_cannot_be_worked_out_fails_the_command(
+    tmp_path: Path, when: str, result: object, message: str
+) -> None:
+    """The failure names what is missing, is not retried, and the run can be mended and resumed."""
+    run = done(conditional(tmp_path, when, result=result, retries=3))
+    assert states(run) == {"clean": "succeeded", "model": "failed", "publish": "upstream_failed"}
+    failure = run.result.errors["model"]
+    assert failure.kind == "condition"
+    assert re.search(message, failure.message)
+    assert '"model" failed (condition)' in failure_text(run.result)
+    assert replay(journal(run), policies=POLICIES).same  # type: ignore[arg-type]
+    assert what_if(journal(run), policies=POLICIES).state == "failed"  # type: ignore[arg-type]
+    again = conditional(tmp_path, "true", result=result).resume(store=tmp_path / "store")
+    assert states(again)["publish"] == "succeeded"
+    assert again.state.run.state == "completed"
+
+
+def test_a_condition_over_what_did_not_succeed_says_so(tmp_path: Path) -> None:
+    """Under `all_done` a condition may meet a command without a result."""
+    flow = make(tmp_path)
+    flow.shell(["false"], id="work", retries=0)
+    flow.shell(["true"], id="tell", when="work.rows > 1", trigger_rule="all_done", optional=True)
+    run = done(flow)
+    assert 'looks at "work", which has no result: it is failed' in run.state.commands["tell"].reason
+    assert "tell" in run.state.deviations
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        ("clen.rows > 1", r'/commands/model/when: there is no command "clen"; found .*column 1.*did you mean "clean"'),
+        ("clean.rows >", "/commands/model/when: .*cannot be read"),
+        ("parameters.mod == 1", 'no parameter "mod".*did you mean "mode"'),
+        ("model.rows > 1", "cannot use its own result"),
+        ("parameters == 1", '"parameters" names nothing'),
+        ("secrets.x == 1", 'no root "secrets"'),
+    ],
+)
+def test_a_wrong_condition_is_found_before_the_run(tmp_path: Path, when: str, message: str) -> None:
+    """Names and grammar are checked with everything else."""
+    with pytest.raises(DefinitionError) as raised:
+        conditional(tmp_path, when, result=1).plan()
+    assert re.search(message, str(raised.value))
+
+
+def test_conditions_come_back_from_yaml_as_they_were(tmp_path: Path) -> None:
+    """Also true and false, which YAML does not read as text."""
+    text = "workflow: w\ncommands:\n  a: {shell: ['true'], when: false}\n  b: {shell: ['true'], when: a.x > 1}\n"
+    (tmp_path / "w.yaml").write_text(text)
+    flow = Workflow.load(tmp_path / "w.yaml")
+    (tmp_path / "again.yaml").write_text(flow.to_yaml())
+    assert Workflow.load(tmp_path / "again.yaml").definition == flow.definition
+    assert states(done(flow)) == {"a": "skipped", "b": "skipped"}
+
+
+def test_what_was_skipped_by_a_condition_is_decided_anew_when_that_changes(tmp_path: Path) -> None:
+    """A condition of today counts for a run that is resumed."""
+    broken = [True]
+
+    def flow(least: int) -> Workflow:
+        made = conditional(tmp_path, f"clean.rows > {least}", result={"rows": 12})
+
+        @made.command
+        def other() -> None:
+            if broken:
+                raise ValueError("broken")
+
+        return made
+
+    assert states(done(flow(100)))["model"] == "skipped"
+    broken.clear()
+    again = flow(10).resume(store=tmp_path / "store")
+    assert states(again) == dict.fromkeys(("clean", "model", "publish", "other"), "succeeded")
