@@ -236,9 +236,7 @@ def _attempt_started(state: RunState, event: e.AttemptStarted) -> None:
             if (its := state.commands[name].state) != "succeeded":
                 raise IllegalTransition(f'"{event.command}" cannot start: "{name}" is {its}')
     elif state.verdict(event.command) != "start":
-        raise IllegalTransition(
-            f'"{event.command}" cannot start: its trigger rule {planned.trigger_rule} does not hold'
-        )
+        raise IllegalTransition(f'"{event.command}" cannot start: {planned.trigger_rule} does not hold')
     begun = CommandRecord(after, record.generation, event.attempt, record.retry, started=event.at)
     if record.recorded or record.partial or record.deaths or record.preserved:
         partial = {**record.partial, **record.recorded}

@@ -106,6 +106,9 @@ class CommandDefinition(Model):
     scope: str | None = Field(None, description="what it is about; goes to commands that take it")
 
     after: tuple[str, ...] = Field((), description="the commands that have to be done before")
+    matrix: dict[str, list[Any] | str] | None = Field(
+        None, description="lists of values: it runs once for each combination, its cells"
+    )
     when: str | None = Field(None, description="an expression; where it does not hold the command is skipped")
     trigger_rule: TriggerRule = Field(DEFAULT, description="how those before it have to end for it to run")
     reads: tuple[str, ...] = Field((), description="paths (globs too) and resource names that it reads")
@@ -157,6 +160,11 @@ class CommandDefinition(Model):
         """The type of command: notebook, call, shell, command, workflow, or the name of a third-party type."""
         kind = next(name for name in KINDS if getattr(self, name) is not None)
         return str(self.type) if kind == "type" else kind
+
+    @property
+    def base(self) -> str:
+        """The id under which it was written; a cell of a matrix has another one."""
+        return self.id
 
 
 KINDS = ("notebook", "call", "shell", "command", "workflow", "type")

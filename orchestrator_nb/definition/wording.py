@@ -69,6 +69,7 @@ COMMAND = {
     "agent": "text",
     "scope": "text",
     "after": _IDS,
+    "matrix": "a mapping of names to lists, such as {region: [north, south]}",
     "when": 'an expression over upstream results and parameters, such as "clean.rows > 100"',
     "trigger_rule": f"one of {', '.join(TRIGGER_RULES)}",
     "reads": _PATHS,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from orchestrator_nb import events as e
 from orchestrator_nb.definition.expressions import Expression, Lookup, follow
 from orchestrator_nb.definition.names import addresses
 from orchestrator_nb.errors import UsageError
-from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
 
 CAUSE = "when"
@@ -23,7 +23,7 @@ def unmet(command: str, state: RunState, now: float) -> e.CommandSkipped | e.Com
     where it cannot be worked out; None where it holds or where there is none.
 
     What it looks up is a key of a result, else a recorded output, else a metric of a command that succeeded; a
-    parameter; or of the context the workflow, the run, the command and the number of the attempt. All of it is in the
+    parameter; a value of the matrix; or of the context the workflow, the run, the command and the number of the attempt. All of it is in the
     journal: what is kept in a file, a table or a long text, cannot be looked at.
     """
     when = state.planned[command].when
@@ -53,33 +53,47 @@ def unmet(command: str, state: RunState, now: float) -> e.CommandSkipped | e.Com
 def _looked_up(name: Lookup, command: str, state: RunState) -> Any:
     if name.root == "parameters":
         return follow(dict(state.run.parameters), name, name.keys, "the workflow's parameters")
-    record = state.commands[command]
+    planned = state.planned[command]
+    if name.root == "matrix":
+        return follow(dict(planned.cell), name, name.keys, "the matrix")
     if name.root == "context":
-        run = state.run
-        known = {"workflow": run.workflow, "run": run.run, "command": command, "attempt": record.attempt + 1}
+        run, attempt = state.run, state.commands[command].attempt + 1
+        known = {"workflow": run.workflow, "run": run.run, "command": command, "attempt": attempt}
         return follow(known, name, name.keys, "the context")
-    target = addresses(state.planned[command].upstream).get(name.root)
+    target = addresses(dict.fromkeys([*planned.fan_ins, *planned.upstream])).get(name.root)
     if target is None:
         raise UsageError(f'"{name.text}" looks at "{name.root}", which is no upstream command')
-    upstream = state.commands[target]
-    if upstream.state != "succeeded":
-        raise UsageError(f'"{name.text}" looks at "{target}", which has no result: it is {upstream.state}')
-    return _of_command(name, target, upstream)
+    cells = planned.fan_ins.get(target, target)
+    return (
+        _of_command(name, name.keys, cells, state) if isinstance(cells, str) else _gathered(name, target, cells, state)
+    )
 
 
-def _of_command(name: Lookup, target: str, record: CommandRecord) -> Any:
-    """Return what the look-up finds in a result, else in what was recorded, else among the metrics."""
+def _gathered(name: Lookup, matrix: str, cells: Mapping[str, str], state: RunState) -> Any:
+    """Return what the look-up finds in the results of cells, those that succeeded, by their keys."""
+    there = {key: cell for key, cell in cells.items() if state.commands[cell].state == "succeeded"}
+    if not name.keys:
+        return {key: _of_command(name, (), cell, state) for key, cell in there.items()}
+    cell = follow(there, name, name.keys[:1], f'the results of "{matrix}"')
+    return _of_command(name, name.keys[1:], cell, state)
+
+
+def _of_command(name: Lookup, keys: tuple[str | int, ...], target: str, state: RunState) -> Any:
+    """Return what keys lead to in a result, else in what was recorded, else among the metrics."""
+    record = state.commands[target]
+    if record.state != "succeeded":
+        raise UsageError(f'"{name.text}" looks at "{target}", which has no result: it is {record.state}')
     result = record.result or e.Stored(form="json")
     place = f'the result of "{target}"'
-    if not name.keys:
+    if not keys:
         output = record.output() or result
         return _plain(output, name, place)
-    key, rest = str(name.keys[0]), name.keys[1:]
+    key, rest = str(keys[0]), keys[1:]
     if result.items is not None and key in result.items:
         return follow(_plain(result.items[key], name, place), name, rest, f"{place} at {key}")
     value = result.value if result.form == "json" and result.artifact is None else None
     if isinstance(value, list) or (isinstance(value, dict) and key in value):
-        return follow(value, name, name.keys, place)
+        return follow(value, name, keys, place)
     if key in record.recorded:
         what = f'what "{target}" recorded as {key}'
         return follow(_plain(record.recorded[key], name, what), name, rest, what)

@@ -102,7 +102,7 @@ def start_opened(opening: Opening, *, store: Path, run: str | None = None) -> Ru
         folder = create_run(store, plan.definition.workflow, run=run)
         # The journal comes last: a folder that has one has all that a resume needs.
         opening.frozen().write(folder)
-        freeze_sources(plan.definition.commands, plan.folder, folder)
+        freeze_sources(plan.commands.values(), plan.folder, folder)
         beginning = _first_facts(folder, opening)
         owned = _own(folder, durable=opening.durability == "full")
     return _begin(owned, opening, RunState(), beginning)
@@ -134,7 +134,7 @@ def resume_opened(
         opening = opening_of(frozen, settled)
         if state.run.state == "new":
             beginning = _first_facts(folder, opening)
-            freeze_sources(opening.plan.definition.commands, opening.plan.folder, folder)
+            freeze_sources(opening.plan.commands.values(), opening.plan.folder, folder)
         elif state.run.state == "completed" and not state.deviations:
             complete_manifest(folder, state)
             owned.release()
@@ -142,7 +142,7 @@ def resume_opened(
         else:
             beginning = _going_on(state, opening, folder.parent, accept_changes=accept_changes)
             opening.frozen().write(folder)
-            left = [c for c in opening.plan.definition.commands if _is_left(c.id, state)]
+            left = [c for c in opening.plan.commands.values() if _is_left(c.id, state)]
             freeze_sources(left, opening.plan.folder, folder)
     except BaseException:
         owned.release()

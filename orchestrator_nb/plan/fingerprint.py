@@ -17,6 +17,8 @@ WITHOUT = frozenset({
     "duration", "priority", "resources",
     # These say what it waits for and whether it runs; what it gets from there is in its parameters and its source.
     "after", "reads", "writes", "exclusive", "trigger_rule", "when",
+    # What a matrix says of a cell is filled in, where it counts.
+    "matrix", "matrix_of", "key", "cell",
 })  # fmt: skip
 """The fields of a definition whose change is no change of the command."""
 

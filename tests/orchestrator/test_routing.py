@@ -284,3 +284,218 @@ def test_what_was_skipped_by_a_condition_is_decided_anew_when_that_changes(tmp_p
     broken.clear()
     again = flow(10).resume(store=tmp_path / "store")
     assert states(again) == dict.fromkeys(("clean", "model", "publish", "other"), "succeeded")
+
+
+# ── matrices ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def regional(folder: Path, *, broken: list[str], **options: object) -> Workflow:
+    """A model for each region and year, its check cell by cell, and one report of all."""
+    flow = make(folder, parameters={"regions": ["north", "south"]})
+
+    @flow.command(matrix={"region": "${{ parameters.regions }}", "year": [2020, 2021]}, retries=0)
+    def model(region: str, year: int) -> dict[str, object]:
+        if region in broken:
+            raise ValueError(f"no data for {region}")
+        context.metric("rows", year - 2000)
+        return {"name": f"{region} {year}", "rmse": year / 1000}
+
+    @flow.command(matrix={"region": "${{ parameters.regions }}", "year": [2020, 2021]})
+    def check(model: dict[str, object], year: int) -> str:
+        return f"{model['name']} in {year}"
+
+    @flow.command(matrix={"region": "${{ parameters.regions }}"})
+    def sums(model: dict[str, dict[str, object]], region: str) -> list[str]:
+        return [region, *model]
+
+    @flow.command(**options)
+    def report(model: dict[str, dict[str, object]]) -> dict[str, object]:
+        return {key: value["rmse"] for key, value in model.items()}
+
+    return flow
+
+
+def test_cells_run_and_what_follows_gathers_them(tmp_path: Path) -> None:
+    """Arguments named like an axis get its value; cells follow cells; the report has all results by key, in order."""
+    flow = regional(tmp_path, broken=[])
+    plan = flow.plan()
+    assert len(plan.order) == 4 + 4 + 2 + 1
+    assert plan.upstream["check-north-2021"] == ("model-north-2021",)
+    assert plan.upstream["sums-south"] == ("model-south-2020", "model-south-2021")
+    assert '"model" has 4 cells' in plan.notes
+    assert 'each cell of "check" follows the cell of "model" with the same region, year' in plan.notes
+    assert 'each cell of "sums" follows the cells of "model" with the same region' in plan.notes
+    assert '"report" gathers all 4 cells of "model"' in plan.notes
+    run = done(flow)
+    outputs = run.result.outputs
+    assert outputs["check-south-2020"] == "south 2020 in 2020"
+    assert outputs["sums-south"] == ["south", "south-2020", "south-2021"]
+    assert list(outputs["report"].items()) == [
+        ("north-2020", 2.02), ("north-2021", 2.021), ("south-2020", 2.02), ("south-2021", 2.021),
+    ]  # fmt: skip
+    assert replay(journal(run), policies=POLICIES).same  # type: ignore[arg-type]
+    assert flow.to_dict()["commands"]["model"]["matrix"]["region"] == "${{ parameters.regions }}"
+    assert set(states(done(flow, regions=["west"]))) >= {"model-west-2020", "sums-west", "report"}
+
+
+def test_cells_that_failed_are_missing_where_a_rule_lets_others_go_on(tmp_path: Path) -> None:
+    """With the usual rule one cell's failure holds the report back; with `all_done` it has what there is."""
+    usual = done(regional(tmp_path / "a", broken=["south"]))
+    assert states(usual)["report"] == "upstream_failed"
+    assert states(usual)["check-north-2020"] == "succeeded"
+    broken = ["south"]
+    flow = regional(tmp_path / "b", broken=broken, trigger_rule="all_done")
+    run = done(flow)
+    assert run.result.outputs["report"] == {"north-2020": 2.02, "north-2021": 2.021}
+    assert states(run)["sums-south"] == "upstream_failed"
+    card = failure_text(run.result)
+    assert '"model-south-2020" failed' in card
+    assert "failed in the same way: model-south-2021" in card
+    assert card.count("no data for south") < 6
+    told = str(run.why("model"))
+    assert "2 succeeded, 2 failed" in told
+    assert "no data for south" in told
+    broken.clear()
+    again = flow.resume(store=tmp_path / "b" / "store")
+    assert again.state.run.state == "completed"
+    assert again.state.commands["model-north-2020"].attempt == 1
+    assert again.state.commands["model-south-2020"].attempt == 2
+
+
+def test_an_empty_matrix_gives_an_empty_mapping(tmp_path: Path) -> None:
+    """Nothing to do is no failure, and the plan says so."""
+    flow = regional(tmp_path, broken=[])
+    run = done(flow, regions=[])
+    assert states(run) == {"report": "succeeded"}
+    assert run.result.outputs["report"] == {}
+    assert any("gathers an empty mapping" in note for note in flow.plan({"regions": []}).notes)
+
+
+def test_references_and_conditions_reach_into_cells(tmp_path: Path) -> None:
+    """By the key of a cell, or by that of the one cell that is followed; a condition may ask for the values themselves."""
+    flow = make(tmp_path)
+
+    @flow.command(matrix={"region": ["north", "south"]})
+    def model(region: str) -> dict[str, object]:
+        return {"rmse": 1.5 if region == "north" else 4.5}
+
+    @flow.command(matrix={"region": ["north", "south"]}, when="model.rmse < 3.5 or matrix.region == 'east'")
+    def publish(region: str) -> str:
+        return region
+
+    @flow.command(when="model.north.rmse < model.south.rmse and len(model) == 2")
+    def compare(given: float) -> float:
+        return given
+
+    flow._document["commands"]["compare"]["parameters"] = {"given": "${{ model.south.rmse }}"}
+    flow._loaded = None
+
+    @flow.command(after="publish", trigger_rule="none_failed")
+    def report(publish: dict[str, str]) -> list[str]:
+        return list(publish.values())
+
+    run = done(flow)
+    assert states(run) == {
+        "model-north": "succeeded", "model-south": "succeeded", "publish-north": "succeeded",
+        "publish-south": "skipped", "compare": "succeeded", "report": "succeeded",
+    }  # fmt: skip
+    assert run.result.outputs["compare"] == 4.5
+    assert run.result.outputs["report"] == ["north"]
+    assert '(model.rmse is 4.5, matrix.region is "south")' in str(run.why("publish-south"))
+    assert replay(journal(run), policies=POLICIES).same  # type: ignore[arg-type]
+
+
+def test_a_matrix_of_programs_in_processes_gathers_too(tmp_path: Path) -> None:
+    """What a matrix gives passes to other processes in stored form, and files keep apart what cells write."""
+    text = """
+workflow: files
+commands:
+  write:
+    shell: [sh, -c, 'echo "$NAME" > ${{ matrix.name }}.txt']
+    environment: {NAME: "${{ matrix.name }}"}
+    writes: ["${{ matrix.name }}.txt"]
+    matrix: {name: [one, two]}
+  read:
+    shell: [cat, "${{ matrix.name }}.txt"]
+    reads: ["${{ matrix.name }}.txt"]
+    matrix: {name: [one, two]}
+"""
+    (tmp_path / "files.yaml").write_text(text)
+    flow = Workflow.load(tmp_path / "files.yaml")
+    assert flow.plan().upstream["read-two"] == ("write-two",)
+    run = done(flow)
+    assert run.state.run.state == "completed"
+    assert (tmp_path / "two.txt").read_text() == "two\n"
+
+
+def test_a_resumed_run_takes_the_matrix_of_today(tmp_path: Path) -> None:
+    """New cells run, those that are there keep their results, and the change is recorded."""
+    broken = ["south"]
+    run = done(regional(tmp_path, broken=broken))
+    assert run.state.run.state == "failed"
+    broken.clear()
+    flow = regional(tmp_path, broken=broken)
+    flow._document["commands"]["model"]["matrix"]["year"] = [2020, 2021, 2022]
+    flow._loaded = None
+    again = flow.resume(store=tmp_path / "store")
+    assert again.state.run.state == "completed"
+    assert again.state.commands["model-north-2020"].attempt == 1
+    assert "north-2022" in again.result.outputs["report"]
+    assert any(
+        "model-north-2022" in str(event) for event in journal(again) if type(event).__name__ == "DefinitionChanged"
+    )
+
+
+def test_many_cells_take_one_line_in_a_status(tmp_path: Path) -> None:
+    """What a person has to look at stands out; the rows are all there."""
+    flow = make(tmp_path)
+
+    @flow.command(matrix={"number": list(range(30))}, retries=0)
+    def square(number: int) -> int:
+        if number == 7:
+            raise ValueError("not seven")
+        return number * number
+
+    run = done(flow)
+    shown = str(run.status())
+    assert len(run.status().rows) == 30
+    assert "square-7 " in shown
+    assert "square-8 " not in shown
+    assert "square (29 cells)" in shown
+
+
+def test_a_mistake_in_every_cell_is_said_once(tmp_path: Path) -> None:
+    """The mistake is in what was written, not in what was made of it."""
+    flow = make(tmp_path)
+
+    @flow.command(matrix={"region": ["north", "south"]})
+    def model(area: str) -> str:
+        return area
+
+    with pytest.raises(
+        DefinitionError, match=r'/commands/model/parameters: nothing gives the argument "area"'
+    ) as raised:
+        flow.plan()
+    assert len(raised.value.mistakes) == 1
+
+
+@pytest.mark.kernel
+def test_a_notebook_gets_the_values_of_its_cell(tmp_path: Path) -> None:
+    """A parameter of the notebook that is named like an axis needs no word in the definition."""
+    import nbformat
+
+    book = nbformat.v4.new_notebook()
+    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    book.cells = [
+        nbformat.v4.new_code_cell("region = 'none'", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("from orchestrator_nb import context\ncontext.record('seen', region.upper())"),
+    ]
+    nbformat.write(book, tmp_path / "model.ipynb")
+    flow = make(tmp_path)
+    flow.notebook("model.ipynb", matrix={"region": ["north", "south"]})
+
+    @flow.command
+    def report(model: dict[str, dict[str, str]]) -> list[str]:
+        return [value["seen"] for value in model.values()]
+
+    assert done(flow).result.outputs["report"] == ["NORTH", "SOUTH"]
