@@ -126,11 +126,9 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     after = _after(state, event)
     planned = {name: planned_command(item) for name, item in event.commands.items()}
     unknown = {name for item in planned.values() for name in item.upstream} - planned.keys()
+    unknown.update({item.trigger_rule for item in planned.values()}.difference(TRIGGER_RULES))
     if unknown:
-        raise IllegalTransition(f"the plan names upstream commands that it does not have: {sorted(unknown)}")
-    foreign = {item.trigger_rule for item in planned.values()}.difference(TRIGGER_RULES)
-    if foreign:
-        raise IllegalTransition(f"the plan has trigger rules that are not known: {', '.join(sorted(foreign))}")
+        raise IllegalTransition(f"the plan names commands or trigger rules that there are not: {sorted(unknown)}")
     fresh = CommandRecord()
     state.run = replace(state.run, state=after, pools=event.pools, adaptive=event.adaptive)
     state.planned = planned

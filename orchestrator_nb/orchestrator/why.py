@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from orchestrator_nb.errors import UsageError
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import FINAL
 from orchestrator_nb.trigger_rules import DEFAULT
+
+MANY = 10
+"""So many cells, and reasons of cells, are named at the most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +32,13 @@ class Why:
 
 
 def why(command: str, events: Iterable[e.Event], state: RunState) -> Why:
-    """Return the story of a command. Raises UsageError for one that the run does not have."""
+    """Return the story of a command; of a matrix command, where its cells stand, by its id in the definition.
+
+    Raises UsageError for one that the run does not have.
+    """
+    cells = [name for name, planned in state.planned.items() if planned.matrix == command]
+    if cells and command not in state.commands:
+        return _of_cells(command, cells, state)
     if command not in state.commands:
         raise UsageError(f'the run has no command "{command}"; it has {", ".join(state.commands) or "none yet"}')
     return Why(
@@ -36,6 +46,27 @@ def why(command: str, events: Iterable[e.Event], state: RunState) -> Why:
         state=state.command_state(command),
         facts=(*_past(command, events), *_present(command, state)),
     )
+
+
+def _of_cells(matrix: str, cells: list[str], state: RunState) -> Why:
+    """Return where the cells of a matrix stand, and of those that did not succeed the reasons."""
+    states = Counter(state.command_state(name) for name in cells)
+    counted = ", ".join(f"{count:,} {its.replace('_', ' ')}" for its, count in states.items())
+    reasons: dict[str, list[str]] = {}
+    for name in cells:
+        record = state.commands[name]
+        if record.state != "succeeded" and (record.failure is not None or record.reason):
+            text = record.failure.message if record.failure is not None else record.reason
+            reasons.setdefault(f"{state.command_state(name).replace('_', ' ')}: {text}", []).append(name)
+    facts = [f"{_names(names)} {text}" for text, names in list(reasons.items())[:MANY]]
+    if len(reasons) > MANY:
+        facts.append(f"and {len(reasons) - MANY:,} other reasons; ask about a cell by its id")
+    return Why(command=matrix, state=f"a matrix of {len(cells):,} cells, {counted}", facts=tuple(facts))
+
+
+def _names(names: list[str]) -> str:
+    more = f" and {len(names) - MANY:,} more" if len(names) > MANY else ""
+    return f"{', '.join(names[:MANY])}{more}"
 
 
 def _past(command: str, events: Iterable[e.Event]) -> Iterator[str]:
