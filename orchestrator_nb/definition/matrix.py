@@ -26,6 +26,7 @@ TEXT_FIELDS = ("shell", "environment", "reads", "writes", "notebook", "cwd")
 FIELDS = ("parameters", "args", *TEXT_FIELDS)
 """The fields in which ``${{ matrix.region }}`` is read; in `when` it is a name like any other."""
 
+_encode = json.JSONEncoder(sort_keys=True).encode
 _LONGEST_ID = 100
 _ROOM = 6
 """Characters of an id that are left for a number."""
@@ -169,7 +170,7 @@ def _agrees(row: Mapping[str, Any], partial: Mapping[str, Any]) -> bool:
 
 def _said(value: Any) -> str:
     """Return a text by which values are told apart, true from 1 too."""
-    return json.dumps(value, sort_keys=True)
+    return _encode(value)
 
 
 def _cells(
@@ -189,9 +190,12 @@ def _cells(
     keys: set[str] = set()
     last: dict[str, int] = {}
     ids: dict[str, int] = {}
+    slugs: dict[str, str] = {}
     for values, called in combinations(known):
         room = _LONGEST_ID - len(command.id) - 1 - _ROOM
-        key = numbered("-".join(_slug(values[axis]) for axis in called)[: max(room, 8)].rstrip("-"), keys, last=last)
+        key = numbered(
+            "-".join([_slug(values[axis], slugs) for axis in called])[: max(room, 8)].rstrip("-"), keys, last=last
+        )
         keys.add(key)
         name = f"{command.id[: _LONGEST_ID - len(key) - 1 - _ROOM]}-{key}"
         name += numbered(name.casefold(), taken, last=ids)[len(name) :]
@@ -242,10 +246,12 @@ def _repeated(values: Sequence[Any]) -> list[Any]:
     return [value for value in values if _said(value) in seen or seen.add(_said(value))]  # type: ignore[func-returns-value]
 
 
-def _slug(value: Any) -> str:
-    """Return a value as a part of an id: letters, digits, "_" and "-"."""
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-    return slug(text.replace("/", "-"), default="empty").replace(".", "-").strip("-")
+def _slug(value: Any, known: dict[str, str]) -> str:
+    """Return a value as a part of an id: letters, digits, "_" and "-"; `known` has those that were asked for before."""
+    text = value if isinstance(value, str) else _encode(value)
+    if text not in known:
+        known[text] = slug(text.replace("/", "-"), default="empty").replace(".", "-").strip("-")
+    return known[text]
 
 
 def _filled(name: str, value: Any, values: Mapping[str, Any], key: str) -> Any:

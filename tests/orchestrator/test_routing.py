@@ -479,6 +479,49 @@ def test_a_mistake_in_every_cell_is_said_once(tmp_path: Path) -> None:
     assert len(raised.value.mistakes) == 1
 
 
+def test_cells_in_processes_of_their_own_get_and_give_the_same(tmp_path: Path) -> None:
+    """A cell is a plain value that crosses to another process like any command."""
+    flow = make(tmp_path)
+
+    @flow.command(matrix={"number": [2, 3]}, isolation="process")
+    def square(number: int) -> int:
+        return number * number
+
+    @flow.command(isolation="process")
+    def total(square: dict[str, int]) -> int:
+        return sum(square.values())
+
+    assert done(flow).result.outputs["total"] == 13
+
+
+def test_an_inner_workflow_may_have_a_matrix_over_what_comes_before_it(tmp_path: Path) -> None:
+    """Its cells are known when it starts, not when the outer one is planned."""
+    text = """
+workflow: inner
+parameters: {regions: {type: list}}
+commands:
+  write:
+    shell: [sh, -c, 'echo done > ${{ matrix.region }}.txt']
+    matrix: {region: "${{ parameters.regions }}"}
+    writes: ["${{ matrix.region }}.txt"]
+  count:
+    shell: [sh, -c, 'ls *.txt']
+    after: write
+"""
+    (tmp_path / "inner.yaml").write_text(text)
+    flow = make(tmp_path, "outer")
+
+    @flow.command
+    def regions() -> list[str]:
+        return ["north", "south"]
+
+    flow.workflow("inner.yaml", parameters={"regions": "${{ regions }}"})
+    run = done(flow)
+    assert run.state.run.state == "completed", failure_text(run.result)
+    assert set(run.result.outputs["inner"]) == {"write-north", "write-south", "count"}
+    assert sorted(path.name for path in tmp_path.glob("*.txt")) == ["north.txt", "south.txt"]
+
+
 @pytest.mark.kernel
 def test_a_notebook_gets_the_values_of_its_cell(tmp_path: Path) -> None:
     """A parameter of the notebook that is named like an axis needs no word in the definition."""
