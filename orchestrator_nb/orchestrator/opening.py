@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -40,6 +40,9 @@ from orchestrator_nb.ports import Command, Observer
 from orchestrator_nb.records import PlannedCommand, planned_command
 from orchestrator_nb.state import RunState, fold
 from orchestrator_nb.transitions import IllegalTransition
+
+MANY = 10
+"""So many commands are named at the most where a change is told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,7 +238,7 @@ def _changes(state: RunState, planned: Mapping[str, Mapping[str, Any]], *, accep
             if state.commands[name].state == "succeeded":
                 touched.append(name)
         elif list(before.upstream) != item["upstream"]:
-            changes.append(f'"{name}" follows {", ".join(item["upstream"]) or "nothing"} now')
+            changes.append(f'"{name}" follows {_names(item["upstream"]) or "nothing"} now')
         elif before.needs != item.get("needs") or before.priority != item.get("priority", 0):
             changes.append(f'"{name}" has other resources or another priority now')
         elif _route(before) != _route(planned_command(item)):
@@ -249,6 +252,11 @@ def _changes(state: RunState, planned: Mapping[str, Mapping[str, Any]], *, accep
         )
         raise RunRefused(msg)
     return changes
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MANY:,} more" if len(names) > MANY else ""
+    return f"{', '.join(names[:MANY])}{more}"
 
 
 def _route(planned: PlannedCommand) -> tuple[object, ...]:

@@ -142,7 +142,7 @@ def _present(command: str, state: RunState) -> Iterator[str]:
         missing = [name for name in planned.upstream if state.commands[name].state not in FINAL]
         if missing and state.verdict(command) == "wait":
             rule = "" if planned.trigger_rule == DEFAULT else f"by its trigger rule {planned.trigger_rule} "
-            names = ", ".join(f"{name} ({state.command_state(name)})" for name in missing)
+            names = _names([f"{name} ({state.command_state(name)})" for name in missing])
             yield f"now: {rule}it waits for {names}"
         elif state.run.state == "executing":
             yield f"now: its upstream is done; it waits for one of {state.run.slots} slots"

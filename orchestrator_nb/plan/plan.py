@@ -116,6 +116,7 @@ def make_plan(
         notes=(
             *draft.notes,
             *_matrix_notes(draft, expanded),
+            *_early(draft, upstream),
             *_notes(draft, commands, settled),
             *unacted(definition),
         ),
@@ -207,6 +208,15 @@ def _matrix_notes(draft: Draft, expanded: Expanded) -> Iterator[str]:
     for name, cells in expanded.cells.items():
         yield f'"{name}" has {len(cells):,} {"cell" if len(cells) == 1 else "cells"}'
     yield from draft.matching
+
+
+def _early(draft: Draft, upstream: list[list[int]]) -> Iterator[str]:
+    """Yield which commands wait for nobody although something comes before them."""
+    names = [
+        c.base for c, before in zip(draft.commands, upstream, strict=True) if c.trigger_rule == "always" and before
+    ]
+    for name in dict.fromkeys(names):
+        yield f'"{name}" starts at once, whatever is before it: its trigger_rule is always'
 
 
 def _placed(mistake: Mistake, command: str, place: Placed | None) -> Mistake:

@@ -107,6 +107,14 @@ def test_the_rule_is_read_and_written_like_any_field(tmp_path: Path) -> None:
         Workflow.load(tmp_path / "w.yaml")
 
 
+def test_a_command_that_waits_for_nobody_is_named_in_the_plan(tmp_path: Path) -> None:
+    """`always` surprises those who take it for `all_done`."""
+    flow = make(tmp_path)
+    flow.shell(["true"], id="first")
+    flow.shell(["true"], id="now", after="first", trigger_rule="always")
+    assert flow.plan().notes == ('"now" starts at once, whatever is before it: its trigger_rule is always',)
+
+
 def test_another_rule_at_resume_is_recorded_and_opens_what_was_skipped(tmp_path: Path) -> None:
     """The definition of today says what runs; what succeeded before stays."""
 
