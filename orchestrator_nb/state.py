@@ -348,9 +348,8 @@ def _command_succeeded(state: RunState, event: e.CommandSucceeded) -> None:
 
 def _command_ended(state: RunState, event: Any) -> None:
     record, after = _step(state, event)
-    reason = getattr(event, "reason", "")
-    if isinstance(event, e.UpstreamFailed):
-        reason = f"{', '.join(event.upstream)} did not succeed"
+    upstream = getattr(event, "upstream", None)
+    reason = f"{', '.join(upstream)} did not succeed" if upstream else getattr(event, "reason", "")
     failure = getattr(event, "failure", None) or record.failure
     _put(state, event.command, record, replace(record, state=after, due=None, reason=reason, failure=failure))
 
