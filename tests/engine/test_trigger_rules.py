@@ -142,6 +142,23 @@ def test_a_failure_that_was_routed_around_still_fails_the_run() -> None:
     assert simulate(excused, slots=1, outcomes={"work": FAILS}, policies=POLICIES).state == "completed"
 
 
+def test_a_command_with_a_rule_of_its_own_is_tried_again() -> None:
+    """A retry, or an attempt that came to nothing, starts by the same rule once more, and replays."""
+    plan = planned({"good": [], "slow": [], "first": ["good", "slow"]}, first="one_success")
+    commands = {**plan.commands, "first": {**plan.commands["first"], "retries": 2}}
+    shaky = e.Failure(kind="exception", message="shaky", transient=True)
+    simulation = simulate(
+        e.RunPlanned(at=0.0, commands=commands),
+        slots=3,
+        durations={"good": 1, "slow": 500, "first": 1},
+        outcomes={"first": [Outcome(failure=shaky), Outcome(failure=shaky)]},
+        policies=POLICIES,
+    )
+    assert states(simulation)["first"] == "succeeded"
+    assert [row.attempt for row in simulation.timeline if row.command == "first"] == [1, 2, 3]
+    assert replay(simulation.events, policies=POLICIES).same
+
+
 def test_skips_cascade_by_the_rules_and_the_run_completes() -> None:
     """What was skipped is no failure; a join with `none_failed` runs all the same."""
     graph = {"work": [], "tell": ["work"], "after": ["tell"], "join": ["work", "after"], "odd": ["after"]}
