@@ -30,6 +30,9 @@ _KINDS = frozenset(KINDS)
 _ONLY_FOR = {
     "kernel": ("notebook",),
     "allow_early_exit": ("notebook",),
+    "start_timeout": ("notebook",),
+    "cell_timeout": ("notebook",),
+    "idle_timeout": ("notebook",),
     "allow_failure_codes": ("shell",),
     "isolation": ("call", "command", "type"),
     "args": ("call", "command", "type"),

@@ -134,6 +134,9 @@ class CommandDefinition(Model):
     )
     idempotent: bool = Field(True, description="false: never tried again by default")
     timeout: Seconds | Literal["none"] | None = Field(None, description="seconds until an attempt is ended")
+    start_timeout: Seconds | None = Field(None, description="seconds until a notebook's kernel has to answer; 120")
+    cell_timeout: Seconds | None = Field(None, description="seconds for each cell of a notebook")
+    idle_timeout: Seconds | None = Field(None, description="seconds that a cell of a notebook may be without output")
     duration: Seconds | None = Field(None, description="seconds it is expected to take, to plan with")
     priority: Annotated[int, Field(ge=-1000, le=1000)] = Field(0, description="the higher one starts first")
     resources: dict[Id, Amount] = Field(

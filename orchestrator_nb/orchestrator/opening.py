@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,6 +33,7 @@ from orchestrator_nb.orchestrator.result import ARTIFACTS
 from orchestrator_nb.orchestrator.run import GoOn, Run
 from orchestrator_nb.orchestrator.session import Owned, Session
 from orchestrator_nb.orchestrator.settings import recorded_settings
+from orchestrator_nb.orchestrator.shown import listed
 from orchestrator_nb.plan.fingerprint import fingerprint
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import MEMORY
@@ -238,7 +239,7 @@ def _changes(state: RunState, planned: Mapping[str, Mapping[str, Any]], *, accep
             if state.commands[name].state == "succeeded":
                 touched.append(name)
         elif list(before.upstream) != item["upstream"]:
-            changes.append(f'"{name}" follows {_names(item["upstream"]) or "nothing"} now')
+            changes.append(f'"{name}" follows {listed(item["upstream"], MANY) or "nothing"} now')
         elif before.needs != item.get("needs") or before.priority != item.get("priority", 0):
             changes.append(f'"{name}" has other resources or another priority now')
         elif _route(before) != _route(planned_command(item)):
@@ -252,11 +253,6 @@ def _changes(state: RunState, planned: Mapping[str, Mapping[str, Any]], *, accep
         )
         raise RunRefused(msg)
     return changes
-
-
-def _names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MANY:,} more" if len(names) > MANY else ""
-    return f"{', '.join(names[:MANY])}{more}"
 
 
 def _route(planned: PlannedCommand) -> tuple[object, ...]:

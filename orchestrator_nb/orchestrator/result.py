@@ -13,6 +13,7 @@ from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.stored import load
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.events import Failure, Stored
+from orchestrator_nb.orchestrator.failure_card import card_html
 from orchestrator_nb.orchestrator.shown import headline, html_table
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
@@ -188,7 +189,12 @@ class RunResult:
 
     def _repr_html_(self) -> str:
         lead = f"{self.run}: {self.state}" + (f" ({self.reason})" if self.reason else "")
-        return html_table(lead, ("command", "state", "attempts", "seconds", "output"), self.summary_rows())
+        cards = (
+            card_html(name, failure, self.notebooks.get(name), self.logs.get(name), cell=self.commands[name].cell)
+            for name, failure in self.errors.items()
+        )
+        table = html_table(lead, ("command", "state", "attempts", "seconds", "output"), self.summary_rows())
+        return table + "".join(cards)
 
 
 def result_of(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from orchestrator_nb import events as e
 from orchestrator_nb.errors import UsageError
+from orchestrator_nb.orchestrator.shown import listed
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import FINAL
 from orchestrator_nb.trigger_rules import DEFAULT
@@ -58,15 +59,10 @@ def _of_cells(matrix: str, cells: list[str], state: RunState) -> Why:
         if record.state != "succeeded" and (record.failure is not None or record.reason):
             text = record.failure.message if record.failure is not None else record.reason
             reasons.setdefault(f"{state.command_state(name).replace('_', ' ')}: {text}", []).append(name)
-    facts = [f"{_names(names)} {text}" for text, names in list(reasons.items())[:MANY]]
+    facts = [f"{listed(names, MANY)} {text}" for text, names in list(reasons.items())[:MANY]]
     if len(reasons) > MANY:
         facts.append(f"and {len(reasons) - MANY:,} other reasons; ask about a cell by its id")
     return Why(command=matrix, state=f"a matrix of {len(cells):,} cells, {counted}", facts=tuple(facts))
-
-
-def _names(names: list[str]) -> str:
-    more = f" and {len(names) - MANY:,} more" if len(names) > MANY else ""
-    return f"{', '.join(names[:MANY])}{more}"
 
 
 def _past(command: str, events: Iterable[e.Event]) -> Iterator[str]:
@@ -142,7 +138,7 @@ def _present(command: str, state: RunState) -> Iterator[str]:
         missing = [name for name in planned.upstream if state.commands[name].state not in FINAL]
         if missing and state.verdict(command) == "wait":
             rule = "" if planned.trigger_rule == DEFAULT else f"by its trigger rule {planned.trigger_rule} "
-            names = _names([f"{name} ({state.command_state(name)})" for name in missing])
+            names = listed([f"{name} ({state.command_state(name)})" for name in missing], MANY)
             yield f"now: {rule}it waits for {names}"
         elif state.run.state == "executing":
             yield f"now: its upstream is done; it waits for one of {state.run.slots} slots"
