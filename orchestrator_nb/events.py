@@ -39,11 +39,12 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why an attempt failed, as far as it is known.
 
     `kind` is one of exception, exit_code, signal, timeout, kernel_died, early_exit, result_refused, not_started,
-    cancelled, lost. `types` are the qualified names of the exception's class and its bases, most derived first.
-    `cell` counts all cells of the notebook from 0, `cell_source` is the source of that cell; `stage` says where in
-    the attempt it happened when it was not in the user's code. `transient` says whether a repetition may succeed,
-    None where the one that failed had nothing to say about it; `advice` is what the command's own `handle_error`
-    answered, as plain JSON.
+    cancelled, lost, condition (what `when` says could not be evaluated). `types` are the qualified names of the
+    exception's class and its bases, most derived first. `cell` counts all cells of the notebook from 0, `cell_source`
+    is the source of that cell, `line` the line of it that raised, from 1; `source` is the path of the notebook that was
+    run, `notebook` that of its output, relative to the run's folder. `stage` says where in the attempt it happened when
+    it was not in the user's code. `transient` says whether a repetition may succeed, None where the one that failed had
+    nothing to say about it; `advice` is what the command's own `handle_error` answered, as plain JSON.
     """
 
     kind: str
@@ -52,6 +53,8 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceback: str | None = None
     cell: int | None = None
     cell_source: str | None = None
+    line: int | None = None
+    source: str | None = None
     notebook: str | None = None
     exit_code: int | None = None
     signal: int | None = None
@@ -182,7 +185,10 @@ class CellStarted(Event, frozen=True, kw_only=True):
 
 
 class CellFinished(Event, frozen=True, kw_only=True):
-    """A code cell ended; `status` is completed or failed, `seconds` is by the monotonic clock."""
+    """A code cell ended; `status` is completed or failed, `seconds` is by the monotonic clock.
+
+    `peak_memory` is the most memory that the kernel's process has had so far, in bytes, None where that is unknown.
+    """
 
     command: str
     attempt: int
@@ -190,6 +196,7 @@ class CellFinished(Event, frozen=True, kw_only=True):
     status: str
     seconds: float
     outputs: int = 0
+    peak_memory: int | None = None
 
 
 class OutputRecorded(Event, frozen=True, kw_only=True):
@@ -267,13 +274,15 @@ class AttemptAbandoned(Event, frozen=True, kw_only=True):
 class AttemptInterrupted(Event, frozen=True, kw_only=True):
     """The attempt came to nothing, by no fault of the command: its owner died, or the run was paused or stopped.
 
-    `lost` when its owner died: whether the command had a part in that is not known.
+    `lost` when its owner died: whether the command had a part in that is not known. `abandoned` when it is a thread
+    that did not end when it was asked to: its slot stays taken for as long as its process lives.
     """
 
     command: str
     attempt: int
     reason: str
     lost: bool = False
+    abandoned: bool = False
 
 
 class RetryScheduled(Event, frozen=True, kw_only=True):
@@ -303,10 +312,14 @@ class CommandSucceeded(Event, frozen=True, kw_only=True):
 
 
 class CommandFailed(Event, frozen=True, kw_only=True):
-    """The command is given up in this generation, by its own doing."""
+    """The command is given up in this generation, by its own doing.
+
+    `failure` is there where no attempt had one: its condition could not be evaluated.
+    """
 
     command: str
     reason: str = ""
+    failure: Failure | None = None
 
 
 class CommandCrashed(Event, frozen=True, kw_only=True):
@@ -317,10 +330,14 @@ class CommandCrashed(Event, frozen=True, kw_only=True):
 
 
 class CommandSkipped(Event, frozen=True, kw_only=True):
-    """The command will not run in this generation, and that is as it should be."""
+    """The command will not run in this generation, and that is as it should be.
+
+    `cause` is trigger_rule where its upstream did not end as its rule wants it, when where its condition did not hold.
+    """
 
     command: str
     reason: str
+    cause: str = ""
 
 
 class UpstreamFailed(Event, frozen=True, kw_only=True):

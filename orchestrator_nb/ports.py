@@ -153,9 +153,10 @@ class Attempt(Protocol):
     def write_log(self, text: str) -> None:
         """Add to what the attempt has printed; bounded, the middle of a flood is left out."""
 
-    def on_end(self, ending: Callable[[float], None]) -> None:
+    def on_end(self, ending: Callable[[float], None], *, timed: bool = True) -> None:
         """Name the function that ends what this attempt has started; it is called with the grace in seconds, from
-        another thread, at most once. A command that names none is asked through its context only."""
+        another thread, at most once. A command that names none is asked through its context only. With `timed=False`
+        the command itself keeps to the timeout of its work."""
 
     @property
     def ending(self) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from orchestrator_nb import events as e
+from orchestrator_nb.trigger_rules import DEFAULT
 
 
 class RunRecord(Struct, frozen=True):
@@ -35,7 +36,11 @@ class PlannedCommand(Struct, frozen=True):
 
     `rank` is its place in the order in which ready commands start, where that is not the order of the plan; it was
     made with the `seconds` that the command was expected to take and its `priority`. `needs` is what it holds while it
-    runs, where that is not one slot; `program` is what it runs, where durations are known.
+    runs, where that is not one slot; `program` is what it runs, where durations are known. `trigger_rule` says how its
+    upstream has to end for it to start, and `when` is the condition on what came of it, empty where there is none. A
+    cell of a matrix has the `matrix` that it is of, the `key` that tells it from the others there, and its values,
+    `cell`. `fan_ins` are, where a condition may ask for them, the cells that it comes after: by the id of their matrix
+    either one id, or ids by key.
     """
 
     kind: str = ""
@@ -50,6 +55,12 @@ class PlannedCommand(Struct, frozen=True):
     priority: int = 0
     needs: Mapping[str, int] | None = None
     program: str = ""
+    trigger_rule: str = DEFAULT
+    when: str = ""
+    matrix: str = ""
+    key: str = ""
+    cell: Mapping[str, Any] = {}
+    fan_ins: Mapping[str, Any] = {}
 
 
 def planned_command(plain: Mapping[str, Any]) -> PlannedCommand:

@@ -6,6 +6,7 @@ nowhere else. An event that the tables in `transitions` do not allow raises `Ill
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 from orchestrator_nb import events as e
 from orchestrator_nb.records import CommandRecord, PlannedCommand, RunRecord, planned_command
 from orchestrator_nb.transitions import COMMAND_TRANSITIONS, ENDED, FINAL, GOOD, RUN_TRANSITIONS, IllegalTransition
+from orchestrator_nb.trigger_rules import DEFAULT, TRIGGER_RULES, Verdict, tally_of, verdict
 
 
 class RunState:
@@ -56,11 +58,14 @@ class RunState:
         target.counts = dict(self.counts)
 
     def command_state(self, command: str) -> str:
-        """Return the state of a command as people see it: a pending one whose upstream is done is ready."""
+        """Return the state of a command as people see it: a pending one that its trigger rule lets start is ready."""
         state = self.commands[command].state
-        if state == "pending" and all(self.commands[name].state in GOOD for name in self.planned[command].upstream):
-            return "ready"
-        return state
+        return "ready" if state == "pending" and self.verdict(command) == "start" else state
+
+    def verdict(self, command: str) -> Verdict:
+        """Return what the trigger rule of a command says, as its upstream stands."""
+        planned = self.planned[command]
+        return verdict(planned.trigger_rule, tally_of(self.commands[name].state for name in planned.upstream))
 
     def running(self) -> Iterator[str]:
         """Yield the ids of the commands that have an attempt under way."""
@@ -121,16 +126,15 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     after = _after(state, event)
     planned = {name: planned_command(item) for name, item in event.commands.items()}
     unknown = {name for item in planned.values() for name in item.upstream} - planned.keys()
+    unknown.update({item.trigger_rule for item in planned.values()}.difference(TRIGGER_RULES))
     if unknown:
-        raise IllegalTransition(f"the plan names upstream commands that it does not have: {sorted(unknown)}")
+        raise IllegalTransition(f"the plan names commands or trigger rules that there are not: {sorted(unknown)}")
     fresh = CommandRecord()
     state.run = replace(state.run, state=after, pools=event.pools, adaptive=event.adaptive)
     state.planned = planned
     state.commands = {name: state.commands.get(name, fresh) for name in planned}
-    counts: dict[str, int] = {}
-    for record in state.commands.values():
-        counts[record.state] = counts.get(record.state, 0) + 1
-    state.counts = counts
+    state.deviations = {name: texts for name, texts in state.deviations.items() if name in planned}
+    state.counts = dict(Counter(record.state for record in state.commands.values()))
 
 
 def _run_resumed(state: RunState, event: e.RunResumed) -> None:
@@ -224,9 +228,13 @@ def _attempt_started(state: RunState, event: e.AttemptStarted) -> None:
     record, after = _step(state, event)
     if event.attempt != record.attempt + 1:
         raise IllegalTransition(f'attempt {event.attempt} of "{event.command}" cannot follow attempt {record.attempt}')
-    for name in state.planned[event.command].upstream:
-        if state.commands[name].state not in GOOD:
-            raise IllegalTransition(f'"{event.command}" cannot start: "{name}" is {state.commands[name].state}')
+    planned = state.planned[event.command]
+    if planned.trigger_rule == DEFAULT:  # the usual, without a tally
+        for name in planned.upstream:
+            if (its := state.commands[name].state) != "succeeded":
+                raise IllegalTransition(f'"{event.command}" cannot start: "{name}" is {its}')
+    elif state.verdict(event.command) != "start":
+        raise IllegalTransition(f'"{event.command}" cannot start: {planned.trigger_rule} does not hold')
     begun = CommandRecord(after, record.generation, event.attempt, record.retry, started=event.at)
     if record.recorded or record.partial or record.deaths or record.preserved:
         partial = {**record.partial, **record.recorded}
@@ -340,10 +348,10 @@ def _command_succeeded(state: RunState, event: e.CommandSucceeded) -> None:
 
 def _command_ended(state: RunState, event: Any) -> None:
     record, after = _step(state, event)
-    reason = getattr(event, "reason", "")
-    if isinstance(event, e.UpstreamFailed):
-        reason = f"{', '.join(event.upstream)} did not succeed"
-    _put(state, event.command, record, replace(record, state=after, due=None, reason=reason))
+    upstream = getattr(event, "upstream", None)
+    reason = f"{', '.join(upstream)} did not succeed" if upstream else getattr(event, "reason", "")
+    failure = getattr(event, "failure", None) or record.failure
+    _put(state, event.command, record, replace(record, state=after, due=None, reason=reason, failure=failure))
 
 
 def _command_reopened(state: RunState, event: e.CommandReopened) -> None:

@@ -58,6 +58,7 @@ BY_TYPE = {
     "Stored": STORED,
     "Stored | None": st.none() | STORED,
     "Failure": FAILURE,
+    "Failure | None": st.none() | FAILURE,
 }
 
 

@@ -246,3 +246,12 @@ def test_a_run_that_was_left_says_when() -> None:
     assert fold(left).run.ended == 9.0
     assert fold([*left, e.RunResumed(at=20.0, reason="")]).run.ended is None
     assert fold([*BEGINNING, e.RunPaused(at=9.0, reason="asked to")]).run.ended is None
+
+
+def test_a_deviation_goes_with_its_command() -> None:
+    """A command that a new plan is without leaves nothing behind that the run would lack."""
+    deviates = e.DeviationRecorded(at=4.0, command="c", text="optional, and it is failed")
+    state = fold([*BEGINNING, *_fail("c"), e.CommandFailed(at=4.0, command="c"), deviates])
+    assert set(state.deviations) == {"c"}
+    state.apply(e.RunPlanned(at=5.0, commands={"a": {"kind": "call"}}))
+    assert state.deviations == {}

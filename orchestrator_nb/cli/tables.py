@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from orchestrator_nb.cli.glyphs import GLYPHS, RUN_COLOURS, can_show, duration
 from orchestrator_nb.cli.terminal import console
 from orchestrator_nb.events import Stored
-from orchestrator_nb.orchestrator.failure_card import failure_text
+from orchestrator_nb.orchestrator.failure_story import failure_text
 from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.orchestrator.shown import as_text, headline
 from orchestrator_nb.records import CommandRecord

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +13,11 @@ from orchestrator_nb.event_json import stored_from_plain
 from orchestrator_nb.events import Stored
 
 MIME = "application/vnd.orchestrator-nb+json"
-SCRAPBOOK = "application/scrapbook.scrap.json+json"
+SCRAPBOOK = "application/scrapbook.scrap."
+"""What the MIME types of `scrapbook.glue` begin with; the name of the encoding follows."""
+
+PAPERMILL = "application/papermill.record+json"
+"""The MIME type of `papermill.record`, which scrapbook took the place of."""
 
 WRITTEN = "written"
 """The key that marks a message whose content has been written to the file of what was told."""
@@ -27,8 +33,8 @@ FORMS = ("json", "parquet", "npy", "bytes", "file", "mapping")
 class Told:
     """One thing that a kernel told: `kind` is one of `KINDS`.
 
-    `stored` is there for outputs and artifacts, `value` for metrics and progress (numbers) and for shared values
-    (plain JSON); `text` goes with a progress.
+    `stored` is there for artifacts and for outputs that the kernel has stored itself, `value` for other outputs, for
+    metrics and progress (numbers) and for shared values (plain JSON); `text` goes with a progress.
     """
 
     kind: str
@@ -43,8 +49,11 @@ def read(message: Mapping[str, Any]) -> Iterator[Told]:
     data = _data(message)
     if MIME in data and not is_written(message):
         yield parse(data[MIME])
-    if SCRAPBOOK in data:
-        yield _scrap(data[SCRAPBOOK])
+    for name, plain in data.items():
+        if name.startswith(SCRAPBOOK):
+            yield _scrap(plain)
+    if PAPERMILL in data:
+        yield from _records(data[PAPERMILL])
 
 
 def is_written(message: Mapping[str, Any]) -> bool:
@@ -80,16 +89,39 @@ def _data(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _scrap(plain: Any) -> Told:
-    """Read what `scrapbook.glue` leaves in a notebook; what it encodes in another way than JSON is not read."""
-    if not isinstance(plain, dict) or not isinstance(plain.get("name"), str) or "data" not in plain:
-        raise ValueError(f"{SCRAPBOOK}: found {_shown(plain)}, expected an object with a name and data")
+    """Read what `scrapbook.glue` leaves in a notebook: JSON, text, or a table as Parquet in base64."""
+    if not isinstance(plain, dict) or not isinstance(plain.get("name"), str):
+        text = f"a scrap of scrapbook: found {_shown(plain)}, expected an object with a name and data"
+        raise ValueError(text)  # noqa: TRY004 - as elsewhere here: what it was is not what was meant
     name, encoder = plain["name"], plain.get("encoder", "json")
-    if encoder not in ("json", "text"):
-        raise ValueError(
-            f'the scrap "{name}" is encoded as "{encoder}", which is not read here; use context.record("{name}", …)'
-        )
-    value = plain["data"]
-    return Told(kind=OUTPUT, name=name, stored=Stored(form="json", value=value, type=type(value).__name__))
+    if "data" not in plain:
+        raise ValueError(f'the scrap "{name}" has no data in it, and scraps kept elsewhere are not read here')
+    if encoder in ("json", "text"):
+        return Told(kind=OUTPUT, name=name, value=plain["data"])
+    if encoder in ("pandas", "arrow"):
+        return Told(kind=OUTPUT, name=name, value=_table(name, plain["data"]))
+    raise ValueError(
+        f'the scrap "{name}" is encoded as "{encoder}", expected json, text or pandas; use '
+        f'context.record("{name}", …), which takes JSON, tables (Parquet), arrays (npy), bytes and files'
+    )
+
+
+def _table(name: str, data: Any) -> Any:
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(io.BytesIO(base64.b64decode(data, validate=True)))
+    except Exception as error:
+        raise ValueError(f'the scrap "{name}" is no table in Parquet: {error}') from error
+
+
+def _records(plain: Any) -> Iterator[Told]:
+    """Read what `papermill.record` leaves in a notebook: values by name."""
+    if not isinstance(plain, dict):
+        text = f"{PAPERMILL}: found {_shown(plain)}, expected an object of values by name"
+        raise ValueError(text)  # noqa: TRY004 - as above
+    for name, value in plain.items():
+        yield Told(kind=OUTPUT, name=str(name), value=value)
 
 
 def _shown(value: Any) -> str:

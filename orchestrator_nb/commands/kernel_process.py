@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -19,6 +20,10 @@ from orchestrator_nb.errors import Cancelled
 
 log = logging.getLogger("orchestrator_nb.kernel")
 log.addHandler(logging.NullHandler())  # what Jupyter has to say about a kernel is no business of the terminal
+
+
+ASK_EVERY = 0.05
+"""Seconds between two looks whether a process is still there, where the system cannot tell by itself."""
 
 
 class KernelProcess:
@@ -49,6 +54,30 @@ class KernelProcess:
     def returncode(self) -> int | None:
         """The exit code of the kernel's process, negative for a signal; None while it runs or was never there."""
         return None if self._process is None else self._process.poll()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the kernel, None where it was never started on this machine."""
+        return None if self._process is None else self._process.pid
+
+    async def exited(self) -> None:
+        """Return when the kernel's process has ended, at once where it was never there."""
+        while self._process is not None and self.returncode is None:
+            loop = asyncio.get_running_loop()
+            ended: asyncio.Future[None] = loop.create_future()
+            try:
+                descriptor = os.pidfd_open(self._process.pid)  # type: ignore[attr-defined, unused-ignore]
+            except (AttributeError, OSError):  # not Linux, or it has just gone
+                await asyncio.sleep(ASK_EVERY)
+                continue
+            loop.add_reader(descriptor, _settle, ended)
+            try:
+                await ended
+            finally:
+                loop.remove_reader(descriptor)
+                os.close(descriptor)
+            if self.returncode is None:  # whoever started it is still to tell its exit code
+                await asyncio.sleep(0.005)
 
     def end(self, grace: float) -> None:
         """Interrupt the running cell; after `grace` seconds end the whole process tree. From any thread."""
@@ -113,6 +142,13 @@ class KernelProcess:
                     await super().start_kernel(**options, env=owner.environment, stdout=pipe, stderr=pipe)
                     owner._started(self.provisioner)
 
+            async def _async_wait(self, pollinterval: float = 0.1) -> None:
+                # instead of asking ten times a second, both when it was asked to leave and when it was killed
+                if owner.pid is None:
+                    await super()._async_wait(pollinterval)
+                else:
+                    await owner.exited()
+
             def client(self, **options: Any) -> Any:
                 owner.client = super().client(**options)
                 owner.client.iopub_channel_class = _heard_by(owner.on_message)
@@ -139,6 +175,11 @@ class KernelProcess:
         if ending:
             self._tree.kill()
             raise Cancelled("the attempt was asked to end while its kernel was started")
+
+
+def _settle(ended: asyncio.Future[None]) -> None:
+    if not ended.done():
+        ended.set_result(None)
 
 
 def _ignore(_: object) -> None:

@@ -16,6 +16,7 @@ from orchestrator_nb.commands.notebook_execution import NotebookExecution
 from orchestrator_nb.commands.notebook_file import INJECTED_TAG, Notebook
 from orchestrator_nb.commands.notebook_output import OutputNotebook
 from orchestrator_nb.commands.notebook_parameters import CONVENTION, NotebookParameter
+from orchestrator_nb.commands.notebook_watch import Limits
 from orchestrator_nb.commands.processes import MARK, marks
 from orchestrator_nb.context import VARIABLE as SINK
 from orchestrator_nb.definition.models import CommandDefinition
@@ -29,6 +30,9 @@ SOURCES = "sources"
 
 ARTIFACTS = "artifacts"
 """Where a run keeps its artifacts, relative to its folder."""
+
+START_TIMEOUT = 120.0
+"""Seconds a kernel may take to answer for the first time, where the definition says nothing else."""
 
 TOLD = "told.jsonl"
 """The file to which a kernel appends what it tells, in the private folder of the kernel."""
@@ -146,11 +150,12 @@ class NotebookCommand(Command):
                 output=OutputNotebook(work.run_folder, work.command, source=original),
                 cwd=_cwd(command, work.folder, Notebook(path=original)),
                 told=process.folder / TOLD,
+                limits=_limits(work),
             )
             data = _write_data(process.folder, work)
             process.environment = _environment(attempt, data)
-            process.on_message, process.on_text = execution.heard, attempt.write_log
-            attempt.on_end(process.end)
+            process.on_message, process.on_text = execution.heard, execution.heard_text
+            attempt.on_end(process.end, timed=False)
             execution.run(process)
         finally:
             process.close()
@@ -162,6 +167,16 @@ def _path(command: CommandDefinition, folder: Path) -> Path:
 
 def _cwd(command: CommandDefinition, folder: Path, notebook: Notebook) -> Path:
     return (folder / command.cwd if command.cwd else notebook.path.parent).absolute()
+
+
+def _limits(work: Work) -> Limits:
+    command = work.definition
+    return Limits(
+        start=command.start_timeout or START_TIMEOUT,
+        total=work.timeout,
+        cell=command.cell_timeout,
+        idle=command.idle_timeout,
+    )
 
 
 def _language(notebook: Notebook, kernel: notebook_kernel.Kernel) -> str:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
-import logging
-import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.commands import kernel_messages, notebook_failure
-from orchestrator_nb.commands.kernel_messages import METRIC, OUTPUT, PROGRESS, Told
+from orchestrator_nb.commands.kernel_messages import METRIC, OUTPUT, PROGRESS, SHARED, Told
 from orchestrator_nb.commands.kernel_process import KernelProcess
+from orchestrator_nb.commands.notebook_bounds import Bounds
+from orchestrator_nb.commands.notebook_engine import LATE_OUTPUT_TIMEOUT, import_papermill
+from orchestrator_nb.commands.notebook_engine import NAME as ENGINE
 from orchestrator_nb.commands.notebook_file import RAISES_TAG, SKIP_TAG
 from orchestrator_nb.commands.notebook_kernel import Kernel
 from orchestrator_nb.commands.notebook_output import COMPLETED, FAILED, OutputNotebook, relative_path
-from orchestrator_nb.errors import Cancelled, CommandError
+from orchestrator_nb.commands.notebook_watch import Expired, Limits, Watch
+from orchestrator_nb.errors import Cancelled, CommandError, ResultRefused
 from orchestrator_nb.events import (
     ArtifactRecorded,
     CellFinished,
@@ -30,41 +32,19 @@ from orchestrator_nb.events import (
 )
 from orchestrator_nb.ports import Attempt
 
-START_TIMEOUT = 120
-"""Seconds a kernel may take to answer for the first time."""
-
-LATE_OUTPUT_TIMEOUT = 60
-"""Seconds to wait for the rest of a cell's output after its reply."""
-
-PRINTED_LIMIT = 10 * 2**20
-"""Characters of a cell's printed text that are kept in the output notebook; the log of the attempt has its own bound."""
-
-_importing = threading.Lock()
-
-
-def import_papermill() -> Any:
-    """Import papermill, in one thread at a time: its modules import each other in circles."""
-    with _importing:
-        import papermill
-    quiet = logging.getLogger("papermill")
-    if not quiet.handlers:  # without one, its warnings would go to the terminal
-        quiet.addHandler(logging.NullHandler())
-    return papermill
-
-
-class _LeftEarly(Exception):
-    """Raised between two cells, when the one before has asked the kernel to exit."""
+START_SLACK = 30.0
+"""Seconds after its start timeout for which a kernel is still waited for, while it is being ended."""
 
 
 @dataclass(slots=True)
 class _Cell:
-    """A cell whose turn it is: its number among the code cells, when it started, how much it has printed."""
+    """A cell whose turn it is: its number among the code cells, when it started, how much it may yet print."""
 
     index: int
     number: int
     source: str
     started: float
-    printed: int = 0
+    bounds: Bounds = field(default_factory=Bounds)
 
 
 class NotebookExecution:
@@ -85,6 +65,7 @@ class NotebookExecution:
         output: OutputNotebook,
         cwd: Path,
         told: Path,
+        limits: Limits,
     ) -> None:
         self._attempt = attempt
         self._work = attempt.work
@@ -96,9 +77,12 @@ class NotebookExecution:
         self._cwd = cwd
         self._told = told
         self._told_to = 0
+        self._limits = limits
+        self._watch: Watch | None = None
         self._client: Any = None
         self._numbers: dict[int, int] = {}
         self._running: _Cell | None = None
+        self._last: _Cell | None = None
         self._left_at: _Cell | None = None
         self._done = 0
         self._types: tuple[str, ...] = ()
@@ -107,6 +91,8 @@ class NotebookExecution:
         """Run it to its end. Raises CommandError where it failed and Cancelled where it was asked to end."""
         trouble: Exception | None = None
         failed = True
+        self._watch = Watch(process, self._limits, notice=self._notice)
+        self._watch.start()
         try:
             papermill = import_papermill()
             # an empty context: Jupyter keeps an event loop in it, which could be that of another thread
@@ -114,6 +100,7 @@ class NotebookExecution:
         except Exception as error:  # noqa: BLE001 - told apart below, once the kernel has been let go
             trouble = error
         finally:
+            self._watch.close()
             stopped = self._running
             self._read_told()
             if stopped is not None:
@@ -124,13 +111,19 @@ class NotebookExecution:
         if failed:
             if self._attempt.ending is not None:
                 raise Cancelled(self._attempt.ending)
-            raise self._failure(trouble, stopped, process.returncode) from trouble
+            raise self._failure(trouble, stopped or self._last, process.returncode) from trouble
 
     def _is_good(self, trouble: Exception | None) -> bool:
         all_ran = bool(self._output.node) and self._done == len(self._numbers)
+        if self._expired is not None:
+            return False
         if self._left_at is not None:
             return all_ran or self._work.definition.allow_early_exit
         return trouble is None and all_ran
+
+    @property
+    def _expired(self) -> Expired | None:
+        return None if self._watch is None else self._watch.expired
 
     def _execute(self, papermill: Any, process: KernelProcess) -> None:
         from jupyter_core.utils import ensure_event_loop
@@ -143,17 +136,20 @@ class NotebookExecution:
                 self._node,
                 None,
                 self._parameters or None,
+                engine_name=ENGINE,
                 kernel_name=self._kernel.name,
                 language=self._language,
                 progress_bar=False,
-                start_timeout=START_TIMEOUT,
-                iopub_timeout=LATE_OUTPUT_TIMEOUT,
+                # the watch ends a kernel that does not answer; this is for one that it cannot end
+                start_timeout=None if self._limits.start is None else self._limits.start + START_SLACK,
                 # papermill's own cwd= would move the whole process, and all its threads with it
                 resources={"metadata": {"path": str(self._cwd)}},
                 extra_arguments=history,
-                kernel_manager_class=process.manager_class(),
-                on_notebook_start=lambda notebook: self._notebook_starts(notebook, process),
-                on_cell_start=self._cell_comes,
+                process=process,
+                saves=self._output,
+                goes_on=self._goes_on,
+                keep=self._keep,
+                on_notebook_start=lambda notebook: self._kernel_is_ready(notebook, process),
                 on_cell_execute=self._cell_starts,
                 on_cell_executed=self._cell_executed,
                 on_cell_error=self._cell_failed,
@@ -163,36 +159,45 @@ class NotebookExecution:
 
     # ── what nbclient calls, on the thread of the attempt ───────────────────────────────────────────────────────
 
-    def _notebook_starts(self, notebook: Any, process: KernelProcess) -> None:
+    def _kernel_is_ready(self, notebook: Any, process: KernelProcess) -> None:
         self._client = process.client
         code = [index for index, cell in enumerate(notebook.cells) if _runs(cell)]
         self._numbers = {index: number for number, index in enumerate(code, start=1)}
-        self._output.begin(notebook)
+        if self._watch is not None:
+            self._watch.kernel_is_ready()
 
-    def _cell_comes(self, *, cell_index: int, **_: Any) -> None:
-        if self._attempt.ending is not None:
-            raise Cancelled(self._attempt.ending)
-        if self._left_at is not None and cell_index in self._numbers:
-            raise _LeftEarly
-        self._output.visited(cell_index)
+    def _goes_on(self, index: int) -> bool:
+        """Whether the cell's turn comes: not once the notebook was asked to end, or has asked to."""
+        if self._attempt.ending is not None or self._expired is not None:
+            return False
+        return self._left_at is None or index not in self._numbers
+
+    def _keep(self, message: Mapping[str, Any]) -> bool:
+        return self._running is None or self._running.bounds.keep(message)
 
     def _cell_starts(self, *, cell: Any, cell_index: int) -> None:
         number, of = self._numbers[cell_index], len(self._numbers)
-        self._running = _Cell(cell_index, number, cell.source, time.monotonic())
+        self._running = self._last = _Cell(cell_index, number, cell.source, time.monotonic())
         command, attempt = self._work.command, self._work.attempt
         self._attempt.report(
             CellStarted(at=time.time(), command=command, attempt=attempt, cell=cell_index, number=number, of=of)
         )
-        self._output.save_if_due()
+        if self._watch is not None:
+            self._watch.cell_started()
 
     def _cell_executed(self, *, cell: Any, execute_reply: Mapping[str, Any], **_: Any) -> None:
+        if self._watch is not None:
+            self._watch.cell_ended()
         reply = execute_reply["content"]
         failed = reply.get("status") != "ok" and RAISES_TAG not in _tags(cell)
         asked = any(item.get("source") == "ask_exit" for item in reply.get("payload") or ())
         if asked or (failed and reply.get("ename") == "SystemExit" and reply.get("evalue") in ("", "0", "None")):
             self._left_at = self._running
             failed = False
+        failed = failed or self._expired is not None
         self._done += not failed
+        if self._watch is not None and self._done == len(self._numbers):
+            self._watch.all_done()
         if self._left_at is not None:
             failed = not self._is_good(None)
         self._read_told()
@@ -218,6 +223,7 @@ class NotebookExecution:
                 status=status,
                 seconds=seconds,
                 outputs=outputs,
+                peak_memory=None if self._watch is None else self._watch.peak_memory,
             )
         )
 
@@ -225,18 +231,24 @@ class NotebookExecution:
 
     def heard(self, message: dict[str, Any]) -> None:
         """Take a message of the kernel, before nbclient puts it into the notebook."""
+        if self._watch is not None and message.get("msg_type") != "status":
+            self._watch.heard()
         if message.get("msg_type") == "stream":
             self._attempt.write_log(str(message["content"].get("text", "")))
-            self._bound(message["content"])
-            self._output.save_if_due()
             return
         if kernel_messages.is_written(message):
             self._read_told()
         try:
             for told in kernel_messages.read(message):
                 self._tell(told)
-        except ValueError as error:
+        except (ValueError, ResultRefused) as error:
             self._notice(str(error))
+
+    def heard_text(self, text: str) -> None:
+        """Take what the process of the kernel has written past Jupyter. From any thread."""
+        if self._watch is not None:
+            self._watch.heard()
+        self._attempt.write_log(text)
 
     def _read_told(self) -> None:
         """Tell what the kernel has written down since this was called last."""
@@ -251,25 +263,12 @@ class NotebookExecution:
         for line in whole.splitlines():
             try:
                 self._tell(kernel_messages.parse(json.loads(line)))
-            except ValueError as error:
+            except (ValueError, ResultRefused) as error:
                 self._notice(str(error))
 
     def _notice(self, text: str) -> None:
         command, attempt = self._work.command, self._work.attempt
         self._attempt.report(NoticeGiven(at=time.time(), text=text, command=command, attempt=attempt))
-
-    def _bound(self, content: dict[str, Any]) -> None:
-        """Leave out of the notebook what a cell prints beyond all measure."""
-        cell = self._running
-        if cell is None:
-            return
-        text = str(content.get("text", ""))
-        room = PRINTED_LIMIT - cell.printed
-        cell.printed += len(text)
-        if len(text) > room:
-            note = "\n[… what the cell printed after this is left out here; see the log of the attempt …]\n"
-            content["text"] = text[:room] + note if room >= 0 else ""
-            cell.printed = PRINTED_LIMIT + 1
 
     def _tell(self, told: Told) -> None:
         at, command, attempt = time.time(), self._work.command, self._work.attempt
@@ -279,11 +278,12 @@ class NotebookExecution:
         elif told.kind == METRIC:
             value = float(told.value)
             self._attempt.report(MetricRecorded(at=at, command=command, attempt=attempt, name=name, value=value))
-        elif told.stored is None:
+        elif told.kind == SHARED:
             self._attempt.share(name, told.value)
         else:
+            stored = self._attempt.store(told.value, at=name) if told.stored is None else told.stored
             kind = OutputRecorded if told.kind == OUTPUT else ArtifactRecorded
-            self._attempt.report(kind(at=at, command=command, attempt=attempt, name=name, value=told.stored))
+            self._attempt.report(kind(at=at, command=command, attempt=attempt, name=name, value=stored))
 
     # ── why it failed ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -291,20 +291,24 @@ class NotebookExecution:
         from nbclient.exceptions import CellTimeoutError, DeadKernelError
         from papermill.exceptions import PapermillExecutionError
 
-        if self._output.node is None:
-            return notebook_failure.not_started(self._kernel.name, trouble)
-        notebook = relative_path(self._work.command)
+        source = {"source": str(self._output.source)}
+        if self._client is None:
+            return notebook_failure.not_started(self._kernel.name, trouble, self._expired, **source)
+        files = {**source, "notebook": relative_path(self._work.command)}
+        place = {**files, **_place(stopped)}
+        if self._expired is not None:
+            return notebook_failure.ran_out(self._expired, **place)
         if self._left_at is not None:
-            place = _place(self._left_at)
-            return notebook_failure.left_early(self._done, len(self._numbers), notebook=notebook, **place)
+            return notebook_failure.left_early(self._done, len(self._numbers), **files, **_place(self._left_at))
         if isinstance(trouble, PapermillExecutionError):
-            return notebook_failure.raised(trouble, self._types, notebook)
+            return notebook_failure.raised(trouble, self._types, **files)
         if isinstance(trouble, CellTimeoutError):
             message = f"the output of a cell did not arrive within {LATE_OUTPUT_TIMEOUT} s after the cell had ended"
-            return CommandError(message, kind="timeout", notebook=notebook, **_place(stopped))
+            return CommandError(message, kind="timeout", **place)
         if isinstance(trouble, DeadKernelError) and returncode is not None:
-            return notebook_failure.died(returncode, notebook=notebook, **_place(stopped))
-        return trouble or CommandError("not all of its cells were run", kind="lost", notebook=notebook)
+            memory = None if self._watch is None else self._watch.peak_memory
+            return notebook_failure.died(returncode, memory, **place)
+        return trouble or CommandError("not all of its cells were run", kind="lost", **files)
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:

@@ -9,6 +9,7 @@ import re
 import signal
 from typing import Any
 
+from orchestrator_nb.commands.notebook_watch import CELL, IDLE, STOPPED, TOTAL, Expired
 from orchestrator_nb.errors import CommandError
 
 QUOTED_LIMIT = 16 * 1024
@@ -21,16 +22,36 @@ _TYPES_OF_LAST_ERROR = (
     '[(t.__module__ + "." if t.__module__ != "builtins" else "") + t.__qualname__ '
     'for t in __import__("sys").last_type.__mro__]'
 )
+_IN_CELL = re.compile(r"^\s*Cell In\s?\[(\d+)\], line (\d+)", re.MULTILINE)
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
-def not_started(kernel: str, trouble: Exception | None) -> CommandError:
+def not_started(kernel: str, trouble: Exception | None, expired: Expired | None, **files: Any) -> CommandError:
     """Return the failure of a notebook whose kernel never answered."""
     lines = str(trouble).strip().splitlines()
     what = lines[0] if lines else type(trouble).__name__
+    if expired is not None:
+        what = f"it did not answer within its start_timeout of {expired.seconds:g} s"
+        if expired.limit == STOPPED:
+            what = f"its process was stopped (SIGSTOP) and did not go on within {expired.seconds:g} s"
     return CommandError(
-        f'the kernel "{kernel}" did not start: {what}', kind="not_started", stage="starting the kernel"
-    )  # fmt: skip
+        f'the kernel "{kernel}" did not start: {what}', kind="not_started", stage="starting the kernel", **files
+    )
+
+
+def ran_out(expired: Expired, **place: Any) -> CommandError:
+    """Return the failure of a notebook that was ended by its watch."""
+    where = f"while its cell {place['cell']} ran" if "cell" in place else "between two cells"
+    seconds = f"{expired.seconds:g} s"
+    if expired.limit == STOPPED:
+        message = f"the kernel was stopped (SIGSTOP) {where}, did not go on within {seconds} and was ended"
+        return CommandError(message, kind="kernel_died", **place)
+    passed = {
+        TOTAL: f"it was ended after its timeout of {seconds}, {where}",
+        CELL: f"its cell {place.get('cell')} was ended after the cell_timeout of {seconds}",
+        IDLE: f"its cell {place.get('cell')} was ended after {seconds} without output (idle_timeout)",
+    }
+    return CommandError(passed[expired.limit], kind="timeout", **place)
 
 
 def left_early(done: int, of: int, **place: Any) -> CommandError:
@@ -42,29 +63,35 @@ def left_early(done: int, of: int, **place: Any) -> CommandError:
     return CommandError(message, kind="early_exit", exit_code=0, **place)
 
 
-def raised(trouble: Any, types: tuple[str, ...], notebook: str) -> CommandError:
+def raised(trouble: Any, types: tuple[str, ...], **files: Any) -> CommandError:
     """Return the failure for an exception in a cell, which papermill tells as its `PapermillExecutionError`.
 
     `types` are the classes of the exception, empty where the kernel did not say.
     """
     text = str(trouble.evalue)
+    traceback = _ANSI.sub("", "\n".join(trouble.traceback)).lstrip("-\n")
     return CommandError(
         _ANSI.sub("", text) or str(trouble.ename),
         kind="exception",
         types=types or (str(trouble.ename),),
-        traceback=_ANSI.sub("", "\n".join(trouble.traceback)).lstrip("-\n") or None,
-        notebook=notebook,
+        traceback=traceback or None,
         exit_code=int(text) if trouble.ename == "SystemExit" and text.lstrip("-").isdecimal() else None,
         cell=trouble.cell_index,
         cell_source=shortened(trouble.source),
+        line=_line(traceback, trouble.exec_count, str(trouble.source)),
+        **files,
     )
 
 
-def died(returncode: int, **place: Any) -> CommandError:
-    """Return the failure of a notebook whose kernel ended, by itself or by a signal (a negative code)."""
+def died(returncode: int, memory: int | None, **place: Any) -> CommandError:
+    """Return the failure of a notebook whose kernel ended, by itself or by a signal (a negative code).
+
+    `memory` is the most that it was seen to have, in bytes.
+    """
     where = f"while its cell {place['cell']} ran" if "cell" in place else "between two cells"
     if returncode < 0:
-        message = f"the kernel died {where}: {_signal(-returncode)}"
+        used = "" if memory is None else f"; it was seen to have {memory / 2**20:,.0f} MiB"
+        message = f"the kernel died {where}: {_signal(-returncode)}{used}"
         return CommandError(message, kind="kernel_died", signal=-returncode, **place)
     message = f"the kernel exited {where}, with code {returncode}"
     return CommandError(message, kind="kernel_died", exit_code=returncode, **place)
@@ -97,6 +124,14 @@ async def ask_types(client: Any) -> tuple[str, ...]:
             return ()
         return tuple(names[: names.index("Exception") + 1]) if "Exception" in names else tuple(names[:1])
     return ()
+
+
+def _line(traceback: str, count: Any, source: str) -> int | None:
+    """Return the innermost line of the cell with that execution count that IPython's traceback names."""
+    named = [int(line) for cell, line in _IN_CELL.findall(traceback) if cell == str(count)]
+    # IPython counts from the first line that is not empty
+    empty = len(source.splitlines()) - len(source.lstrip().splitlines())
+    return named[-1] + empty if named else None
 
 
 def _signal(number: int) -> str:

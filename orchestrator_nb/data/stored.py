@@ -165,8 +165,9 @@ def _store_live(value: Any, live: LiveResults | None, at: str) -> Stored:
     name = type_name(type(value))
     if live is None:
         raise ResultRefused(
-            f'{at} is a "{name}", which has no stored form and cannot leave its process: run the command in a thread, '
-            "or store it (a model: with skops or onnx to a file; anything else: to a file) and return the file's Path"
+            f'{at} is a "{name}", which has no stored form and cannot leave its process; expected JSON, a table '
+            "(Parquet), an array (npy), bytes, or the Path of a file: write it to one (a model with skops or onnx) and "
+            "give its Path, or run a function in a thread"
         )
     return Stored(form="live", name=live.put(value), type=name)
 

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from orchestrator_nb.trigger_rules import DEFAULT, TriggerRule
+
 AMOUNT = r"^([0-9]+(\.[0-9]+)? *([KMGT]i?)?B|all)$"
 """How an amount of a resource is written as text: of memory, or all that there is."""
 
@@ -107,6 +109,11 @@ class CommandDefinition(Model):
     scope: str | None = Field(None, description="what it is about; goes to commands that take it")
 
     after: tuple[str, ...] = Field((), description="the commands that have to be done before")
+    matrix: dict[str, list[Any] | str] | None = Field(
+        None, description="lists of values: it runs once for each combination, its cells"
+    )
+    when: str | None = Field(None, description="an expression; where it does not hold the command is skipped")
+    trigger_rule: TriggerRule = Field(DEFAULT, description="how those before it have to end for it to run")
     reads: tuple[str, ...] = Field((), description="paths (globs too) and resource names that it reads")
     writes: tuple[str, ...] = Field((), description="paths (globs too) and resource names that it writes")
     exclusive: bool = Field(False, description="its writers may share a resource, one after the other")
@@ -130,6 +137,9 @@ class CommandDefinition(Model):
     )
     idempotent: bool = Field(True, description="false: never tried again by default")
     timeout: Seconds | Literal["none"] | None = Field(None, description="seconds until an attempt is ended")
+    start_timeout: Seconds | None = Field(None, description="seconds until a notebook's kernel has to answer; 120")
+    cell_timeout: Seconds | None = Field(None, description="seconds for each cell of a notebook")
+    idle_timeout: Seconds | None = Field(None, description="seconds that a cell of a notebook may be without output")
     duration: Seconds | None = Field(None, description="seconds it is expected to take, to plan with")
     priority: Annotated[int, Field(ge=-1000, le=1000)] = Field(0, description="the higher one starts first")
     resources: dict[Id, Amount] = Field(
@@ -156,6 +166,11 @@ class CommandDefinition(Model):
         """The type of command: notebook, call, shell, command, workflow, or the name of a third-party type."""
         kind = next(name for name in KINDS if getattr(self, name) is not None)
         return str(self.type) if kind == "type" else kind
+
+    @property
+    def base(self) -> str:
+        """The id under which it was written; a cell of a matrix has another one."""
+        return self.id
 
 
 KINDS = ("notebook", "call", "shell", "command", "workflow", "type")

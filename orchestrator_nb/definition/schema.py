@@ -19,7 +19,10 @@ from orchestrator_nb.definition.wording import (
 _ONE_OR_MORE = ("after", "reads", "writes", "tags", "imports", "provides")
 _GATES = ("gates", "quality_requirements")
 _NAMES = ("outputs", "context")
-_DURATIONS = ("timeout", "duration", "retry_delay", "deadline", "coordination_timeout", "interval")
+_DURATIONS = (
+    "timeout", "start_timeout", "cell_timeout", "idle_timeout", "duration", "retry_delay", "deadline",
+    "coordination_timeout", "interval",
+)  # fmt: skip
 _DURATION = {
     "type": "string",
     "pattern": r"^\s*([0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d)\s*)+$",

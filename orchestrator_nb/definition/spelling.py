@@ -46,7 +46,15 @@ _RUN_TIMEOUT_WORDS = {
     "deadline": "deadline", "workflow": "deadline", "total": "deadline", "command": "timeout", "timeout": "timeout",
     "coordination": "coordination_timeout", "coordination_timeout": "coordination_timeout",
 }  # fmt: skip
-_TIMEOUT_WORDS = dict.fromkeys(("timeout", "execution", "command", "total", "seconds"), "timeout")
+_TIMEOUT_WORDS = {
+    **dict.fromkeys(("timeout", "execution", "command", "total", "seconds"), "timeout"),
+    **{word: f"{what}_timeout" for what in ("start", "cell", "idle") for word in (what, f"{what}_timeout")},
+    "startup": "start_timeout", "kernel_start": "start_timeout", "output": "idle_timeout",
+}  # fmt: skip
+_DURATIONS = (
+    "timeout", "start_timeout", "cell_timeout", "idle_timeout", "duration", "retry_delay", "deadline",
+    "coordination_timeout",
+)  # fmt: skip
 _PATTERNS = {"parallel_coordination": "parallel"}
 _TYPES = {"python": "call", "callable": "call", "function": "call"}
 
@@ -64,15 +72,10 @@ _SHAPED = frozenset(
         "allow_failure_codes",
         "notebook",
         "cwd",
-        "timeout",
-        "duration",
-        "retry_delay",
         "provides",
-        "deadline",
-        "coordination_timeout",
+        *_DURATIONS,
     )
 )
-_DURATIONS = ("timeout", "duration", "retry_delay", "deadline", "coordination_timeout")
 _OWN_TYPES = frozenset((*KINDS, *_TYPES)) - {"type"}
 
 
@@ -216,6 +219,8 @@ def _command(key: Any, body: Any, pointer: str, origin: str, spelled: Spelled) -
     if isinstance(named.get("type"), str) and named["type"] in _OWN_TYPES:
         _command_type(named, pointer, spelled, key="type")
     _shape(named, pointer, spelled)
+    if type(named.get("when")) is bool:
+        named["when"] = "true" if named["when"] else "false"
     read_parts(named, pointer, COMMAND_PARTS, spelled)
     if "workflow" in named:
         named["workflow"] = _path(named["workflow"])

@@ -34,8 +34,9 @@ class Allotment:
         self._lines: dict[Needs, list[tuple[int, str]]] = {}
 
     def begin(self, state: RunState) -> None:
-        """Begin with what runs in this state, and with nobody waiting."""
-        self._holding = [(command, state.commands[command].attempt) for command in state.running()]
+        """Begin with what runs in this state and what could not be ended, and with nobody waiting."""
+        running = [(command, state.commands[command].attempt) for command in state.running()]
+        self._holding = [*sorted(self._abandoned), *running]
         self._lines = {}
 
     def abandon(self, command: str, attempt: int) -> None:

@@ -203,8 +203,8 @@ class Loop:
             now = self._clock()
             while self._due and self._due[0][0] <= now:
                 _, command, due = heappop(self._due)
-                record = self._state.commands[command]
-                if record.state == "waiting" and record.due == due:
+                record = self._state.commands.get(command)  # the plan may be without it by now
+                if record is not None and record.state == "waiting" and record.due == due:
                     taken.append(e.RetryDue(at=now, command=command))
         return taken
 
@@ -285,14 +285,20 @@ class Loop:
     def _admit(self, fact: e.Event) -> tuple[e.Event, ...]:
         """Return what a fact from outside means here: late news of an attempt that is over means nothing."""
         attempt = getattr(fact, "attempt", None)
+        if type(fact) is e.RetryDue:
+            record = self._state.commands.get(fact.command)
+            return (fact,) if record is not None and record.state == "waiting" else ()
         if attempt is None:
             return (fact,)
         record = self._state.commands.get(fact.command)  # type: ignore[attr-defined]
         if record is None or record.attempt != attempt or record.state != "running" or record.returned:
             return ()
         if isinstance(fact, (e.AttemptFailed, e.AttemptAbandoned)) and fact.failure.kind == "cancelled":
-            reason = self._state.run.reason or fact.failure.message
-            return (e.AttemptInterrupted(at=fact.at, command=fact.command, attempt=attempt, reason=reason),)
+            reason, abandoned = self._state.run.reason or fact.failure.message, isinstance(fact, e.AttemptAbandoned)
+            interrupted = e.AttemptInterrupted(
+                at=fact.at, command=fact.command, attempt=attempt, reason=reason, abandoned=abandoned
+            )
+            return (interrupted,)
         return (fact,)
 
     def _facts_of(self, request: Request) -> list[e.Event]:
@@ -346,13 +352,14 @@ class Loop:
                 due = event.due  # type: ignore[attr-defined]
                 heappush(self._due, (due, event.command, due))  # type: ignore[attr-defined]
                 self._wake.set()
-            elif kind is e.RunStopping:
-                self._end_running("cancelled", self._grace)
             elif kind is e.RunPaused and event.leaving:  # type: ignore[attr-defined]
                 self._ends_at = self._clock() + self._grace
                 self._wake.set()
-            elif kind is e.RunResumed:
+            elif kind is e.RunPaused or kind is e.RunResumed:
                 self._ends_at = None
+            elif kind is e.RunStopping:
+                self._ends_at = None
+                self._end_running("cancelled", self._grace)
         for observer in self._observers:
             with suppress(Exception):  # a view that fails must not fail the run
                 observer(turn, self.published)

@@ -38,15 +38,25 @@ def lost_attempts(state: RunState, now: float) -> list[e.Event]:
     return facts
 
 
-def missing_parts(state: RunState, now: float) -> list[e.Event]:
-    """Return the reopening of everything that an ended run still lacks."""
-    if state.run.state not in ENDED:
-        return []
-    return [
-        e.CommandReopened(at=now, command=command, reason=f"it had {_words(record.state)}")
-        for command, record in state.commands.items()
-        if record.state in FINAL and record.state not in GOOD
-    ]
+def missing_parts(state: RunState, now: float, *, rerouted: Collection[str] = ()) -> list[e.Event]:
+    """Return the reopening of everything that an ended run still lacks, and of what may have to run for that.
+
+    A command that was skipped is opened anew with what it was skipped for, and where it is `rerouted`: another rule or
+    condition says now whether it runs.
+    """
+    ended = state.run.state in ENDED
+    reopened: dict[str, str] = {}
+    for command, planned in state.planned.items():  # upstream first
+        its = state.commands[command].state
+        if its == "skipped":
+            upstream = next((name for name in planned.upstream if name in reopened), None)
+            if command in rerouted:
+                reopened[command] = "it was skipped, and what says whether it runs has changed"
+            elif upstream is not None:
+                reopened[command] = f'it was skipped, and "{upstream}" before it is opened anew'
+        elif ended and its in FINAL and its not in GOOD:
+            reopened[command] = f"it had {_words(its)}"
+    return [e.CommandReopened(at=now, command=command, reason=reason) for command, reason in reopened.items()]
 
 
 def lost_live_results(
@@ -55,14 +65,18 @@ def lost_live_results(
     inputs: Mapping[str, Collection[str]],
     order: Sequence[str],
     now: float,
-    reopened: Iterable[str] = (),
+    before: Iterable[e.Event] = (),
 ) -> list[e.Event]:
     """Return the reopening of commands whose live result died with its process and is needed once more.
 
-    `inputs` names, for each command, those whose results it takes. A producer that runs again may need live results
-    itself, so the commands are looked at from the last in `order` to the first.
+    `inputs` names, for each command, those whose results it takes, `before` are the facts that become true before:
+    what they give up needs nothing, what they reopen does. A producer that runs again may need live results itself, so
+    the commands are looked at from the last in `order` to the first.
     """
-    unfinished = {name for name, record in state.commands.items() if record.state not in FINAL} | set(reopened)
+    state = state.copy()
+    for event in before:
+        state.apply(event)
+    unfinished = {name for name, record in state.commands.items() if record.state not in FINAL}
     facts: list[e.Event] = []
     consumers: dict[str, list[str]] = {}
     for command, needed in inputs.items():

@@ -141,14 +141,16 @@ class LocalAttempt:
                 log = self._log
         log.write(text)
 
-    def on_end(self, ending: Callable[[float], None]) -> None:
-        """Name the function that ends it; called at once, on a thread of its own, where the end has been asked for."""
+    def on_end(self, ending: Callable[[float], None], *, timed: bool = True) -> None:
+        """Name the function that ends it; called at once, on a thread of its own, where the end has been asked for.
+
+        With `timed=False` the command keeps to the timeout itself."""
         with _turn:
             self._ending = ending
             late = self._reason is not None
             if late:
                 self._start_ender()
-        if not late and self._around.endable is not None:
+        if timed and not late and self._around.endable is not None:
             self._around.endable(self)
 
     @property

@@ -145,7 +145,7 @@ class Dialogue:
 def _function(command: FunctionCommand, work: Work) -> Callable[..., Any] | None:
     """Return the function to send; None for one of a module, which the child imports itself."""
     if isinstance(command, CallableCommand):
-        return command.functions.get(work.command)
+        return command.functions.get(work.definition.base)
     try:
         return command.find(work.definition, folder=work.folder)
     except CannotImport as error:

@@ -1,34 +1,21 @@
-"""The failure card: what went wrong, where, and what to type next, as plain text."""
+"""The failure card: what went wrong and where, as plain text and as HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 
 from orchestrator_nb.events import Failure
-from orchestrator_nb.orchestrator.result import RunResult
-from orchestrator_nb.orchestrator.shown import as_text
+from orchestrator_nb.orchestrator.shown import exception_name
 
 SOURCE_LINES = 12
+"""Lines of a cell that are shown: its first ones, or those around the one that raised."""
+
 FIRST_LINES, LAST_LINES = 7, 10
 """Of a long traceback the first lines are shown, which lead from the user's code, and the last, which say what was raised."""
 
 _BEGINNING = "Traceback (most recent call last)"
-
-
-def failure_text(result: RunResult) -> str:
-    """Return the whole story of a run that did not complete: one card a failed command, then what to type."""
-    state = result.state if result.state == "failed" else f"is {result.state}"
-    lines = [f'run "{result.run}" {state}' + (f": {result.reason}" if result.reason else "")]
-    for command, failure in result.errors.items():
-        notebook, log = result.notebooks.get(command), result.logs.get(command)
-        lines += ["", *card_lines(command, failure, notebook, log, cell=result.commands[command].cell)]
-    held_back = [name for name, record in result.commands.items() if record.state == "upstream_failed"]
-    if held_back:
-        lines += ["", f"not run, because of that: {', '.join(held_back)}"]
-    if result.next_steps:
-        lines += ["", *result.next_steps]
-    return as_text("\n".join(lines))
 
 
 def card_lines(
@@ -38,20 +25,72 @@ def card_lines(
 
     `cell` is the number of the code cell, counted as the kernel counts them, and how many there are.
     """
-    where = f", code cell {cell[0]} of {cell[1]}" if failure.cell is not None and cell is not None else ""
-    yield f'"{command}" failed{where} ({failure.kind})'
-    if failure.cell_source:
-        source = failure.cell_source.splitlines()
-        yield from (f"    {line}" for line in source[:SOURCE_LINES])
-        if len(source) > SOURCE_LINES:
-            yield f"    ... {len(source) - SOURCE_LINES} more lines"
-    name = failure.types[0].rpartition(".")[2] + ": " if failure.types else ""
-    yield f"  {name}{failure.message}"
-    yield from (f"  {line}".rstrip() for line in _shortened(failure.traceback or "", said=f"{name}{failure.message}"))
+    yield f'"{command}" failed{_where(failure, cell)} ({failure.kind})'
+    yield from (f"    {line}" for line in _excerpt(failure))
+    yield f"  {_said(failure)}"
+    yield from (f"  {line}".rstrip() for line in _shortened(failure.traceback or "", said=_said(failure)))
+    if failure.source is not None:
+        yield f"  notebook: {failure.source}"
     if notebook is not None:
-        yield f"  output notebook: {notebook}"
+        yield f"  output notebook: {_link(notebook)}"
     if log is not None:
-        yield f"  log: {log}"
+        yield f"  log: {_link(log)}"
+
+
+def card_html(
+    command: str, failure: Failure, notebook: Path | None, log: Path | None, *, cell: tuple[int, int] | None = None
+) -> str:
+    """Return the same as HTML: every text escaped, files as links, the traceback to be unfolded."""
+    traceback = "\n".join(_shortened(failure.traceback or "", said=_said(failure)))
+    source = "\n".join(_excerpt(failure))
+    files = [] if failure.source is None else [("notebook", Path(failure.source))]
+    files += [("output notebook", notebook)] if notebook is not None else []
+    files += [("log", log)] if log is not None else []
+    links = (f'{name}: <a href="{escape(_link(path))}">{escape(str(path))}</a>' for name, path in files)
+    parts = (
+        f"<p><b>{escape(command)}</b> failed{escape(_where(failure, cell))} ({escape(failure.kind)})</p>",
+        f"<pre>{escape(source)}</pre>" if source else "",
+        f"<p>{escape(_said(failure))}</p>",
+        f"<details><summary>traceback</summary><pre>{escape(traceback)}</pre></details>" if traceback else "",
+        f"<p>{'<br>'.join(links)}</p>" if files else "",
+    )
+    return f"<div>{''.join(parts)}</div>"
+
+
+def _where(failure: Failure, cell: tuple[int, int] | None) -> str:
+    if failure.cell is None:
+        return ""
+    of = f", code cell {cell[0]} of {cell[1]}" if cell is not None else ""
+    line = f", line {failure.line}" if failure.line is not None else ""
+    return f" in cell {failure.cell}{of}{line}"
+
+
+def _said(failure: Failure) -> str:
+    name = exception_name(failure)
+    return f"{name}: {failure.message}" if name else failure.message
+
+
+def _link(path: Path) -> str:
+    """Return a link that opens the file; a path that is relative to nobody knows what stays as it is."""
+    return path.as_uri() if path.is_absolute() else str(path)
+
+
+def _excerpt(failure: Failure) -> Iterator[str]:
+    """Yield the lines of the cell around the one that raised, which is marked, or its first ones."""
+    lines = (failure.cell_source or "").splitlines()
+    first = 0
+    if failure.line is not None:
+        first = max(0, min(failure.line - 1 - SOURCE_LINES // 2, len(lines) - SOURCE_LINES))
+    shown = lines[first : first + SOURCE_LINES]
+    if first:
+        yield f"... {first} lines before"
+    for number, line in enumerate(shown, start=first + 1):
+        if failure.line is None:
+            yield line
+        else:
+            yield f"{'-->' if number == failure.line else '   '} {number:4} {line}".rstrip()
+    if first + len(shown) < len(lines):
+        yield f"... {len(lines) - first - len(shown)} more lines"
 
 
 def _shortened(traceback: str, *, said: str) -> list[str]:

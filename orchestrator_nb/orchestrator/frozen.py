@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from orchestrator_nb.errors import StoreError
 
 FILE = "definition.json"
 SOURCES = "sources"
+PART = f".*.{'[0-9a-f]' * 8}"
+"""What files are called before they are whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,13 @@ def freeze_sources(commands: Iterable[CommandDefinition], folder: Path, run_fold
                 raise StoreError(f'the notebook "{command.notebook}" cannot be read: {error.strerror}') from error
             sources.mkdir(mode=0o700, exist_ok=True)
             write_whole(sources / f"{command.id}.ipynb", content)
+
+
+def remove_parts(run_folder: Path) -> None:
+    """Remove what `write_whole` has left in a run's folder where it died before the file had its name."""
+    for part in (*run_folder.glob(PART), *(run_folder / SOURCES).glob(PART)):
+        with suppress(OSError):
+            part.unlink()
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,16 @@ def write_manifest(folder: Path, state: RunState) -> None:
         "files": [_file(folder, path) for path in _result_files(folder, state)],
     }
     write_whole(folder / FILE, msgspec.json.format(msgspec.json.encode(document), indent=1))
+
+
+def complete_manifest(folder: Path, state: RunState) -> None:
+    """Write the manifest of a run whose owner died at its very end, before it had written it. Raises StoreError."""
+    try:
+        said = json.loads((folder / FILE).read_bytes())["state"]
+    except (OSError, ValueError, KeyError, TypeError):
+        said = None
+    if said != state.run.state:
+        write_manifest(folder, state)
 
 
 def _command(record: CommandRecord, folder: Path, artifacts: Artifacts) -> dict[str, Any]:

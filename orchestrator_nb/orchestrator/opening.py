@@ -22,24 +22,31 @@ from orchestrator_nb.engine.resume import lost_attempts, lost_live_results, miss
 from orchestrator_nb.errors import RunRefused, StoreError
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import identity
+from orchestrator_nb.journal.live import remove_live
 from orchestrator_nb.journal.owner import Ownership, take_over
 from orchestrator_nb.journal.store import JOURNAL, create_run
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
-from orchestrator_nb.orchestrator.frozen import Frozen, freeze_sources
+from orchestrator_nb.orchestrator.frozen import Frozen, freeze_sources, remove_parts
 from orchestrator_nb.orchestrator.kept_results import check_kept_results
+from orchestrator_nb.orchestrator.manifest import complete_manifest
 from orchestrator_nb.orchestrator.overlap import admitted
 from orchestrator_nb.orchestrator.promises import weaker_promises
 from orchestrator_nb.orchestrator.result import ARTIFACTS
 from orchestrator_nb.orchestrator.run import GoOn, Run
 from orchestrator_nb.orchestrator.session import Owned, Session
 from orchestrator_nb.orchestrator.settings import recorded_settings
+from orchestrator_nb.orchestrator.shown import listed
 from orchestrator_nb.orchestrator.store_check import check_store
 from orchestrator_nb.plan.fingerprint import fingerprint
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import MEMORY
 from orchestrator_nb.ports import Command, Observer
+from orchestrator_nb.records import PlannedCommand, planned_command
 from orchestrator_nb.state import RunState, fold
-from orchestrator_nb.transitions import GOOD, IllegalTransition
+from orchestrator_nb.transitions import IllegalTransition
+
+MANY = 10
+"""So many commands are named at the most where a change is told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +111,7 @@ def start_opened(opening: Opening, *, store: Path, run: str | None = None) -> Ru
         # The journal comes last: a folder that has one has all that a resume needs.
         try:
             opening.frozen().write(folder)
-            freeze_sources(plan.definition.commands, plan.folder, folder)
+            freeze_sources(plan.commands.values(), plan.folder, folder)
             beginning = _first_facts(folder, opening, notes)
             owned = _own(folder, durable=opening.durability == "full")
         except StoreError:
@@ -134,13 +141,16 @@ def resume_opened(
         frozen = Frozen.read(folder)
         end_leftovers(folder)
         Artifacts(folder / ARTIFACTS).remove_leftovers(older_than=0.0)
+        remove_parts(folder)
+        remove_live(folder)
         remove_dead_folders()
-        settled = [name for name, record in state.commands.items() if record.state in GOOD]
+        settled = [name for name, record in state.commands.items() if record.state == "succeeded"]
         opening = opening_of(frozen, settled)
         if state.run.state == "new":
             beginning = _first_facts(folder, opening, notes)
-            freeze_sources(opening.plan.definition.commands, opening.plan.folder, folder)
+            freeze_sources(opening.plan.commands.values(), opening.plan.folder, folder)
         elif state.run.state == "completed" and not state.deviations:
+            complete_manifest(folder, state)
             owned.release()
             return Run(folder, go_on=opening.go_on)
         else:
@@ -148,7 +158,7 @@ def resume_opened(
             beginning = _going_on(state, opening, folder.parent, accept_changes=accept_changes)
             beginning.extend(e.NoticeGiven(at=time.time(), text=note) for note in notes)
             opening.frozen().write(folder)
-            left = [c for c in opening.plan.definition.commands if _is_left(c.id, state)]
+            left = [c for c in opening.plan.commands.values() if _is_left(c.id, state)]
             freeze_sources(left, opening.plan.folder, folder)
     except BaseException:
         owned.release()
@@ -213,15 +223,14 @@ def _going_on(state: RunState, opening: Opening, store: Path, *, accept_changes:
     now = time.time()
     planned = opening.planned(store)
     changes = _changes(state, planned.commands, accept_changes=accept_changes)
-    lost, missing = lost_attempts(state, now), missing_parts(state, now)
-    reopened = [event.command for event in missing if isinstance(event, e.CommandReopened)]
+    lost, missing = lost_attempts(state, now), missing_parts(state, now, rerouted=_rerouted(state, planned.commands))
     plan = opening.plan
     live = lost_live_results(
         state,
         inputs={name: upstream for name, upstream in plan.upstream.items() if name in state.commands},
         order=[name for name in plan.order if name in state.commands],
         now=now,
-        reopened=reopened,
+        before=[*lost, *missing],
     )
     facts: list[e.Event] = [e.RunResumed(at=now, owner=identity(), slots=opening.slots), *lost, *missing, *live]
     if changes:
@@ -239,12 +248,14 @@ def _changes(state: RunState, planned: Mapping[str, Mapping[str, Any]], *, accep
             changes.append(f'"{name}" is new')
         elif before.fingerprint != item["fingerprint"]:
             changes.append(f'"{name}" has changed')
-            if state.commands[name].state in GOOD:
+            if state.commands[name].state == "succeeded":
                 touched.append(name)
         elif list(before.upstream) != item["upstream"]:
-            changes.append(f'"{name}" follows {", ".join(item["upstream"]) or "nothing"} now')
+            changes.append(f'"{name}" follows {listed(item["upstream"], MANY) or "nothing"} now')
         elif before.needs != item.get("needs") or before.priority != item.get("priority", 0):
             changes.append(f'"{name}" has other resources or another priority now')
+        elif _route(before) != _route(planned_command(item)):
+            changes.append(f'"{name}" has another trigger rule or condition now')
     changes.extend(f'"{name}" is gone' for name in state.planned if name not in planned)
     if touched and not accept_changes:
         names = ", ".join(f'"{name}"' for name in touched)
@@ -256,8 +267,19 @@ def _changes(state: RunState, planned: Mapping[str, Mapping[str, Any]], *, accep
     return changes
 
 
+def _route(planned: PlannedCommand) -> tuple[object, ...]:
+    """Return what says whether a command runs."""
+    return planned.upstream, planned.trigger_rule, planned.when
+
+
+def _rerouted(state: RunState, planned: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Return the commands that were there before and of which something else says now whether they run."""
+    known = ((name, state.planned.get(name), planned_command(item)) for name, item in planned.items())
+    return {name for name, before, item in known if before is not None and _route(before) != _route(item)}
+
+
 def _is_left(name: str, state: RunState) -> bool:
-    return name not in state.commands or state.commands[name].state not in GOOD
+    return name not in state.commands or state.commands[name].state != "succeeded"
 
 
 def machine_memory(definition: WorkflowDefinition) -> int | None:

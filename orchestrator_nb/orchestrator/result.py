@@ -13,6 +13,7 @@ from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.stored import load
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.events import Failure, Stored
+from orchestrator_nb.orchestrator.failure_card import card_html
 from orchestrator_nb.orchestrator.shown import headline, html_table
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
@@ -72,7 +73,8 @@ class RunResult:
 
     `state` is the run's state; `outputs` has the results of the commands that succeeded, `partial` what the others had
     recorded, `errors` why they failed. `shared` is the shared state. `seconds` is from start to end by the wall clock,
-    `requirements` what was required of its quality, `next_steps` what to type to go on.
+    `requirements` what was required of its quality, `next_steps` what to type to go on. `matrices` has for
+    each cell the id of its matrix command.
     """
 
     run: str
@@ -95,6 +97,7 @@ class RunResult:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     requirements: tuple[Any, ...] = ()
     next_steps: tuple[str, ...] = ()
+    matrices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def compliance(self) -> dict[str, Any]:
@@ -186,7 +189,12 @@ class RunResult:
 
     def _repr_html_(self) -> str:
         lead = f"{self.run}: {self.state}" + (f" ({self.reason})" if self.reason else "")
-        return html_table(lead, ("command", "state", "attempts", "seconds", "output"), self.summary_rows())
+        cards = (
+            card_html(name, failure, self.notebooks.get(name), self.logs.get(name), cell=self.commands[name].cell)
+            for name, failure in self.errors.items()
+        )
+        table = html_table(lead, ("command", "state", "attempts", "seconds", "output"), self.summary_rows())
+        return table + "".join(cards)
 
 
 def result_of(
@@ -231,6 +239,7 @@ def result_of(
         seconds=max(0.0, end - run.started) if run.started else 0.0,
         requirements=tuple(run.settings.get("quality_requirements", ())),
         next_steps=next_steps,
+        matrices={name: planned.matrix for name, planned in state.planned.items() if planned.matrix},
     )
 
 

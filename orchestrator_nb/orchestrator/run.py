@@ -18,7 +18,7 @@ from orchestrator_nb.journal.live import read_live
 from orchestrator_nb.journal.owner import is_owned
 from orchestrator_nb.journal.store import JOURNAL, find_store
 from orchestrator_nb.orchestrator.control import Answer, ask_owner
-from orchestrator_nb.orchestrator.failure_card import failure_text
+from orchestrator_nb.orchestrator.failure_story import failure_text
 from orchestrator_nb.orchestrator.metrics import execution_metrics
 from orchestrator_nb.orchestrator.result import RunResult, result_of
 from orchestrator_nb.orchestrator.saved import read_saved, restore_state, saved_state, write_saved

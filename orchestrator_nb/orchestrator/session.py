@@ -15,6 +15,7 @@ from pathlib import Path
 
 from orchestrator_nb import events as e
 from orchestrator_nb.data.live import LiveResults
+from orchestrator_nb.definition.matrix import FanIn
 from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.requests import Request, Stop
 from orchestrator_nb.engine.scheduler import Scheduler
@@ -39,6 +40,8 @@ log = logging.getLogger("orchestrator_nb.run")
 
 POLICIES: tuple[Policy, ...] = (Retry(), Optional())
 """Asked in this order: the first that decides about a failure wins."""
+
+_NO_RESULT = e.Stored(form="json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +233,9 @@ class Session:
         inputs, recorded, metrics, changes = {}, {}, {}, {}
         for name in plan.upstream[command]:
             upstream = state.commands[name]
+            if upstream.state != "succeeded":  # its trigger rule lets it start without that result
+                inputs[name] = _NO_RESULT
+                continue
             output = upstream.output()
             if output is not None:
                 inputs[name] = output
@@ -239,6 +245,8 @@ class Session:
                 metrics[name] = upstream.metrics
             if upstream.shared:
                 changes[name] = upstream.shared
+        for base, fan_in in plan.fan_ins.get(command, {}).items():
+            _gather(base, fan_in, state, inputs, recorded, metrics)
         timeout = definition.timeout
         if timeout is None and definition.workflow is None:  # the commands of an inner workflow have their own
             timeout = plan.definition.timeout
@@ -261,3 +269,26 @@ class Session:
             folder=plan.folder,
             run_folder=self._owned.folder,
         )
+
+
+def _gather(
+    base: str,
+    fan_in: FanIn,
+    state: RunState,
+    inputs: dict[str, e.Stored],
+    recorded: dict[str, Mapping[str, e.Stored]],
+    metrics: dict[str, Mapping[str, float]],
+) -> None:
+    """Put the results of cells under the name of their matrix command: those that there are, by key; or that of one."""
+    items = {}
+    for key, cell in fan_in.cells.items():
+        output = inputs.pop(cell, _NO_RESULT)
+        own_records, own_metrics = recorded.pop(cell, None), metrics.pop(cell, None)
+        if state.commands[cell].state == "succeeded":
+            items[key] = output
+        if fan_in.one:
+            inputs[base] = output
+            recorded.update({base: own_records} if own_records else {})
+            metrics.update({base: own_metrics} if own_metrics else {})
+            return
+    inputs[base] = e.Stored(form="mapping", items=items)

@@ -9,8 +9,10 @@ from itertools import zip_longest
 from typing import Any
 
 from orchestrator_nb.definition.values import visible
+from orchestrator_nb.errors import CommandError
 from orchestrator_nb.events import Failure
 
+_OWN = f"{CommandError.__module__}.{CommandError.__qualname__}"
 _COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
 
 
@@ -30,9 +32,14 @@ def as_text(text: str, *, colours: bool = False) -> str:
     return "".join(piece + colour for piece, colour in zip_longest(pieces, kept, fillvalue=""))
 
 
+def exception_name(failure: Failure) -> str:
+    """Return the name of the exception's class; nothing where there was none, or only ours for what is no exception."""
+    return "" if not failure.types or failure.types[0] == _OWN else failure.types[0].rpartition(".")[2]
+
+
 def headline(failure: Failure) -> str:
     """Return a failure in one line: the name of its exception, or its kind, and the first line of its message."""
-    name = failure.types[0].rpartition(".")[2] if failure.types else failure.kind
+    name = exception_name(failure) or failure.kind
     first = failure.message.strip().splitlines()[0] if failure.message.strip() else ""
     return f"{name}: {first}" if first and not first.startswith(name) else first or name
 
@@ -42,3 +49,9 @@ def html_table(lead: str, columns: Sequence[str], rows: Iterable[Mapping[str, An
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     body = "".join("<tr>" + "".join(f"<td>{escape(str(row[name]))}</td>" for name in columns) + "</tr>" for row in rows)
     return f"<p>{escape(lead)}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return the first `most` names in one line, and how many there are besides."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"

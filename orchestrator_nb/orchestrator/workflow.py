@@ -20,7 +20,7 @@ from orchestrator_nb.orchestrator.command_types import command_types, import_reg
 from orchestrator_nb.orchestrator.detach import start_detached
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
 from orchestrator_nb.orchestrator.frozen import Frozen
-from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, without_unknown
+from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, with_open_matrices, without_unknown
 from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, cpus, machine_memory, resume_opened, start_opened
 from orchestrator_nb.orchestrator.overlap import OVERLAPS
 from orchestrator_nb.orchestrator.preview import Preview, preview
@@ -266,6 +266,7 @@ class Workflow(Building):
         definition = loaded.definition
         import_registrations(definition.imports, loaded.folder)
         if unknown:
+            settled = {*settled, *with_open_matrices(definition, unknown)}
             definition = without_unknown(definition, unknown)
         files = within or ((self.origin.resolve(),) if self.origin is not None else ())
         inner = WorkflowCommand(read_workflow, within=files, accept_changes=accept_changes)

@@ -11,11 +11,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from orchestrator_nb.commands.notebook import NotebookCommand
 from orchestrator_nb.data.artifacts import Artifacts
-from orchestrator_nb.data.live import LiveResults
-from orchestrator_nb.data.stored import load, store
-from orchestrator_nb.definition.models import CommandDefinition
+from orchestrator_nb.data.stored import store
 from orchestrator_nb.events import (
     ArtifactRecorded,
     AttemptFailed,
@@ -23,75 +20,11 @@ from orchestrator_nb.events import (
     CellFinished,
     CellStarted,
     MetricRecorded,
+    NoticeGiven,
     OutputRecorded,
 )
-from orchestrator_nb.executors.attempt import LocalAttempt, Surroundings
-from orchestrator_nb.ports import Work
 
 pytestmark = pytest.mark.kernel
-
-
-class Trial:
-    """One attempt at a notebook, and what was told about it."""
-
-    def __init__(self, folder: Path, *cells, parameters_cell=None, name="model", work=None, **options):
-        v4 = nbformat.v4
-        made = [v4.new_code_cell(source) if isinstance(source, str) else source for source in cells]
-        if parameters_cell is not None:
-            made.insert(0, v4.new_code_cell(parameters_cell, metadata={"tags": ["parameters"]}))
-        folder.mkdir(parents=True, exist_ok=True)
-        nbformat.write(v4.new_notebook(cells=made), folder / f"{name}.ipynb")
-        self.run_folder = folder / "run"
-        self.artifacts = Artifacts(self.run_folder / "artifacts")
-        self.events = []
-        self.told = threading.Condition()
-        self.progress = []
-        self.work = Work(
-            run="2026-01-01-trial", workflow="sales", command=name, attempt=1, generation=1, folder=folder,
-            run_folder=self.run_folder, definition=CommandDefinition(id=name, notebook=f"{name}.ipynb", **options),
-            **(work or {}),
-        )  # fmt: skip
-        around = Surroundings(
-            report=self.report, artifacts=self.artifacts, live=LiveResults(), clock=time.time,
-            progress=lambda command, attempt, fraction, text: self.progress.append((fraction, text)),
-        )  # fmt: skip
-        self.attempt = LocalAttempt(self.work, around)
-
-    def report(self, event):
-        with self.told:
-            self.events.append(event)
-            self.told.notify_all()
-
-    def run(self):
-        answer = self.attempt.perform(NotebookCommand().run)
-        self.attempt.close()
-        return answer
-
-    def wait_for(self, kind):
-        with self.told:
-            assert self.told.wait_for(lambda: self.of(kind), timeout=60)
-        return self.of(kind)
-
-    def of(self, kind):
-        return [event for event in self.events if type(event) is kind]
-
-    def values(self):
-        return {event.name: load(event.value, artifacts=self.artifacts, live=None) for event in self.of(OutputRecorded)}
-
-    def output(self):
-        """Return the output notebook, which has to be valid and the only file there."""
-        path = self.run_folder / "notebooks" / f"{self.work.command}.ipynb"
-        assert [each.name for each in path.parent.iterdir()] == [path.name]
-        notebook = nbformat.read(path, as_version=4)
-        nbformat.validate(notebook)
-        return notebook
-
-    def states(self):
-        cells = [
-            cell for cell in self.output().cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", ())
-        ]
-        return [cell.metadata.papermill.status for cell in cells]
-
 
 GOOD = """
 import os, sys
@@ -117,7 +50,7 @@ clear_output()
 """
 
 
-def test_a_notebook_runs_with_parameters_and_records(tmp_path):
+def test_a_notebook_runs_with_parameters_and_records(Trial, tmp_path):
     """Parameters go in, and records, a table, a metric, a file, shared values and text come out, as they happen."""
     artifacts = Artifacts(tmp_path / "run" / "artifacts")
     table = store(pd.DataFrame({"a": [40, 2]}), artifacts=artifacts, live=None, at="table")
@@ -145,7 +78,7 @@ def test_a_notebook_runs_with_parameters_and_records(tmp_path):
         "rows": 42,
         "upstream": ["clean"],
         "where": [str(tmp_path), "blue", "run/model/1"],
-        "fields": ["sales", "2026-01-01-trial", "model", 1],
+        "fields": ["sales", Trial.RUN, "model", 1],
     }
     assert [event.value.form for event in trial.of(OutputRecorded) if event.name == "clean"] == ["parquet"]
     assert [(event.name, event.value) for event in trial.of(MetricRecorded)] == [("rmse", 2.5)]
@@ -174,7 +107,7 @@ raise Busy("the \\x1b[31mserver\\x1b[0m is busy")
 """
 
 
-def test_a_failing_cell_says_which_and_why(tmp_path):
+def test_a_failing_cell_says_which_and_why(Trial, tmp_path):
     """The failure has the classes of the exception, its text, the cell and its source; what was recorded stays."""
     answer = Trial.run(trial := Trial(tmp_path, "x = 1", FAILING, "print(2)"))
     assert isinstance(answer, AttemptFailed)
@@ -183,6 +116,8 @@ def test_a_failing_cell_says_which_and_why(tmp_path):
     assert failure.message == "the server is busy"
     assert failure.types == ("__main__.Busy", "ConnectionError", "OSError", "Exception")
     assert (failure.cell, failure.cell_source) == (1, FAILING)
+    assert FAILING.splitlines()[failure.line - 1].startswith("raise Busy")
+    assert failure.source == str(tmp_path / "model.ipynb")
     assert failure.traceback.rstrip().endswith("Busy: the server is busy")
     assert failure.notebook == answer.notebook == "notebooks/model.ipynb"
     assert not answer.crashed
@@ -191,7 +126,7 @@ def test_a_failing_cell_says_which_and_why(tmp_path):
     assert [event.status for event in trial.of(CellFinished)] == ["completed", "failed"]
 
 
-def test_a_dead_kernel_keeps_what_was_recorded(tmp_path):
+def test_a_dead_kernel_keeps_what_was_recorded(Trial, tmp_path):
     """A kernel that is gone in the middle of a cell is a crash in that cell, and its last record is not lost."""
     trial = Trial(
         tmp_path,
@@ -209,7 +144,7 @@ def test_a_dead_kernel_keeps_what_was_recorded(tmp_path):
 
 
 @pytest.mark.parametrize("leave", ["import sys; sys.exit(0)", "exit()"])
-def test_leaving_early_is_a_failure_unless_allowed(tmp_path, leave):
+def test_leaving_early_is_a_failure_unless_allowed(Trial, tmp_path, leave):
     """A notebook that ends itself before its last code cell has not done its work."""
     trial = Trial(tmp_path / "not", "x = 1", leave, "print(2)")
     answer = trial.run()
@@ -222,7 +157,7 @@ def test_leaving_early_is_a_failure_unless_allowed(tmp_path, leave):
     assert allowed.states() == ["completed", "completed", "pending"]
 
 
-def test_notebooks_at_the_same_time_run_each_in_its_own_folder(tmp_path):
+def test_notebooks_at_the_same_time_run_each_in_its_own_folder(Trial, tmp_path):
     """Four at once: each starts in its folder, finds the module beside it, and this process stays where it is."""
     before = Path.cwd()
     trials = []
@@ -255,7 +190,7 @@ while True:
 """
 
 
-def test_a_notebook_that_ignores_interrupts_is_ended_with_all_it_started(tmp_path):
+def test_a_notebook_that_ignores_interrupts_is_ended_with_all_it_started(Trial, tmp_path):
     """After the grace the kernel is killed, and so is a process that it put into a session of its own."""
     trial = Trial(tmp_path, STUBBORN, "y = 1")
     answers = []
@@ -273,7 +208,7 @@ def test_a_notebook_that_ignores_interrupts_is_ended_with_all_it_started(tmp_pat
     assert trial.states() == ["failed", "pending"]
 
 
-def test_an_interrupt_is_enough_for_a_notebook_that_listens(tmp_path):
+def test_an_interrupt_is_enough_for_a_notebook_that_listens(Trial, tmp_path):
     """A cell that can be interrupted is, and the attempt ends long before its grace does."""
     trial = Trial(tmp_path, 'from orchestrator_nb import context\ncontext.record("a", 1)\nimport time\ntime.sleep(600)')
     answers = []
@@ -287,7 +222,7 @@ def test_an_interrupt_is_enough_for_a_notebook_that_listens(tmp_path):
     assert answers[0].failure.kind == "timeout"
 
 
-def test_what_does_not_fit_is_found_before_the_kernel_starts(tmp_path):
+def test_what_does_not_fit_is_found_before_the_kernel_starts(Trial, tmp_path):
     """A reference to a table, or to a value of another type than declared, fails before any cell runs."""
     artifacts = Artifacts(tmp_path / "run" / "artifacts")
     table = store(pd.DataFrame({"a": [1]}), artifacts=artifacts, live=None, at="table")
@@ -302,7 +237,7 @@ def test_what_does_not_fit_is_found_before_the_kernel_starts(tmp_path):
         assert trial.of(CellStarted) == []
 
 
-def test_a_kernel_that_cannot_start_is_said_so(tmp_path, monkeypatch):
+def test_a_kernel_that_cannot_start_is_said_so(Trial, tmp_path, monkeypatch):
     """A kernel whose program ends at once is a failure of its own kind, with what it had to say in the log."""
     spec = tmp_path / "jupyter" / "kernels" / "broken"
     spec.mkdir(parents=True)
@@ -318,7 +253,7 @@ def test_a_kernel_that_cannot_start_is_said_so(tmp_path, monkeypatch):
     assert "no such engine" in (trial.run_folder / answer.log).read_text()
 
 
-def test_a_flood_of_output_is_bounded_in_the_notebook(tmp_path):
+def test_a_flood_of_output_is_bounded_in_the_notebook(Trial, tmp_path):
     """What is printed without end is cut in the notebook, and the command succeeds all the same."""
     flood = 'line = "x" * 999\nfor _ in range(20_000):\n    print(line)\nprint("the end")'
     trial = Trial(tmp_path, flood)
@@ -328,3 +263,42 @@ def test_a_flood_of_output_is_bounded_in_the_notebook(tmp_path):
     assert path.stat().st_size < 12 * 2**20
     assert "left out here" in path.read_text(encoding="utf-8")
     assert (trial.run_folder / answer.log).read_text().endswith("the end\n")
+
+
+SCRAPS = """
+import base64, io
+import pandas as pd
+from IPython.display import display
+
+def glue(name, data, encoder):
+    payload = {"name": name, "data": data, "encoder": encoder, "version": 1}
+    display({f"application/scrapbook.scrap.{encoder}+json": payload}, raw=True)
+
+file = io.BytesIO()
+pd.DataFrame({"a": [1, 2]}).to_parquet(file)
+glue("table", base64.b64encode(file.getvalue()).decode(), "pandas")
+glue("long", ["x" * 1000] * 100, "json")
+glue("model", "gA==", "pickle")
+display({"application/papermill.record+json": {"rows": 3}}, raw=True)
+from orchestrator_nb import context
+try:
+    context.record("odd", object())
+except Exception as error:
+    print(error)
+"""
+
+
+def test_records_of_scrapbook_and_papermill_are_kept(Trial, tmp_path):
+    """They are recorded like our own, large ones in files; what is encoded in no open form is said, and no failure."""
+    trial = Trial(tmp_path, SCRAPS)
+    answer = trial.run()
+    assert isinstance(answer, AttemptReturned), answer
+    values = trial.values()
+    pd.testing.assert_frame_equal(values.pop("table"), pd.DataFrame({"a": [1, 2]}))
+    assert values == {"rows": 3, "long": ["x" * 1000] * 100}
+    assert [event.value.artifact is not None for event in trial.of(OutputRecorded)] == [True, True, False]
+    (notice,) = trial.of(NoticeGiven)
+    assert '"model" is encoded as "pickle"' in notice.text
+    said = trial.output().cells[0].outputs[-1].text
+    for form in ("JSON", "Parquet", "npy"):
+        assert form in said, said

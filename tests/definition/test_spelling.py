@@ -82,6 +82,22 @@ def test_the_fields_of_the_seed_are_read() -> None:
     assert (use.retries, use.retry_delay) == (2, 2.0)
 
 
+@pytest.mark.parametrize(
+    ("key", "field"),
+    [
+        ("execution", "timeout"), ("startup", "start_timeout"), ("kernelStart", "start_timeout"),
+        ("cell", "cell_timeout"), ("cellTimeout", "cell_timeout"), ("idle", "idle_timeout"), ("output", "idle_timeout"),
+    ],
+)  # fmt: skip
+def test_all_limits_of_a_notebook_may_be_said_together(key: str, field: str) -> None:
+    """Below `timeouts` each limit has its word, and durations are read as anywhere."""
+    body = {"id": "a", "notebook": "a.ipynb", "timeouts": {key: "1m30s"}}
+    command = read_definition({"workflow": "w", "commands": [body]}).definition.command("a")
+    assert getattr(command, field) == 90
+    plain = read_definition({"workflow": "w", "commands": [{"id": "a", "notebook": "a.ipynb", field: 90}]}).definition
+    assert plain.command("a") == command
+
+
 def test_a_whole_definition_of_the_seed_is_read() -> None:
     """Every field of its interfaces has its place in the model, the strategies too."""
     definition = read_definition({

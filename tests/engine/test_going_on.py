@@ -84,6 +84,17 @@ def test_a_live_result_is_made_again_for_whoever_still_needs_it_and_for_nobody_e
     assert state.commands["other"].state == "succeeded"
 
 
+def test_a_live_result_is_not_made_again_for_a_consumer_that_the_death_has_ended() -> None:
+    """A command that must not be repeated was under way: it is given up, and nobody needs its input."""
+    commands = {"model": {}, "use": {"upstream": ["model"], "idempotent": False}}
+    state = fold([
+        *_planned(**commands), *_succeeded("model", LIVE), e.AttemptStarted(at=1.0, command="use", attempt=1)
+    ])  # fmt: skip
+    lost = lost_attempts(state, 2.0)
+    assert lost_live_results(state, inputs={"use": ["model"]}, order=["model", "use"], now=2.0, before=lost) == []
+    assert state.commands["use"].state == "running", "the state itself is left alone"
+
+
 def test_a_stored_result_is_never_made_again() -> None:
     """What is in the artifacts is there after any death."""
     state = fold([*_planned(a={}, b={"upstream": ["a"]}), *_succeeded("a", e.Stored(form="json", value=1))])

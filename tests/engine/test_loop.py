@@ -12,6 +12,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.requests import Pause, Resume, Stop
+from orchestrator_nb.engine.resume import lost_attempts
 from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.journal.memory import JournalInMemory
@@ -189,6 +190,52 @@ def test_a_resumed_loop_publishes_everything_from_the_start() -> None:
     assert again.executor.submitted == ["b.1"]
 
 
+def _edited(before: list[e.Event], plan: dict[str, dict[str, object]]) -> Story:
+    """Go on with a run whose owner died, with an edited definition."""
+    story = Story(plan, state=fold(before))
+    lost = lost_attempts(fold(before), 2.0)
+    story.beginning = [e.RunResumed(at=2.0, owner={"pid": 2}), *lost, e.RunPlanned(at=2.0, commands=plan)]
+    return story
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_command_that_was_under_way_may_be_gone_from_the_definition(*, waiting: bool) -> None:
+    """Neither what ran when the owner died nor what waited for a retry is missed."""
+    before = [*Story({"a": {}, "b": {}}).beginning, e.AttemptStarted(at=1.0, command="b", attempt=1)]
+    if waiting:
+        before += _failed_and_waits("b")
+    story = _edited(before, {"a": {}}).run()
+    assert story.executor.submitted == ["a.1"]
+    assert story.loop.published.run.state == "completed"
+
+
+def test_a_retry_waits_for_an_upstream_that_was_added() -> None:
+    """Whoever finds the cause in a missing step adds it, and what waits for its retry follows it."""
+    before = [*Story({"b": {}}).beginning, e.AttemptStarted(at=1.0, command="b", attempt=1), *_failed_and_waits("b")]
+    story = _edited(before, {"a": {}, "c": {"upstream": ["a"]}, "b": {"upstream": ["c"]}}).run()
+    assert story.executor.submitted == ["a.1", "c.1", "b.2"]
+    assert story.loop.published.run.state == "completed"
+
+
+def test_a_retry_whose_new_upstream_fails_is_given_up() -> None:
+    """It waited for its time while its upstream failed; the run does not wait for ever."""
+    before = [*Story({"b": {}}).beginning, e.AttemptStarted(at=1.0, command="b", attempt=1)]
+    before += _failed_and_waits("b", due=1010.0)
+    story = _edited(before, {"a": {}, "b": {"upstream": ["a"]}})
+    story.executor.answers["a"] = fails(types=())
+    story.run()
+    assert story.loop.published.commands["b"].state == "upstream_failed"
+    assert story.lines()[-1] == "RunEnded failed"
+
+
+def _failed_and_waits(command: str, due: float = 3.0) -> list[e.Event]:
+    failure = e.Failure(kind="exception", message="no")
+    return [
+        e.AttemptFailed(at=1.0, command=command, attempt=1, seconds=1.0, failure=failure),
+        e.RetryScheduled(at=1.0, command=command, due=due, retry=1, retries=3),
+    ]
+
+
 def test_a_transient_failure_is_retried_and_the_rest_goes_on() -> None:
     """A waiting retry holds no slot; the default is three retries."""
     story = Story({"a": {}, "b": {}}, {"a": fails(times=2)}, slots=1).run()
@@ -264,6 +311,42 @@ def test_what_finishes_in_the_time_that_an_interrupt_leaves_is_done() -> None:
     assert not thread.is_alive()
     assert story.executor.ended == []
     assert story.lines()[-3:] == ["RunPaused", "AttemptReturned a 1", "CommandSucceeded a 1"]
+
+
+def test_a_plain_pause_takes_back_the_end_that_an_interrupt_has_set() -> None:
+    """Whoever pauses an interrupted run lets what runs come to its end, and the owner stays."""
+    story = Story({"a": {}}, {"a": holds})
+    story.loop.begin(story.beginning)
+    story.loop.send(Pause(reason="interrupted", leaving=True, grace=5.0))
+    story.loop.take_due()
+    assert story.loop.next_due() is not None
+    story.loop.send(Pause(reason="not so fast"))
+    story.loop.take_due()
+    assert story.loop.next_due() is None
+    assert not story.loop.is_over
+    assert story.executor.ended == []
+
+
+@pytest.mark.parametrize("needs", [{}, {"needs": {"cpu": 1, "gpu": 1}}])
+def test_a_thread_that_does_not_heed_an_interrupt_keeps_its_slot(needs: dict[str, object]) -> None:
+    """Its command is to run again, but not beside it: the slot is taken for as long as the process lives."""
+
+    class Deaf(AnsweringExecutor):
+        def end(self, command: str, attempt: int, reason: str, grace: float) -> None:
+            if command == "a":
+                failure = e.Failure(kind=reason, message="does not heed")
+                self.report(e.AttemptAbandoned(at=1.0, command=command, attempt=attempt, seconds=1.0, failure=failure))
+
+    story = Story({"a": needs, "b": {}}, slots=2)
+    story.executor = story.loop._executor = Deaf({"a": holds, "b": holds})
+    start, _ = story.beginning
+    story.loop.begin([start, e.RunPlanned(at=1.0, commands={"a": needs, "b": {}}, pools={"gpu": 1} if needs else {})])
+    story.loop.send(Pause(reason="interrupted", leaving=True, grace=0.0))
+    story.loop.take_due()
+    story.loop.send(Resume())
+    story.loop.take_due()
+    assert story.executor.submitted == ["a.1", "b.1"]
+    assert story.loop.published.commands["a"].state == "pending"
 
 
 def test_no_fact_is_left_lying_when_threads_meet() -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator_nb import context
+from orchestrator_nb.data.artifacts import Artifacts
+from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.errors import Cancelled, CommandError
 from orchestrator_nb.events import (
     ArtifactRecorded,
@@ -21,6 +23,8 @@ from orchestrator_nb.events import (
     OutputRecorded,
     Stored,
 )
+from orchestrator_nb.executors.attempt import LocalAttempt, Surroundings
+from orchestrator_nb.ports import Work
 
 
 def test_a_callable_runs_on_a_thread_of_this_process(bench):
@@ -380,3 +384,21 @@ def test_paths_of_the_run_hold_what_was_told(bench):
     assert answer.result.form == "bytes"
     assert Path(bench.run_folder, "logs", "step.1.log").is_file()
     assert list(Path(bench.run_folder, "artifacts").rglob(f"{answer.result.artifact}*"))
+
+
+def test_the_timeout_is_left_to_a_command_that_keeps_to_it_itself(tmp_path):
+    """Only an attempt whose command does not say that it watches the time is watched by the executor."""
+    timed = []
+    around = Surroundings(
+        report=timed.append, artifacts=Artifacts(tmp_path), live=None, clock=time.time, endable=timed.append
+    )
+    definition = CommandDefinition(id="step", notebook="step.ipynb")
+    work = Work(
+        run="r", workflow="w", command="step", attempt=1, generation=1, definition=definition, timeout=1.0,
+        folder=tmp_path, run_folder=tmp_path,
+    )  # fmt: skip
+    attempts = [LocalAttempt(work, around), LocalAttempt(work, around)]
+    attempts[0].on_end(lambda grace: None)
+    attempts[1].on_end(lambda grace: None, timed=False)
+    assert timed == [attempts[0]]
+    assert all(attempt.can_be_ended for attempt in attempts)

@@ -74,6 +74,21 @@ def test_a_completed_run_is_only_looked_at() -> None:
     assert (run.folder / "journal.jsonl").stat().st_size == size
 
 
+def test_a_run_whose_owner_died_at_its_very_end_gets_its_manifest() -> None:
+    """The last write of the journal makes it complete; whoever resumes it does what its owner did not come to."""
+    flow = Workflow("w")
+    flow.command(lambda: 1, id="a")
+    run = flow.start()
+    manifest = run.folder / "manifest.json"
+    whole = manifest.read_bytes()
+    manifest.unlink()
+    flow.resume()
+    assert manifest.read_bytes() == whole
+    manifest.write_bytes(whole.replace(b'"completed"', b'"failed"'))
+    flow.resume()
+    assert manifest.read_bytes() == whole
+
+
 def test_an_interrupt_pauses_durably_and_resume_goes_on() -> None:
     """What was under way runs again, what was done does not."""
     flow = Workflow("w")
@@ -287,7 +302,8 @@ def test_what_an_attempt_recorded_before_it_failed_is_given_to_the_next() -> Non
 def test_what_dead_writers_left_is_removed_when_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half written artifacts of the run and folders of kernels whose owner was killed do not pile up."""
+    """Half written files of the run and folders of kernels whose owner was killed do not pile up, and nobody is shown
+    what was under way then."""
     temporary = tmp_path / "t"
     temporary.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
@@ -308,8 +324,13 @@ def test_what_dead_writers_left_is_removed_when_the_run_goes_on(
     draft = run.folder / "artifacts" / ".draft-1-abc"
     draft.parent.mkdir(exist_ok=True)
     draft.write_bytes(b"half")
+    half, shown = run.folder / ".manifest.json.0123abcd", run.folder / "live.json"
+    half.write_bytes(b"{")
+    shown.write_text('{"at": 1.0, "commands": {"a": {"attempt": 1}}}')
     broken = False
     result = flow.resume().result
     assert len(result.outputs["a"]) == 20_000
     assert not draft.exists()
+    assert not half.exists()
+    assert not shown.exists()
     assert not sockets.exists()

@@ -1,0 +1,134 @@
+"""The client that runs the cells of a notebook: papermill's, which notices a dead kernel at once and says the truth."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from orchestrator_nb.commands.kernel_process import KernelProcess
+
+QUIET = 0.02
+"""Seconds of silence, twice in a row, after which nothing more is expected of a kernel that has died."""
+
+DRAIN_LIMIT = 5.0
+"""Seconds that may go into taking what a kernel had sent before it died."""
+
+SAVE_LOOK = 1.0
+"""Seconds between two looks whether a silent cell has left something to save."""
+
+Keep = Callable[[Mapping[str, Any]], bool]
+"""Says whether a message of the kernel goes into the notebook."""
+
+
+@lru_cache(maxsize=1)
+def client_class() -> type[Any]:
+    """Return the class; it is made once, since it derives from papermill's."""
+    from jupyter_core.utils import ensure_async
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError
+    from papermill.clientwrap import PapermillNotebookClient
+
+    class Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill is untyped
+        """Runs cells on the kernel of `process`, None for one of someone else's.
+
+        `goes_on` is asked before each cell with its index; after a no the cells that are left stay pending.
+        """
+
+        def __init__(
+            self,
+            manager: Any,
+            process: KernelProcess | None,
+            *,
+            goes_on: Callable[[int], bool] = lambda _: True,
+            keep: Keep = lambda _: True,
+            **options: Any,
+        ) -> None:
+            if process is not None:
+                options["kernel_manager_class"] = process.manager_class()
+            super().__init__(manager, **options)
+            self._process = process
+            self._goes_on = goes_on
+            self._keep = keep
+            self._messages = 0
+            self._interrupted: int | None = None
+
+        def execute(self, **options: Any) -> Any:
+            """Run the notebook. Raises what nbclient does when the kernel dies or a cell's time is over."""
+            self.reset_execution_trackers()
+            with self.setup_kernel(**options):
+                # asked for before the cells, as nbclient does, and not after them: a cell may end its kernel
+                info = self.wait_for_reply(self.kc.kernel_info())
+                if info is not None:
+                    self.nb.metadata["language_info"] = info["content"]["language_info"]
+                try:
+                    self.papermill_execute_cells()
+                finally:
+                    self.set_widgets_metadata()
+            return self.nb
+
+        def papermill_execute_cells(self) -> None:
+            """Run cell after cell, until one raises."""
+            for index, cell in enumerate(self.nb.cells):
+                if not self._goes_on(index):
+                    return
+                self.nb_man.cell_start(cell, index)
+                try:
+                    self.execute_cell(cell, index)
+                except CellExecutionError as error:
+                    self.nb_man.cell_exception(self.nb.cells[index], cell_index=index, exception=error)
+                    return
+                except BaseException as error:
+                    # papermill would call this cell completed, and all that come after it
+                    self.nb_man.cell_exception(self.nb.cells[index], cell_index=index, exception=error)
+                    self.shutdown_kernel = "immediate"  # it is gone, or does not listen
+                    raise
+                finally:
+                    self.nb_man.cell_complete(self.nb.cells[index], cell_index=index)
+
+        def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
+            """Put a message of the running cell into the notebook."""
+            self._messages += 1
+            content = msg["content"]
+            if not self._keep(msg):
+                return None
+            transient = content.get("transient") or {}
+            for other in self._display_id_map.get(transient.get("display_id"), ()):
+                self.nb_man.changed(self.nb.cells[other])
+            if msg["msg_type"] != "status":
+                self.nb_man.changed(cell)
+            return super().process_message(msg, cell, cell_index)
+
+        async def _async_poll_kernel_alive(self) -> None:
+            """Call off the wait for a reply when the kernel has died; meanwhile see that its output is saved."""
+            if self._process is None or self._process.pid is None:
+                await super()._async_poll_kernel_alive()
+                return
+            exited = asyncio.ensure_future(self._process.exited())
+            try:
+                while not (await asyncio.wait({exited}, timeout=SAVE_LOOK))[0]:
+                    self.nb_man.autosave_cell()
+            finally:
+                exited.cancel()
+            await self._drained()
+            if self.task_poll_for_reply is not None:
+                self.task_poll_for_reply.cancel()
+
+        async def _drained(self) -> None:
+            """Return when what the kernel had sent before it died has been taken."""
+            deadline, quiet = time.monotonic() + DRAIN_LIMIT, 0
+            while quiet < 2 and time.monotonic() < deadline:
+                before = self._messages
+                await asyncio.sleep(QUIET)
+                waiting = await ensure_async(self.kc.iopub_channel.msg_ready())
+                quiet = 0 if waiting or self._messages != before else quiet + 1
+
+        async def _async_handle_timeout(self, timeout: int, cell: Any = None) -> Any:
+            """Interrupt a cell once where that was asked for; one that goes on after that has to end all the same."""
+            if not self.interrupt_on_timeout or self._interrupted == self.code_cells_executed:
+                raise CellTimeoutError.error_from_timeout_and_cell("Cell execution timed out", timeout, cell)
+            self._interrupted = self.code_cells_executed
+            return await super()._async_handle_timeout(timeout, cell)
+
+    return Client
