@@ -225,6 +225,7 @@ def test_an_output_notebook_waits_for_room(small_disk, monkeypatch):
     saved = partial.read_bytes()
     disk.fill()
     cell.outputs = [v4.new_output("stream", text=LARGE)]
+    output.changed(cell)
     output.save()
     assert partial.read_bytes() == saved
     with pytest.raises(StoreFull, match=r'output notebook ".*clean\.ipynb" could not be written'):

@@ -194,6 +194,9 @@ def test_without_open_files_no_try_is_used_up(project, kind):
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     refused = threading.Event()
+    before = Workflow("before")  # what is imported for a process is there by now: it needs open files, too
+    before.command(lambda: "here", id="tool", isolation="process")
+    before.run()
     flow = Workflow("w")
 
     @flow.command

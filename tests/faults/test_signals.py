@@ -11,6 +11,7 @@ import os
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from orchestrator_nb import attach
@@ -36,10 +37,11 @@ def _paused(run):
 
 def _lives(pid):
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return (
+            psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        )  # whose parent is gone waits for another to collect it
+    except psutil.NoSuchProcess:
         return False
-    return True
 
 
 @pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 2), (signal.SIGTERM, 3)])
