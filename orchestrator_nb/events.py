@@ -7,122 +7,28 @@ about a command name it; events about an attempt carry its number, counted from 
 a default and an old kind is never taken away, so that an old journal can always be read.
 """
 
+# ruff: noqa: PLC0414 - handed on: this is where facts are looked for
+
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
-
-from orchestrator_nb.values import Failure as Failure  # noqa: PLC0414 - handed on: events are made of them
-from orchestrator_nb.values import Stored as Stored  # noqa: PLC0414 - as above
-
-FORMAT = 1
-"""The version of the journal's format, recorded by every `RunStarted`."""
-
-
-class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag=True):
-    """A fact. Subclasses are listed in `KINDS`; nothing outside this file subclasses it."""
-
-    at: float
-
-
-# ── the run ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class RunStarted(Event, frozen=True, kw_only=True):
-    """A run was opened: what it is a run of, with which parameters, under which promises, and who owns it.
-
-    `parent` is the run of which this one is a part, None where it stands by itself. `settings` are the context, the
-    quality requirements and the way in which it is driven, those that nobody gave at their defaults.
-    """
-
-    run: str
-    workflow: str
-    parameters: Mapping[str, Any] = {}
-    durability: str = "full"
-    slots: int = 1
-    owner: Mapping[str, Any] = {}
-    version: str = ""
-    format: int = FORMAT
-    parent: str | None = None
-    settings: Mapping[str, Any] = {}
-
-
-class RunPlanned(Event, frozen=True, kw_only=True):
-    """Everything was checked and the plan holds: the commands in order, each with its kind and its upstream.
-
-    `pools` says how much there is of what commands hold while they run, where any needs more than a slot. `adaptive`
-    when the order is made anew while durations turn out to be wrong. `left_out` counts the commands of the workflow
-    that are no part of this run, because they were not selected.
-    """
-
-    commands: Mapping[str, Mapping[str, Any]]
-    pools: Mapping[str, Any] = {}
-    adaptive: bool = True
-    left_out: int = 0
-
-
-class RunResumed(Event, frozen=True, kw_only=True):
-    """The run goes on: in the owner's process after a pause, or in a new owner's, with as many slots as it has."""
-
-    owner: Mapping[str, Any] = {}
-    reason: str = ""
-    slots: int | None = None
-    request: str | None = None
-    by: Mapping[str, Any] | None = None
-
-
-class RunPaused(Event, frozen=True, kw_only=True):
-    """Nothing new is started until the run is resumed; `leaving` when its owner is about to go."""
-
-    reason: str
-    leaving: bool = False
-    request: str | None = None
-    by: Mapping[str, Any] | None = None
-
-
-class RunStopping(Event, frozen=True, kw_only=True):
-    """The run was asked to stop: nothing new starts and what runs is being ended."""
-
-    reason: str
-    request: str | None = None
-    by: Mapping[str, Any] | None = None
-
-
-class RunCompleting(Event, frozen=True, kw_only=True):
-    """Every command has come to its end and the results are being put together."""
-
-
-class RunEnded(Event, frozen=True, kw_only=True):
-    """The run is over: `state` is completed, failed, error or stopped."""
-
-    state: str
-    reason: str = ""
-
-
-class DefinitionChanged(Event, frozen=True, kw_only=True):
-    """The run goes on with a definition or a source that differs from the one before; `changes` says in what."""
-
-    changes: tuple[str, ...]
-
-
-class JournalCut(Event, frozen=True, kw_only=True):
-    """A torn tail, left by a death in the middle of a write, was moved aside: `bytes` of it, kept in `file`."""
-
-    bytes: int
-    file: str
-
-
-class NoticeGiven(Event, frozen=True, kw_only=True):
-    """Something that a person should know; it changes nothing. The answer to a request that came to nothing, too."""
-
-    text: str
-    command: str | None = None
-    attempt: int | None = None
-    request: str | None = None
-    by: Mapping[str, Any] | None = None
-
+from orchestrator_nb.event import Event as Event
+from orchestrator_nb.run_events import FORMAT as FORMAT
+from orchestrator_nb.run_events import DefinitionChanged as DefinitionChanged
+from orchestrator_nb.run_events import JournalCut as JournalCut
+from orchestrator_nb.run_events import NoticeGiven as NoticeGiven
+from orchestrator_nb.run_events import RunCompleting as RunCompleting
+from orchestrator_nb.run_events import RunDeleted as RunDeleted
+from orchestrator_nb.run_events import RunEnded as RunEnded
+from orchestrator_nb.run_events import RunPaused as RunPaused
+from orchestrator_nb.run_events import RunPlanned as RunPlanned
+from orchestrator_nb.run_events import RunResumed as RunResumed
+from orchestrator_nb.run_events import RunStarted as RunStarted
+from orchestrator_nb.run_events import RunStopping as RunStopping
+from orchestrator_nb.values import Failure as Failure
+from orchestrator_nb.values import Stored as Stored
 
 # ── an attempt ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -321,10 +227,14 @@ class CommandAccepted(Event, frozen=True, kw_only=True):
 
 
 class CommandFailed(Event, frozen=True, kw_only=True):
-    """The command is given up in this generation, by its own doing."""
+    """The command is given up in this generation, by its own doing.
+
+    `failure` is there where no attempt had one: its condition could not be evaluated.
+    """
 
     command: str
     reason: str = ""
+    failure: Failure | None = None
 
 
 class CommandCrashed(Event, frozen=True, kw_only=True):
@@ -335,10 +245,14 @@ class CommandCrashed(Event, frozen=True, kw_only=True):
 
 
 class CommandSkipped(Event, frozen=True, kw_only=True):
-    """The command will not run in this generation, and that is as it should be."""
+    """The command will not run in this generation, and that is as it should be.
+
+    `cause` is trigger_rule where its upstream did not end as its rule wants it, when where its condition did not hold.
+    """
 
     command: str
     reason: str
+    cause: str = ""
 
 
 class UpstreamFailed(Event, frozen=True, kw_only=True):
@@ -367,19 +281,6 @@ class CommandReopened(Event, frozen=True, kw_only=True):
 
     command: str
     reason: str
-
-
-# ── the store ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class RunDeleted(Event, frozen=True, kw_only=True):
-    """A run was deleted, with everything in its folder: `bytes` of files. A fact of the store, in no run's journal."""
-
-    run: str
-    workflow: str = ""
-    state: str = ""
-    bytes: int = 0
-    by: Mapping[str, Any] | None = None
 
 
 KINDS: dict[str, type[Event]] = {

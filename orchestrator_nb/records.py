@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from orchestrator_nb import events as e
 from orchestrator_nb.transitions import GOOD
+from orchestrator_nb.trigger_rules import DEFAULT
 
 ACCEPTED = "accepted as up to date"
 """The reason of a command whose result somebody accepted."""
@@ -41,8 +42,12 @@ class PlannedCommand(Struct, frozen=True):
 
     `rank` is its place in the order in which ready commands start, where that is not the order of the plan; it was
     made with the `seconds` that the command was expected to take and its `priority`. `needs` is what it holds while it
-    runs, where that is not one slot; `program` is what it runs, where durations are known. `result_key` is what its result
-    depends on besides what upstream commands gave and what is in files; see `plan.key`.
+    runs, where that is not one slot; `program` is what it runs, where durations are known. `trigger_rule` says how its
+    upstream has to end for it to start, and `when` is the condition on what came of it, empty where there is none. A
+    cell of a matrix has the `matrix` that it is of, the `key` that tells it from the others there, and its values,
+    `cell`. `fan_ins` are, where a condition may ask for them, the cells that it comes after: by the id of their matrix
+    either one id, or ids by key. `result_key` is what its result depends on besides what upstream commands gave and
+    what is in files; see `plan.key`.
     """
 
     kind: str = ""
@@ -58,6 +63,12 @@ class PlannedCommand(Struct, frozen=True):
     needs: Mapping[str, int] | None = None
     program: str = ""
     result_key: str = ""
+    trigger_rule: str = DEFAULT
+    when: str = ""
+    matrix: str = ""
+    key: str = ""
+    cell: Mapping[str, Any] = {}
+    fan_ins: Mapping[str, Any] = {}
 
 
 def planned_command(plain: Mapping[str, Any]) -> PlannedCommand:

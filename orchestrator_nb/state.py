@@ -7,47 +7,21 @@ nowhere else. An event that the tables in `transitions` do not allow raises `Ill
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec.structs import replace
 
 from orchestrator_nb import events as e
-from orchestrator_nb.records import (
-    ACCEPTED,
-    CommandRecord,
-    PlannedCommand,
-    RunRecord,
-    begun,
-    failed,
-    planned_command,
-    reopened,
-    returned,
-    reused,
-    run_record,
-)
-from orchestrator_nb.transitions import (
-    COMMAND_TRANSITIONS,
-    DONE,
-    ENDED,
-    FINAL,
-    GOOD,
-    RUN_TRANSITIONS,
-    IllegalTransition,
-)
+from orchestrator_nb.command_facts import COMMAND_FACTS
+from orchestrator_nb.records import CommandRecord, planned_command, run_record
+from orchestrator_nb.standing import Standing
+from orchestrator_nb.transitions import ENDED, GOOD, RUN_TRANSITIONS, IllegalTransition
+from orchestrator_nb.trigger_rules import TRIGGER_RULES
 
 
-class RunState:
+class RunState(Standing):
     """The state of one run: a fold over its events. Changed by the loop alone; its records are replaced whole."""
-
-    def __init__(self) -> None:
-        self.run = RunRecord()
-        self.planned: dict[str, PlannedCommand] = {}
-        self.commands: dict[str, CommandRecord] = {}
-        self.shared: Mapping[str, Any] = {}
-        self.deviations: dict[str, tuple[str, ...]] = {}
-        self.notices: tuple[e.NoticeGiven, ...] = ()
-        self.counts: dict[str, int] = {}
 
     def apply(self, event: e.Event) -> None:
         """Take in a fact. Raises IllegalTransition, and then nothing has changed."""
@@ -76,31 +50,6 @@ class RunState:
         target.deviations = self.deviations
         target.counts = dict(self.counts)
 
-    def command_state(self, command: str) -> str:
-        """Return the state of a command as people see it: a pending one whose upstream is done is ready."""
-        state = self.commands[command].state
-        if state == "pending" and all(self.commands[name].state in GOOD for name in self.planned[command].upstream):
-            return "ready"
-        return state
-
-    def running(self) -> Iterator[str]:
-        """Yield the ids of the commands that have an attempt under way."""
-        return (name for name, record in self.commands.items() if record.state == "running")
-
-    def unfinished(self) -> int:
-        """Return how many commands have not come to their end."""
-        return len(self.commands) - sum(self.counts.get(state, 0) for state in FINAL)
-
-    @property
-    def phase(self) -> str:
-        """The state of the run with the two derived from its commands: recovering and degraded."""
-        if self.run.state == "executing":
-            if self.counts.get("waiting", 0):
-                return "recovering"
-            if self.deviations:
-                return "degraded"
-        return self.run.state
-
 
 def fold(events: Iterable[e.Event]) -> RunState:
     """Return the state that these events add up to. Raises IllegalTransition naming the first that does not fit."""
@@ -110,7 +59,7 @@ def fold(events: Iterable[e.Event]) -> RunState:
     return state
 
 
-# ── how each kind is applied ────────────────────────────────────────────────────────────────────────────────────
+# ── how the facts about the run itself are applied ──────────────────────────────────────────────────────────────
 
 
 def _after(state: RunState, event: e.Event, key: str | None = None) -> str:
@@ -132,8 +81,9 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     after = _after(state, event)
     planned = {name: planned_command(item) for name, item in event.commands.items()}
     unknown = {name for item in planned.values() for name in item.upstream} - planned.keys()
+    unknown.update({item.trigger_rule for item in planned.values()}.difference(TRIGGER_RULES))
     if unknown:
-        raise IllegalTransition(f"the plan names upstream commands that it does not have: {sorted(unknown)}")
+        raise IllegalTransition(f"the plan names commands or trigger rules that there are not: {sorted(unknown)}")
     fresh = CommandRecord()
     state.run = replace(state.run, state=after, pools=event.pools, adaptive=event.adaptive, left_out=event.left_out)
     state.planned = planned
@@ -189,177 +139,6 @@ def _notice(state: RunState, event: e.NoticeGiven) -> None:
     state.notices = (*state.notices, event)
 
 
-def _deviation(state: RunState, event: e.DeviationRecorded) -> None:
-    _known(state, event.command)
-    known = state.deviations.get(event.command, ())
-    state.deviations = {**state.deviations, event.command: (*known, event.text)}
-
-
-def _known(state: RunState, command: str) -> CommandRecord:
-    record = state.commands.get(command)
-    if record is None:
-        raise IllegalTransition(f'the plan has no command "{command}"')
-    return record
-
-
-def _step(state: RunState, event: Any) -> tuple[CommandRecord, str]:
-    """Return the command's record and its state after the event."""
-    record = _known(state, event.command)
-    after = COMMAND_TRANSITIONS[type(event).__name__].get(record.state)
-    if after is None:
-        raise IllegalTransition(f'"{type(event).__name__}" cannot come while "{event.command}" is {record.state}')
-    return record, after
-
-
-def _current(state: RunState, event: Any) -> tuple[CommandRecord, str]:
-    """Return what `_step` does, for an event that has to be about the attempt under way."""
-    record, after = _step(state, event)
-    if event.attempt != record.attempt:
-        raise IllegalTransition(
-            f'"{type(event).__name__}" is about attempt {event.attempt} of "{event.command}", not {record.attempt}'
-        )
-    return record, after
-
-
-def _put(state: RunState, command: str, before: CommandRecord, after: CommandRecord) -> None:
-    state.commands[command] = after
-    if before.state != after.state:
-        counts = state.counts
-        counts[before.state] -= 1
-        counts[after.state] = counts.get(after.state, 0) + 1
-
-
-def _attempt_started(state: RunState, event: e.AttemptStarted) -> None:
-    record, after = _step(state, event)
-    if event.attempt != record.attempt + 1:
-        raise IllegalTransition(f'attempt {event.attempt} of "{event.command}" cannot follow attempt {record.attempt}')
-    for name in state.planned[event.command].upstream:
-        if state.commands[name].state not in GOOD:
-            raise IllegalTransition(f'"{event.command}" cannot start: "{name}" is {state.commands[name].state}')
-    _put(state, event.command, record, begun(record, after, event))
-
-
-def _attempt_returned(state: RunState, event: e.AttemptReturned) -> None:
-    record, _ = _current(state, event)
-    if record.returned:
-        raise IllegalTransition(f'attempt {event.attempt} of "{event.command}" has returned already')
-    state.commands[event.command] = returned(record, event)
-
-
-def _attempt_failed(state: RunState, event: e.AttemptFailed) -> None:
-    record, after = _current(state, event)
-    _put(state, event.command, record, failed(record, after, event))
-
-
-def _attempt_abandoned(state: RunState, event: e.AttemptAbandoned) -> None:
-    record, after = _current(state, event)
-    left = replace(record, state=after, failure=event.failure, ended=event.at, seconds=event.seconds)
-    _put(state, event.command, record, left)
-
-
-def _attempt_interrupted(state: RunState, event: e.AttemptInterrupted) -> None:
-    record, after = _current(state, event)
-    deaths = record.deaths + event.lost
-    left = replace(record, state=after, returned=False, result=None, reason=event.reason, deaths=deaths)
-    _put(state, event.command, record, left)
-
-
-def _cell_started(state: RunState, event: e.CellStarted) -> None:
-    record = _under_way(state, event)
-    state.commands[event.command] = replace(record, cell=(event.number, event.of))
-
-
-def _under_way(state: RunState, event: Any) -> CommandRecord:
-    """Return the record of the command whose attempt under way the event is about."""
-    record = _known(state, event.command)
-    if record.state != "running" or record.attempt != event.attempt or record.returned:
-        raise IllegalTransition(
-            f'"{type(event).__name__}" is about attempt {event.attempt} of "{event.command}", which is not under way'
-        )
-    return record
-
-
-def _cell_finished(state: RunState, event: e.CellFinished) -> None:
-    _under_way(state, event)
-
-
-def _output_recorded(state: RunState, event: e.OutputRecorded) -> None:
-    record = _under_way(state, event)
-    state.commands[event.command] = replace(record, recorded={**record.recorded, event.name: event.value})
-
-
-def _metric_recorded(state: RunState, event: e.MetricRecorded) -> None:
-    record = _under_way(state, event)
-    state.commands[event.command] = replace(record, metrics={**record.metrics, event.name: event.value})
-
-
-def _artifact_recorded(state: RunState, event: e.ArtifactRecorded) -> None:
-    record = _under_way(state, event)
-    state.commands[event.command] = replace(record, artifacts={**record.artifacts, event.name: event.value})
-
-
-def _state_preserved(state: RunState, event: e.StatePreserved) -> None:
-    record = _under_way(state, event)
-    state.commands[event.command] = replace(record, preserved=event.value)
-
-
-def _retry_scheduled(state: RunState, event: e.RetryScheduled) -> None:
-    record, after = _step(state, event)
-    _put(state, event.command, record, replace(record, state=after, retry=event.retry, due=event.due))
-
-
-def _retry_due(state: RunState, event: e.RetryDue) -> None:
-    record, after = _step(state, event)
-    if record.due is None:
-        raise IllegalTransition(f'no retry of "{event.command}" was scheduled')
-    _put(state, event.command, record, replace(record, state=after, due=None))
-
-
-def _command_succeeded(state: RunState, event: e.CommandSucceeded) -> None:
-    record, after = _current(state, event)
-    if not record.returned:
-        raise IllegalTransition(f'"{event.command}" cannot succeed before its attempt has returned')
-    if record.shared:
-        state.shared = {**state.shared, **record.shared}
-    _put(state, event.command, record, replace(record, state=after))
-
-
-def _reuse_declined(state: RunState, event: e.ReuseDeclined) -> None:
-    record = _under_way(state, event)
-    state.commands[event.command] = replace(record, reason=event.reason)
-
-
-def _command_reused(state: RunState, event: e.CommandReused) -> None:
-    record, after = _step(state, event) if event.attempt is None else _current(state, event)
-    if (record.state == "running") != (event.attempt is not None):
-        raise IllegalTransition(f'"{event.command}" is {record.state}, so it cannot be reused by {event.attempt}')
-    if event.shared:
-        state.shared = {**state.shared, **event.shared}
-    _put(state, event.command, record, reused(record, after, event))
-
-
-def _command_accepted(state: RunState, event: e.CommandAccepted) -> None:
-    record = _known(state, event.command)
-    if record.state not in DONE:
-        raise IllegalTransition(f'"{event.command}" is {record.state}: it has no result that could be accepted')
-    state.commands[event.command] = replace(record, reads=event.reads, writes=event.writes, reason=ACCEPTED)
-
-
-def _command_ended(state: RunState, event: Any) -> None:
-    record, after = _step(state, event)
-    reason = getattr(event, "reason", "")
-    if isinstance(event, e.UpstreamFailed):
-        reason = f"{', '.join(event.upstream)} did not succeed"
-    _put(state, event.command, record, replace(record, state=after, due=None, reason=reason))
-
-
-def _command_reopened(state: RunState, event: e.CommandReopened) -> None:
-    record, after = _step(state, event)
-    _put(state, event.command, record, reopened(record, after, event))
-    if event.command in state.deviations:
-        state.deviations = {name: text for name, text in state.deviations.items() if name != event.command}
-
-
 _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
     e.RunStarted: _run_started,
     e.RunPlanned: _run_planned,
@@ -372,28 +151,5 @@ _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
     e.JournalCut: _unchanging,
     e.RunDeleted: _unchanging,
     e.NoticeGiven: _notice,
-    e.AttemptStarted: _attempt_started,
-    e.CellStarted: _cell_started,
-    e.CellFinished: _cell_finished,
-    e.OutputRecorded: _output_recorded,
-    e.MetricRecorded: _metric_recorded,
-    e.ArtifactRecorded: _artifact_recorded,
-    e.StatePreserved: _state_preserved,
-    e.AttemptReturned: _attempt_returned,
-    e.AttemptFailed: _attempt_failed,
-    e.AttemptAbandoned: _attempt_abandoned,
-    e.AttemptInterrupted: _attempt_interrupted,
-    e.RetryScheduled: _retry_scheduled,
-    e.RetryDue: _retry_due,
-    e.CommandSucceeded: _command_succeeded,
-    e.ReuseDeclined: _reuse_declined,
-    e.CommandReused: _command_reused,
-    e.CommandAccepted: _command_accepted,
-    e.CommandFailed: _command_ended,
-    e.CommandCrashed: _command_ended,
-    e.CommandSkipped: _command_ended,
-    e.UpstreamFailed: _command_ended,
-    e.CommandCancelled: _command_ended,
-    e.DeviationRecorded: _deviation,
-    e.CommandReopened: _command_reopened,
+    **COMMAND_FACTS,
 }

@@ -39,7 +39,7 @@ COMMAND_TRANSITIONS: dict[str, dict[str, str]] = {
     "RetryDue": {"waiting": "pending"},
     "CommandSucceeded": {"running": "succeeded"},
     "CommandReused": {"pending": "reused", "running": "reused"},
-    "CommandFailed": {"waiting": "failed"},
+    "CommandFailed": {"waiting": "failed", "pending": "failed"},
     "CommandCrashed": {"waiting": "crashed", "pending": "crashed"},
     "CommandSkipped": {"pending": "skipped"},
     "UpstreamFailed": {"pending": "upstream_failed"},
@@ -54,7 +54,7 @@ COMMAND_TRANSITIONS: dict[str, dict[str, str]] = {
         "cancelled": "pending",
     },
 }
-"""Event → state before → state after. A pending command whose upstream is done is shown as ready."""
+"""Event → state before → state after. A pending command that its trigger rule lets start is shown as ready."""
 
 FINAL = frozenset({"succeeded", "reused", "failed", "crashed", "skipped", "upstream_failed", "cancelled"})
 """The states in which a command stays unless it is reopened."""
@@ -63,7 +63,7 @@ DONE = frozenset({"succeeded", "reused"})
 """The final states in which a command has a result."""
 
 GOOD = DONE | {"skipped"}
-"""The final states that let what follows go on."""
+"""The final states that a run may complete with; what follows a skipped command is up to its trigger rule."""
 
 ENDED = frozenset({"completed", "failed", "error", "stopped"})
 """The states in which a run stays unless it is resumed."""

@@ -29,12 +29,12 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why an attempt failed, as far as it is known.
 
     `kind` is one of exception, exit_code, signal, timeout, kernel_died, early_exit, result_refused, not_started,
-    cancelled, lost. `types` are the qualified names of the exception's class and its bases, most derived first.
-    `cell` counts all cells of the notebook from 0, `cell_source` is the source of that cell, `line` the line of it that
-    raised, from 1; `source` is the path of the notebook that was run, `notebook` that of its output, relative to the
-    run's folder. `stage` says where in the attempt it happened when it was not in the user's code. `transient` says
-    whether a repetition may succeed, None where the one that failed had nothing to say about it; `advice` is what the
-    command's own `handle_error` answered, as plain JSON.
+    cancelled, lost, condition (what `when` says could not be evaluated). `types` are the qualified names of the
+    exception's class and its bases, most derived first. `cell` counts all cells of the notebook from 0, `cell_source`
+    is the source of that cell, `line` the line of it that raised, from 1; `source` is the path of the notebook that was
+    run, `notebook` that of its output, relative to the run's folder. `stage` says where in the attempt it happened when
+    it was not in the user's code. `transient` says whether a repetition may succeed, None where the one that failed had
+    nothing to say about it; `advice` is what the command's own `handle_error` answered, as plain JSON.
     """
 
     kind: str

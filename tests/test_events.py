@@ -62,6 +62,7 @@ BY_TYPE = {
     "Stored": STORED,
     "Stored | None": st.none() | STORED,
     "Failure": FAILURE,
+    "Failure | None": st.none() | FAILURE,
 }
 
 

@@ -29,7 +29,8 @@ def check_call(
     """
     unfit = _why_unfit(function)
     if unfit is not None:
-        return [Mistake(unfit, f"/{key}", found=f"{function!r}"[:100])]
+        name = getattr(command, key, None)
+        return [Mistake(unfit, f"/{key}", found=f"{f'{name}, ' if isinstance(name, str) else ''}{function!r}"[:200])]
     mistakes = [*_args(command, signature), *_unknown(command, signature), *_ill_typed(command, signature)]
     if workflow_parameters is not None:
         mistakes += _missing(command, signature, {*upstream, *workflow_parameters})

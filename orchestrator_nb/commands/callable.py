@@ -166,7 +166,7 @@ class CallableCommand(FunctionCommand):
 
     def find(self, command: CommandDefinition, *, folder: Path, fresh: bool = False) -> Function:
         """Return the function of this session, or the one that the definition names. Raises CannotImport."""
-        function = self.functions.get(command.id)
+        function = self.functions.get(command.base)
         if function is not None:
             return function
         key = (command.call or "", folder)

@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from orchestrator_nb.definition.expressions import Expression
+from orchestrator_nb.definition.matrix_check import axes_of, matrix_mistakes
 from orchestrator_nb.definition.models import KINDS, ParameterDefinition, WorkflowDefinition
 from orchestrator_nb.definition.names import RESERVED, addresses, nearest
 from orchestrator_nb.definition.parameters import fitted, name_mistakes, too_large
@@ -21,7 +23,9 @@ Where = Callable[[str], str]
 
 _MOST_SUGGESTIONS = 50
 _PATHS = ("notebook", "workflow", "cwd", "reads", "writes", "shell")
-_WORDS = frozenset(("id", "after", "description"))
+_WORDS = frozenset(("id", "after", "description", "when", "matrix"))
+_ALSO_READ = frozenset(("reads", "writes", "notebook", "cwd"))
+"""The fields in which references to a matrix are read, and to parameters in the first two."""
 _KINDS = frozenset(KINDS)
 _ONLY_FOR = {
     "kernel": ("notebook",),
@@ -176,7 +180,8 @@ class _Names:
         self._ids = {body["id"]: None for _, body in commands if isinstance(body.get("id"), str)}
         self._declared = dict.fromkeys(declared)
         self._outputs = {body["id"]: body["outputs"] for _, body in commands
-                         if isinstance(body.get("id"), str) and isinstance(body.get("outputs"), dict)}  # fmt: skip
+                         if isinstance(body.get("id"), str) and isinstance(body.get("outputs"), dict)
+                         and "matrix" not in body}  # fmt: skip
         self._addresses = addresses(self._ids)
         self._suggestions = 0
 
@@ -208,16 +213,45 @@ class _Names:
             yield Mistake(f"there is no command {escaped(name)}", at, nearest=self._nearest(name, self._ids))
 
     def references(self, pointer: str, body: dict[str, Any], *, without: Sequence[str]) -> Iterator[Mistake]:
+        if isinstance(body.get("matrix"), dict):
+            yield from matrix_mistakes(body["matrix"], f"{pointer}/matrix", self._declared)
+        if isinstance(body.get("when"), str):
+            yield from self._in_expression(f"{pointer}/when", body["when"], body)
         for name, value in body.items():
             if not value or name in _WORDS or name in without or type(value) not in (str, dict, tuple, list):
                 continue
             for at, text in _leaves(value, f"{pointer}/{name}"):
                 if "${{" in text:
-                    if name in FIELDS:
+                    if name in FIELDS or (name in _ALSO_READ and self._is_of_matrix(name, text)):
                         yield from self._in_text(at, text, body)
                     else:
                         yield Mistake(f'references are not read in "{name}"', at, found=escaped(text),
                                       expected=f"them in {', '.join(FIELDS)} only")  # fmt: skip
+
+    def _is_of_matrix(self, name: str, text: str) -> bool:
+        """Say whether the references in a path are such as are read there."""
+        try:
+            roots = {reference.root for reference in references_in(text)}
+        except UsageError:  # said by whoever reads it
+            return True
+        return roots <= ({"matrix", "parameters"} if name in ("reads", "writes") else {"matrix"})
+
+    def _in_expression(self, pointer: str, text: str, body: Mapping[str, Any]) -> Iterator[Mistake]:
+        try:
+            names = Expression.parse(text).names
+        except UsageError as error:
+            yield Mistake(str(error), pointer)
+            return
+        for name in names:
+            if name.root in (*ROOTS, "matrix") and not name.keys:
+                yield Mistake(
+                    f"{escaped(name.text)} names nothing", pointer, expected=f'a name, as in "{name.root}.name"'
+                )
+                continue
+            keys = tuple(str(key) for key in name.keys)
+            wrong = self._reference(Reference(f"{name.text}, column {name.column}", name.root, keys), body)
+            if wrong is not None:
+                yield replace(wrong, path=pointer)
 
     def _in_text(self, pointer: str, text: str, body: Mapping[str, Any]) -> Iterator[Mistake]:
         try:
@@ -245,6 +279,8 @@ class _Names:
                            nearest=self._nearest(reference.keys[0], outputs))  # fmt: skip
         if root == "context":
             return None
+        if root == "matrix":
+            return self._axis(reference, body)
         if root == "parameters":
             name = reference.keys[0]
             return Mistake(f"the workflow has no parameter {escaped(name)}", found=text,
@@ -256,6 +292,16 @@ class _Names:
             return Mistake("a command cannot use its own result", found=text)
         return Mistake(f"there is no command {escaped(root)}", found=text,
                        nearest=self._nearest(root, self._addresses))  # fmt: skip
+
+    def _axis(self, reference: Reference, body: Mapping[str, Any]) -> Mistake | None:
+        """Return what is wrong with a look-up in the matrix of a command."""
+        text, name, axes = escaped(reference.text), reference.keys[0], axes_of(body.get("matrix"))
+        if name in axes:
+            return None
+        if not axes:
+            return Mistake("the command has no matrix", found=text, expected="a key matrix with the list that is meant")
+        return Mistake(f"the matrix has no axis {escaped(name)}", found=text, nearest=self._nearest(name, axes),
+                       expected=f"one of {', '.join(axes)}")  # fmt: skip
 
     def _nearest(self, name: str, names: Any) -> str | None:
         """Return the nearest name, for the first unknown names only: with many of them the search would not end."""

@@ -11,8 +11,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from orchestrator_nb.trigger_rules import DEFAULT, TriggerRule
+
 AMOUNT = r"^([0-9]+(\.[0-9]+)? *([KMGT]i?)?B|all)$"
 """How an amount of a resource is written as text: of memory, or all that there is."""
+
+MOST_SLOTS = 10_000
+"""How many commands run at a time at the most."""
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
 Seconds = Annotated[float, Field(gt=0, le=366 * 86400, allow_inf_nan=False)]
@@ -104,6 +109,11 @@ class CommandDefinition(Model):
     scope: str | None = Field(None, description="what it is about; goes to commands that take it")
 
     after: tuple[str, ...] = Field((), description="the commands that have to be done before")
+    matrix: dict[str, list[Any] | str] | None = Field(
+        None, description="lists of values: it runs once for each combination, its cells"
+    )
+    when: str | None = Field(None, description="an expression; where it does not hold the command is skipped")
+    trigger_rule: TriggerRule = Field(DEFAULT, description="how those before it have to end for it to run")
     reads: tuple[str, ...] = Field((), description="paths (globs too) and resource names that it reads")
     writes: tuple[str, ...] = Field((), description="paths (globs too) and resource names that it writes")
     exclusive: bool = Field(False, description="its writers may share a resource, one after the other")
@@ -158,6 +168,11 @@ class CommandDefinition(Model):
         kind = next(name for name in KINDS if getattr(self, name) is not None)
         return str(self.type) if kind == "type" else kind
 
+    @property
+    def base(self) -> str:
+        """The id under which it was written; a cell of a matrix has another one."""
+        return self.id
+
 
 KINDS = ("notebook", "call", "shell", "command", "workflow", "type")
 """The keys that say what a command runs."""
@@ -171,7 +186,7 @@ class WorkflowDefinition(Model):
     pattern: Pattern = "hybrid"
     parameters: dict[str, ParameterDefinition] = Field(default_factory=dict)
     commands: tuple[CommandDefinition, ...] = Field(min_length=1)
-    slots: Annotated[int, Field(ge=1, le=10_000)] | None = Field(None, description="commands at a time; the CPUs")
+    slots: Annotated[int, Field(ge=1, le=MOST_SLOTS)] | None = Field(None, description="commands at a time; the CPUs")
     pools: dict[Id, Amount] = Field(default_factory=dict, description="how much there is of memory and named pools")
     durability: Literal["full", "process"] = "full"
     timeout: Seconds | Literal["none"] = Field(3600.0, description="the commands' default timeout, in seconds")

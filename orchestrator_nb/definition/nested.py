@@ -111,6 +111,13 @@ def _monitoring_name(key: str) -> str:
     return meant(key, _MONITORING_FIELDS, {})
 
 
+def _matrix(value: Any, pointer: str, spelled: Spelled) -> Any:  # noqa: ARG001 - as all readers
+    """Return a matrix with its values in lists."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: list(values) if isinstance(values, tuple) else values for name, values in value.items()}
+
+
 WORKFLOW_PARTS: dict[str, Reader] = {"quality_requirements": _gates, "recovery": _recovery, "monitoring": _monitoring}
-COMMAND_PARTS: dict[str, Reader] = {"gates": _gates, "outputs": _typed, "context": _typed}
+COMMAND_PARTS: dict[str, Reader] = {"gates": _gates, "outputs": _typed, "context": _typed, "matrix": _matrix}
 """How each part is read, by its key."""

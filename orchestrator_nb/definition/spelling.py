@@ -219,6 +219,8 @@ def _command(key: Any, body: Any, pointer: str, origin: str, spelled: Spelled) -
     if isinstance(named.get("type"), str) and named["type"] in _OWN_TYPES:
         _command_type(named, pointer, spelled, key="type")
     _shape(named, pointer, spelled)
+    if type(named.get("when")) is bool:
+        named["when"] = "true" if named["when"] else "false"
     read_parts(named, pointer, COMMAND_PARTS, spelled)
     if "workflow" in named:
         named["workflow"] = _path(named["workflow"])

@@ -26,6 +26,7 @@ from orchestrator_nb.definition.pointers import child
 from orchestrator_nb.definition.spelling import COMMAND_WORDS, WORKFLOW_WORDS
 from orchestrator_nb.definition.values import described, escaped
 from orchestrator_nb.errors import Mistake
+from orchestrator_nb.trigger_rules import TRIGGER_RULES
 
 ID = 'at most 100 of the letters a to z and A to Z, digits, "_", "-" and ".", and neither "-" nor "." first'
 _SECONDS = 'seconds above 0 and at most 366 days, such as 90 or "5m"'
@@ -68,6 +69,9 @@ COMMAND = {
     "agent": "text",
     "scope": "text",
     "after": _IDS,
+    "matrix": "a mapping of names to lists, such as {region: [north, south]}",
+    "when": 'an expression over upstream results and parameters, such as "clean.rows > 100"',
+    "trigger_rule": f"one of {', '.join(TRIGGER_RULES)}",
     "reads": _PATHS,
     "writes": _PATHS,
     "exclusive": "true or false",
@@ -130,7 +134,11 @@ _SECTIONS: dict[str, tuple[str, Mapping[str, str], tuple[str, ...]]] = {
 
 _CHOICES = {
     (section, name): tuple(choice for choice in get_args(field.annotation) if isinstance(choice, str))
-    for section, model in (("workflow", WorkflowDefinition), ("parameter", ParameterDefinition))
+    for section, model in (
+        ("workflow", WorkflowDefinition),
+        ("command", CommandDefinition),
+        ("parameter", ParameterDefinition),
+    )
     for name, field in model.model_fields.items()
     if get_origin(field.annotation) is Literal
 }

@@ -36,7 +36,11 @@ class GiveUp:
 
 
 class Conclude:
-    """A run is completed when every command has succeeded, or is excused by a deviation; else it failed."""
+    """A run is completed when every command has succeeded, was skipped, or is excused by a deviation; else it failed.
+
+    That another command ran because of a failure (trigger rules such as one_failed and all_done) excuses nothing: the
+    run goes its way and has failed at its end, unless what failed is optional.
+    """
 
     kinds: tuple[type[e.Event], ...] = (e.RunCompleting,)
     decides: tuple[type[e.Event], ...] = (e.RunCompleting,)

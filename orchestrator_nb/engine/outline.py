@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from orchestrator_nb import events as e
+from orchestrator_nb.definition.matrix import CellDefinition
 from orchestrator_nb.definition.models import CommandDefinition, RecoveryDefinition
 from orchestrator_nb.engine.priority import best_places, places_by_height
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import capacities, needs
 from orchestrator_nb.plan.ranks import Net, expected_seconds, make_net
+from orchestrator_nb.trigger_rules import DEFAULT
 
 
 class Outline(NamedTuple):
@@ -45,6 +47,12 @@ def outline(
     known = {**(seconds or {}), **_declared(plan)}
     recovery = plan.definition.recovery
     commands = {name: _item(plan.commands[name], plan.upstream[name], recovery) for name in plan.order}
+    for name, fan_ins in plan.fan_ins.items():
+        if plan.commands[name].when is not None:
+            gathered = {
+                base: next(iter(each.cells.values())) if each.one else each.cells for base, each in fan_ins.items()
+            }
+            commands[name]["fan_ins"] = gathered
     pools: dict[str, int] = {}
     if any(command.resources for command in plan.commands.values()):
         pools = capacities(plan.definition, slots=slots, memory=memory)
@@ -118,6 +126,12 @@ def _item(command: CommandDefinition, upstream: tuple[str, ...], recovery: Recov
         item["idempotent"] = False
     if command.priority:
         item["priority"] = command.priority
+    if command.trigger_rule != DEFAULT:
+        item["trigger_rule"] = command.trigger_rule
+    if command.when is not None:
+        item["when"] = command.when
+    if isinstance(command, CellDefinition):
+        item.update(matrix=command.matrix_of, key=command.key, cell=command.cell)
     return item
 
 

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from msgspec.structs import replace
 
 from orchestrator_nb import events as e
+from orchestrator_nb.engine.conditions import CAUSE
 from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.outline import with_ranks
 from orchestrator_nb.engine.simulator import Outcome, Simulation, VirtualExecutor, make_scheduler, simulate
@@ -17,7 +18,15 @@ from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.ports import Policy
 from orchestrator_nb.state import RunState
 
-_STEPS = (e.AttemptStarted, e.UpstreamFailed, e.CommandCancelled, e.RunCompleting, e.RunEnded)
+_STEPS = (
+    e.AttemptStarted,
+    e.CommandSkipped,
+    e.CommandFailed,
+    e.UpstreamFailed,
+    e.CommandCancelled,
+    e.RunCompleting,
+    e.RunEnded,
+)
 """What the scheduler decides, when nothing else is being answered."""
 
 
@@ -81,16 +90,23 @@ def what_if(
 ) -> Simulation:
     """Simulate a recorded run with other slots, durations (seconds by command) or outcomes of attempts.
 
-    What is not given is as it was recorded. Raises UsageError for a run that was never planned.
+    What is not given is as it was recorded, also what conditions came to. Raises UsageError for a run that was never planned.
     """
     plan: e.RunPlanned | None = None
     started: e.RunStarted | None = None
     were: dict[str, list[Outcome]] = {}
+    unmet: set[str] = set()  # whose condition did not hold
     for event in events:
         if type(event) is e.RunStarted:
             started = event
         elif type(event) is e.RunPlanned:
             plan = event
+        elif type(event) is e.AttemptStarted:
+            unmet.discard(event.command)
+        elif type(event) is e.CommandSkipped and event.cause == CAUSE:
+            unmet.add(event.command)
+        elif type(event) is e.CommandFailed and event.failure is not None:
+            were[event.command] = [Outcome(seconds=0.0, failure=event.failure)]
         elif type(event) is e.AttemptReturned:
             were.setdefault(event.command, []).append(Outcome(seconds=event.seconds))
         elif type(event) is e.AttemptFailed:
@@ -100,6 +116,9 @@ def what_if(
         raise UsageError("a run that has no plan yet cannot be simulated")
     if slots is not None and slots != started.slots:
         plan = replace(plan, commands=with_ranks(plan.commands, slots=slots, search=not plan.pools))
+    if unmet:
+        commands = {name: {**item, "when": "false"} if name in unmet else item for name, item in plan.commands.items()}
+        plan = replace(plan, commands=commands)
     other = durations or {}
     were = {
         name: [Outcome(seconds=other[name], failure=item.failure, crashed=item.crashed) for item in told]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from orchestrator_nb import events as e
 from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import ENDED, FINAL, GOOD
+from orchestrator_nb.transitions import DONE, ENDED, FINAL, GOOD
 
 MOST_DEATHS = 3
 """In how many deaths of its owner a command may be under way; then it is under suspicion and not started again."""
@@ -38,15 +38,25 @@ def lost_attempts(state: RunState, now: float) -> list[e.Event]:
     return facts
 
 
-def missing_parts(state: RunState, now: float) -> list[e.Event]:
-    """Return the reopening of everything that an ended run still lacks."""
-    if state.run.state not in ENDED:
-        return []
-    return [
-        e.CommandReopened(at=now, command=command, reason=f"it had {_words(record.state)}")
-        for command, record in state.commands.items()
-        if record.state in FINAL and record.state not in GOOD
-    ]
+def missing_parts(state: RunState, now: float, *, rerouted: Collection[str] = ()) -> list[e.Event]:
+    """Return the reopening of everything that an ended run still lacks, and of what may have to run for that.
+
+    A command that was skipped is opened anew with what it was skipped for, and where it is `rerouted`: another rule or
+    condition says now whether it runs.
+    """
+    ended = state.run.state in ENDED
+    reopened: dict[str, str] = {}
+    for command, planned in state.planned.items():  # upstream first
+        its = state.commands[command].state
+        if its == "skipped":
+            upstream = next((name for name in planned.upstream if name in reopened), None)
+            if command in rerouted:
+                reopened[command] = "it was skipped, and what says whether it runs has changed"
+            elif upstream is not None:
+                reopened[command] = f'it was skipped, and "{upstream}" before it is opened anew'
+        elif ended and its in FINAL and its not in GOOD:
+            reopened[command] = f"it had {_words(its)}"
+    return [e.CommandReopened(at=now, command=command, reason=reason) for command, reason in reopened.items()]
 
 
 def lost_live_results(
@@ -75,7 +85,7 @@ def lost_live_results(
     for command in reversed(order):
         record = state.commands[command]
         result = record.output()
-        if record.state != "succeeded" or result is None or command in unfinished or not _is_live(result):
+        if record.state not in DONE or result is None or command in unfinished or not _is_live(result):
             continue
         waiting = next((name for name in consumers.get(command, ()) if name in unfinished), None)
         if waiting is not None:

@@ -7,10 +7,12 @@ from heapq import heapify, heappop, heappush
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.allotment import Allotment
+from orchestrator_nb.engine.conditions import unmet
 from orchestrator_nb.engine.estimates import Estimates
 from orchestrator_nb.records import PlannedCommand
 from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import FINAL, GOOD
+from orchestrator_nb.transitions import DONE, FINAL, GOOD
+from orchestrator_nb.trigger_rules import DEFAULT, Tally, tally_of, verdict, why_skipped
 
 
 class Scheduler:
@@ -19,6 +21,9 @@ class Scheduler:
     It holds nothing that could not be made again of the state: `observe` keeps its index of ready commands up to
     date, event by event. Ready commands start by the ranks of the recorded plan, while the durations it was made for
     hold; where commands need more than a slot, an `Allotment` says which can start.
+
+    A command without a trigger rule or a condition of its own is ready when nothing is missing any more, which is one
+    subtraction for each command before it. The others have a tally of how those before them have ended.
     """
 
     def __init__(
@@ -36,8 +41,11 @@ class Scheduler:
         self._slots = slots
         self._missing: dict[str, int] = {}
         self._ready: list[tuple[int, str]] = []
-        self._doomed: list[str] = []
+        self._unjudged: list[str] = []
+        self._tallies: dict[str, Tally] = {}
+        self._tallying: dict[str, list[str]] = {}
         self._waiting: set[str] = set()
+        self._again: set[str] = set()
         self._abandoned = 0
         self._stale = True
         self._planned: Mapping[str, PlannedCommand] | None = None
@@ -53,14 +61,18 @@ class Scheduler:
                 self._allotment.abandon(event.command, event.attempt)  # type: ignore[attr-defined]
         if self._stale:
             return  # the index is made again before the next step, perhaps by another plan
-        if kind in _GOOD_ENDS:
+        if kind in _SUCCESSES:
             missing = self._missing
             for command in self._downstream.get(event.command, ()):  # type: ignore[attr-defined]
                 missing[command] -= 1
                 if not missing[command] and command not in self._waiting:
                     heappush(self._ready, (self._rank[command], command))
-        elif kind in _BAD_ENDS:
-            self._doomed.extend(self._downstream.get(event.command, ()))  # type: ignore[attr-defined]
+            if self._tallying:
+                self._count(event.command, "succeeded")  # type: ignore[attr-defined]
+        elif kind in _OTHER_ENDS:
+            self._unjudged.extend(self._downstream.get(event.command, ()))  # type: ignore[attr-defined]
+            if self._tallying:
+                self._count(event.command, _OTHER_ENDS[kind])  # type: ignore[attr-defined]
         elif kind is e.RetryScheduled:
             self._waiting.add(event.command)  # type: ignore[attr-defined]
         elif kind is e.RetryDue or kind is e.AttemptInterrupted:
@@ -68,8 +80,9 @@ class Scheduler:
             self._waiting.discard(command)
             if not self._missing[command]:
                 heappush(self._ready, (self._rank[command], command))
-            else:  # what it follows is not what it followed when it was tried before
-                self._doomed.append(command)
+            else:  # what it follows may not be what it followed when it was tried before
+                self._again.add(command)
+                self._unjudged.append(command)
         elif kind is e.AttemptReturned:
             if self._estimates is not None and self._estimates.returned(event.command, event.seconds):  # type: ignore[attr-defined]
                 self._reorder(self._estimates.ranks())
@@ -82,27 +95,54 @@ class Scheduler:
             self._rebuild(state)
         run = state.run.state
         if run == "executing":
-            return self._doom(state, now) or self._start(state, now) or self._complete(state, now)
+            return self._judge(state, now) or self._start(state, now) or self._complete(state, now)
         if run == "paused":
-            return self._doom(state, now)
+            return self._judge(state, now)
         if run == "stopping":
             return self._stop(state, now)
         return []
 
-    def _doom(self, state: RunState, now: float) -> list[e.Event]:
-        """Give up the commands whose upstream came to a bad end."""
-        if not self._doomed:
+    def _count(self, ended: str, how: str) -> None:
+        """Tell those that keep a tally of their upstream how one of it has ended."""
+        for command in self._tallying.get(ended, ()):
+            if command in self._tallies:
+                self._tallies[command].add(how)
+                self._unjudged.append(command)
+
+    def _judge(self, state: RunState, now: float) -> list[e.Event]:
+        """Return the ends of commands that will not run, as their upstream has ended; let those start that may."""
+        if not self._unjudged:
             return []
-        doomed, self._doomed = self._doomed, []
-        return [
-            e.UpstreamFailed(at=now, command=command, upstream=bad)
-            for command in dict.fromkeys(doomed)
-            if state.commands[command].state == "pending" and (bad := self._bad_upstream(command, state))
-        ]
+        unjudged, self._unjudged = self._unjudged, []
+        ends: list[e.Event] = []
+        for command in dict.fromkeys(unjudged):
+            if state.commands[command].state == "pending":
+                if command in self._again and self._missing[command] < 0:
+                    self._tallies[command] = tally_of(state.commands[name].state for name in self._upstream[command])
+                self._again.discard(command)
+                tally = self._tallies.get(command)
+                rule = state.planned[command].trigger_rule
+                found = state.verdict(command) if tally is None else verdict(rule, tally)
+                if found == "fail":
+                    ends.append(e.UpstreamFailed(at=now, command=command, upstream=self._bad_upstream(command, state)))
+                elif found == "skip":
+                    reason = why_skipped(rule, self._ended_upstream(command, state))
+                    ends.append(e.CommandSkipped(at=now, command=command, reason=reason, cause="trigger_rule"))
+                elif found == "start" and tally is not None:
+                    del self._tallies[command]  # no rule takes back that a command may start
+                    end = unmet(command, state, now)
+                    if end is None:
+                        heappush(self._ready, (self._rank[command], command))
+                    else:
+                        ends.append(end)
+        return ends
 
     def _bad_upstream(self, command: str, state: RunState) -> tuple[str, ...]:
+        return tuple(name for name, its in self._ended_upstream(command, state).items() if its not in GOOD)
+
+    def _ended_upstream(self, command: str, state: RunState) -> dict[str, str]:
         states = ((name, state.commands[name].state) for name in self._upstream[command])
-        return tuple(name for name, its in states if its in FINAL and its not in GOOD)
+        return {name: its for name, its in states if its in FINAL}
 
     def _start(self, state: RunState, now: float) -> list[e.Event]:
         """Start ready commands, the first in rank first, while slots are free."""
@@ -155,9 +195,10 @@ class Scheduler:
             self._rank = self._planned_ranks(state)
             self._reorder(self._estimates.begin(state))
         self._missing = {
-            command: sum(commands[name].state not in GOOD for name in self._upstream[command])
+            command: sum(commands[name].state not in DONE for name in self._upstream[command])
             for command in self._order
         }
+        self._begin_tallies(state)
         self._ready = [
             (self._rank[command], command)
             for command in self._order
@@ -165,11 +206,30 @@ class Scheduler:
         ]
         heapify(self._ready)
         self._waiting = {command for command in self._order if commands[command].state == "waiting"}
-        self._doomed = [
+        self._again = set()
+        self._unjudged = [
             command
             for command in self._order
-            if commands[command].state == "pending" and self._bad_upstream(command, state)
+            if commands[command].state == "pending"
+            and (
+                command in self._tallies
+                or any(commands[name].state in _OTHER_END_STATES for name in self._upstream[command])
+            )
         ]
+
+    def _begin_tallies(self, state: RunState) -> None:
+        """Begin a tally for each command that has a rule or a condition of its own and that may still come to start."""
+        self._tallies, self._tallying = {}, {}
+        for command, planned in state.planned.items():
+            if planned.trigger_rule == DEFAULT and not planned.when:
+                continue
+            self._missing[command] = -1  # never nothing: it is ready when it is judged to be
+            if state.commands[command].state in FINAL:
+                continue
+            if state.commands[command].state == "pending":
+                self._tallies[command] = tally_of(state.commands[name].state for name in self._upstream[command])
+            for name in self._upstream[command]:
+                self._tallying.setdefault(name, []).append(command)
 
     def _take_plan(self, state: RunState) -> None:
         """Take what the recorded plan says of ranks, durations and needs."""
@@ -198,6 +258,14 @@ class Scheduler:
             self._allotment.rank(ranks)
 
 
-_GOOD_ENDS = frozenset({e.CommandSucceeded, e.CommandReused, e.CommandSkipped})
-_BAD_ENDS = frozenset({e.CommandFailed, e.CommandCrashed, e.UpstreamFailed, e.CommandCancelled})
+_SUCCESSES = frozenset({e.CommandSucceeded, e.CommandReused})
+_OTHER_ENDS: dict[type[e.Event], str] = {
+    e.CommandFailed: "failed",
+    e.CommandCrashed: "crashed",
+    e.UpstreamFailed: "upstream_failed",
+    e.CommandSkipped: "skipped",
+    e.CommandCancelled: "cancelled",
+}
+"""The ends of a command besides its success, and the states that they leave it in."""
+_OTHER_END_STATES = frozenset(_OTHER_ENDS.values())
 _UPHEAVALS = frozenset({e.RunPlanned, e.RunResumed, e.CommandReopened})

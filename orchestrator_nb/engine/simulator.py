@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from orchestrator_nb import events as e
+from orchestrator_nb.definition.expressions import Expression
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.scheduler import Scheduler
@@ -66,10 +69,11 @@ def simulate(
     `what` is a graph, each command with its upstream in an order in which they can run, or a recorded plan. `durations`
     are seconds by command, before those of the plan; what has neither takes what is usual among the others, 1 where
     there are none. `outcomes` says how the attempts of a command go, one after the other; those after the last return.
+    They return nothing, so that a condition that looks at something is taken to hold; one that says `false` does not.
     `policies` are those of a real run; without them a failure is final. Random draws of policies go by the name of the
     `run`.
     """
-    planned = what if isinstance(what, e.RunPlanned) else _planned(what)
+    planned = _decided(what) if isinstance(what, e.RunPlanned) else _planned(what)
     names = list(planned.commands)
     told = {name: item["seconds"] for name, item in planned.commands.items() if item.get("seconds") is not None}
     seconds = dict(zip(names, expected_seconds(names, {**told, **(durations or {})}), strict=True))
@@ -126,6 +130,16 @@ _OUTCOMES: dict[type[e.Event], str] = {
     e.AttemptAbandoned: "abandoned",
     e.AttemptInterrupted: "interrupted",
 }
+
+
+def _decided(planned: e.RunPlanned) -> e.RunPlanned:
+    """Return the plan without the conditions that depend on anything."""
+    depends = [
+        name for name, item in planned.commands.items() if item.get("when") and Expression.parse(item["when"]).names
+    ]
+    if not depends:
+        return planned
+    return replace(planned, commands={**planned.commands, **{n: {**planned.commands[n], "when": ""} for n in depends}})
 
 
 def _planned(graph: Mapping[str, Sequence[str]]) -> e.RunPlanned:

@@ -98,7 +98,7 @@ def main() -> None:
         clock=time.time,
         progress=outlet.progress,
     )
-    command = CallableCommand({} if function is None else {work.command: function})
+    command = CallableCommand({} if function is None else {work.definition.base: function})
     outlet.event(ChildAttempt(work, around).perform(command.run))
 
 

@@ -51,8 +51,8 @@ def frozen_workflow(frozen: Frozen) -> Workflow:
 def _refuse_session_functions(run: Run, frozen: Frozen) -> None:
     state = run.state
     for command in frozen.definition.commands:
-        record = state.commands.get(command.id)
-        unfinished = record is None or record.state not in GOOD
+        cells = [name for name, planned in state.planned.items() if command.id in (name, planned.matrix)]
+        unfinished = not cells or any(state.commands[name].state not in GOOD for name in cells)
         if unfinished and command.call is not None and command.call.startswith(SESSION):
             raise RunRefused(
                 f'"{run.id}" cannot go on here: "{command.id}" is a function defined in {frozen.defined_in}; '

@@ -4,18 +4,38 @@ from __future__ import annotations
 
 from orchestrator_nb.orchestrator.failure_card import card_lines
 from orchestrator_nb.orchestrator.result import RunResult
+from orchestrator_nb.orchestrator.shown import as_text, listed
+
+MANY = 20
+"""So many commands are named in one line at the most."""
 
 
 def failure_text(result: RunResult) -> str:
     """Return the whole story of a run that did not complete: one card a failed command, then what to type."""
     state = result.state if result.state == "failed" else f"is {result.state}"
     lines = [f'run "{result.run}" {state}' + (f": {result.reason}" if result.reason else "")]
+    alike = _alike(result)
     for command, failure in result.errors.items():
+        if command not in alike:
+            continue
         notebook, log = result.notebooks.get(command), result.logs.get(command)
         lines += ["", *card_lines(command, failure, notebook, log, cell=result.commands[command].cell)]
+        if alike[command]:
+            lines.append(f"  failed in the same way: {listed(alike[command], MANY)}")
     held_back = [name for name, record in result.commands.items() if record.state == "upstream_failed"]
     if held_back:
-        lines += ["", f"not run, because of that: {', '.join(held_back)}"]
+        lines += ["", f"not run, because of that: {listed(held_back, MANY)}"]
     if result.next_steps:
         lines += ["", *result.next_steps]
-    return "\n".join(lines)
+    return as_text("\n".join(lines))
+
+
+def _alike(result: RunResult) -> dict[str, list[str]]:
+    """Return the commands that have a card, each with the other cells of its matrix that failed just so."""
+    first: dict[tuple[object, ...], str] = {}
+    alike: dict[str, list[str]] = {}
+    for command, failure in result.errors.items():
+        matrix = result.matrices.get(command, command)
+        shown = first.setdefault((matrix, failure.kind, failure.types, failure.message, failure.cell), command)
+        alike.setdefault(shown, []).extend([command] if shown != command else [])
+    return alike

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.data.flush import flush_file, flush_folder
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
 from orchestrator_nb.definition.reading import read_definition
@@ -108,4 +109,4 @@ def write_whole(path: Path, content: bytes) -> None:
         flush_folder(path.parent)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise StoreError(f'"{path}" cannot be written: {error.strerror or error}') from error
+        raise write_error(f'"{path}" cannot be written', path, error) from error

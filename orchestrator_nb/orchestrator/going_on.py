@@ -11,9 +11,14 @@ from orchestrator_nb.engine.outline import Outline
 from orchestrator_nb.engine.resume import lost_attempts, lost_live_results, missing_parts
 from orchestrator_nb.errors import RunRefused
 from orchestrator_nb.journal.identity import identity
+from orchestrator_nb.orchestrator.shown import listed
 from orchestrator_nb.plan.plan import Plan
+from orchestrator_nb.records import PlannedCommand, planned_command
 from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import DONE, FINAL, GOOD
+from orchestrator_nb.transitions import DONE, FINAL
+
+MANY = 10
+"""So many commands are named at the most where a change is told."""
 
 
 def going_on(
@@ -32,7 +37,7 @@ def going_on(
     """
     now = time.time()
     changes, touched = _changes(state, planned.commands, accept_changes=accept_changes, again=again)
-    lost, missing = lost_attempts(state, now), missing_parts(state, now)
+    lost, missing = lost_attempts(state, now), missing_parts(state, now, rerouted=_rerouted(state, planned.commands))
     missing += _run_again(state, again, [*lost, *missing], now)
     live = lost_live_results(
         state,
@@ -78,7 +83,7 @@ def _changes(
             changes.append(f'"{name}" is new')
         elif before.fingerprint != item.get("fingerprint", ""):
             changes.append(f'"{name}" has changed')
-            if state.commands[name].state in GOOD and name not in again:
+            if state.commands[name].state in DONE and name not in again:
                 touched.append(name)
         elif (
             before.result_key
@@ -87,9 +92,11 @@ def _changes(
         ):
             changes.append(f'what "{name}" uses has changed')
         elif list(before.upstream) != item["upstream"]:
-            changes.append(f'"{name}" follows {", ".join(item["upstream"]) or "nothing"} now')
+            changes.append(f'"{name}" follows {listed(item["upstream"], MANY) or "nothing"} now')
         elif before.needs != item.get("needs") or before.priority != item.get("priority", 0):
             changes.append(f'"{name}" has other resources or another priority now')
+        elif _route(before) != _route(planned_command(item)):
+            changes.append(f'"{name}" has another trigger rule or condition now')
     changes.extend(f'"{name}" is gone' for name in state.planned if name not in planned)
     if touched and not accept_changes:
         names = ", ".join(f'"{name}"' for name in touched)
@@ -103,5 +110,16 @@ def _changes(
 
 
 def is_left(name: str, state: RunState) -> bool:
-    """Whether a command has not come to a good end."""
-    return name not in state.commands or state.commands[name].state not in GOOD
+    """Whether a command has not come to a result."""
+    return name not in state.commands or state.commands[name].state not in DONE
+
+
+def _route(planned: PlannedCommand) -> tuple[object, ...]:
+    """Return what says whether a command runs."""
+    return planned.upstream, planned.trigger_rule, planned.when
+
+
+def _rerouted(state: RunState, planned: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Return the commands that were there before and of which something else says now whether they run."""
+    known = ((name, state.planned.get(name), planned_command(item)) for name, item in planned.items())
+    return {name for name, before, item in known if before is not None and _route(before) != _route(item)}

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from orchestrator_nb.commands.arguments import collect
 from orchestrator_nb.data.artifacts import Artifacts
+from orchestrator_nb.definition.matrix import references_of
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.definition.pointers import child
@@ -134,11 +135,15 @@ class WorkflowCommand(Command):
         definition = inner.definition
         ids = [each.id for each in definition.commands]
         opening = inner.as_part({}, unknown=definition.parameters, settled=ids, within=(*self._within, path))
+        fingerprints = {
+            name: fingerprint(name, plan=opening.plan, commands=opening.commands) for name in opening.plan.order
+        }
         upstream = opening.plan.upstream
-        fingerprints = {name: fingerprint(name, plan=opening.plan, commands=opening.commands) for name in ids}
+        matrices = {each.id: each.matrix for each in definition.commands if each.matrix is not None}
         plain = {
             "parameters": {name: item.model_dump(mode="json") for name, item in definition.parameters.items()},
-            "commands": {name: [fingerprints[name], list(upstream[name])] for name in ids},
+            "commands": {name: [fingerprints[name], list(upstream[name])] for name in opening.plan.order},
+            **({"matrices": matrices} if matrices else {}),
         }
         return json.dumps(plain, sort_keys=True, default=str)
 
@@ -149,12 +154,16 @@ class WorkflowCommand(Command):
         definition = self._read(path).definition
         ids = [each.id for each in definition.commands]
         opening = self._read(path).as_part({}, unknown=definition.parameters, settled=ids, within=(*self._within, path))
+        written = {each.id: each for each in definition.commands}
         parts = {}
-        for each in definition.commands:
-            key = key_of(each.id, plan=opening.plan, commands=opening.commands)
+        for name in opening.plan.order:
+            key = key_of(name, plan=opening.plan, commands=opening.commands)
+            each = written[opening.plan.commands[name].base]
             if each.reads or each.writes or not key:
                 raise UsageError(f'its command "{each.id}" reads or writes files, or is never reused')
-            parts[each.id] = [key, list(opening.plan.upstream[each.id])]
+            # Whether it runs decides what the whole gives.
+            route = [each.matrix, each.trigger_rule, each.when]
+            parts[name] = [key, list(opening.plan.upstream[name]), route]
         declared = {name: item.model_dump(mode="json") for name, item in definition.parameters.items()}
         return json.dumps([declared, parts], sort_keys=True, default=str)
 
@@ -211,17 +220,30 @@ class WorkflowCommand(Command):
 
 
 def without_unknown(definition: WorkflowDefinition, unknown: Collection[str]) -> WorkflowDefinition:
-    """Return the definition without the reads and writes that depend on parameters which are not known yet."""
+    """Return the definition without the reads, writes and matrices that depend on parameters which are not known yet."""
 
-    def known(texts: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(text for text in texts if not any(each.keys[:1] == (name,) for each in references_in(text)
-                                                       for name in unknown))  # fmt: skip
+    def known(texts: tuple[str, ...], *, is_open: bool) -> tuple[str, ...]:
+        return tuple(text for text in texts if not any(
+            each.keys[0] in unknown or (is_open and each.root == "matrix") for each in references_in(text)
+        ))  # fmt: skip
 
-    commands = tuple(
-        command.model_copy(update={"reads": known(command.reads), "writes": known(command.writes)})
-        for command in definition.commands
-    )
+    def without(command: CommandDefinition) -> CommandDefinition:
+        is_open = _is_open(command, unknown)
+        reads, writes = known(command.reads, is_open=is_open), known(command.writes, is_open=is_open)
+        matrix = None if is_open else command.matrix
+        return command.model_copy(update={"reads": reads, "writes": writes, "matrix": matrix})
+
+    commands = tuple(without(command) for command in definition.commands)
     return definition.model_copy(update={"commands": commands})
+
+
+def with_open_matrices(definition: WorkflowDefinition, unknown: Collection[str]) -> set[str]:
+    """Return the ids of the commands whose cells depend on parameters which are not known yet."""
+    return {command.id for command in definition.commands if _is_open(command, unknown)}
+
+
+def _is_open(command: CommandDefinition, unknown: Collection[str]) -> bool:
+    return any(reference.keys[0] in unknown for reference in references_of(command.matrix or {}))
 
 
 def inner_id(work: Work) -> str:

@@ -32,7 +32,17 @@ def execution_metrics(events: Iterable[e.Event], state: RunState) -> dict[str, A
             wait[name] = wait.get(name, 0.0) + max(0.0, event.at - since)
         elif isinstance(event, (e.AttemptReturned, e.AttemptFailed, e.AttemptAbandoned)):
             spent[event.command] = spent.get(event.command, 0.0) + event.seconds
-        elif isinstance(event, (e.CommandSucceeded, e.CommandReused, e.CommandSkipped)):
+        elif isinstance(
+            event,
+            (
+                e.CommandSucceeded,
+                e.CommandReused,
+                e.CommandSkipped,
+                e.CommandFailed,
+                e.CommandCrashed,
+                e.UpstreamFailed,
+            ),
+        ):
             done[event.command] = event.at
         elif isinstance(event, e.RetryScheduled):
             retries += 1

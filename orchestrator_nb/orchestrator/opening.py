@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,6 +28,7 @@ from orchestrator_nb.orchestrator.earlier import earlier_seconds
 from orchestrator_nb.orchestrator.earlier_results import EarlierResults, Kept
 from orchestrator_nb.orchestrator.frozen import Frozen, freeze_sources, remove_parts
 from orchestrator_nb.orchestrator.going_on import going_on, is_left
+from orchestrator_nb.orchestrator.kept_results import check_kept_results
 from orchestrator_nb.orchestrator.manifest import complete_manifest
 from orchestrator_nb.orchestrator.overlap import admitted
 from orchestrator_nb.orchestrator.parts import given_to
@@ -37,6 +38,7 @@ from orchestrator_nb.orchestrator.reuse import Reuse, Verdict
 from orchestrator_nb.orchestrator.run import GoOn, Run
 from orchestrator_nb.orchestrator.session import Owned, Session
 from orchestrator_nb.orchestrator.settings import recorded_settings
+from orchestrator_nb.orchestrator.store_check import check_store
 from orchestrator_nb.orchestrator.taking_over import take_over as take_result
 from orchestrator_nb.plan.fingerprint import canonical, fingerprint
 from orchestrator_nb.plan.key import key_of
@@ -45,7 +47,7 @@ from orchestrator_nb.plan.pools import MEMORY
 from orchestrator_nb.plan.selection import narrowed, read_selection, select
 from orchestrator_nb.ports import Command, Observer
 from orchestrator_nb.state import RunState, fold
-from orchestrator_nb.transitions import GOOD, IllegalTransition
+from orchestrator_nb.transitions import DONE, IllegalTransition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,7 @@ class Opening:
     `parent` is the run that it is a part of, `memory` is how much the machine has, in bytes, where it is asked for,
     `settings` are those that were given besides the definition's. `selected` are the commands that were selected, None
     for all, and `given` the results of earlier runs that stand for others; with `reuse`, what is up to date does not
-    run. `today` opens a run's workflow as it is now."""
+    run; `left_out` commands are neither. `today` opens a run's workflow as it is now."""
 
     plan: Plan
     commands: Mapping[str, Command]
@@ -70,6 +72,7 @@ class Opening:
     settings: Mapping[str, Any] = field(default_factory=dict)
     selected: tuple[str, ...] | None = None
     given: Mapping[str, Kept] = field(default_factory=dict)
+    left_out: int = 0
     reuse: bool = False
     today: Today | None = None
 
@@ -89,7 +92,9 @@ class Opening:
     def part(self, selected: tuple[str, ...], given: Mapping[str, Kept] | Collection[str]) -> Opening:
         """Return the opening of a part: the commands of it, and those whose results are given, by id."""
         kept = given if isinstance(given, Mapping) else {}
-        return replace(self, plan=narrowed(self.plan, selected, given=given), selected=selected, given=kept)
+        plan = narrowed(self.plan, selected, given=given)
+        left_out = len(self.plan.order) - len(plan.order)
+        return replace(self, plan=plan, selected=selected, given=kept, left_out=left_out)
 
     def planned(self, store: Path) -> Outline:
         """Return what the journal says of the plan: each command in order, as earlier runs in the store make it known."""
@@ -104,7 +109,7 @@ class Opening:
             key = key_of(name, plan=plan, commands=self.commands, said=said)
             if key:
                 item["result_key"] = key
-        return found._replace(left_out=len(plan.definition.commands) - len(plan.order))
+        return found._replace(left_out=self.left_out)
 
     def forecast(self, store: Path) -> dict[str, Verdict]:
         """Return for each command whether it is up to date, nothing where reuse is not asked for. Raises StoreError."""
@@ -142,18 +147,19 @@ def start_opened(opening: Opening, *, store: Path, run: str | None = None) -> Ru
     Raises StoreError, and where another run of the workflow is under way what its `overlap` says.
     """
     plan = opening.plan
+    notes = check_store(store) if opening.parent is None else ()
     with admitted(store, plan.definition.workflow, opening.overlap, wait=plan.definition.coordination_timeout):
         folder = create_run(store, plan.definition.workflow, run=run)
         # The journal comes last: a folder that has one has all that a resume needs.
         try:
             opening.frozen().write(folder)
             freeze_sources(_that_run(opening), plan.folder, folder)
-            beginning, reuse = _first_facts(folder, opening)
+            beginning, reuse = _first_facts(folder, opening, notes)
+            owned = _own(folder, durable=opening.durability == "full")
         except BaseException:
-            if run is None:  # nothing ran: what is left of it would only be in the way
-                shutil.rmtree(folder, ignore_errors=True)
+            if run is None and not (folder / JOURNAL).exists():
+                shutil.rmtree(folder, ignore_errors=True)  # nothing has begun: it would only be in the way
             raise
-        owned = _own(folder, durable=opening.durability == "full")
     return _begin(owned, opening, RunState(), beginning, reuse)
 
 
@@ -172,9 +178,10 @@ def resume_opened(
 ) -> Run:
     """Take over a run and go on with it; one that is complete is only looked at.
 
-    What is selected by `start_from` runs again, and everything downstream of it. Before anything is dispatched, every process that a dead owner left is ended; a living one of this host, too, when
-    `taking_over`. Raises RunRefused, DefinitionError, StoreError.
+    What is selected by `start_from` runs again, and everything downstream of it. Before anything is dispatched, every
+    process that a dead owner left is ended; a living one of this host, too, when `taking_over`. Raises RunRefused, DefinitionError, StoreError.
     """
+    notes = check_store(folder.parent)
     owned = _own(folder, durable=durable, taking_over=taking_over)
     try:
         state = _folded(owned.journal)
@@ -189,7 +196,7 @@ def resume_opened(
             if frozen.selected is not None:
                 earlier = _earlier(folder, opening)
                 opening = opening.part(frozen.selected, given_to(opening.plan, frozen.selected, earlier))
-            beginning, reuse = _first_facts(folder, opening)
+            beginning, reuse = _first_facts(folder, opening, notes)
             freeze_sources(_that_run(opening), opening.plan.folder, folder)
         elif state.run.state == "completed" and not state.deviations and not again:
             complete_manifest(folder, state)
@@ -202,10 +209,12 @@ def resume_opened(
                     tuple(name for name in there if name in frozen.selected),
                     [name for name in there if name not in frozen.selected],
                 )
+            check_kept_results(state, opening.plan, Artifacts(folder / ARTIFACTS), again=again)
             planned = opening.planned(folder.parent)
             beginning = going_on(
                 state, opening.plan, planned, slots=opening.slots, accept_changes=accept_changes, again=again
             )
+            beginning.extend(e.NoticeGiven(at=time.time(), text=note) for note in notes)
             reuse = _reusing(folder, opening, planned)
             opening.frozen().write(folder)
             left = [command for command in _that_run(opening) if command.id in again or is_left(command.id, state)]
@@ -220,9 +229,10 @@ def _opened_again(
     state: RunState, frozen: Frozen, opening_of: OpeningOf, start_from: Sequence[str]
 ) -> tuple[Opening, Collection[str]]:
     """Return today's opening of a run that is there, and the commands that are to run again."""
-    known = [name for name, record in state.commands.items() if record.state in GOOD]
+    known = [name for name, record in state.commands.items() if record.state in DONE]
     if frozen.selected is not None:
-        known += [command.id for command in frozen.definition.commands if command.id not in frozen.selected]
+        whole = opening_of(frozen, [command.id for command in frozen.definition.commands]).plan
+        known += [name for name in whole.order if name not in frozen.selected]
     if not start_from:
         opening = opening_of(frozen, known)
         return replace(opening, reuse=frozen.reuse), ()
@@ -282,7 +292,7 @@ def _folded(journal: JournalFile) -> RunState:
         raise StoreError(f'the journal "{journal.path}" tells something impossible: {error}') from error
 
 
-def _first_facts(folder: Path, opening: Opening) -> tuple[list[e.Event], Reuse | None]:
+def _first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> tuple[list[e.Event], Reuse | None]:
     """Return the facts with which a new run begins, what it takes over from earlier runs among them."""
     now = time.time()
     plan = opening.plan
@@ -298,7 +308,7 @@ def _first_facts(folder: Path, opening: Opening) -> tuple[list[e.Event], Reuse |
         parent=opening.parent,
         settings=recorded_settings(plan.definition),
     )
-    notes = (*plan.notes, *weaker_promises(opening.durability))
+    notes = (*plan.notes, *weaker_promises(opening.durability), *notes)
     notices: list[e.Event] = [e.NoticeGiven(at=now, text=note) for note in notes]
     planned = opening.planned(folder.parent)
     durable = opening.durability == "full"

@@ -16,6 +16,7 @@ from orchestrator_nb.plan.pools import ALL, CPU, amount
 from orchestrator_nb.plan.ranks import batches, critical_path
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
+from orchestrator_nb.trigger_rules import DEFAULT
 
 SHOWN = 12
 """A critical path with more commands is shortened."""
@@ -91,8 +92,8 @@ class Preview(Plan):
         return {number: self.simulate(slots=number).makespan for number in wanted if number >= least}
 
     def to_frame(self) -> Any:
-        """Return a pandas DataFrame, a row a command in the order of the run: kind, what it waits for and why, level,
-        seconds expected, whether on the critical path."""
+        """Return a pandas DataFrame, a row a command in the order of the run: kind, what it waits for, why and by which
+        rule, its condition, level, seconds expected, whether on the critical path."""
         import pandas as pd
 
         level = {name: number for number, batch in enumerate(self.batches(), start=1) for name in batch}
@@ -107,6 +108,8 @@ class Preview(Plan):
                 "kind": self.commands[name].kind,
                 "after": ", ".join(self.upstream[name]),
                 "why": " | ".join(reasons.get(name, ())),
+                "trigger_rule": self.commands[name].trigger_rule,
+                "when": self.commands[name].when or "",
                 "level": level[name],
                 "seconds": seconds[name],
                 "critical": name in critical,
@@ -122,7 +125,7 @@ class Preview(Plan):
             name: Box(
                 label=name,
                 note=f"{self.commands[name].kind} · {known[name]:.3g} s" if name in known else self.commands[name].kind,
-                title=f"{name}: {self.commands[name].description or self.commands[name].kind}",
+                title=f"{name}: {self.commands[name].description or self.commands[name].kind}{self._routed(name)}",
             )
             for name in self.order
         }
@@ -134,6 +137,12 @@ class Preview(Plan):
             reasons={(edge.upstream, edge.downstream): "; ".join(edge.reasons) for edge in self.edges},
             title=self.definition.workflow,
         )
+
+    def _routed(self, name: str) -> str:
+        """Return what says whether a command runs, where that is not the success of all before it."""
+        rule, when = self.commands[name].trigger_rule, self.commands[name].when
+        said = "" if rule == DEFAULT else f"; trigger_rule {rule}"
+        return f"{said}; when {when}" if when else said
 
     def _repr_svg_(self) -> str:
         return self.to_svg()

@@ -74,7 +74,8 @@ class RunResult:
 
     `state` is the run's state; `outputs` has the results of the commands that are done, `partial` what the others had
     recorded, `errors` why they failed. `shared` is the shared state. `seconds` is from start to end by the wall clock,
-    `requirements` what was required of its quality, `next_steps` what to type to go on.
+    `requirements` what was required of its quality, `next_steps` what to type to go on. `matrices` has for
+    each cell the id of its matrix command.
     """
 
     run: str
@@ -97,6 +98,7 @@ class RunResult:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     requirements: tuple[Any, ...] = ()
     next_steps: tuple[str, ...] = ()
+    matrices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def compliance(self) -> dict[str, Any]:
@@ -243,6 +245,7 @@ def result_of(
         seconds=max(0.0, end - run.started) if run.started else 0.0,
         requirements=tuple(run.settings.get("quality_requirements", ())),
         next_steps=next_steps,
+        matrices={name: planned.matrix for name, planned in state.planned.items() if planned.matrix},
     )
 
 

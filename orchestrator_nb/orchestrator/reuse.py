@@ -11,6 +11,8 @@ from typing import Any
 
 from orchestrator_nb import events as e
 from orchestrator_nb.data.artifacts import Artifacts
+from orchestrator_nb.definition.matrix import expand
+from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.errors import OrchestratorError, StoreError
 from orchestrator_nb.orchestrator.earlier_results import EarlierResults, Kept
 from orchestrator_nb.orchestrator.frozen import Frozen
@@ -22,6 +24,7 @@ from orchestrator_nb.plan.key import SHARED, changed_parts, handed_on, inputs_of
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.ports import Command, Work
 from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.trigger_rules import DEFAULT
 
 _SHOWN = 3
 """So many parameters that changed are named with their values."""
@@ -31,8 +34,8 @@ _SHOWN = 3
 class Verdict:
     """Whether a command runs, as far as that can be known: `says` is ``up to date``, ``runs`` or ``depends``.
 
-    `reason` says why: the run from which its result comes, what is not as it was, or the upstream commands whose
-    results have to be there first.
+    `reason` says why: the run from which its result comes, what is not as it was, or on what it depends: what upstream
+    commands will give, its condition, its trigger rule.
     """
 
     says: str
@@ -40,7 +43,7 @@ class Verdict:
 
     def __str__(self) -> str:
         return {"up to date": f"up to date, {self.reason}", "runs": f"runs: {self.reason}"}.get(
-            self.says, f"depends on what {self.reason} will give"
+            self.says, f"depends on {self.reason}"
         )
 
 
@@ -68,6 +71,7 @@ class Reuse:
         self._earlier = earlier
         self._given = given or {}
         self._contents = Contents()
+        self._frozen: dict[Path, tuple[Frozen, Mapping[str, CommandDefinition]]] = {}
 
     def forecast(self) -> dict[str, Verdict]:
         """Return the verdict on each command of the plan, in its order, before anything has run. Raises StoreError."""
@@ -75,7 +79,7 @@ class Reuse:
         records = dict(self._given)
         for name in self._plan.order:
             if name not in self._given:
-                verdicts[name], kept = self._judge(name, records)
+                verdicts[name], kept = self._foresee(name, records)
                 if kept is not None:
                     records[name] = kept.record
         return verdicts
@@ -87,7 +91,7 @@ class Reuse:
         for name in self._plan.order:
             if name in self._given:
                 continue
-            _, kept = self._judge(name, records)
+            _, kept = self._foresee(name, records)
             if kept is None:
                 continue
             try:
@@ -125,6 +129,17 @@ class Reuse:
             return None
         return e.ReuseDeclined(at=time.time(), command=name, attempt=work.attempt, reason=reason)
 
+    def _foresee(self, name: str, records: Mapping[str, CommandRecord]) -> tuple[Verdict, Kept | None]:
+        """Return what `_judge` does, for before the run: one with a condition or a trigger rule of its own may be
+        skipped, so that nothing is taken over before that was asked."""
+        verdict, kept = self._judge(name, records)
+        definition = self._plan.commands[name]
+        if verdict.says != "runs" and definition.when is not None:
+            return Verdict(says="depends", reason=f"its condition: {' '.join(definition.when.split())}"), None
+        if verdict.says != "runs" and definition.trigger_rule != DEFAULT:
+            return Verdict(says="depends", reason=f"its trigger rule {definition.trigger_rule}"), None
+        return verdict, kept
+
     def _judge(self, name: str, records: Mapping[str, CommandRecord]) -> tuple[Verdict, Kept | None]:
         """Return the verdict on a command, `records` being what there is of its upstream, and the result if it fits."""
         if not self._keys[name]:
@@ -141,7 +156,8 @@ class Reuse:
             may_fit = may_fit or not differences
             reason = reason or "; ".join(differences)
         if may_fit:
-            return Verdict(says="depends", reason=", ".join(f'"{other}"' for other in missing)), None
+            names = ", ".join(f'"{other}"' for other in missing)
+            return Verdict(says="depends", reason=f"what {names} will give"), None
         return Verdict(says="runs", reason=reason or "no earlier run has a result of it"), None
 
     def _differences(self, name: str, kept: Kept, inputs: Mapping[str, str] | None) -> Iterator[str]:
@@ -163,11 +179,10 @@ class Reuse:
     def _said(self, part: str, name: str, kept: Kept) -> str:
         if part == "code":
             return "its code changed"
-        before: Frozen | None = None
         try:
-            before = Frozen.read(kept.folder)
-            was = before.definition.command(name)
-        except (StoreError, OrchestratorError, KeyError):
+            before, commands = self._before(kept.folder)
+            was = commands[name]
+        except (OrchestratorError, KeyError):
             return f"its {part} changed"
         now = self._plan.commands[name]
         if part == "options":
@@ -185,6 +200,15 @@ class Reuse:
         ]
         more = f" and {len(changes) - _SHOWN} more" if len(changes) > _SHOWN else ""
         return f"parameters changed ({', '.join(changes[:_SHOWN])}{more})" if changes else "parameters changed"
+
+    def _before(self, folder: Path) -> tuple[Frozen, Mapping[str, CommandDefinition]]:
+        """Return how an earlier run was started, and its commands, cells among them. Raises StoreError."""
+        known = self._frozen.get(folder)
+        if known is None:
+            frozen = Frozen.read(folder)
+            commands = expand(frozen.definition, frozen.parameters).commands
+            known = self._frozen[folder] = (frozen, {command.id: command for command in commands})
+        return known
 
     def _changed_files(self, name: str, record: CommandRecord) -> Iterator[str]:
         definition, plan = self._plan.commands[name], self._plan

@@ -128,8 +128,12 @@ def _way_back(then: RunState, now: RunState) -> list[e.Event]:
     reason = "the run was put back to a state that was saved before"
     facts: list[e.Event] = [e.RunResumed(at=at, owner=identity(), reason=reason), *lost_attempts(now, at)]
     crashed = {event.command for event in facts if isinstance(event, e.CommandCrashed)}
-    for name, record in now.commands.items():
-        if (record.state in FINAL or name in crashed) and not _same_success(then.commands.get(name), record):
+    reopened: set[str] = set()
+    for name, record in now.commands.items():  # upstream first
+        before_it = now.planned[name].upstream if record.state == "skipped" else ()
+        same = _same_success(then.commands.get(name), record) and reopened.isdisjoint(before_it)
+        if (record.state in FINAL or name in crashed) and not same:
+            reopened.add(name)
             facts.append(e.CommandReopened(at=at, command=name, reason=reason))
     if then.shared != now.shared:
         facts.append(e.NoticeGiven(at=at, text="the shared state keeps what was set after the saved state"))

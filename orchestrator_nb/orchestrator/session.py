@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import secrets
@@ -14,15 +15,17 @@ from pathlib import Path
 
 from orchestrator_nb import events as e
 from orchestrator_nb.data.live import LiveResults
+from orchestrator_nb.definition.matrix import FanIn
 from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.requests import Request, Stop
 from orchestrator_nb.engine.scheduler import Scheduler
-from orchestrator_nb.errors import RunNotRunning, RunUnanswered
+from orchestrator_nb.errors import RunNotRunning, RunUnanswered, StoreError
 from orchestrator_nb.executors.local import LocalExecutor
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import asker
 from orchestrator_nb.journal.owner import Ownership
 from orchestrator_nb.orchestrator.attendant import Attendant
+from orchestrator_nb.orchestrator.clock import steady_clock
 from orchestrator_nb.orchestrator.control import ANSWER_WAIT, Answer
 from orchestrator_nb.orchestrator.live_view import LiveView
 from orchestrator_nb.orchestrator.manifest import write_manifest
@@ -32,9 +35,15 @@ from orchestrator_nb.ports import Command, Observer, Policy, Work
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
 from orchestrator_nb.state import RunState
+from orchestrator_nb.transitions import DONE
+
+log = logging.getLogger("orchestrator_nb.run")
+"""What has to be said while it cannot be recorded; where nobody has set up logging it goes to stderr."""
 
 POLICIES: tuple[Policy, ...] = (Retry(), Optional())
 """Asked in this order: the first that decides about a failure wins."""
+
+_NO_RESULT = e.Stored(form="json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +82,14 @@ class Session:
         self._plan = plan
         monitoring = plan.definition.monitoring
         self.view = LiveView(owned.folder, interval=monitoring.interval)
+        clock = self._clock = steady_clock()
         self._executor = LocalExecutor(
             commands=commands,
             run_folder=owned.folder,
             live=live,
             durable=durable,
             log_size=monitoring.log_size,
+            clock=clock,
             progress=self.view.heard,
             reusable=None if reuse is None else lambda work: reuse.check(work, self.state.commands, durable=durable),
         )
@@ -90,8 +101,9 @@ class Session:
             journal=owned.journal,
             executor=self._executor,
             make_work=self._work,
-            clock=time.time,
+            clock=clock,
             observers=(self._observe,),
+            on_trouble=log.warning,
         )
         self._observers = observers
         self._observing: int | None = None
@@ -112,7 +124,7 @@ class Session:
         self._beginning = beginning
         deadline = self._plan.definition.deadline
         if deadline is not None:
-            self._loop.send_at(time.time() + deadline, Stop(reason=f"its deadline of {deadline:g} s has passed"))
+            self._loop.send_at(self._clock() + deadline, Stop(reason=f"its deadline of {deadline:g} s has passed"))
         self._thread.start()
 
     def send(self, request: Request) -> None:
@@ -153,6 +165,11 @@ class Session:
     def is_over(self) -> bool:
         """True when the loop has ended and the run is let go."""
         return self._done.is_set()
+
+    @property
+    def is_doubtful(self) -> bool:
+        """True when the last turn could not be recorded: then the journal alone says what is true."""
+        return self.is_over and isinstance(self.error, StoreError)
 
     @property
     def is_current(self) -> bool:
@@ -198,16 +215,20 @@ class Session:
         finally:
             self._attendant.close()
             self._executor.close()
-            try:
-                write_manifest(self._owned.folder, self.state)
-            except Exception as error:  # noqa: BLE001 - the manifest can be made again, the run's outcome stands
-                self.error = self.error or error
+            if not isinstance(self.error, StoreError):  # else nobody knows what would have to be in it, or where it is
+                self._leave_manifest()
             try:
                 self._size = os.stat(self._owned.journal.path).st_size
             except OSError as error:
                 self.error = self.error or error
             self._owned.release()
             self._done.set()
+
+    def _leave_manifest(self) -> None:
+        try:
+            write_manifest(self._owned.folder, self.state)
+        except Exception as error:  # noqa: BLE001 - what the run has come to is in the journal, and stands
+            log.warning("%s: the run has come to its end without its manifest", error)
 
     def _work(self, command: str, state: RunState) -> Work:
         """Return what an executor needs to run the command's current attempt."""
@@ -216,6 +237,9 @@ class Session:
         inputs, recorded, metrics, changes = {}, {}, {}, {}
         for name in plan.upstream[command]:
             upstream = state.commands[name]
+            if upstream.state not in DONE:  # its trigger rule lets it start without that result
+                inputs[name] = _NO_RESULT
+                continue
             output = upstream.output()
             if output is not None:
                 inputs[name] = output
@@ -225,6 +249,8 @@ class Session:
                 metrics[name] = upstream.metrics
             if upstream.shared:
                 changes[name] = upstream.shared
+        for base, fan_in in plan.fan_ins.get(command, {}).items():
+            _gather(base, fan_in, state, inputs, recorded, metrics)
         timeout = definition.timeout
         if timeout is None and definition.workflow is None:  # the commands of an inner workflow have their own
             timeout = plan.definition.timeout
@@ -247,3 +273,26 @@ class Session:
             folder=plan.folder,
             run_folder=self._owned.folder,
         )
+
+
+def _gather(
+    base: str,
+    fan_in: FanIn,
+    state: RunState,
+    inputs: dict[str, e.Stored],
+    recorded: dict[str, Mapping[str, e.Stored]],
+    metrics: dict[str, Mapping[str, float]],
+) -> None:
+    """Put the results of cells under the name of their matrix command: those that there are, by key; or that of one."""
+    items = {}
+    for key, cell in fan_in.cells.items():
+        output = inputs.pop(cell, _NO_RESULT)
+        own_records, own_metrics = recorded.pop(cell, None), metrics.pop(cell, None)
+        if state.commands[cell].state in DONE:
+            items[key] = output
+        if fan_in.one:
+            inputs[base] = output
+            recorded.update({base: own_records} if own_records else {})
+            metrics.update({base: own_metrics} if own_metrics else {})
+            return
+    inputs[base] = e.Stored(form="mapping", items=items)

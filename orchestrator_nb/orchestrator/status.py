@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator_nb.orchestrator.shown import headline, html_table
+from orchestrator_nb.orchestrator.shown import as_text, headline, html_table
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
 
 COLUMNS = ("command", "state", "attempt", "seconds", "note")
+MANY = 8
+"""So many cells of a matrix have lines of their own at the most, where there is nothing to say about them."""
+
+_QUIET = frozenset({"pending", "ready", "succeeded", "reused", "skipped", "upstream_failed", "cancelled"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Status:
-    """A run at a moment: its state, one row a command, and what should be known. Prints as a table."""
+    """A run at a moment: its state, one row a command, and what should be known. Prints as a table, in which many cells
+    of a matrix that stand alike are one line."""
 
     run: str
     workflow: str
@@ -44,6 +49,7 @@ class Status:
                     "attempt": record.attempt,
                     "seconds": round(record.seconds, 2),
                     "note": _note(record, (live or {}).get(name, {})),
+                    **({"matrix": planned.matrix} if (planned := state.planned[name]).matrix else {}),
                 }
                 for name, record in state.commands.items()
             ),
@@ -51,24 +57,47 @@ class Status:
         )
 
     def __str__(self) -> str:
-        table = [COLUMNS, *(tuple(str(row[name]) for name in COLUMNS) for row in self.rows)]
+        table = [COLUMNS, *(tuple(str(row[name]) for name in COLUMNS) for row in gathered(self.rows))]
         widths = [max(len(line[column]) for line in table) for column in range(len(COLUMNS))]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table
         ]
-        return "\n".join([self._lead(), *lines, *self.notices])
+        return as_text("\n".join([self._lead(), *lines, *self.notices]))
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
-        return html_table(self._lead(), COLUMNS, self.rows)
+        return html_table(self._lead(), COLUMNS, gathered(self.rows))
 
     def _lead(self) -> str:
         lead = f"{self.run}: {self.state}" + (f" ({self.reason})" if self.reason else "")
         if not self.owned and self.state in ("executing", "recovering", "degraded", "initializing"):
             lead += ", but the process that ran it is gone: it can be resumed"
         return lead
+
+
+def gathered(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the rows with one in the place of more than `MANY` cells of a matrix that are in the same quiet state."""
+    alike: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row.get("matrix") and row["state"] in _QUIET:
+            alike.setdefault((row["matrix"], row["state"]), []).append(row)
+    shown: list[Mapping[str, Any]] = []
+    for row in rows:
+        cells = alike.get((row.get("matrix", ""), row["state"]), [])
+        if len(cells) <= MANY:
+            shown.append(row)
+        elif row is cells[0]:
+            notes = {cell["note"] for cell in cells}
+            together = {
+                "command": f"{row['matrix']} ({len(cells):,} cells)",
+                "attempt": max(cell["attempt"] for cell in cells),
+                "seconds": round(sum(cell["seconds"] for cell in cells), 2),
+                "note": notes.pop() if len(notes) == 1 else "",
+            }
+            shown.append({**row, **together})
+    return shown
 
 
 def _note(record: CommandRecord, live: Mapping[str, Any]) -> str:

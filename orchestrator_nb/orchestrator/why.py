@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from orchestrator_nb import events as e
 from orchestrator_nb.errors import UsageError
+from orchestrator_nb.orchestrator.shown import as_text, listed
 from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import GOOD
+from orchestrator_nb.transitions import DONE, FINAL
+from orchestrator_nb.trigger_rules import DEFAULT
+
+MANY = 10
+"""So many cells, and reasons of cells, are named at the most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +27,18 @@ class Why:
     facts: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join(
-            [f'"{self.command}" is {self.state.replace("_", " ")}:', *(f"  {fact}" for fact in self.facts)]
-        )
+        lead = f'"{self.command}" is {self.state.replace("_", " ")}:'
+        return as_text("\n".join([lead, *(f"  {fact}" for fact in self.facts)]))
 
 
 def why(command: str, events: Iterable[e.Event], state: RunState) -> Why:
-    """Return the story of a command. Raises UsageError for one that the run does not have."""
+    """Return the story of a command; of a matrix command, where its cells stand, by its id in the definition.
+
+    Raises UsageError for one that the run does not have.
+    """
+    cells = [name for name, planned in state.planned.items() if planned.matrix == command]
+    if cells and command not in state.commands:
+        return _of_cells(command, cells, state)
     if command not in state.commands:
         raise UsageError(f'the run has no command "{command}"; it has {", ".join(state.commands) or "none yet"}')
     return Why(
@@ -35,6 +46,22 @@ def why(command: str, events: Iterable[e.Event], state: RunState) -> Why:
         state=state.command_state(command),
         facts=(*_past(command, events), *_present(command, state)),
     )
+
+
+def _of_cells(matrix: str, cells: list[str], state: RunState) -> Why:
+    """Return where the cells of a matrix stand, and of those that did not succeed the reasons."""
+    states = Counter(state.command_state(name) for name in cells)
+    counted = ", ".join(f"{count:,} {its.replace('_', ' ')}" for its, count in states.items())
+    reasons: dict[str, list[str]] = {}
+    for name in cells:
+        record = state.commands[name]
+        if record.state not in DONE and (record.failure is not None or record.reason):
+            text = record.failure.message if record.failure is not None else record.reason
+            reasons.setdefault(f"{state.command_state(name).replace('_', ' ')}: {text}", []).append(name)
+    facts = [f"{listed(names, MANY)} {text}" for text, names in list(reasons.items())[:MANY]]
+    if len(reasons) > MANY:
+        facts.append(f"and {len(reasons) - MANY:,} other reasons; ask about a cell by its id")
+    return Why(command=matrix, state=f"a matrix of {len(cells):,} cells, {counted}", facts=tuple(facts))
 
 
 def _past(command: str, events: Iterable[e.Event]) -> Iterator[str]:
@@ -112,9 +139,12 @@ def _present(command: str, state: RunState) -> Iterator[str]:
     """Yield what it waits for now, down to the commands that are the cause."""
     record = state.commands[command]
     if record.state == "pending":
-        missing = [name for name in state.planned[command].upstream if state.commands[name].state not in GOOD]
-        if missing:
-            yield "now: it waits for " + ", ".join(f"{name} ({state.command_state(name)})" for name in missing)
+        planned = state.planned[command]
+        missing = [name for name in planned.upstream if state.commands[name].state not in FINAL]
+        if missing and state.verdict(command) == "wait":
+            rule = "" if planned.trigger_rule == DEFAULT else f"by its trigger rule {planned.trigger_rule} "
+            names = listed([f"{name} ({state.command_state(name)})" for name in missing], MANY)
+            yield f"now: {rule}it waits for {names}"
         elif state.run.state == "executing":
             yield f"now: its upstream is done; it waits for one of {state.run.slots} slots"
         else:
@@ -130,17 +160,22 @@ def _present(command: str, state: RunState) -> Iterator[str]:
 
 
 def _causes(command: str, state: RunState) -> list[str]:
-    """Return the commands upstream that did not succeed by their own doing."""
+    """Return the commands upstream that did not succeed, or were skipped, by their own doing."""
     found: dict[str, None] = {}
     seen, open_ = {command}, [command]
     while open_:
         for name in state.planned[open_.pop()].upstream:
             its = state.commands[name].state
-            if name in seen or its in GOOD:
+            if name in seen or its in DONE:
                 continue
             seen.add(name)
-            if its == "upstream_failed":
+            if its == "upstream_failed" or (its == "skipped" and _is_held_back(name, state)):
                 open_.append(name)
-            elif its in ("failed", "crashed", "cancelled"):
+            elif its in ("failed", "crashed", "cancelled", "skipped"):
                 found[name] = None
     return list(found)
+
+
+def _is_held_back(command: str, state: RunState) -> bool:
+    """Say whether something upstream did not succeed: then that is the cause, and not the command itself."""
+    return any(state.commands[name].state not in DONE for name in state.planned[command].upstream)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.definition.folder import definition_from_folder, definition_from_notebook
+from orchestrator_nb.definition.models import MOST_SLOTS
 from orchestrator_nb.definition.parameters import bind_parameters
 from orchestrator_nb.definition.reading import Loaded, read_definition
 from orchestrator_nb.definition.writing import to_dict
@@ -20,7 +21,7 @@ from orchestrator_nb.orchestrator.detach import start_detached
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
 from orchestrator_nb.orchestrator.earlier_results import EarlierResults
 from orchestrator_nb.orchestrator.frozen import Frozen
-from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, without_unknown
+from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, with_open_matrices, without_unknown
 from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, cpus, machine_memory, resume_opened, start_opened
 from orchestrator_nb.orchestrator.overlap import OVERLAPS
 from orchestrator_nb.orchestrator.parts import choose, given_to
@@ -30,6 +31,7 @@ from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.saved import read_saved
 from orchestrator_nb.orchestrator.session_names import SESSION, session_name
 from orchestrator_nb.orchestrator.settings import given_settings, with_settings
+from orchestrator_nb.orchestrator.store_check import store_notes
 from orchestrator_nb.plan.plan import Plan, make_plan
 from orchestrator_nb.plan.pools import check_pools
 from orchestrator_nb.plan.selection import Names, Selection, read_selection
@@ -94,7 +96,7 @@ class Workflow(Building):
         chosen = read_selection(only=only, start_from=start_from, until=until, failed=failed)
         place = find_store(store, start=self._folder)
         opening = self._begun({**(parameters or {}), **more}, chosen, place, reuse=reuse, slots=slots)
-        plan = opening.plan
+        plan = replace(opening.plan, notes=(*opening.plan.notes, *store_notes(place)))
         learning = plan.definition.optimization.history
         seconds = earlier_seconds(place, self.name, plan.commands) if learning else {}
         verdicts = opening.forecast(place)
@@ -262,8 +264,9 @@ class Workflow(Building):
         if not chosen.is_partial:
             return opened(())
         everything, earlier = self._ids_of_all(), EarlierResults(store, self.name)
-        selected = choose(chosen, opened(everything).plan, earlier)
-        opening = opened(set(everything).difference(selected))
+        whole = opened(everything).plan
+        selected = choose(chosen, whole, earlier)
+        opening = opened(set(whole.order).difference(selected))
         return opening.part(selected, given_to(opening.plan, selected, earlier))
 
     def _opening_of(
@@ -297,8 +300,8 @@ class Workflow(Building):
             raise UsageError(f"overlap is one of {', '.join(OVERLAPS)}; found {overlap!r}")
         if durability not in (None, "full", "process"):
             raise UsageError(f'durability is "full" or "process"; found {durability!r}')
-        if slots is not None and (type(slots) is not int or slots < 1):
-            raise UsageError(f"slots is a whole number from 1 on; found {slots!r}")
+        if slots is not None and (type(slots) is not int or not 1 <= slots <= MOST_SLOTS):
+            raise UsageError(f"slots is a whole number from 1 to {MOST_SLOTS:,}; found {slots!r}")
         taken = slots or plan.definition.slots or cpus()
         memory = machine_memory(plan.definition)
         check_pools(plan.definition, slots=taken, memory=memory)
@@ -337,6 +340,7 @@ class Workflow(Building):
         definition = loaded.definition
         import_registrations(definition.imports, loaded.folder)
         if unknown:
+            settled = {*settled, *with_open_matrices(definition, unknown)}
             definition = without_unknown(definition, unknown)
         files = within or ((self.origin.resolve(),) if self.origin is not None else ())
         inner = WorkflowCommand(read_workflow, within=files, accept_changes=accept_changes)

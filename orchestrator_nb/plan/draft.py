@@ -7,9 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from orchestrator_nb.definition.expressions import Expression
+from orchestrator_nb.definition.matrix import CellDefinition, Expanded, FanIn
 from orchestrator_nb.definition.models import WorkflowDefinition
-from orchestrator_nb.definition.names import addresses
-from orchestrator_nb.definition.references import FIELDS, ROOTS, references_in
+from orchestrator_nb.definition.names import RESERVED, addresses
+from orchestrator_nb.definition.references import FIELDS, references_in
 from orchestrator_nb.errors import Mistake
 from orchestrator_nb.plan.access import Access, Use
 from orchestrator_nb.plan.edges import AFTER, NEXT, Link, Links, Strength
@@ -23,12 +25,14 @@ _EXPLAINED = 20
 
 
 class Draft:
-    """A plan in the making. Commands are numbered in the order of the definition; `mistakes` carry these numbers."""
+    """A plan in the making. Commands are numbered in the order of the definition, a matrix command having the numbers
+    of its cells; `mistakes` carry these numbers."""
 
     def __init__(
         self,
         definition: WorkflowDefinition,
         *,
+        expanded: Expanded,
         folder: Path,
         commands: Mapping[str, Command],
         parameters: Mapping[str, Any],
@@ -37,14 +41,18 @@ class Draft:
         self.definition = definition
         self.folder = folder
         self.parameters = parameters
-        self.ids = [command.id for command in definition.commands]
+        self.commands = list(expanded.commands)
+        self.ids = [command.id for command in self.commands]
+        self.fan_ins: dict[int, dict[str, FanIn]] = {}
         self.links = Links()
         self.mistakes: list[tuple[int, Mistake]] = []
         self.notes: list[str] = []
+        self.matching: dict[str, None] = {}  # notes about cells that follow cells
         self.lost: dict[int, list[str]] = {}  # of each command, the notes about results that it will not get
         self._number = {name: number for number, name in enumerate(self.ids)}
-        self._addresses = addresses(self.ids)
-        self._access = Access(definition.commands, folder=folder, parameters={**_defaults(definition), **parameters})
+        self._expanded = expanded
+        self._addresses = addresses(command.id for command in definition.commands)
+        self._access = Access(self.commands, folder=folder, parameters={**defaults(definition), **parameters})
         done = {self._number[name] for name in settled if name in self._number}
         self.mistakes.extend((*self._access.mistakes, *self._access.missing(settled=done)))
         self._state()
@@ -67,24 +75,39 @@ class Draft:
     # ── what was written ────────────────────────────────────────────────────────────────────────────────────────
 
     def _state(self) -> None:
-        """Take in what the user wrote: `after` and references."""
-        for number, command in enumerate(self.definition.commands):
+        """Take in what the user wrote: `after`, conditions and references."""
+        for number, command in enumerate(self.commands):
             for name in command.after:
-                self.links.add(self._number[name], number, AFTER)
+                self._link(name, number, AFTER)
+            for looked_up in Expression.parse(command.when).names if command.when is not None else ():
+                if looked_up.root not in RESERVED:
+                    link = Link(Strength.STATED, (f"looks at {looked_up.text} for whether it runs",))
+                    self._link(self._addresses[looked_up.root], number, link)
             for field in FIELDS:
                 value = getattr(command, field)
                 for reference in references_in(value) if value else ():
-                    if reference.root not in ROOTS:
-                        upstream = self._number[self._addresses[reference.root]]
+                    if reference.root not in RESERVED:
                         link = Link(Strength.STATED, (f"refers to {reference.text}",), needed=True)
-                        self.links.add(upstream, number, link)
+                        self._link(self._addresses[reference.root], number, link)
+
+    def _link(self, name: str, number: int, link: Link) -> None:
+        """Let a command wait for another, or for the cells of another."""
+        if name not in self._expanded.cells:
+            self.links.add(self._number[name], number, link)
+            return
+        known = self.fan_ins.setdefault(number, {})
+        if name not in known:
+            known[name] = found = self._expanded.fan_in(self.commands[number], name)
+            self.matching[found.note] = None
+        for cell in known[name].cells.values():
+            self.links.add(self._number[cell], number, link)
 
     # ── what is inferred ────────────────────────────────────────────────────────────────────────────────────────
 
     def _take(self, commands: Mapping[str, Command]) -> None:
         """Take in the arguments that are named like another command; a parameter of that name comes first."""
         known = {*self.definition.parameters, *self.parameters}
-        for number, command in enumerate(self.definition.commands):
+        for number, command in enumerate(self.commands):
             kind = commands.get(command.kind)
             if kind is None:
                 continue
@@ -94,11 +117,15 @@ class Draft:
                 text = f'the type of command "{kind.name}" could not look at it: {type(error).__name__}: {error}'
                 self.mistakes.append((number, Mistake(text)))
                 continue
+            if isinstance(command, CellDefinition):
+                axes = {name: command.cell[name] for name in names if name in command.cell}
+                names = tuple(name for name in names if name not in axes)
+                if axes:
+                    self.commands[number] = command.model_copy(update={"parameters": {**command.parameters, **axes}})
             for name in names:
                 upstream = self._addresses.get(name) if name not in known else None
-                if upstream is not None and upstream != command.id:
-                    link = Link(Strength.TAKEN, (f'takes "{name}"',), needed=True)
-                    self.links.add(self._number[upstream], number, link)
+                if upstream is not None and upstream != command.base:
+                    self._link(upstream, number, Link(Strength.TAKEN, (f'takes "{name}"',), needed=True))
 
     def _cyclic(self) -> bool:
         """Name every cycle of what the user wrote; say whether there is one."""
@@ -162,7 +189,7 @@ class Draft:
                 pair = before.command, after.command
                 if reaches(downstream, *pair, place=place):
                     continue
-                if not any(self.definition.commands[node].exclusive for node in pair):
+                if not any(self.commands[node].exclusive for node in pair):
                     loose.extend(use for use in (before, after) if use not in loose)
                     continue
                 reason = f'writes "{after.text}", which "{self.ids[before.command]}" writes too'
@@ -201,5 +228,6 @@ class Draft:
         return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
-def _defaults(definition: WorkflowDefinition) -> dict[str, Any]:
+def defaults(definition: WorkflowDefinition) -> dict[str, Any]:
+    """Return the defaults of a workflow's parameters."""
     return {name: parameter.default for name, parameter in definition.parameters.items()}

@@ -15,8 +15,12 @@ WITHOUT = frozenset({
     # These say how a command is called, described and treated, not what it does.
     "id", "description", "tags", "optional", "retries", "retry_delay", "idempotent", "reuse", "timeout",
     "start_timeout", "cell_timeout", "idle_timeout", "duration", "priority", "resources",
-    # These say what it waits for; what it gets from there is in its parameters and its source.
-    "after", "reads", "writes", "exclusive",
+    # These say what it waits for and whether it runs; what it gets from there is in its parameters and its source.
+    "after", "reads", "writes", "exclusive", "trigger_rule", "when",
+    # These say what its results are held against, and what happens then.
+    "outputs", "context", "gates", "targets", "fallback", "degraded", "provides", "milestone",
+    # What a matrix says of a cell is filled in, where it counts.
+    "matrix", "matrix_of", "key", "cell",
 })  # fmt: skip
 """The fields of a definition whose change is no change of the command."""
 

@@ -25,6 +25,7 @@ from orchestrator_nb.plan.fingerprint import canonical, plain
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.ports import Command
 from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.transitions import DONE
 
 PARTS = ("code", "options", "parameters")
 """What the parts of a key are the hashes of, in their order."""
@@ -138,7 +139,10 @@ def inputs_of(
 
 def handed_on(record: CommandRecord) -> str:
     """Return a hash of everything that a command hands on: its result, what it recorded, numbered and shared, and the
-    files that it wrote. Nothing where a part of that lives in a process only."""
+    files that it wrote. Nothing where a part of that lives in a process only; one that has no result, since it failed
+    or was skipped, hands on the same as any other of these."""
+    if record.state not in DONE:
+        return _hash("no result", size=16)
     output = record.output()
     if is_live(output) or any(map(is_live, record.recorded.values())):
         return ""

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.plan.edges import Edge
+from orchestrator_nb.trigger_rules import DEFAULT
 
 _SHOWN = 50
 """Characters of what a command runs that are shown."""
@@ -56,8 +57,14 @@ def _rows(
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(4)]
     for row in rows:
         number, *cells = (text.ljust(width) for text, width in zip(row, widths, strict=True))
-        after = f"after {', '.join(upstream[row[1]])}" if upstream[row[1]] else ""
-        yield "  ".join((row[0].rjust(len(number)), *cells, after)).rstrip()
+        yield "  ".join((row[0].rjust(len(number)), *cells, _route(commands[row[1]], upstream[row[1]]))).rstrip()
+
+
+def _route(command: CommandDefinition, upstream: Sequence[str]) -> str:
+    """Return what a command waits for, by which rule where that is not the usual one, and its condition."""
+    rule = "" if command.trigger_rule == DEFAULT else f" ({command.trigger_rule})"
+    after = f"after {', '.join(upstream)}{rule}" if upstream else ""
+    return " ".join(part for part in (after, f"when {command.when}" if command.when else "") if part)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator_nb.definition.annotations import alternatives
@@ -31,13 +31,21 @@ _TAKEN_BY = {
 
 
 def unfit_outputs(
-    definition: WorkflowDefinition, *, folder: Path, commands: Mapping[str, Command], settled: Collection[str]
+    definition: WorkflowDefinition,
+    commands: Sequence[CommandDefinition],
+    *,
+    folder: Path,
+    types: Mapping[str, Command],
+    settled: Collection[str],
 ) -> Iterator[tuple[int, Mistake]]:
-    """Yield the number of the command and a mistake for each parameter that is an output of another type."""
-    producers = {command.id: command for command in definition.commands if command.outputs}
+    """Yield the number of the command and a mistake for each parameter that is an output of another type.
+
+    `commands` are those of the definition with its matrices expanded; what a matrix gives is a mapping, not its outputs.
+    """
+    producers = {command.id: command for command in definition.commands if command.outputs and command.matrix is None}
     named = addresses(producers)
-    for number, command in enumerate(definition.commands) if producers else ():
-        kind = commands.get(command.kind)
+    for number, command in enumerate(commands) if producers else ():
+        kind = types.get(command.kind)
         for name, value in command.parameters.items() if kind is not None and command.id not in settled else ():
             found = _output(value, named, producers)
             if found is not None and kind is not None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator_nb.definition.matrix import Expanded, FanIn, expand
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
 from orchestrator_nb.definition.names import addresses, nearest
 from orchestrator_nb.definition.references import references_in
 from orchestrator_nb.errors import DefinitionError, Mistake
-from orchestrator_nb.plan.draft import Draft
+from orchestrator_nb.plan.draft import Draft, defaults
 from orchestrator_nb.plan.edges import Edge
 from orchestrator_nb.plan.listing import listing
 from orchestrator_nb.plan.outputs import unfit_outputs
@@ -30,7 +31,8 @@ class Plan:
     `commands` are the definitions by id, in the order of the definition; `order` is the order of the run wherever
     slots are scarce. `upstream` and `downstream` give for every command those it waits for and those that wait for
     it, whatever the reason; `inputs` only those whose results it is known to ask for. `notes` say what was dropped or
-    decided on the way. Shown in a session or printed, it is a listing for people.
+    decided on the way. A matrix command is there with its cells; `fan_ins` are, for what comes after one, the cells
+    that it gathers, by the id in the definition. Shown in a session or printed, it is a listing for people.
     """
 
     definition: WorkflowDefinition
@@ -43,6 +45,7 @@ class Plan:
     downstream: Mapping[str, tuple[str, ...]]
     inputs: Mapping[str, tuple[str, ...]]
     notes: tuple[str, ...]
+    fan_ins: Mapping[str, Mapping[str, FanIn]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return listing(
@@ -72,7 +75,13 @@ def make_plan(
     were given and checked. `place` says where in the user's text a mistake is. Commands that are `settled`, because a
     resumed run has their results, are not checked: they will not run, and what they read may be gone.
     """
-    draft = Draft(definition, folder=folder, commands=commands, parameters=parameters, settled=settled)
+    expanded = expand(definition, {**defaults(definition), **parameters})
+    if expanded.mistakes:
+        raise DefinitionError([_placed(mistake, name, place) for name, mistake in expanded.mistakes])
+    settled = {*settled, *(cell.id for cells in expanded.cells.values() for cell in cells if cell.base in settled)}
+    draft = Draft(
+        definition, expanded=expanded, folder=folder, commands=commands, parameters=parameters, settled=settled
+    )
     order = draft.arrange()
     pairs = sorted(draft.links.pairs())
     upstream, inputs, downstream = (_lists(len(draft.ids)) for _ in range(3))
@@ -81,24 +90,37 @@ def make_plan(
         downstream[before].append(after)
         if draft.links.needed((before, after)):
             inputs[after].append(before)
-    mistakes = [*draft.mistakes, *pool_mistakes(definition), *_checked(draft, upstream, commands, settled)]
+    mistakes = [
+        *draft.mistakes,
+        *pool_mistakes(definition, draft.commands),
+        *_checked(draft, upstream, commands, settled),
+    ]
     mistakes += _out_of_reach(draft, inputs, commands, settled)
-    mistakes += unfit_outputs(definition, folder=folder, commands=commands, settled=settled)
+    mistakes += unfit_outputs(definition, draft.commands, folder=folder, types=commands, settled=settled)
     if mistakes:
         mistakes.sort(key=lambda found: found[0])
-        raise DefinitionError([_placed(mistake, draft.ids[number], place) for number, mistake in mistakes])
+        names = [command.base for command in draft.commands or definition.commands]
+        placed = (_placed(mistake, names[number], place) for number, mistake in mistakes)
+        raise DefinitionError(list(dict.fromkeys(placed)))  # a mistake in many cells is one
     ids = draft.ids
     return Plan(
         definition=definition,
         folder=folder,
         parameters=parameters,
-        commands=dict(zip(ids, definition.commands, strict=True)),
+        commands=dict(zip(ids, draft.commands, strict=True)),
         order=tuple(ids[number] for number in order),
         edges=tuple(draft.links.edge(pair, ids) for pair in pairs),
         upstream=_named(upstream, ids),
         downstream=_named(downstream, ids),
         inputs=_named(inputs, ids),
-        notes=(*draft.notes, *_notes(draft, commands, settled), *unacted(definition)),
+        notes=(
+            *draft.notes,
+            *_matrix_notes(draft, expanded),
+            *_early(draft, upstream),
+            *_notes(draft, commands, settled),
+            *unacted(definition),
+        ),
+        fan_ins={ids[number]: found for number, found in draft.fan_ins.items()},
     )
 
 
@@ -109,7 +131,7 @@ def _checked(
     known = {*draft.definition.parameters, *draft.parameters}
     mistakes = []
     for number, nodes in enumerate(upstream):
-        command = draft.definition.commands[number]
+        command = draft.commands[number]
         kind = commands.get(command.kind)
         if command.id in settled:
             continue
@@ -118,7 +140,9 @@ def _checked(
             path = f"/{command.kind}" if command.type is None else "/type"
             mistakes.append((number, Mistake(f'there is no type of command "{command.kind}"', path, nearest=likely)))
             continue
-        names = addresses(draft.ids[node] for node in nodes)
+        names = addresses(
+            dict.fromkeys([*(draft.commands[node].base for node in nodes), *draft.fan_ins.get(number, ())])
+        )
         try:
             found = kind.check(
                 _with_values(command, draft.parameters), folder=draft.folder, upstream=names, parameters=known
@@ -148,7 +172,7 @@ def _out_of_reach(
     draft: Draft, inputs: list[list[int]], commands: Mapping[str, Command], settled: Collection[str]
 ) -> Iterator[tuple[int, Mistake]]:
     """Yield a mistake for each result that is known to stay in this process and that a command elsewhere asks for."""
-    definitions = draft.definition.commands
+    definitions = draft.commands
     for number, needed in enumerate(inputs):
         command = definitions[number]
         kind = commands.get(command.kind)
@@ -170,10 +194,29 @@ def _out_of_reach(
 
 def _notes(draft: Draft, commands: Mapping[str, Command], settled: Collection[str]) -> Iterator[str]:
     """Yield what the types have to say about the commands that may run, with the command's id."""
-    for command in draft.definition.commands:
+    told: set[tuple[str, str]] = set()
+    for command in draft.commands:
         if command.id not in settled:
             for note in commands[command.kind].notes(command, folder=draft.folder):
-                yield f'"{command.id}": {note}'
+                if (command.base, note) not in told:  # the same of each cell
+                    told.add((command.base, note))
+                    yield f'"{command.base}": {note}'
+
+
+def _matrix_notes(draft: Draft, expanded: Expanded) -> Iterator[str]:
+    """Yield how many cells each matrix command has, and which of them the cells of others follow."""
+    for name, cells in expanded.cells.items():
+        yield f'"{name}" has {len(cells):,} {"cell" if len(cells) == 1 else "cells"}'
+    yield from draft.matching
+
+
+def _early(draft: Draft, upstream: list[list[int]]) -> Iterator[str]:
+    """Yield which commands wait for nobody although something comes before them."""
+    names = [
+        c.base for c, before in zip(draft.commands, upstream, strict=True) if c.trigger_rule == "always" and before
+    ]
+    for name in dict.fromkeys(names):
+        yield f'"{name}" starts at once, whatever is before it: its trigger_rule is always'
 
 
 def _placed(mistake: Mistake, command: str, place: Placed | None) -> Mistake:

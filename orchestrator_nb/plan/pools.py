@@ -7,7 +7,7 @@ Every command holds one `cpu`, which is a slot, unless it says otherwise; memory
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from orchestrator_nb.definition.models import AMOUNT, CommandDefinition, WorkflowDefinition
@@ -53,14 +53,19 @@ def needs(command: CommandDefinition, capacity: Mapping[str, int]) -> dict[str, 
     return {name: value for name, value in found.items() if value}
 
 
-def pool_mistakes(definition: WorkflowDefinition) -> Iterator[tuple[int, Mistake]]:
-    """Yield command and mistake for all that is wrong whatever the machine: unknown pools, and more than there is."""
+def pool_mistakes(
+    definition: WorkflowDefinition, commands: Sequence[CommandDefinition]
+) -> Iterator[tuple[int, Mistake]]:
+    """Yield command and mistake for all that is wrong whatever the machine: unknown pools, and more than there is.
+
+    `commands` are those of the definition with its matrices expanded; their places there are the numbers.
+    """
     if definition.pools.keys() & {CPU} or ALL in definition.pools.values():
         name = CPU if CPU in definition.pools else next(n for n, value in definition.pools.items() if value == ALL)
         remedy = '"slots", of which each command takes as many as its cpu' if name == CPU else "how much there is of it"
         yield 0, Mistake(f'the pool "{name}" cannot be declared so', expected=remedy)
         return
-    for number, command in enumerate(definition.commands):
+    for number, command in enumerate(commands):
         if command.resources:
             for mistake in _unknown(command, definition):
                 yield number, mistake
@@ -99,6 +104,6 @@ def _too_much(command: CommandDefinition, capacity: Mapping[str, int]) -> Iterat
         if name in capacity and value != ALL and amount(value) > capacity[name]:
             there = "slots" if name == CPU else f'of "{name}"'
             yield Mistake(
-                f'"{command.id}" could never start: it takes {value} {there}, and there are {capacity[name]:,}',
+                f'"{command.base}" could never start: it takes {value} {there}, and there are {capacity[name]:,}',
                 path=f"/resources/{name}",
             )

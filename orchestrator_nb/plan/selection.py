@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
+from orchestrator_nb.definition.matrix import FanIn
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.definition.names import addresses, nearest
 from orchestrator_nb.errors import UsageError
@@ -24,7 +25,7 @@ Names = str | Iterable[str]
 class Selection:
     """What was asked for. Of several that are given only the commands run that each of them selects.
 
-    A selector is the id of a command, a pattern of ids (``fit-*``), the name of an agent or ``tag:name``; with ``+``
+    A selector is the id of a command (that of a matrix means all its cells), a pattern of ids (``fit-*``), the name of an agent or ``tag:name``; with ``+``
     before it everything upstream belongs to it, with ``+`` behind it everything downstream. `start_from` selects these
     and all downstream, `until` these and all upstream, `failed` what did not succeed in the latest run and all
     downstream.
@@ -110,7 +111,18 @@ def narrowed(plan: Plan, selected: Collection[str], *, given: Collection[str] = 
         upstream=upstream,
         downstream={name: tuple(after) for name, after in downstream.items()},
         inputs={name: tuple(other for other in plan.inputs[name] if other in upstream[name]) for name in upstream},
+        fan_ins={name: _fan_ins(found, upstream[name]) for name, found in plan.fan_ins.items() if name in kept},
     )
+
+
+def _fan_ins(fan_ins: Mapping[str, FanIn], upstream: Collection[str]) -> dict[str, FanIn]:
+    """Return the gatherings of a command with the cells that it still comes after; a matrix is left out as a whole."""
+    found: dict[str, FanIn] = {}
+    for base, fan_in in fan_ins.items():
+        cells = {key: cell for key, cell in fan_in.cells.items() if cell in upstream}
+        if cells or not fan_in.cells:
+            found[base] = replace(fan_in, cells=cells)
+    return found
 
 
 def _before(name: str, plan: Plan, kept: Collection[str], selected: Collection[str]) -> set[str]:
@@ -159,11 +171,22 @@ def _named(name: str, plan: Plan) -> set[str]:
         return {item.id for item in commands.values() if name.removeprefix(TAG) in item.tags}
     if name in commands:
         return {name}
+    written = _written(plan)
+    if name in written:
+        return written[name]
     if _WILD.intersection(name):
         return {known for known in commands if fnmatchcase(known, name)}
     by_agent = {item.id for item in commands.values() if item.agent == name}
-    known_as = addresses(commands).get(name)
-    return by_agent or ({known_as} if known_as is not None else set())
+    known_as = addresses([*written, *commands]).get(name, name)
+    return by_agent or written.get(known_as) or {known_as} & commands.keys()
+
+
+def _written(plan: Plan) -> dict[str, set[str]]:
+    """Return the commands by the id under which they were written: one, or all cells of a matrix."""
+    found: dict[str, set[str]] = {}
+    for name, command in plan.commands.items():
+        found.setdefault(command.base, set()).add(name)
+    return found
 
 
 def _not_there(text: str, name: str, plan: Plan) -> str:
@@ -174,7 +197,7 @@ def _not_there(text: str, name: str, plan: Plan) -> str:
         return f'"{text}" selects nothing: no command has the tag "{name.removeprefix(TAG)}"{meant}'
     if _WILD.intersection(name):
         return f'"{text}" selects nothing: no id fits that pattern; there are {_listed(plan.order)}'
-    likely = nearest(name, [*plan.commands, *_agents(plan.commands.values())])
+    likely = nearest(name, [*plan.commands, *_written(plan), *_agents(plan.commands.values())])
     meant = f'; did you mean "{likely}"?' if likely else f"; there are {_listed(plan.order)}"
     return f'"{text}" selects nothing: there is no command or agent "{name}"{meant}'
 

@@ -247,7 +247,7 @@ def test_declarations_of_parameters_are_checked(declaration: dict[str, Any], pat
     ("text", "words", "nearest"),
     [
         ("${{ claen.rows }}", 'no command "claen"', "clean"), ("${{ parameters.dya }}", 'no parameter "dya"', "day"),
-        ("${{ secrets.key }}", 'no root "secrets"', None), ("x ${{ matrix.n }}", 'no root "matrix"', None),
+        ("${{ secrets.key }}", 'no root "secrets"', None), ("x ${{ matrix.n }}", "no matrix", None),
         ("${{ a.rows }}", "its own result", None), ("${{ clean.rows", "has no end", None),
         ("${{ clean.rows + 1 }}", "not a reference", None), ("${{ clean.__class__ }}", "not a reference", None),
         ("${{ }}", "not a reference", None), ("${{ parameters }}", "names nothing", None),
@@ -298,7 +298,8 @@ def test_a_fallback_is_another_command(name: str, nearest: str | None) -> None:
 
 def test_references_elsewhere_are_refused() -> None:
     """A reference in a field that has none would be taken literally, so it is a mistake."""
-    assert 'not read in "writes"' in mistake_in(writes=["out/${{ parameters.day }}.csv"]).message
+    assert 'not read in "cwd"' in mistake_in(cwd="out/${{ parameters.day }}").message
+    assert 'not read in "writes"' in mistake_in(writes=["out/${{ clean.day }}.csv"]).message
 
 
 def test_a_definition_built_in_python_can_be_checked() -> None:

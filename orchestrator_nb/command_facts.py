@@ -1,0 +1,218 @@
+"""What the facts about a command make of its record: each checked against the tables, then applied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from orchestrator_nb import events as e
+from orchestrator_nb.records import ACCEPTED, CommandRecord, begun, failed, reopened, returned, reused
+from orchestrator_nb.standing import Standing
+from orchestrator_nb.transitions import COMMAND_TRANSITIONS, DONE, IllegalTransition
+from orchestrator_nb.trigger_rules import DEFAULT
+
+
+def _known(state: Standing, command: str) -> CommandRecord:
+    record = state.commands.get(command)
+    if record is None:
+        raise IllegalTransition(f'the plan has no command "{command}"')
+    return record
+
+
+def _step(state: Standing, event: Any) -> tuple[CommandRecord, str]:
+    """Return the command's record and its state after the event."""
+    record = _known(state, event.command)
+    after = COMMAND_TRANSITIONS[type(event).__name__].get(record.state)
+    if after is None:
+        raise IllegalTransition(f'"{type(event).__name__}" cannot come while "{event.command}" is {record.state}')
+    return record, after
+
+
+def _current(state: Standing, event: Any) -> tuple[CommandRecord, str]:
+    """Return what `_step` does, for an event that has to be about the attempt under way."""
+    record, after = _step(state, event)
+    if event.attempt != record.attempt:
+        raise IllegalTransition(
+            f'"{type(event).__name__}" is about attempt {event.attempt} of "{event.command}", not {record.attempt}'
+        )
+    return record, after
+
+
+def _put(state: Standing, command: str, before: CommandRecord, after: CommandRecord) -> None:
+    state.commands[command] = after
+    if before.state != after.state:
+        counts = state.counts
+        counts[before.state] -= 1
+        counts[after.state] = counts.get(after.state, 0) + 1
+
+
+def _attempt_started(state: Standing, event: e.AttemptStarted) -> None:
+    record, after = _step(state, event)
+    if event.attempt != record.attempt + 1:
+        raise IllegalTransition(f'attempt {event.attempt} of "{event.command}" cannot follow attempt {record.attempt}')
+    planned = state.planned[event.command]
+    if planned.trigger_rule == DEFAULT:  # the usual, without a tally
+        for name in planned.upstream:
+            if (its := state.commands[name].state) not in DONE:
+                raise IllegalTransition(f'"{event.command}" cannot start: "{name}" is {its}')
+    elif state.verdict(event.command) != "start":
+        raise IllegalTransition(f'"{event.command}" cannot start: {planned.trigger_rule} does not hold')
+    _put(state, event.command, record, begun(record, after, event))
+
+
+def _attempt_returned(state: Standing, event: e.AttemptReturned) -> None:
+    record, _ = _current(state, event)
+    if record.returned:
+        raise IllegalTransition(f'attempt {event.attempt} of "{event.command}" has returned already')
+    state.commands[event.command] = returned(record, event)
+
+
+def _attempt_failed(state: Standing, event: e.AttemptFailed) -> None:
+    record, after = _current(state, event)
+    _put(state, event.command, record, failed(record, after, event))
+
+
+def _attempt_abandoned(state: Standing, event: e.AttemptAbandoned) -> None:
+    record, after = _current(state, event)
+    left = replace(record, state=after, failure=event.failure, ended=event.at, seconds=event.seconds)
+    _put(state, event.command, record, left)
+
+
+def _attempt_interrupted(state: Standing, event: e.AttemptInterrupted) -> None:
+    record, after = _current(state, event)
+    deaths = record.deaths + event.lost
+    left = replace(record, state=after, returned=False, result=None, reason=event.reason, deaths=deaths)
+    _put(state, event.command, record, left)
+
+
+def _cell_started(state: Standing, event: e.CellStarted) -> None:
+    record = _under_way(state, event)
+    state.commands[event.command] = replace(record, cell=(event.number, event.of))
+
+
+def _under_way(state: Standing, event: Any) -> CommandRecord:
+    """Return the record of the command whose attempt under way the event is about."""
+    record = _known(state, event.command)
+    if record.state != "running" or record.attempt != event.attempt or record.returned:
+        raise IllegalTransition(
+            f'"{type(event).__name__}" is about attempt {event.attempt} of "{event.command}", which is not under way'
+        )
+    return record
+
+
+def _cell_finished(state: Standing, event: e.CellFinished) -> None:
+    _under_way(state, event)
+
+
+def _output_recorded(state: Standing, event: e.OutputRecorded) -> None:
+    record = _under_way(state, event)
+    state.commands[event.command] = replace(record, recorded={**record.recorded, event.name: event.value})
+
+
+def _metric_recorded(state: Standing, event: e.MetricRecorded) -> None:
+    record = _under_way(state, event)
+    state.commands[event.command] = replace(record, metrics={**record.metrics, event.name: event.value})
+
+
+def _artifact_recorded(state: Standing, event: e.ArtifactRecorded) -> None:
+    record = _under_way(state, event)
+    state.commands[event.command] = replace(record, artifacts={**record.artifacts, event.name: event.value})
+
+
+def _state_preserved(state: Standing, event: e.StatePreserved) -> None:
+    record = _under_way(state, event)
+    state.commands[event.command] = replace(record, preserved=event.value)
+
+
+def _retry_scheduled(state: Standing, event: e.RetryScheduled) -> None:
+    record, after = _step(state, event)
+    _put(state, event.command, record, replace(record, state=after, retry=event.retry, due=event.due))
+
+
+def _retry_due(state: Standing, event: e.RetryDue) -> None:
+    record, after = _step(state, event)
+    if record.due is None:
+        raise IllegalTransition(f'no retry of "{event.command}" was scheduled')
+    _put(state, event.command, record, replace(record, state=after, due=None))
+
+
+def _command_succeeded(state: Standing, event: e.CommandSucceeded) -> None:
+    record, after = _current(state, event)
+    if not record.returned:
+        raise IllegalTransition(f'"{event.command}" cannot succeed before its attempt has returned')
+    if record.shared:
+        state.shared = {**state.shared, **record.shared}
+    _put(state, event.command, record, replace(record, state=after))
+
+
+def _reuse_declined(state: Standing, event: e.ReuseDeclined) -> None:
+    record = _under_way(state, event)
+    state.commands[event.command] = replace(record, reason=event.reason)
+
+
+def _command_reused(state: Standing, event: e.CommandReused) -> None:
+    record, after = _step(state, event) if event.attempt is None else _current(state, event)
+    if (record.state == "running") != (event.attempt is not None):
+        raise IllegalTransition(f'"{event.command}" is {record.state}, so it cannot be reused by {event.attempt}')
+    if event.shared:
+        state.shared = {**state.shared, **event.shared}
+    _put(state, event.command, record, reused(record, after, event))
+
+
+def _command_accepted(state: Standing, event: e.CommandAccepted) -> None:
+    record = _known(state, event.command)
+    if record.state not in DONE:
+        raise IllegalTransition(f'"{event.command}" is {record.state}: it has no result that could be accepted')
+    state.commands[event.command] = replace(record, reads=event.reads, writes=event.writes, reason=ACCEPTED)
+
+
+def _command_ended(state: Standing, event: Any) -> None:
+    record, after = _step(state, event)
+    upstream = getattr(event, "upstream", None)
+    reason = f"{', '.join(upstream)} did not succeed" if upstream else getattr(event, "reason", "")
+    failure = getattr(event, "failure", None) or record.failure
+    _put(state, event.command, record, replace(record, state=after, due=None, reason=reason, failure=failure))
+
+
+def _command_reopened(state: Standing, event: e.CommandReopened) -> None:
+    record, after = _step(state, event)
+    _put(state, event.command, record, reopened(record, after, event))
+    if event.command in state.deviations:
+        state.deviations = {name: text for name, text in state.deviations.items() if name != event.command}
+
+
+def _deviation(state: Standing, event: e.DeviationRecorded) -> None:
+    _known(state, event.command)
+    known = state.deviations.get(event.command, ())
+    state.deviations = {**state.deviations, event.command: (*known, event.text)}
+
+
+COMMAND_FACTS: dict[type[e.Event], Callable[[Standing, Any], None]] = {
+    e.AttemptStarted: _attempt_started,
+    e.CellStarted: _cell_started,
+    e.CellFinished: _cell_finished,
+    e.OutputRecorded: _output_recorded,
+    e.MetricRecorded: _metric_recorded,
+    e.ArtifactRecorded: _artifact_recorded,
+    e.StatePreserved: _state_preserved,
+    e.AttemptReturned: _attempt_returned,
+    e.AttemptFailed: _attempt_failed,
+    e.AttemptAbandoned: _attempt_abandoned,
+    e.AttemptInterrupted: _attempt_interrupted,
+    e.RetryScheduled: _retry_scheduled,
+    e.RetryDue: _retry_due,
+    e.CommandSucceeded: _command_succeeded,
+    e.ReuseDeclined: _reuse_declined,
+    e.CommandReused: _command_reused,
+    e.CommandAccepted: _command_accepted,
+    e.CommandFailed: _command_ended,
+    e.CommandCrashed: _command_ended,
+    e.CommandSkipped: _command_ended,
+    e.UpstreamFailed: _command_ended,
+    e.CommandCancelled: _command_ended,
+    e.DeviationRecorded: _deviation,
+    e.CommandReopened: _command_reopened,
+}
+"""How each kind of fact about a command is applied. They raise IllegalTransition, and then nothing has changed."""

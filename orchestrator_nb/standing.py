@@ -1,0 +1,52 @@
+"""Where a run stands: what is known of it and of its commands, and what can be said of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orchestrator_nb.events import NoticeGiven
+from orchestrator_nb.records import CommandRecord, PlannedCommand, RunRecord
+from orchestrator_nb.transitions import FINAL
+from orchestrator_nb.trigger_rules import Verdict, tally_of, verdict
+
+
+class Standing:
+    """What a run came to so far. Its records are replaced whole; `counts` are the commands by state."""
+
+    def __init__(self) -> None:
+        self.run = RunRecord()
+        self.planned: dict[str, PlannedCommand] = {}
+        self.commands: dict[str, CommandRecord] = {}
+        self.shared: Mapping[str, Any] = {}
+        self.deviations: dict[str, tuple[str, ...]] = {}
+        self.notices: tuple[NoticeGiven, ...] = ()
+        self.counts: dict[str, int] = {}
+
+    def command_state(self, command: str) -> str:
+        """Return the state of a command as people see it: a pending one that its trigger rule lets start is ready."""
+        state = self.commands[command].state
+        return "ready" if state == "pending" and self.verdict(command) == "start" else state
+
+    def verdict(self, command: str) -> Verdict:
+        """Return what the trigger rule of a command says, as its upstream stands."""
+        planned = self.planned[command]
+        return verdict(planned.trigger_rule, tally_of(self.commands[name].state for name in planned.upstream))
+
+    def running(self) -> Iterator[str]:
+        """Yield the ids of the commands that have an attempt under way."""
+        return (name for name, record in self.commands.items() if record.state == "running")
+
+    def unfinished(self) -> int:
+        """Return how many commands have not come to their end."""
+        return len(self.commands) - sum(self.counts.get(state, 0) for state in FINAL)
+
+    @property
+    def phase(self) -> str:
+        """The state of the run with the two derived from its commands: recovering and degraded."""
+        if self.run.state == "executing":
+            if self.counts.get("waiting", 0):
+                return "recovering"
+            if self.deviations:
+                return "degraded"
+        return self.run.state
