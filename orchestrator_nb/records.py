@@ -11,7 +11,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.trigger_rules import DEFAULT
 
 
-class RunRecord(Struct, frozen=True):
+class RunRecord(Struct, frozen=True, gc=False):
     """The run as a whole; replaced, never changed. Times are seconds since the epoch."""
 
     run: str = ""
@@ -31,7 +31,7 @@ class RunRecord(Struct, frozen=True):
     generation: int = 1
 
 
-class PlannedCommand(Struct, frozen=True):
+class PlannedCommand(Struct, frozen=True, gc=False):
     """What the plan says of a command, as far as a reader of the journal needs it.
 
     `rank` is its place in the order in which ready commands start, where that is not the order of the plan; it was
@@ -69,7 +69,7 @@ def planned_command(plain: Mapping[str, Any]) -> PlannedCommand:
     return PlannedCommand(**{**known, "upstream": tuple(known.get("upstream", ()))})
 
 
-class CommandRecord(Struct, frozen=True):
+class CommandRecord(Struct, frozen=True, gc=False):
     """One command; replaced, never changed.
 
     `attempt` counts over the whole run, `retry` the retries in this generation. `cell` is (code cells begun, code

@@ -96,6 +96,10 @@ def fold(events: Iterable[e.Event]) -> RunState:
 
 # ── how each kind is applied ────────────────────────────────────────────────────────────────────────────────────
 
+_AFTER: dict[type[e.Event], Mapping[str, str]] = {e.KINDS[name]: after for name, after in COMMAND_TRANSITIONS.items()}
+"""The table of the commands by kind, not by its name: it is looked into for every event."""
+
+
 
 def _after(state: RunState, event: e.Event, key: str | None = None) -> str:
     """Return the run's state after the event."""
@@ -199,8 +203,8 @@ def _known(state: RunState, command: str) -> CommandRecord:
 
 def _step(state: RunState, event: Any) -> tuple[CommandRecord, str]:
     """Return the command's record and its state after the event."""
-    record = _known(state, event.command)
-    after = COMMAND_TRANSITIONS[type(event).__name__].get(record.state)
+    record = state.commands.get(event.command) or _known(state, event.command)
+    after = _AFTER[type(event)].get(record.state)
     if after is None:
         raise IllegalTransition(f'"{type(event).__name__}" cannot come while "{event.command}" is {record.state}')
     return record, after
