@@ -5,6 +5,9 @@ about a command name it; events about an attempt carry its number, counted from 
 (command, attempt) names one execution for ever. What was asked for has the id of the `request`, and `by` says who asked
 (pid, user, host). A field at its default is left out of the journal; a new field needs
 a default and an old kind is never taken away, so that an old journal can always be read.
+
+No fact can be part of a cycle, so they say `gc=False`: a long run keeps very many of them, and the garbage collector
+would look through them all again and again.
 """
 
 from __future__ import annotations

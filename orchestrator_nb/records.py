@@ -1,4 +1,7 @@
-"""What is known of a run and of each of its commands: records that are replaced, never changed."""
+"""What is known of a run and of each of its commands: records that are replaced, never changed.
+
+Like events, they are no part of any cycle, so the garbage collector has no business with them (`gc=False`).
+"""
 
 from __future__ import annotations
 
