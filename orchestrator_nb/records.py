@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from orchestrator_nb import events as e
 from orchestrator_nb.trigger_rules import DEFAULT
@@ -68,8 +68,7 @@ class PlannedCommand(Struct, frozen=True, gc=False):
 
 def planned_command(plain: Mapping[str, Any]) -> PlannedCommand:
     """Return what a `RunPlanned` says of one command; keys that are not known are ignored."""
-    known: dict[str, Any] = {name: plain[name] for name in PlannedCommand.__struct_fields__ if name in plain}
-    return PlannedCommand(**{**known, "upstream": tuple(known.get("upstream", ()))})
+    return convert(plain, PlannedCommand)
 
 
 class CommandRecord(Struct, frozen=True, gc=False):

@@ -49,7 +49,7 @@ class RunState:
         target.notices = self.notices
         for event in events:
             command = getattr(event, "command", None)
-            if command is not None and command in self.commands:
+            if command in self.commands:
                 target.commands[command] = self.commands[command]
             elif type(event) is e.RunPlanned:
                 target.planned = self.planned
@@ -95,10 +95,6 @@ def fold(events: Iterable[e.Event]) -> RunState:
 
 
 # ── how each kind is applied ────────────────────────────────────────────────────────────────────────────────────
-
-_AFTER: dict[type[e.Event], Mapping[str, str]] = {e.KINDS[name]: after for name, after in COMMAND_TRANSITIONS.items()}
-"""The table of the commands by kind, not by its name: it is looked into for every event."""
-
 
 
 def _after(state: RunState, event: e.Event, key: str | None = None) -> str:
@@ -204,7 +200,7 @@ def _known(state: RunState, command: str) -> CommandRecord:
 def _step(state: RunState, event: Any) -> tuple[CommandRecord, str]:
     """Return the command's record and its state after the event."""
     record = state.commands.get(event.command) or _known(state, event.command)
-    after = _AFTER[type(event)].get(record.state)
+    after = COMMAND_TRANSITIONS[type(event).__name__].get(record.state)
     if after is None:
         raise IllegalTransition(f'"{type(event).__name__}" cannot come while "{event.command}" is {record.state}')
     return record, after

@@ -96,7 +96,9 @@ class Session:
             observers=(self._observe,),
         )
         self._observers = observers
-        self._common: Work | None = None  # what is the same in the work of all commands, so that it is put together once
+        self._common: Work | None = (
+            None  # what is the same in the work of all commands, so that it is put together once
+        )
         self._observing: int | None = None
         self._asked: dict[str, Callable[[Answer], None]] = {}
         self._attendant = Attendant(owned.folder, hand_in=self._hand_in, view=self.view)
@@ -173,6 +175,8 @@ class Session:
         self._loop.send(request)
 
     def _observe(self, events: Sequence[e.Event], state: RunState) -> None:
+        if not self._asked and not self._observers:
+            return
         self._observing = threading.get_ident()
         try:
             if self._asked:
