@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -40,6 +40,8 @@ class KernelProcess:
         self.on_message: Callable[[dict[str, Any]], None] = _ignore
         self.on_text: Callable[[str], None] = _ignore
         self.client: Any = None
+        self.preload: Sequence[str] = ()
+        self.on_start: Callable[[str, str | None], None] = _ignore_start
         self._mark = mark
         self._lock = threading.Lock()
         self._ending = False
@@ -92,7 +94,8 @@ class KernelProcess:
     def close(self) -> None:
         """End what is left of the kernel and what it started, and remove its folder."""
         self._ended.set()
-        if self._tree is not None:
+        # a fork server knows whether anything is left, else all processes of the machine are looked at
+        if self._tree is not None and not (self.returncode is not None and getattr(self._process, "alone", False)):
             self._tree.kill()
         if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
@@ -103,13 +106,13 @@ class KernelProcess:
 
     def manager_class(self) -> type[Any]:
         """Return the class of kernel manager that starts this kernel and no other."""
-        import zmq.asyncio
-        from jupyter_client.manager import AsyncKernelManager
         from traitlets import default
+
+        from orchestrator_nb.kernels.manager import ForkingManager
 
         owner = self
 
-        class Manager(AsyncKernelManager):
+        class Manager(ForkingManager):
             """Starts the kernel in its environment, over the sockets in its folder."""
 
             @default("log")
@@ -128,16 +131,11 @@ class KernelProcess:
             def _connection(self) -> str:
                 return str(owner.folder / "connection.json")
 
-            @default("context")
-            def _without_limit(self) -> zmq.asyncio.Context:
-                # with a limit, messages of a kernel that prints faster than they are read are dropped, the one that
-                # says that the cell is done among them
-                self._created_context = True
-                context = zmq.asyncio.Context()
-                context.rcvhwm = 0
-                return context
+            @default("preload")
+            def _imported_before(self) -> list[str]:
+                return list(owner.preload)
 
-            async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # theirs is untyped
+            async def start_kernel(self, **options: Any) -> None:
                 with owner._output() as pipe:
                     await super().start_kernel(**options, env=owner.environment, stdout=pipe, stderr=pipe)
                     owner._started(self.provisioner)
@@ -167,6 +165,8 @@ class KernelProcess:
 
     def _started(self, provisioner: Any) -> None:
         process = getattr(provisioner, "process", None)
+        if hasattr(provisioner, "way"):
+            self.on_start(provisioner.way, provisioner.why)
         if process is None:  # a provisioner of someone else's, which starts kernels elsewhere
             return
         with self._lock:
@@ -184,6 +184,10 @@ def _settle(ended: asyncio.Future[None]) -> None:
 
 def _ignore(_: object) -> None:
     """Hear nothing."""
+
+
+def _ignore_start(_way: str, _why: str | None) -> None:
+    """Hear nothing of the start."""
 
 
 def _heard_by(listener: Callable[[dict[str, Any]], None]) -> type[Any]:
