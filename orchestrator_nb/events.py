@@ -174,6 +174,17 @@ class AttemptStarted(Event, frozen=True, kw_only=True):
     attempt: int
 
 
+class KernelStarted(Event, frozen=True, kw_only=True):
+    """The kernel of an attempt was started within `seconds`: forked from a warm server, or plainly; `reason` says why
+    it was not forked."""
+
+    command: str
+    attempt: int
+    way: str
+    seconds: float
+    reason: str = ""
+
+
 class CellStarted(Event, frozen=True, kw_only=True):
     """A code cell began; `cell` counts all cells of the notebook from 0, `number` of `of` counts the code cells."""
 
@@ -385,7 +396,7 @@ KINDS: dict[str, type[Event]] = {
     kind.__name__: kind
     for kind in (
         RunStarted, RunPlanned, RunResumed, RunPaused, RunStopping, RunCompleting, RunEnded, DefinitionChanged,
-        JournalCut, NoticeGiven, AttemptStarted, CellStarted, CellFinished, OutputRecorded, MetricRecorded,
+        JournalCut, NoticeGiven, AttemptStarted, KernelStarted, CellStarted, CellFinished, OutputRecorded, MetricRecorded,
         ArtifactRecorded, AttemptReturned, AttemptFailed, AttemptAbandoned, AttemptInterrupted, RetryScheduled,
         RetryDue, CommandSucceeded, CommandFailed, CommandCrashed, CommandSkipped, UpstreamFailed, CommandCancelled,
         DeviationRecorded, CommandReopened, StatePreserved, RunDeleted,

@@ -377,6 +377,7 @@ _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
     e.RunDeleted: _unchanging,
     e.NoticeGiven: _notice,
     e.AttemptStarted: _attempt_started,
+    e.KernelStarted: _unchanging,
     e.CellStarted: _cell_started,
     e.CellFinished: _cell_finished,
     e.OutputRecorded: _output_recorded,

@@ -3,6 +3,7 @@ longer fit."""
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,9 @@ READ_AT_IMPORT = re.compile(
 )
 """Variables that Python and common libraries read when they are loaded: kernels that differ in one of them cannot come
 from the same server."""
+
+MOST_SERVERS = 4
+"""How many servers a process has at most that take requests."""
 
 _LENGTH = struct.Struct("!I")
 
@@ -79,6 +84,11 @@ class ForkServer:
             raise NotForked(f"the fork server is gone: {error}", replace=True) from error
         return ForkedProcess(line)
 
+    def retire(self) -> None:
+        """Let it end when its last kernel has."""
+        with suppress(OSError):
+            self._channel.send(b"d")
+
     def close(self) -> None:
         """End it and its kernels."""
         self._channel.close()
@@ -86,36 +96,73 @@ class ForkServer:
             self._process.wait(timeout=5.0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What kernels of one server have in common, apart from what it has preloaded."""
+
+    owner: int
+    python: tuple[str, ...]
+    variables: tuple[tuple[str, str], ...]
+
+
 class ForkServers:
-    """The servers of one process, by interpreter, preloaded modules and environment. Safe from any thread."""
+    """The servers of one process, by interpreter, environment and preloaded modules. Safe from any thread."""
 
     def __init__(self) -> None:
         self.unfit: dict[str, str] = {}
         """Modules that cannot be preloaded, and why not, as found out by trying."""
-        self._servers: dict[tuple[Any, ...], ForkServer] = {}
+        self._unable: dict[_Kind, str] = {}
+        self._servers: dict[tuple[_Kind, frozenset[str]], ForkServer] = {}
         self._retired: list[ForkServer] = []
         self._lock = threading.Lock()
 
     def get(self, python: Sequence[str], preload: Sequence[str], environment: Mapping[str, str]) -> ForkServer:
-        """Return the server for kernels of this kind, started if need be; `preload` without the unfit modules."""
+        """Return the server for kernels of this kind that has these modules, and as few others as there is one,
+        started if need be; without the unfit modules. Raises NotForked where no such server can do its work."""
         variables = server_environment(environment)
-        modules = tuple(name for name in preload if name not in self.unfit)
         read = tuple(sorted(item for item in variables.items() if READ_AT_IMPORT.match(item[0])))
-        key = (os.getpid(), tuple(python), modules, read)
+        kind = _Kind(os.getpid(), tuple(python), read)
+        modules = frozenset(name for name in preload if name not in self.unfit)
         with self._lock:
-            self._retired = [server for server in self._retired if server.is_alive]
-            server = self._servers.get(key)
-            if server is None or not server.is_alive:
-                server = self._servers[key] = ForkServer(python, modules, variables)
+            if kind in self._unable:
+                raise NotForked(self._unable[kind])
+            self._let_go_of_dead()
+            fitting = [key for key in self._servers if key[0] == kind and key[1] >= modules]
+            key = min(fitting, key=lambda found: len(found[1]), default=(kind, modules))
+            server = self._servers.pop(key, None)
+            if server is None:
+                try:
+                    server = ForkServer(python, sorted(modules), variables)
+                except OSError as error:
+                    raise NotForked(f"its fork server did not start: {error}") from error
+            self._servers[key] = server  # the one used last is the last
+            if len(self._servers) > MOST_SERVERS:
+                self._retire(next(iter(self._servers)))
             return server
 
-    def retire(self, server: ForkServer) -> None:
-        """Use that server for no further kernel; those that it has live on."""
+    def refused(self, server: ForkServer, refusal: NotForked) -> None:
+        """Take notice of what a server has said, so that the next request is not answered in the same way."""
         with self._lock:
-            for key, found in list(self._servers.items()):
-                if found is server:
-                    del self._servers[key]
-                    self._retired.append(server)  # its channel stays open as long as it has kernels
+            for key in [key for key, found in self._servers.items() if found is server]:
+                if refusal.replace or refusal.unable:
+                    self._retire(key)
+                if refusal.unable:
+                    self._unable[key[0]] = str(refusal)
+            if refusal.unfit is not None:
+                self.unfit[refusal.unfit] = str(refusal)
+
+    def _let_go_of_dead(self) -> None:
+        for server in [*self._servers.values(), *self._retired]:
+            if not server.is_alive:
+                server.close()
+        self._servers = {key: server for key, server in self._servers.items() if server.is_alive}
+        self._retired = [server for server in self._retired if server.is_alive]
+
+    def _retire(self, key: tuple[_Kind, frozenset[str]]) -> None:
+        """Use that server for no further kernel; those that it has live on, and so does its channel."""
+        server = self._servers.pop(key)
+        server.retire()
+        self._retired.append(server)
 
     def close(self) -> None:
         """End all servers."""
@@ -142,9 +189,7 @@ def server_environment(environment: Mapping[str, str]) -> dict[str, str]:
     variables = {name: value for name, value in os.environ.items() if name in environment}
     variables.update((name, value) for name, value in environment.items() if READ_AT_IMPORT.match(name))
     return {
-        name: value
-        for name, value in variables.items()
-        if name != "PYTHONPATH" and not name.startswith((SEEN, "JPY_"))
+        name: value for name, value in variables.items() if name != "PYTHONPATH" and not name.startswith((SEEN, "JPY_"))
     }
 
 
@@ -161,3 +206,4 @@ def why_no_fork() -> str | None:
 
 servers = ForkServers()
 """The servers of this process."""
+atexit.register(servers.close)

@@ -95,7 +95,7 @@ def renew_randomness() -> None:
     if "uuid" in modules:
         modules["uuid"]._last_timestamp = None  # type: ignore[attr-defined]
     if "tempfile" in modules:
-        modules["tempfile"].tempdir = None
+        modules["tempfile"].tempdir = None  # type: ignore[attr-defined]
         modules["tempfile"]._name_sequence = None  # type: ignore[attr-defined]
     if "multiprocessing.process" in modules:
         modules["multiprocessing.process"].current_process().authkey = os.urandom(32)

@@ -8,8 +8,8 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
-SPLIT_FROM = 7
-"""The first major version of ipykernel whose start is known well enough here to be done in two parts."""
+SPLIT = 7
+"""The major version of ipykernel whose start is known well enough here to be done in two parts."""
 
 AFTER_START = (
     "IPython.core.completerlib", "IPython.core.historyapp", "IPython.core.magics", "IPython.core.ultratb",
@@ -45,15 +45,16 @@ def import_kernel() -> None:
 def build() -> Any:
     """Return the application with kernel and shell, without sockets, threads and event loop; None where it is not known
     how."""
-    import ipykernel
-    from IPython.core.application import BaseIPythonApplication
+    from ipykernel._version import version_info
     from ipykernel.kernelapp import IPKernelApp
+    from IPython.core.application import BaseIPythonApplication
 
-    if ipykernel.version_info[0] != SPLIT_FROM:
+    if version_info[0] != SPLIT:
         return None
     app: Any = IPKernelApp.instance()
     app.parent_handle = 1  # who starts a kernel from a program wants no advice on standard output
-    BaseIPythonApplication.initialize(app, ["--HistoryManager.enabled=False"])
+    initialize: Any = BaseIPythonApplication.initialize
+    initialize(app, ["--HistoryManager.enabled=False"])
     app.init_pdb()
     app.init_blackhole()
     app.kernel = app.kernel_class.instance(

@@ -17,13 +17,15 @@ from typing import Any
 class NotForked(Exception):
     """A fork server could not or would not fork a kernel.
 
-    With `replace`, a new server may do it; `unfit` is the module that has spoilt this one.
+    With `replace`, a new server may do it; `unfit` is the module that has spoilt this one; with `unable`, no server of
+    the same kind can do it either.
     """
 
-    def __init__(self, why: str, *, replace: bool = False, unfit: str | None = None) -> None:
+    def __init__(self, why: str, *, replace: bool = False, unfit: str | None = None, unable: bool = False) -> None:
         super().__init__(why)
         self.replace = replace
         self.unfit = unfit
+        self.unable = unable
 
 
 class ForkedProcess:
@@ -127,6 +129,8 @@ class ForkedProcess:
             self._end(int(said["exit"]))
         elif "refused" in said:
             self._refusal = NotForked(said["refused"], replace=bool(said["replace"]))
+        elif "unable" in said:
+            self._refusal = NotForked(f"its fork server did not start: {said['unable']}", unable=True)
         elif "unfit" in said:
             self._refusal = NotForked(said["why"], replace=True, unfit=said["unfit"])
 

@@ -11,9 +11,9 @@ from queue import Empty
 from typing import Any
 
 import zmq.asyncio  # noqa: TID253 - like jupyter_client below: this module is imported where a kernel is started
-from jupyter_client.asynchronous import AsyncKernelClient  # noqa: TID253
+from jupyter_client.asynchronous.client import AsyncKernelClient  # noqa: TID253
 from jupyter_client.manager import AsyncKernelManager, KernelManager  # noqa: TID253
-from traitlets import List, Unicode, default
+from traitlets import Bool, List, Unicode, default
 
 from orchestrator_nb.kernels.provisioner import ForkProvisioner
 
@@ -95,10 +95,12 @@ class ForkingClient(AsyncKernelClient):
 
 
 class ForkingManager(AsyncKernelManager):
-    """Starts Python kernels by forking them, with `preload` imported before, unless the kernelspec names another way.
+    """Starts kernels by forking them where it `forks`, with `preload` imported before, unless the kernelspec says how.
 
     All waiting for the kernel's end is told by the system, none is done by looking again.
     """
+
+    forks = Bool(True, help="Whether kernels are forked where they can be.")
 
     preload = List(Unicode(), help="Modules that are imported before the fork.")
 
@@ -112,7 +114,8 @@ class ForkingManager(AsyncKernelManager):
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # theirs is untyped
         """Start the kernel."""
-        if self.provisioner is None and "kernel_provisioner" not in (self.kernel_spec.metadata or {}):
+        metadata: Any = getattr(self.kernel_spec, "metadata", None) or {}
+        if self.forks and self.provisioner is None and "kernel_provisioner" not in metadata:
             self.kernel_id = self.kernel_id or uuid.uuid4().hex
             self.provisioner = ForkProvisioner(
                 kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self, preload=self.preload

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from jupyter_client.provisioning import LocalProvisioner  # noqa: TID253 - only Jupyter and its users import this module
+# not in a function: Jupyter and those who start kernels are the only ones to import this module
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner  # noqa: TID253
 from traitlets import List, Unicode
 
 from orchestrator_nb.kernels.fork_server import servers, why_no_fork
@@ -40,6 +41,7 @@ class ForkProvisioner(LocalProvisioner):
 
     preload = List(Unicode(), help="Modules that are imported before the fork.").tag(config=True)
 
+    process: Any = None
     way = PLAIN
     why: str | None = None
 
@@ -75,26 +77,19 @@ class ForkProvisioner(LocalProvisioner):
 
     async def _fork(self, cmd: Sequence[str], options: dict[str, Any]) -> None:
         python, arguments = _understood(cmd, options)
-        environment = dict(options["env"])
-        paths = [os.path.abspath(path) for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
-        cwd = os.path.abspath(options.get("cwd") or os.getcwd())
-        request = {
-            "argv": ["ipykernel_launcher.py", *arguments],
-            "env": environment,
-            "cwd": cwd,
-            "path": list(dict.fromkeys(paths)),
-            "umask": _umask(),
-        }
+        request = _request(arguments, options)
+        environment = request["env"]
         with _streams(options) as streams:
             try:
                 process = await self._forked(python, environment, request, streams)
             except NotForked as refusal:
                 if refusal.unfit is not None or not refusal.replace:
                     raise
+                # it was out of date, or left just now: the next one is not
                 process = await self._forked(python, environment, request, streams)
         self.process = process
         self.pid = self.pgid = process.pid  # it has a session of its own
-        self.cwd = cwd
+        self.cwd = request["cwd"]
 
     async def _forked(
         self, python: list[str], environment: dict[str, str], request: dict[str, Any], streams: list[int]
@@ -108,14 +103,10 @@ class ForkProvisioner(LocalProvisioner):
         except (NotForked, asyncio.TimeoutError) as error:
             if process is not None:
                 process.close()
-            if isinstance(error, NotForked):
-                if error.replace:
-                    servers.retire(server)
-                if error.unfit is not None:
-                    servers.unfit[error.unfit] = str(error)
-                raise
-            servers.retire(server)
-            raise NotForked(f"a forked kernel was not ready within {START_SECONDS:.0f} s") from error
+            if not isinstance(error, NotForked):
+                error = NotForked(f"a forked kernel was not ready within {START_SECONDS:.0f} s", unable=True)
+            servers.refused(server, error)
+            raise error from None
         except BaseException:
             if process is not None:
                 process.close()
@@ -126,7 +117,8 @@ class ForkProvisioner(LocalProvisioner):
 async def _bound(process: ForkedProcess) -> None:
     while not (process.is_decided and process.bound):
         if process.returncode is not None:
-            raise NotForked(f"a forked kernel ended with code {process.returncode} before it was ready")
+            code = process.returncode
+            raise NotForked(f"a forked kernel ended with code {code} before it was ready", unable=code >= 0)
         await _news(process)
 
 
@@ -135,11 +127,29 @@ async def _news(process: ForkedProcess) -> None:
     loop = asyncio.get_running_loop()
     came = loop.create_future()
     with process.watch() as line:
-        loop.add_reader(line, lambda: came.done() or came.set_result(None))
+        loop.add_reader(line, _set, came)
         try:
             await came
         finally:
             loop.remove_reader(line)
+
+
+def _set(came: asyncio.Future[None]) -> None:
+    if not came.done():
+        came.set_result(None)
+
+
+def _request(arguments: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
+    """Return what to tell the server about a kernel."""
+    environment = dict(options["env"])
+    paths = [os.path.abspath(path) for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return {
+        "argv": ["ipykernel_launcher.py", *arguments],
+        "env": environment,
+        "cwd": os.path.abspath(options.get("cwd") or os.getcwd()),
+        "path": list(dict.fromkeys(paths)),
+        "umask": _umask(),
+    }
 
 
 def _understood(cmd: Sequence[str], options: dict[str, Any]) -> tuple[list[str], list[str]]:

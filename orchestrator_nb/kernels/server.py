@@ -9,6 +9,9 @@ comes over the line, as a length and JSON; what becomes of it goes back, a line 
     {"exit": 0, "alone": true}      it has ended with this code; alone, when no process that came of it is left
     {"refused": "…", "replace": …}  it was not; with `replace`, a new server may do it
     {"unfit": "name", "why": "…"}   that module spoils forking; a server without it may do it
+    {"unable": "…"}                 no server of this kind can do it
+
+A byte without descriptors asks it to leave when its last kernel has.
 
 When the owner lets go of a line, its kernel is killed.
 """
@@ -31,7 +34,7 @@ from contextlib import suppress
 from typing import Any
 
 from orchestrator_nb.kernels import forked, forked_app
-from orchestrator_nb.kernels.preload import Preloaded, UnfitModule, preload
+from orchestrator_nb.kernels.preload import Preloaded, UnfitModule, fit, preload
 
 IDLE_SECONDS = 300.0
 """How long a server without kernels stays."""
@@ -47,7 +50,7 @@ LENGTH = struct.Struct("!I")
 PACKAGE = "orchestrator_nb"
 
 
-class Forked(Exception):  # noqa: N818 - no error: the way out of the loop, in the child
+class Forked(Exception):
     """Raised in the new process, to leave the server's stack behind."""
 
     def __init__(self, request: Mapping[str, Any], line: socket.socket, streams: list[int], server: int) -> None:
@@ -86,12 +89,10 @@ class Server:
             if not self._pids and (self._draining or left <= 0):
                 return
             for number, _ in self._poll.poll(None if self._pids else left * 1000 + 1):
-                if number == self._owner:
-                    return self._kill_all()
-                if number == self._channel.fileno():
-                    if not self._take_request():
-                        return self._kill_all()
-                elif number == self._wakeup[0].fileno():
+                if number == self._owner or (number == self._channel.fileno() and not self._take_request()):
+                    self._kill_all()
+                    return
+                if number == self._wakeup[0].fileno():
                     self._collect()
                 elif number in self._lines:
                     self._let_go(number)
@@ -104,6 +105,7 @@ class Server:
         if len(descriptors) != 4:
             for descriptor in descriptors:
                 os.close(descriptor)
+            self._draining = True
             return True
         line, streams = socket.socket(fileno=descriptors[0]), descriptors[1:]
         try:
@@ -147,7 +149,7 @@ class Server:
                         or ending.endswith("so")
                         or (not ending and os.path.exists(os.path.join(entry.path, "__init__.py")))
                     ):
-                        return entry.path
+                        return str(entry.path)
         return None
 
     def _fork(self, request: Mapping[str, Any], line: socket.socket, streams: list[int]) -> None:
@@ -229,7 +231,7 @@ def main(channel_number: int, config: str) -> None:
     os.environ.pop(forked.SLOT, None)
     for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
         del sys.modules[name]  # a notebook is to import what its own path leads to
-    signal.signal(signal.SIGALRM, lambda *_: os.getppid() == owner or os._exit(0))  # type: ignore[func-returns-value]
+    signal.signal(signal.SIGALRM, lambda *_: os.getppid() == owner or os._exit(0))
     signal.setitimer(signal.ITIMER_REAL, LOOK_FOR_OWNER, LOOK_FOR_OWNER)
     try:
         app, loaded, files = _prepare(settings["preload"])
@@ -238,7 +240,7 @@ def main(channel_number: int, config: str) -> None:
         os._exit(1)  # not as Python does: a thread that has been started may never end
     except Exception as error:  # noqa: BLE001 - whatever it is, the owner starts its kernels in another way
         traceback.print_exc()
-        _answer_first(channel, {"refused": f"{type(error).__name__}: {error}", "replace": False})
+        _answer_first(channel, {"unable": f"{type(error).__name__}: {error}"})
         os._exit(1)
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -259,7 +261,7 @@ def _prepare(names: list[str]) -> tuple[Any, Preloaded, dict[str, Any]]:
     first = preload(())
     app = forked_app.build()
     preload(forked_app.AFTER_START)
-    loaded = preload(names)
+    loaded = preload(fit(names))
     watched = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     watched += forked_app.config_files(app) if app is not None else []
     gc.collect()
@@ -269,9 +271,7 @@ def _prepare(names: list[str]) -> tuple[Any, Preloaded, dict[str, Any]]:
     return app, Preloaded(first.modules, loaded.variables), files
 
 
-def _live(
-    born: Forked, app: Any, *, path: list[str], variables: Mapping[str, str | None], slot: int
-) -> None:
+def _live(born: Forked, app: Any, *, path: list[str], variables: Mapping[str, str | None], slot: int) -> None:
     """Be the kernel that was asked for, and leave."""
     request, namespace, status = born.request, None, 1
     try:

@@ -102,9 +102,7 @@ def main() -> None:
             measured(stock, path, folder / "stock", 1)
             rows = []
             for _ in range(rounds):
-                rows.append(
-                    (measured(stock, path, folder / "stock", 1), measured(ours, path, folder / "ours", BLOCK))
-                )
+                rows.append((measured(stock, path, folder / "stock", 1), measured(ours, path, folder / "ours", BLOCK)))
         print(f"{kind}: {rounds} rounds of 1 and {BLOCK}; the first of ours, with the server's start: "
               f"CPU {first[0] * 1000:.0f} ms, wall {first[1] * 1000:.0f} ms")  # fmt: skip
         for at, name in enumerate(("CPU", "wall")):
