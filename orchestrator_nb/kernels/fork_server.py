@@ -42,6 +42,9 @@ READ_AT_IMPORT = re.compile(
 """Variables that Python and common libraries read when they are loaded: kernels that differ in one of them cannot come
 from the same server."""
 
+IDLE_SECONDS = 300.0
+"""How long a server without kernels stays."""
+
 MOST_SERVERS = 4
 """How many servers a process has at most that take requests."""
 
@@ -50,12 +53,19 @@ _LENGTH = struct.Struct("!I")
 
 class ForkServer:
     """A running server and the channel to it. It ends when the channel is closed, this process dies, or it has had
-    no kernel for five minutes."""
+    no kernel for `idle` seconds."""
 
-    def __init__(self, python: Sequence[str], preload: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        python: Sequence[str],
+        preload: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        idle: float = IDLE_SECONDS,
+    ) -> None:
         """Start it. Raises OSError when the interpreter `python` (with its options) cannot be started."""
         ours, theirs = socket.socketpair()
-        config = json.dumps({"preload": list(preload), "owner": os.getpid()})
+        config = json.dumps({"preload": list(preload), "owner": os.getpid(), "idle": idle})
         with theirs, tempfile.TemporaryFile() as printed:
             self._process = subprocess.Popen(
                 [*python, "-c", BOOT, str(theirs.fileno()), PACKAGES, config],
@@ -63,6 +73,7 @@ class ForkServer:
                 stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, start_new_session=True,
             )  # fmt: skip
         self.pid = self._process.pid
+        self.has_forked = False
         self._channel = ours
         threading.Thread(target=self._process.wait, name="orchestrator_nb fork server", daemon=True).start()
 
@@ -81,7 +92,7 @@ class ForkServer:
             line.sendall(_LENGTH.pack(len(body)) + body)
         except OSError as error:
             line.close()
-            raise NotForked(f"the fork server is gone: {error}", replace=True) from error
+            raise NotForked(f"the fork server is gone: {error}", replace=True, lost=True) from error
         return ForkedProcess(line)
 
     def retire(self) -> None:
@@ -146,7 +157,7 @@ class ForkServers:
             for key in [key for key, found in self._servers.items() if found is server]:
                 if refusal.replace or refusal.unable:
                     self._retire(key)
-                if refusal.unable:
+                if refusal.unable or (refusal.lost and not server.has_forked):  # the next one would fare no better
                     self._unable[key[0]] = str(refusal)
             if refusal.unfit is not None:
                 self.unfit[refusal.unfit] = str(refusal)

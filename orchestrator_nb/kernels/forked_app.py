@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 SPLIT = 7
@@ -65,6 +67,13 @@ def build() -> Any:
     shell = app.shell
     shell.Completer, shell.display_formatter.formatters  # noqa: B018 - made when they are first asked for
     return app
+
+
+def import_soon_needed() -> None:
+    """Import what the first cells would; what is missing in this version is not needed by it."""
+    for name in AFTER_START:
+        with suppress(ImportError):
+            importlib.import_module(name)
 
 
 def config_files(app: Any) -> list[str]:

@@ -18,11 +18,14 @@ class NotForked(Exception):
     """A fork server could not or would not fork a kernel.
 
     With `replace`, a new server may do it; `unfit` is the module that has spoilt this one; with `unable`, no server of
-    the same kind can do it either.
+    the same kind can do it either; `lost` is one that ended without an answer.
     """
 
-    def __init__(self, why: str, *, replace: bool = False, unfit: str | None = None, unable: bool = False) -> None:
+    def __init__(
+        self, why: str, *, replace: bool = False, unfit: str | None = None, unable: bool = False, lost: bool = False
+    ) -> None:
         super().__init__(why)
+        self.lost = lost
         self.replace = replace
         self.unfit = unfit
         self.unable = unable
@@ -81,7 +84,7 @@ class ForkedProcess:
                 elif self.pid:  # the server is dead, and its kernels die with it
                     self._end(-signal.SIGKILL)
                 else:
-                    self._refusal = NotForked("the fork server ended before it could fork", replace=True)
+                    self._refusal = NotForked("the fork server ended before it could fork", replace=True, lost=True)
             return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:

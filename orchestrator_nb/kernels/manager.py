@@ -45,6 +45,10 @@ def shared_context() -> Any:
 class ForkingClient(AsyncKernelClient):
     """A client without the channels that nobody listens to here, those for heartbeats and for questions to the user."""
 
+    @default("context")
+    def _shared(self) -> Any:
+        return shared_context()
+
     def start_channels(
         self, shell: bool = True, iopub: bool = True, stdin: bool = False, hb: bool = False, control: bool = True
     ) -> None:

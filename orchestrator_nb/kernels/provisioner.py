@@ -111,6 +111,7 @@ class ForkProvisioner(LocalProvisioner):
             if process is not None:
                 process.close()
             raise
+        server.has_forked = True
         return process
 
 

@@ -34,10 +34,7 @@ from contextlib import suppress
 from typing import Any
 
 from orchestrator_nb.kernels import forked, forked_app
-from orchestrator_nb.kernels.preload import Preloaded, UnfitModule, fit, preload
-
-IDLE_SECONDS = 300.0
-"""How long a server without kernels stays."""
+from orchestrator_nb.kernels.preload import Preloaded, UnfitModule, fit, os_threads, preload
 
 LOOK_FOR_OWNER = 0.2
 """Seconds between two looks whether the owner still lives, while modules are being imported."""
@@ -61,8 +58,12 @@ class Forked(Exception):
 class Server:
     """Forks kernels and tells their owner what becomes of them. `run` returns when it is no longer needed."""
 
-    def __init__(self, channel: socket.socket, owner: int, *, loaded: Preloaded, files: Mapping[str, Any]) -> None:
+    def __init__(
+        self, channel: socket.socket, owner: int, *, loaded: Preloaded, files: Mapping[str, Any], idle: float
+    ) -> None:
+        """Serve `owner`, a process id, until there was no kernel for `idle` seconds."""
         self._channel = channel
+        self._idle = idle
         self._loaded = loaded
         self._files = files
         self._lines: dict[int, socket.socket] = {}
@@ -85,7 +86,7 @@ class Server:
     def run(self) -> None:
         """Serve. Raises Forked in each new process."""
         while True:
-            left = self._idle_since + IDLE_SECONDS - time.monotonic()
+            left = self._idle_since + self._idle - time.monotonic()
             if not self._pids and (self._draining or left <= 0):
                 return
             for number, _ in self._poll.poll(None if self._pids else left * 1000 + 1):
@@ -247,7 +248,7 @@ def main(channel_number: int, config: str) -> None:
     forked.adopt_orphans()
     path = list(sys.path)
     try:
-        Server(channel, owner, loaded=loaded, files=files).run()
+        Server(channel, owner, loaded=loaded, files=files, idle=settings["idle"]).run()
     except Forked as birth:
         born = birth
     else:
@@ -260,7 +261,9 @@ def _prepare(names: list[str]) -> tuple[Any, Preloaded, dict[str, Any]]:
     forked_app.import_kernel()
     first = preload(())
     app = forked_app.build()
-    preload(forked_app.AFTER_START)
+    forked_app.import_soon_needed()
+    if os_threads() > 1:
+        raise RuntimeError("the kernel's own libraries started a thread")
     loaded = preload(fit(names))
     watched = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     watched += forked_app.config_files(app) if app is not None else []
