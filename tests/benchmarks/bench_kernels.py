@@ -36,9 +36,11 @@ BLOCK = 5
 CELLS = {
     "three cells with pandas": (
         "n = 10\nseed = 1",
-        "import pandas as pd, numpy as np\nrng = np.random.default_rng(seed)\n"
-        "df = pd.DataFrame({'a': rng.integers(0, 5, 1000), 'b': rng.normal(size=1000)})\n"
-        "agg = df.groupby('a')['b'].agg(['mean', 'count']).round(6)\nprint('rows', len(df))",
+        (
+            "import pandas as pd, numpy as np\nrng = np.random.default_rng(seed)\n"
+            "df = pd.DataFrame({'a': rng.integers(0, 5, 1000), 'b': rng.normal(size=1000)})\n"
+            "agg = df.groupby('a')['b'].agg(['mean', 'count']).round(6)\nprint('rows', len(df))"
+        ),
         "agg.head(n)",
     ),
     "three cells, no imports": ("n = 10", "x = n * 2\nprint(x)", "x"),

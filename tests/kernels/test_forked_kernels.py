@@ -218,7 +218,7 @@ def test_two_hundred_kernels_leave_nothing(kernel, tmp_path):
     def held():
         maps = [Path(f"/proc/{pid}/maps").read_text().count("/dev/shm/") for pid in (server, "self")]
         counts = [len(os.listdir(f"/proc/{pid}/{what}")) for pid in (server, "self") for what in ("fd", "task")]
-        return maps, counts, children(server), os.listdir(tmp_path)
+        return [*maps, *counts, len(children(server)), len(os.listdir(tmp_path))]
 
     def start(*, connected):
         one = kernel(preload=["numpy"], env=private, connected=connected)
@@ -238,4 +238,4 @@ def test_two_hundred_kernels_leave_nothing(kernel, tmp_path):
             one.process.wait(10)
         one.close()
         before = held() if number == 20 else before
-    assert held() == before
+    eventually(lambda: all(now <= then for now, then in zip(held(), before, strict=True)))  # zmq closes behind us
