@@ -14,7 +14,7 @@ SPLIT = 7
 """The major version of ipykernel whose start is known well enough here to be done in two parts."""
 
 AFTER_START = (
-    "IPython.core.completerlib", "IPython.core.historyapp", "IPython.core.magics", "IPython.core.ultratb",
+    "IPython.core.completerlib", "IPython.core.historyapp", "IPython.core.logger", "IPython.core.magics", "IPython.core.ultratb",
     "IPython.extensions.storemagic", "IPython.lib.pretty", "concurrent.futures.thread", "decimal", "getpass",
     "importlib.metadata", "multiprocessing", "pygments.formatters.terminal256", "pygments.lexers.python",
     "pygments.styles.default", "psutil", "sqlite3", "stack_data", "tempfile", "timeit", "tornado.locks",

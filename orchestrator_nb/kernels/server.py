@@ -35,6 +35,7 @@ from typing import Any
 
 from orchestrator_nb.kernels import forked, forked_app
 from orchestrator_nb.kernels.preload import Preloaded, UnfitModule, fit, os_threads, preload
+from orchestrator_nb.kernels.warm import warm
 
 LOOK_FOR_OWNER = 0.2
 """Seconds between two looks whether the owner still lives, while modules are being imported."""
@@ -265,6 +266,10 @@ def _prepare(names: list[str]) -> tuple[Any, Preloaded, dict[str, Any]]:
     if os_threads() > 1:
         raise RuntimeError("the kernel's own libraries started a thread")
     loaded = preload(fit(names))
+    before = os_threads()
+    warm(getattr(app, "shell", None))
+    if os_threads() > before:
+        raise RuntimeError("the libraries started a thread when they were first used")
     watched = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     watched += forked_app.config_files(app) if app is not None else []
     gc.collect()
