@@ -192,15 +192,17 @@ class ForkServers:
 
 
 def server_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a server for kernels with that one: this process's, with what is read at import.
+    """Return what of that environment of a kernel its server has: what this process has, and what is read at import.
 
     What only one command has been given, its secrets among them, and what marks its processes is none of the server's
     business; directories on PYTHONPATH hold what may be edited at any time.
     """
-    variables = {name: value for name, value in os.environ.items() if name in environment}
-    variables.update((name, value) for name, value in environment.items() if READ_AT_IMPORT.match(name))
     return {
-        name: value for name, value in variables.items() if name != "PYTHONPATH" and not name.startswith((SEEN, "JPY_"))
+        name: value
+        for name, value in environment.items()
+        if name != "PYTHONPATH"
+        and not name.startswith((SEEN, "JPY_"))
+        and (READ_AT_IMPORT.match(name) or os.environ.get(name) == value)
     }
 
 

@@ -7,6 +7,7 @@ import ctypes
 import gc
 import os
 import signal
+import struct
 import sys
 import threading
 import time
@@ -26,6 +27,8 @@ SLOT_SIZE = 4096
 
 SEEN = "ORCHESTRATOR_NB_"
 """The beginning of the variables that other processes must see, so that what an attempt left behind is found."""
+
+_SEED = struct.Struct("8I")
 
 libc: Any = ctypes.CDLL(None, use_errno=True)
 
@@ -85,13 +88,15 @@ def take_environment(variables: Mapping[str, str], *, slot: int) -> None:
 
 
 def renew_randomness() -> None:
-    """Forget every random state and number that siblings would share. The seed of hashes is the server's: Python has
-    no way to change it."""
+    """Forget every random state and number that siblings would share.
+
+    OpenSSL does so by itself. The seed of hashes stays the server's: Python has no way to change it.
+    """
     modules = sys.modules
     if "random" in modules:
         modules["random"].seed()
     if "numpy.random" in modules:
-        modules["numpy.random"].seed()
+        modules["numpy.random"].seed(_SEED.unpack(os.urandom(_SEED.size)))  # without one it takes ten times as long
     if "uuid" in modules:
         modules["uuid"]._last_timestamp = None  # type: ignore[attr-defined]
     if "tempfile" in modules:
@@ -99,8 +104,6 @@ def renew_randomness() -> None:
         modules["tempfile"]._name_sequence = None  # type: ignore[attr-defined]
     if "multiprocessing.process" in modules:
         modules["multiprocessing.process"].current_process().authkey = os.urandom(32)
-    if "ssl" in modules:
-        modules["ssl"].RAND_add(os.urandom(32), 32.0)
 
 
 def leave(status: int, namespace: dict[str, Any] | None) -> None:

@@ -13,6 +13,9 @@ from typing import Any
 SPLIT = 7
 """The major version of ipykernel whose start is known well enough here to be done in two parts."""
 
+NO_HISTORY = "--HistoryManager.hist_file=:memory:"
+"""The argument without which all kernels of a user write to one file; the prebuilt application writes to none."""
+
 AFTER_START = (
     "IPython.core.completerlib", "IPython.core.historyapp", "IPython.core.logger", "IPython.core.magics", "IPython.core.ultratb",
     "IPython.extensions.storemagic", "IPython.lib.pretty", "concurrent.futures.thread", "decimal", "getpass",
@@ -82,9 +85,11 @@ def config_files(app: Any) -> list[str]:
     return [os.path.join(folder, name) for folder in app.config_file_paths for name in sorted(names)]
 
 
-def run(app: Any, argv: Sequence[str], ready: Callable[[], None]) -> Any:
-    """Run a kernel with these arguments until it is shut down; return its application. `ready` is called once its
-    sockets are there."""
+def run(app: Any, argv: Sequence[str], ready: Callable[[], None], *, heartbeat: bool = True) -> Any:
+    """Run a kernel with these arguments until it is shut down; return its application.
+
+    `ready` is called once its sockets are there. Without `heartbeat` it has none, nor the threads for it.
+    """
     from ipykernel.kernelapp import IPKernelApp
 
     _children_are_few()
@@ -95,7 +100,7 @@ def run(app: Any, argv: Sequence[str], ready: Callable[[], None]) -> Any:
         app = IPKernelApp.instance()
         app.initialize([*argv, "--IPKernelApp.parent_handle=1"])
     else:
-        _finish(app, argv, connection_file, ready)
+        _finish(app, argv, connection_file, ready, heartbeat=heartbeat)
     app.start()
     # the thread that publishes is stopped at exit: the one that still answers the request to shut down must be done
     control = getattr(app, "control_thread", None)
@@ -107,7 +112,7 @@ def run(app: Any, argv: Sequence[str], ready: Callable[[], None]) -> Any:
 
 def _plain_arguments(argv: Sequence[str]) -> str | None:
     """Return the connection file where there is nothing among the arguments that the prebuilt application lacks."""
-    if len(argv) == 3 and argv[0] == "-f" and argv[2] == "--HistoryManager.hist_file=:memory:":
+    if len(argv) > 2 and argv[0] == "-f" and set(argv[2:]) == {NO_HISTORY}:
         return argv[1]
     return None
 
@@ -119,7 +124,9 @@ def _forget(app: Any) -> None:
             type(made).clear_instance()
 
 
-def _finish(app: Any, argv: Sequence[str], connection_file: str, ready: Callable[[], None]) -> None:
+def _finish(
+    app: Any, argv: Sequence[str], connection_file: str, ready: Callable[[], None], *, heartbeat: bool
+) -> None:
     """Give the application an identity, sockets and threads, in the order in which ipykernel does it."""
     from jupyter_client.session import Session
 
@@ -135,7 +142,8 @@ def _finish(app: Any, argv: Sequence[str], connection_file: str, ready: Callable
         shell.user_ns["__session__"] = os.environ["JPY_SESSION_NAME"]
     app.init_connection_file()
     app.init_sockets()
-    app.init_heartbeat()
+    if heartbeat:
+        app.init_heartbeat()
     ready()
     app.write_connection_file()
     app.log_connection_info()

@@ -12,13 +12,10 @@ from typing import Any
 
 # not in a function: Jupyter and those who start kernels are the only ones to import this module
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner  # noqa: TID253
-from traitlets import List, Unicode
+from traitlets import Bool, List, Unicode
 
 from orchestrator_nb.kernels.fork_server import servers, why_no_fork
 from orchestrator_nb.kernels.forked_process import ForkedProcess, NotForked
-
-NAME = "orchestrator-nb-fork"
-"""The name of the entry point, for the metadata of a kernelspec."""
 
 SWITCH = "ORCHESTRATOR_NB_KERNELS"
 """The environment variable that says how kernels are started: `plain` to fork none."""
@@ -40,6 +37,8 @@ class ForkProvisioner(LocalProvisioner):
     """
 
     preload = List(Unicode(), help="Modules that are imported before the fork.").tag(config=True)
+
+    heartbeat = Bool(True, help="Whether anyone listens to its heartbeat.")
 
     process: Any = None
     way = PLAIN
@@ -77,7 +76,7 @@ class ForkProvisioner(LocalProvisioner):
 
     async def _fork(self, cmd: Sequence[str], options: dict[str, Any]) -> None:
         python, arguments = _understood(cmd, options)
-        request = _request(arguments, options)
+        request = {**_request(arguments, options), "heartbeat": self.heartbeat}
         environment = request["env"]
         with _streams(options) as streams:
             try:
