@@ -124,9 +124,7 @@ def _forget(app: Any) -> None:
             type(made).clear_instance()
 
 
-def _finish(
-    app: Any, argv: Sequence[str], connection_file: str, ready: Callable[[], None], *, heartbeat: bool
-) -> None:
+def _finish(app: Any, argv: Sequence[str], connection_file: str, ready: Callable[[], None], *, heartbeat: bool) -> None:
     """Give the application an identity, sockets and threads, in the order in which ipykernel does it."""
     from jupyter_client.session import Session
 

@@ -59,14 +59,15 @@ def installed() -> list[ForkedSpec]:
     from jupyter_client.kernelspec import KernelSpecManager
 
     found = []
-    for name, entry in sorted(KernelSpecManager().get_all_specs().items()):
-        spec = entry["spec"]
-        provisioner = (spec.get("metadata") or {}).get("kernel_provisioner") or {}
-        if provisioner.get("provisioner_name") == PROVISIONER:
-            preload = tuple((provisioner.get("config") or {}).get("preload") or ())
-            found.append(
-                ForkedSpec(name=name, folder=Path(entry["resource_dir"]), python=spec["argv"][0], preload=preload)
-            )
+    for name, folder in sorted(KernelSpecManager().find_kernel_specs().items()):
+        try:  # Jupyter itself hides those whose provisioner is not installed
+            spec = json.loads(Path(folder, "kernel.json").read_text(encoding="utf-8"))
+            provisioner = spec.get("metadata", {}).get("kernel_provisioner", {})
+            if provisioner.get("provisioner_name") == PROVISIONER:
+                preload = tuple(provisioner.get("config", {}).get("preload", ()))
+                found.append(ForkedSpec(name=name, folder=Path(folder), python=spec["argv"][0], preload=preload))
+        except (OSError, ValueError, AttributeError, LookupError):  # someone else's, and broken
+            continue
     return found
 
 

@@ -122,7 +122,11 @@ class ForkingManager(AsyncKernelManager):
         if self.forks and self.provisioner is None and "kernel_provisioner" not in metadata:
             self.kernel_id = self.kernel_id or uuid.uuid4().hex
             self.provisioner = ForkProvisioner(
-                kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self, preload=self.preload, heartbeat=False
+                kernel_id=self.kernel_id,
+                kernel_spec=self.kernel_spec,
+                parent=self,
+                preload=self.preload,
+                heartbeat=False,
             )
         await _without_pause(KernelManager._async_start_kernel)(self, **options)
 

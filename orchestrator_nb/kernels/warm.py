@@ -7,23 +7,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 
 def warm(shell: Any) -> None:
     """Do what most first cells do, with the libraries that are there; what fails here fails in a cell, if at all."""
     works = [work for name, work in _LIBRARIES.items() if name in sys.modules]
-    for work in works:
-        _try(work, shell)
     if shell is not None:
-        _try(_cells, shell)
-
-
-def _try(work: Callable[[Any], None], shell: Any) -> None:
-    try:
-        work(shell)
-    except Exception:  # noqa: BLE001, S110 - it is for speed alone
-        pass
+        works.append(_cells)
+    for work in works:
+        with suppress(Exception):  # it is for speed alone
+            work(shell)
 
 
 def _cells(shell: Any) -> None:
