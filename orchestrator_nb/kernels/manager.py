@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
 import threading
 import time
 import uuid
+from contextlib import suppress
 from queue import Empty
 from typing import Any
 
@@ -23,6 +25,9 @@ ASK_AGAIN = 1.0
 IDLE_SECONDS = 0.1
 """Seconds after its answer within which a kernel is expected to publish that it is idle. If it has not, it did so
 before it knew of our subscription, and is asked again."""
+
+BUSY_SECONDS = 0.3
+"""Seconds after which a kernel that was asked to shut down is taken to be busy with a cell, and is interrupted."""
 
 _contexts: dict[int, Any] = {}
 _lock = threading.Lock()
@@ -131,6 +136,17 @@ class ForkingManager(AsyncKernelManager):
         await _without_pause(KernelManager._async_start_kernel)(self, **options)
 
     async def _async_shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
+        provisioner = self.provisioner
+        if isinstance(provisioner, ForkProvisioner) and self.has_kernel and not now and not restart:
+            # Jupyter interrupts first, which an idle kernel takes for an error and reports; only a busy one needs it
+            self.shutting_down = True
+            self.stop_restarter()
+            await self._async_request_shutdown()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(provisioner.exited(), BUSY_SECONDS)
+                await self._async_finish_shutdown()
+                await self._async_cleanup_resources()
+                return
         await _without_pause(KernelManager._async_shutdown_kernel)(self, now=now, restart=restart)
 
     shutdown_kernel = _async_shutdown_kernel

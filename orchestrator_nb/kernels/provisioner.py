@@ -68,6 +68,11 @@ class ForkProvisioner(LocalProvisioner):
         await self.exited()
         return await super().wait()
 
+    async def send_signal(self, signum: int) -> None:
+        """Send a signal to the kernel's group, as long as the kernel lives: its number may be someone else's then."""
+        if not isinstance(self.process, ForkedProcess) or self.process.poll() is None:
+            await super().send_signal(signum)
+
     async def kill(self, restart: bool = False) -> None:
         """Kill the kernel and what is in its group; returns when a forked one is gone."""
         await super().kill(restart)

@@ -8,6 +8,7 @@ system tells the CPU of a server's children in hundredths of a second.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import resource
@@ -16,7 +17,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import papermill
@@ -26,9 +29,15 @@ from orchestrator_nb.commands.notebook import NotebookCommand
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.definition.models import CommandDefinition
+from orchestrator_nb.events import CellFinished, CellStarted
 from orchestrator_nb.executors.attempt import LocalAttempt, Surroundings
 from orchestrator_nb.kernels.fork_server import servers
+from orchestrator_nb.kernels.forked_app import NO_HISTORY
+from orchestrator_nb.kernels.manager import ForkingManager
 from orchestrator_nb.ports import Work
+
+KERNELS = 8
+"""How many kernels live at once where memory is measured."""
 
 BLOCK = 5
 """How many notebooks of ours come to one of papermill's."""
@@ -56,11 +65,11 @@ def write(path: Path, cells: tuple[str, ...]) -> None:
     nbformat.write(notebook, path)
 
 
-def ours(path: Path, run_folder: Path) -> None:
+def ours(path: Path, run_folder: Path, report: Callable[[Any], None] = lambda _: None) -> None:
     """Run it as a command of a workflow does."""
     run_folder.mkdir(exist_ok=True)
     around = Surroundings(
-        report=lambda _: None, artifacts=Artifacts(run_folder / "artifacts"), live=LiveResults(), clock=time.time
+        report=report, artifacts=Artifacts(run_folder / "artifacts"), live=LiveResults(), clock=time.time
     )
     work = Work(
         run="r", workflow="w", command="n", attempt=1, generation=1, folder=path.parent, run_folder=run_folder,
@@ -73,6 +82,56 @@ def stock(path: Path, run_folder: Path) -> None:
     """Run it as papermill does."""
     run_folder.mkdir(exist_ok=True)
     papermill.execute_notebook(path, run_folder / path.name, {"n": 3}, progress_bar=False)
+
+
+def waterfall(path: Path, folder: Path) -> list[tuple[str, float, float]]:
+    """Return where the wall seconds of one notebook go, as (part, papermill's, ours): by cell, and around the cells."""
+    began = time.time()
+    done = papermill.execute_notebook(path, folder / "stock" / path.name, {"n": 3}, progress_bar=False)
+    ended = time.time()
+    cells = [cell.metadata.papermill for cell in done.cells]
+    starts = [datetime.fromisoformat(cell.start_time).timestamp() for cell in cells]
+    theirs = [starts[0] - began, *(cell.duration for cell in cells)]
+    theirs.append(ended - began - sum(theirs))
+    told: list[Any] = []
+    began = time.time()
+    ours(path, folder / "ours", told.append)
+    ended = time.time()
+    first = next(event.at for event in told if isinstance(event, CellStarted))
+    mine = [first - began, *(event.seconds for event in told if isinstance(event, CellFinished))]
+    mine.append(ended - began - sum(mine))
+    parts = ["until the first cell", *(f"cell {number}" for number in range(1, len(cells) + 1)), "saves, shutdown"]
+    return [*zip(parts, theirs, mine, strict=True), ("all", sum(theirs), sum(mine))]
+
+
+def proportional(pid: int) -> float:
+    """Return the proportional set size of a process in MiB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+async def memory(folder: Path, *, forks: bool) -> float:
+    """Return the proportional set size, in MiB, of live kernels that have run the cells with pandas, and the server."""
+    managers = []
+    for number in range(KERNELS):
+        at = folder / f"{forks}{number}"
+        manager = ForkingManager(
+            kernel_name="python3", transport="ipc", ip=f"{at}k", connection_file=f"{at}.json", forks=forks,
+            preload=["numpy", "pandas"],
+        )  # fmt: skip
+        await manager.start_kernel(extra_arguments=[NO_HISTORY], env=dict(os.environ))
+        client = manager.client()
+        client.start_channels()
+        await client.wait_for_ready(timeout=60)
+        for cell in CELLS["three cells with pandas"]:
+            await client.execute_interactive(cell, output_hook=lambda _: None, timeout=60)
+        client.stop_channels()
+        managers.append(manager)
+    pids = [manager.provisioner.pid for manager in managers] + (servers.pids if forks else [])
+    total = sum(map(proportional, pids))
+    for manager in managers:
+        await manager.shutdown_kernel(now=True)
+    return total
 
 
 def cpu() -> float:
@@ -105,13 +164,22 @@ def main() -> None:
             rows = []
             for _ in range(rounds):
                 rows.append((measured(stock, path, folder / "stock", 1), measured(ours, path, folder / "ours", BLOCK)))
+            parts = waterfall(path, folder)
         print(f"{kind}: {rounds} rounds of 1 and {BLOCK}; the first of ours, with the server's start: "
               f"CPU {first[0] * 1000:.0f} ms, wall {first[1] * 1000:.0f} ms")  # fmt: skip
         for at, name in enumerate(("CPU", "wall")):
             theirs, mine = (statistics.median(row[who][at] for row in rows) * 1000 for who in (0, 1))
             ratio = statistics.median(row[1][at] / row[0][at] for row in rows)
             print(f"  {name:5} papermill {theirs:7.1f} ms   ours {mine:7.1f} ms   ratio {ratio:6.3f}")
+        for part, theirs, mine in parts:
+            print(f"    {part:22} {theirs * 1000:8.1f} ms   {mine * 1000:8.1f} ms")
         servers.close()
+    with tempfile.TemporaryDirectory() as place:
+        spawned, forked = (asyncio.run(memory(Path(place), forks=forks)) for forks in (False, True))
+    print(
+        f"{KERNELS} live kernels: spawned {spawned:.0f} MiB, forked with their server {forked:.0f} MiB: {forked / spawned:.2f}"
+    )
+    servers.close()
 
 
 if __name__ == "__main__":
