@@ -175,8 +175,7 @@ class AttemptStarted(Event, frozen=True, kw_only=True):
 
 
 class KernelStarted(Event, frozen=True, kw_only=True):
-    """The kernel of an attempt was started within `seconds`: forked from a warm server, or plainly; `reason` says why
-    it was not forked."""
+    """The kernel of an attempt was started within `seconds`; `way` is forked or plain, `reason` why it is not forked."""
 
     command: str
     attempt: int
@@ -392,14 +391,5 @@ class RunDeleted(Event, frozen=True, kw_only=True):
     by: Mapping[str, Any] | None = None
 
 
-KINDS: dict[str, type[Event]] = {
-    kind.__name__: kind
-    for kind in (
-        RunStarted, RunPlanned, RunResumed, RunPaused, RunStopping, RunCompleting, RunEnded, DefinitionChanged,
-        JournalCut, NoticeGiven, AttemptStarted, KernelStarted, CellStarted, CellFinished, OutputRecorded, MetricRecorded,
-        ArtifactRecorded, AttemptReturned, AttemptFailed, AttemptAbandoned, AttemptInterrupted, RetryScheduled,
-        RetryDue, CommandSucceeded, CommandFailed, CommandCrashed, CommandSkipped, UpstreamFailed, CommandCancelled,
-        DeviationRecorded, CommandReopened, StatePreserved, RunDeleted,
-    )
-}  # fmt: skip
+KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 """Every kind of event by its name in the journal."""
