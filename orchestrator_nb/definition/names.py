@@ -31,6 +31,8 @@ def argument_name(name: str) -> str:
 
     Leading digits go, as in ``01-clean-data``, which becomes ``clean_data``; a keyword gets an underscore.
     """
+    if name.isascii() and name.isidentifier() and not iskeyword(name):
+        return name
     words = re.sub(r"[^A-Za-z0-9_]", "_", name)
     bare = words.lstrip("0123456789_") if words[:1].isdigit() else words
     argument = bare or f"_{words}"

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from orchestrator_nb.data.flush import flush_file, flush_folder
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
 from orchestrator_nb.definition.reading import read_definition
@@ -49,7 +51,7 @@ class Frozen:
             "parameters": dict(self.parameters),
             "settings": dict(self.settings),
         }
-        write_whole(run_folder / FILE, json.dumps(document, indent=1, ensure_ascii=False).encode())
+        write_whole(run_folder / FILE, msgspec.json.format(msgspec.json.encode(document), indent=1))
 
     @classmethod
     def read(cls, run_folder: Path) -> Frozen:

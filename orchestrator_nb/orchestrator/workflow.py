@@ -11,10 +11,10 @@ from typing import Any
 from orchestrator_nb.definition.folder import definition_from_folder, definition_from_notebook
 from orchestrator_nb.definition.parameters import bind_parameters
 from orchestrator_nb.definition.reading import Loaded, read_definition
-from orchestrator_nb.definition.writing import to_dict
 from orchestrator_nb.errors import DefinitionError, Mistake, UsageError
 from orchestrator_nb.journal.store import find_run, find_store
 from orchestrator_nb.orchestrator.building import Building
+from orchestrator_nb.orchestrator.collector import collector_at_rest
 from orchestrator_nb.orchestrator.command_types import command_types, import_registrations
 from orchestrator_nb.orchestrator.detach import start_detached
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
@@ -44,7 +44,8 @@ class Workflow(Building):
     @classmethod
     def load(cls, source: str | os.PathLike[str] | Mapping[str, Any]) -> Workflow:
         """Read a definition: a YAML or JSON file, or a dictionary. Raises DefinitionError with all mistakes."""
-        loaded = read_definition(source if isinstance(source, Mapping) else Path(source))
+        with collector_at_rest():
+            loaded = read_definition(source if isinstance(source, Mapping) else Path(source))
         return cls._of(loaded, loaded.file)
 
     @classmethod
@@ -62,8 +63,7 @@ class Workflow(Building):
     @classmethod
     def _of(cls, loaded: Loaded, origin: Path | None) -> Workflow:
         flow = cls(loaded.definition.workflow, folder=loaded.folder)
-        flow._document = to_dict(loaded.definition)
-        flow._loaded = loaded
+        flow._written, flow._loaded = None, loaded
         flow.origin = origin
         return flow
 
@@ -247,6 +247,7 @@ class Workflow(Building):
             command.call is not None and command.call.startswith(SESSION) for command in self.definition.commands
         )
 
+    @collector_at_rest()
     def _plan(
         self,
         given: Mapping[str, Any],
