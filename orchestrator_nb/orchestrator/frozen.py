@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrator_nb.data.flush import flush_file, flush_folder
+from orchestrator_nb.data.flush import PART, write_whole
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
 from orchestrator_nb.definition.reading import read_definition
 from orchestrator_nb.definition.writing import to_dict
@@ -21,8 +19,6 @@ from orchestrator_nb.errors import StoreError
 
 FILE = "definition.json"
 SOURCES = "sources"
-PART = f".*.{'[0-9a-f]' * 8}"
-"""What files are called before they are whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,18 +85,3 @@ def remove_parts(run_folder: Path) -> None:
     for part in (*run_folder.glob(PART), *(run_folder / SOURCES).glob(PART)):
         with suppress(OSError):
             part.unlink()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old or the new, also after a power cut. Raises StoreError."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(part, "xb") as file:
-            file.write(content)
-            file.flush()
-            flush_file(file.fileno())
-        os.replace(part, path)
-        flush_folder(path.parent)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StoreError(f'"{path}" cannot be written: {error.strerror or error}') from error

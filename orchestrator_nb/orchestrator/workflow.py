@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator_nb.definition.folder import definition_from_folder, definition_from_notebook
 from orchestrator_nb.definition.parameters import bind_parameters
 from orchestrator_nb.definition.reading import Loaded, read_definition
 from orchestrator_nb.errors import DefinitionError, Mistake, UsageError
@@ -16,7 +15,6 @@ from orchestrator_nb.journal.store import find_run, find_store
 from orchestrator_nb.orchestrator.building import Building
 from orchestrator_nb.orchestrator.collector import collector_at_rest
 from orchestrator_nb.orchestrator.command_types import command_types, import_registrations
-from orchestrator_nb.orchestrator.detach import start_detached
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
 from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, with_open_matrices, without_unknown
@@ -51,12 +49,16 @@ class Workflow(Building):
     @classmethod
     def from_folder(cls, folder: str | os.PathLike[str]) -> Workflow:
         """Make a workflow of the notebooks in a folder; what they follow is in their parameters cells or inferred."""
+        from orchestrator_nb.definition.folder import definition_from_folder
+
         path = Path(folder).absolute()
         return cls._of(definition_from_folder(path), path)
 
     @classmethod
     def from_notebook(cls, notebook: str | os.PathLike[str]) -> Workflow:
         """Make a workflow of one notebook; its parameters are the workflow's."""
+        from orchestrator_nb.definition.folder import definition_from_notebook
+
         path = Path(notebook).absolute()
         return cls._of(definition_from_notebook(path), path)
 
@@ -131,7 +133,12 @@ class Workflow(Building):
         opening = self._opening(plan, commands, observers, slots=slots, durability=durability, overlap=overlap)
         opening = replace(opening, settings=settings)
         place = find_store(store, start=self._folder)
-        run = start_detached(opening, store=place) if detach else start_opened(opening, store=place)
+        if detach:
+            from orchestrator_nb.orchestrator.detach import start_detached
+
+            run = start_detached(opening, store=place)
+        else:
+            run = start_opened(opening, store=place)
         if wait or (wait is None and not detach):
             run.wait(check=check)
         return run
