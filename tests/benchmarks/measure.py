@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 def cpu_seconds(argv: Sequence[str], *, cwd: str | None = None) -> float:
     """Run a program to its end and return its user and system seconds, those of its children included."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, cwd=cwd, env=_environment())
+    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, cwd=cwd, env=environment())
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return our environment, in which bytecode is kept: without it every import would be compiled anew."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
