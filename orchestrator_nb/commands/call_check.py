@@ -27,7 +27,9 @@ def check_call(
     Where the workflow's parameters are not known, no argument is called missing.
     """
     if signature.unfit is not None:
-        return [Mistake(signature.unfit, f"/{key}", found=f"{function!r}"[:100])]
+        name = getattr(command, key, None)
+        found = f"{f'{name}, ' if isinstance(name, str) else ''}{function!r}"[:200]
+        return [Mistake(signature.unfit, f"/{key}", found=found)]
     besides = given_besides(command, signature)
     if command.args is not None or command.parameters:
         mistakes = [*_args(command, signature), *_unknown(command, signature)]

@@ -7,7 +7,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from orchestrator_nb.errors import StoreError
+from orchestrator_nb.data.disk import write_error
 
 PART = f".*.{'[0-9a-f]' * 8}"
 """What files that `write_whole` writes are called before they are whole."""
@@ -55,4 +55,4 @@ def write_whole(path: Path, content: bytes) -> None:
         flush_folder(path.parent)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise StoreError(f'"{path}" cannot be written: {error.strerror or error}') from error
+        raise write_error(f'"{path}" cannot be written', path, error) from error

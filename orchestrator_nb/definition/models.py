@@ -16,6 +16,9 @@ from orchestrator_nb.trigger_rules import DEFAULT, TriggerRule
 AMOUNT = r"^([0-9]+(\.[0-9]+)? *([KMGT]i?)?B|all)$"
 """How an amount of a resource is written as text: of memory, or all that there is."""
 
+MOST_SLOTS = 10_000
+"""How many commands run at a time at the most."""
+
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
 Seconds = Annotated[float, Field(gt=0, le=366 * 86400, allow_inf_nan=False)]
 Pattern = Literal["sequential", "parallel", "hybrid"]
@@ -184,7 +187,7 @@ class WorkflowDefinition(Model):
     pattern: Pattern = "hybrid"
     parameters: dict[str, ParameterDefinition] = Field(default_factory=dict)
     commands: tuple[CommandDefinition, ...] = Field(min_length=1)
-    slots: Annotated[int, Field(ge=1, le=10_000)] | None = Field(None, description="commands at a time; the CPUs")
+    slots: Annotated[int, Field(ge=1, le=MOST_SLOTS)] | None = Field(None, description="commands at a time; the CPUs")
     pools: dict[Id, Amount] = Field(default_factory=dict, description="how much there is of memory and named pools")
     durability: Literal["full", "process"] = "full"
     timeout: Seconds | Literal["none"] = Field(3600.0, description="the commands' default timeout, in seconds")

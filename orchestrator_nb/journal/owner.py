@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.errors import RunRefused, StoreError
 from orchestrator_nb.journal.identity import end, identity, is_here, is_suspended, lives
 
@@ -55,7 +56,7 @@ class Ownership:
             ) from error
         except OSError as error:
             self._forget()
-            raise StoreError(f'"{run_folder}" cannot be owned: {error.strerror or error}') from error
+            raise write_error(f'"{run_folder}" cannot be owned', run_folder, error) from error
         except BaseException:
             self._forget()
             raise
@@ -65,7 +66,7 @@ class Ownership:
             os.replace(part, self._card)
         except OSError as error:
             self.release()
-            raise StoreError(f'"{run_folder}" cannot be written: {error.strerror or error}') from error
+            raise write_error(f'"{run_folder}" cannot be written', run_folder, error) from error
 
     def release(self) -> None:
         """Let go of the run."""

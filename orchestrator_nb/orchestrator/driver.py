@@ -39,6 +39,10 @@ class Driver(Protocol):
         """True when it has ended and the run is let go."""
 
     @property
+    def is_doubtful(self) -> bool:
+        """True when it broke off and what its journal says is not known."""
+
+    @property
     def is_current(self) -> bool:
         """False when the run was let go and somebody else has gone on with it."""
 

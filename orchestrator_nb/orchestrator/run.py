@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.requests import Fail, Pause, Resume, Stop, Tell
-from orchestrator_nb.errors import OrchestratorError, RunFailed, RunNotRunning, RunRefused
+from orchestrator_nb.errors import OrchestratorError, RunFailed, RunNotRunning, RunRefused, StoreError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.follow import Follower
 from orchestrator_nb.journal.live import read_live
@@ -69,7 +69,7 @@ class Run:
     def state(self) -> RunState:
         """The state as of the last durable turn. Raises StoreError when the journal cannot be read."""
         session = self._session
-        if session is not None:
+        if session is not None and not session.is_doubtful:
             return session.state
         with self._reading:
             return self._follower.catch_up()
@@ -181,8 +181,18 @@ class Run:
                 if interrupts > 2:
                     raise
                 self.interrupt("interrupted", grace=10.0 if interrupts == 1 else 0.0)
+        if session.is_doubtful:
+            raise self._unrecorded(session.error) from session.error
         if session.error is not None:
             raise session.error
+
+    def _unrecorded(self, error: BaseException | None) -> StoreError:
+        """Return what is raised when recording failed: the error with what to type to go on, if that can be known."""
+        kind = type(error) if isinstance(error, StoreError) else StoreError
+        try:
+            return kind("\n".join([str(error), *self._next_steps(self.state)]))
+        except StoreError:
+            return kind(str(error))
 
     def _wait_for_owner(self, timeout: float | None) -> None:
         """Wait until the process that owns the run has let it go; an interrupt ends the waiting only."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from orchestrator_nb.definition.models import MOST_SLOTS
 from orchestrator_nb.definition.parameters import bind_parameters
 from orchestrator_nb.definition.reading import Loaded, read_definition
 from orchestrator_nb.errors import DefinitionError, Mistake, UsageError
@@ -26,6 +27,7 @@ from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.saved import read_saved
 from orchestrator_nb.orchestrator.session_names import SESSION, session_name
 from orchestrator_nb.orchestrator.settings import given_settings, with_settings
+from orchestrator_nb.orchestrator.store_check import store_notes
 from orchestrator_nb.plan.plan import Plan, make_plan
 from orchestrator_nb.plan.pools import check_pools
 from orchestrator_nb.ports import Command, Observer
@@ -87,6 +89,7 @@ class Workflow(Building):
         opening = self._opening(plan, commands, (), slots=slots)
         learning = plan.definition.optimization.history
         place = find_store(store, start=self._folder)
+        plan = replace(plan, notes=(*plan.notes, *store_notes(place)))
         seconds = earlier_seconds(place, self.name, plan.commands) if learning else {}
         return preview(plan, slots=opening.slots, seconds=seconds, memory=opening.memory)
 
@@ -231,8 +234,8 @@ class Workflow(Building):
             raise UsageError(f"overlap is one of {', '.join(OVERLAPS)}; found {overlap!r}")
         if durability not in (None, "full", "process"):
             raise UsageError(f'durability is "full" or "process"; found {durability!r}')
-        if slots is not None and (type(slots) is not int or slots < 1):
-            raise UsageError(f"slots is a whole number from 1 on; found {slots!r}")
+        if slots is not None and (type(slots) is not int or not 1 <= slots <= MOST_SLOTS):
+            raise UsageError(f"slots is a whole number from 1 to {MOST_SLOTS:,}; found {slots!r}")
         taken = slots or plan.definition.slots or cpus()
         memory = machine_memory(plan.definition)
         check_pools(plan.definition, slots=taken, memory=memory)
