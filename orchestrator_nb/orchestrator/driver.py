@@ -40,7 +40,7 @@ class Driver(Protocol):
 
     @property
     def is_doubtful(self) -> bool:
-        """True when it broke off and what its journal says is not known."""
+        """True when the last turn could not be recorded: then the journal alone says what is true."""
 
     @property
     def is_current(self) -> bool:
