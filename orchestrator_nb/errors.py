@@ -12,6 +12,7 @@ OrchestratorError
 │   └── RunUnanswered    the process that owns the run did not answer: it may be frozen
 ├── RunSkipped           another run of the workflow is under way, and it is declared that this one is left out
 └── StoreError           the store cannot be read or written
+    ├── StoreFull        there is no room where the store is; what was recorded is safe
     └── JournalDamaged   the journal does not say what was written to it
 
 Cancelled                a control signal, a BaseException, so that `except Exception` cannot eat it
@@ -154,6 +155,10 @@ class StoreError(OrchestratorError):
     """The store cannot be used: it cannot be found, read or written."""
 
     exit_code = 6
+
+
+class StoreFull(StoreError):
+    """There is no room on the file system of the store; the message names it. What was recorded is safe."""
 
 
 class JournalDamaged(StoreError):

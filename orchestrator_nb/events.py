@@ -177,6 +177,16 @@ class AttemptStarted(Event, frozen=True, kw_only=True):
     attempt: int
 
 
+class KernelStarted(Event, frozen=True, kw_only=True):
+    """The kernel of an attempt was started within `seconds`; `way` is forked or plain, `reason` why it is not forked."""
+
+    command: str
+    attempt: int
+    way: str
+    seconds: float
+    reason: str = ""
+
+
 class CellStarted(Event, frozen=True, kw_only=True):
     """A code cell began; `cell` counts all cells of the notebook from 0, `number` of `of` counts the code cells."""
 
@@ -384,14 +394,5 @@ class RunDeleted(Event, frozen=True, kw_only=True):
     by: Mapping[str, Any] | None = None
 
 
-KINDS: dict[str, type[Event]] = {
-    kind.__name__: kind
-    for kind in (
-        RunStarted, RunPlanned, RunResumed, RunPaused, RunStopping, RunCompleting, RunEnded, DefinitionChanged,
-        JournalCut, NoticeGiven, AttemptStarted, CellStarted, CellFinished, OutputRecorded, MetricRecorded,
-        ArtifactRecorded, AttemptReturned, AttemptFailed, AttemptAbandoned, AttemptInterrupted, RetryScheduled,
-        RetryDue, CommandSucceeded, CommandFailed, CommandCrashed, CommandSkipped, UpstreamFailed, CommandCancelled,
-        DeviationRecorded, CommandReopened, StatePreserved, RunDeleted,
-    )
-}  # fmt: skip
+KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 """Every kind of event by its name in the journal."""

@@ -54,13 +54,18 @@ class Work(Struct, frozen=True, kw_only=True, gc=False):
 class Journal(Protocol):
     """The truth about a run: an append-only sequence of turns, each a few events that are recorded whole or not at all.
 
-    `append` returns only when the turn is as durable as was asked for; when it raises, the outcome is unknown, no
-    further append is accepted and the truth has to be read again. `read` gives every event of every whole turn in
-    order, and nothing of a turn that was not wholly recorded.
+    `append` returns only when the turn is as durable as was asked for; when it raises, the outcome is unknown and no
+    further append is accepted until `recover` has read the truth again. `read` gives every event of every whole turn
+    in order, and nothing of a turn that was not wholly recorded.
     """
 
     def append(self, events: Sequence[Event]) -> None:
-        """Record one turn, durably. Raises StoreError; then the outcome is unknown."""
+        """Record one turn, durably. Raises StoreError; then the outcome is unknown. StoreFull means want of room."""
+
+    def recover(self) -> bool:
+        """Find out what the append that failed came to: True when its turn is recorded, as durably as was asked for;
+        False when nothing is left of it and it may be appended again. Raises StoreError where that cannot be known or
+        set right now; then it may be asked again, unless it is JournalDamaged."""
 
     def read(self) -> Iterable[Event]:
         """Yield all recorded events in order. Raises JournalDamaged naming the place."""

@@ -365,6 +365,7 @@ def _command_reopened(state: RunState, event: e.CommandReopened) -> None:
 
 
 _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
+    **dict.fromkeys((e.DefinitionChanged, e.JournalCut, e.RunDeleted, e.KernelStarted), _unchanging),
     e.RunStarted: _run_started,
     e.RunPlanned: _run_planned,
     e.RunResumed: _run_resumed,
@@ -372,9 +373,6 @@ _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
     e.RunStopping: _run_stopping,
     e.RunCompleting: _run_completing,
     e.RunEnded: _run_ended,
-    e.DefinitionChanged: _unchanging,
-    e.JournalCut: _unchanging,
-    e.RunDeleted: _unchanging,
     e.NoticeGiven: _notice,
     e.AttemptStarted: _attempt_started,
     e.CellStarted: _cell_started,

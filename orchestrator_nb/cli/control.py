@@ -69,8 +69,11 @@ def metrics(run: RunName = "latest", as_json: Json = False, store: Store = None)
 
 
 def logs(run: GivenRun, command: CommandName, store: Store = None) -> None:
-    """Print what the last attempt of a command printed."""
-    sys.stdout.write(_attach(run, store).logs(command))
+    """Print what the last attempt of a command printed; on a terminal without what would steer it, colours excepted."""
+    from orchestrator_nb.orchestrator.shown import as_text
+
+    text = _attach(run, store).logs(command)
+    sys.stdout.write(as_text(text, colours=True) if sys.stdout.isatty() else text)
 
 
 def pause(run: RunName = "latest", reason: Reason = "asked to", store: Store = None) -> None:

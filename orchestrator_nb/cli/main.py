@@ -16,6 +16,7 @@ from orchestrator_nb.errors import OrchestratorError
 
 def main() -> None:
     """Run the command line of this process and leave with its exit code."""
+    _have_streams()
     for stream in (sys.stdout, sys.stderr):
         # What a terminal cannot show, in a path or in what a command said, is shown as an escape.
         if hasattr(stream, "reconfigure"):
@@ -23,6 +24,21 @@ def main() -> None:
     code = run_command_line(sys.argv[1:])
     _settle_stdout()
     sys.exit(code)
+
+
+def _have_streams() -> None:
+    """Put something in the place of standard streams that are closed, as some starters of daemons leave them.
+
+    The next file that is opened would take their number, and what is printed would go to it: to the journal, say.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
@@ -59,6 +75,9 @@ def _bug(error: Exception) -> str:
 
 
 def _say(text: str) -> None:
+    from orchestrator_nb.orchestrator.shown import as_text
+
+    text = as_text(text)
     with contextlib.suppress(OSError, ValueError):
         print(text, file=sys.stderr)
 

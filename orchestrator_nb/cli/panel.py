@@ -11,7 +11,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.cli.glyphs import GLYPHS, RUN_COLOURS, can_show, duration
 from orchestrator_nb.cli.progress import LEAVING
 from orchestrator_nb.cli.terminal import console
-from orchestrator_nb.orchestrator.shown import headline
+from orchestrator_nb.orchestrator.shown import as_text, headline
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import FINAL
@@ -98,14 +98,14 @@ def panel(state: RunState, notes: dict[str, str], *, now: float, rows: int, sign
             Text(name, "dim" if kind == "pending" else ""),
             Text(_doing(record, kind), glyph.colour),
             _elapsed(record, now),
-            Text(_note(name, record, notes, now)),
+            Text(as_text(_note(name, record, notes, now))),
         )
     parts: list[Any] = [_headline(state), table]
     if len(shown) < len(state.commands):
         parts.append(Text(f"   … and {len(state.commands) - len(shown)} more commands", "dim"))
     parts.append(_bar(state, now))
     if "" in notes:
-        parts.append(Text(notes[""], "dim", no_wrap=True, overflow="ellipsis"))
+        parts.append(Text(as_text(notes[""]), "dim", no_wrap=True, overflow="ellipsis"))
     return Group(*parts)
 
 
@@ -149,7 +149,7 @@ def _headline(state: RunState) -> Any:
     return Text.assemble(
         (state.run.workflow or "", "bold"),
         ("  " + phase, RUN_COLOURS.get(phase, "cyan")),
-        (f"  {state.run.reason}" if state.run.reason else "", "dim"),
+        (as_text(f"  {state.run.reason}") if state.run.reason else "", "dim"),
         (f"  run {state.run.run}", "dim"),
     )
 

@@ -11,7 +11,7 @@ from typing import Protocol, TextIO
 
 from orchestrator_nb import events as e
 from orchestrator_nb.cli.glyphs import counted, duration
-from orchestrator_nb.orchestrator.shown import headline
+from orchestrator_nb.orchestrator.shown import as_text, headline
 from orchestrator_nb.state import RunState
 
 BACKLOG = 10_000
@@ -105,7 +105,7 @@ def lines_of(events: Sequence[e.Event], state: RunState) -> Iterator[str]:
         if told is not None:
             who, what = told
             clock = time.strftime("%H:%M:%S", time.localtime(event.at))
-            yield f"{clock} {who:<{width}}  {what}".rstrip() if who else f"{clock} {what}"
+            yield as_text(f"{clock} {who:<{width}}  {what}".rstrip() if who else f"{clock} {what}")
 
 
 def _told(event: e.Event, state: RunState) -> tuple[str, str] | None:

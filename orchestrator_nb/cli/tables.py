@@ -12,7 +12,7 @@ from orchestrator_nb.cli.terminal import console
 from orchestrator_nb.events import Stored
 from orchestrator_nb.orchestrator.failure_story import failure_text
 from orchestrator_nb.orchestrator.result import RunResult
-from orchestrator_nb.orchestrator.shown import headline
+from orchestrator_nb.orchestrator.shown import as_text, headline
 from orchestrator_nb.records import CommandRecord
 
 TROUBLE = ("failed", "crashed", "waiting")
@@ -31,11 +31,11 @@ def show_result(result: RunResult, stream: TextIO) -> None:
             (f"{result.workflow} ", "bold"),
             (_ending(result), RUN_COLOURS.get(result.state, "")),
             f" after {duration(result.seconds)}",
-            f": {result.reason}" if result.reason else "",
+            as_text(f": {result.reason}") if result.reason else "",
         )
     )
     for command, texts in result.deviations.items():
-        page.print(f"deviation  {command}: {'; '.join(texts)}", markup=False)
+        page.print(as_text(f"deviation  {command}: {'; '.join(texts)}"), markup=False)
     for place in _folders(result.notebooks.values()):
         page.print(f"output notebooks  {place}", markup=False, soft_wrap=True)
     page.print(f"everything of the run  {shown_path(result.folder)}", markup=False, soft_wrap=True)
@@ -66,7 +66,7 @@ def command_table(result: RunResult, *, width: int, signs: bool) -> Any:
             Text(glyph.words, glyph.colour),
             str(record.attempt),
             duration(record.seconds) if record.ended else "",
-            Text(_gave(record) or _trouble(record), "dim"),
+            Text(as_text(_gave(record) or _trouble(record)), "dim"),
         )
     return table
 

@@ -80,6 +80,8 @@ class FunctionCommand(Command, ABC):
         if is_native(function):
             return ()
         signature = self._signature(function)
+        if not signature.names:
+            return ()
         given = {*command.parameters, *given_besides(command, signature)}
         return tuple(name for name in signature.names if name not in given)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.commands.notebook_saving import NotebookSaves
+from orchestrator_nb.data.disk import once_there_is_room, write_error
 from orchestrator_nb.data.flush import flush_folder
 
 FOLDER = "notebooks"
@@ -46,8 +48,16 @@ class OutputNotebook(NotebookSaves):
         """Note how the cell ended: completed or failed."""
         self._states[cell] = state
 
+    def save(self, *, durable: bool = False) -> None:
+        """Save what is there so far, whole or not at all; one that need not be durable need not come to anything."""
+        with nullcontext() if durable else suppress(OSError):
+            super().save(durable=durable)
+
     def finish(self, *, failed: bool) -> bool:
-        """Put the states of the cells right, save durably under the final name; False where there was no notebook."""
+        """Put the states of the cells right, save durably under the final name; False where there was no notebook.
+
+        Raises StoreError; StoreFull after it has waited for room.
+        """
         if self.node is None:
             return False
         for index, state in self._states.items():
@@ -56,8 +66,15 @@ class OutputNotebook(NotebookSaves):
                 noted["status"], noted["exception"] = state, state == FAILED
                 self.changed(self._cells[index])
         self.node.metadata.papermill["exception"] = True if failed else None
-        self.save(durable=True)
-        assert self.path is not None
-        self.path.replace(self._final)
-        flush_folder(self._final.parent)
+        once_there_is_room(self._settle)
         return True
+
+    def _settle(self) -> None:
+        assert self.path is not None
+        try:
+            self.save(durable=True)
+            self.path.replace(self._final)
+            flush_folder(self._final.parent)
+        except OSError as error:
+            what = f'the output notebook "{self._final}" could not be written'
+            raise write_error(what, self._final.parent, error) from error

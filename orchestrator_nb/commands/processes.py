@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -21,6 +22,14 @@ one id in two stores, then command and attempt."""
 
 TERMINATE_GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
+
+_LIMITS = {
+    errno.EMFILE: ("RLIMIT_NOFILE", "files that this process may have open"),
+    errno.ENFILE: ("", "files that all processes of the machine may have open"),
+    errno.EAGAIN: ("RLIMIT_NPROC" if hasattr(os, "fork") else "", "processes that this user or its group may have"),
+    errno.ENOMEM: ("RLIMIT_AS" if hasattr(os, "fork") else "", "memory that this process may have"),
+}
+"""The limits by the error that says that one was reached: its name, and what it is about."""
 
 KILL_ROUNDS = 20
 """How often a tree is looked through for processes that were forked while it was being killed."""
@@ -56,6 +65,31 @@ def start(
     return subprocess.Popen(
         list(argv), env=dict(env), cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, bufsize=0, **apart
     )
+
+
+def is_want(error: BaseException) -> bool:
+    """Tell whether something could not be started for want of what other processes may give back: a new try is worth
+    while, and whatever was to be started has had no effect."""
+    return isinstance(error, OSError) and error.errno in _LIMITS
+
+
+def explained(error: BaseException) -> str:
+    """Return an error in words, with the limit that it speaks of and its value, if it speaks of one."""
+    if not isinstance(error, OSError) or error.errno not in _LIMITS:
+        return str(error)
+    name, what = _LIMITS[error.errno]
+    if not name or sys.platform == "win32":
+        return f"{error} ({what})"
+    most = _limit(name)
+    return f"{error} ({what}: {name} is {'unlimited' if most < 0 else format(most, ',')})"
+
+
+def _limit(name: str) -> int:
+    """Return one of this process's limits; negative where there is none."""
+    import resource
+
+    most: int = resource.getrlimit(getattr(resource, name))[0]
+    return -1 if most == resource.RLIM_INFINITY else most
 
 
 class Tree:

@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestrator_nb.commands.arguments import resolved
 from orchestrator_nb.commands.output import Excerpt, Pump
-from orchestrator_nb.commands.processes import MARK, Tree, marks, start
+from orchestrator_nb.commands.processes import MARK, Tree, explained, is_want, marks, start
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.definition.references import references_in
@@ -101,7 +101,8 @@ class ShellCommand(Command):
         try:
             process = start([program, *argv[1:]], env={**os.environ, **own, **mark}, cwd=cwd)
         except (OSError, ValueError) as error:
-            raise CommandError(f'"{argv[0]}" could not be started in "{cwd}": {error}', kind="not_started") from error
+            message = f'"{argv[0]}" could not be started in "{cwd}": {explained(error)}'
+            raise CommandError(message, kind="not_started", transient=is_want(error) or None) from error
         tree = Tree(process.pid, mark=mark[MARK])
         attempt.on_end(tree.end)
         stdout, stderr = _Printed(attempt), _Printed(attempt)

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.data.flush import flush_file, flush_folder
 from orchestrator_nb.errors import StoreError
 
@@ -96,10 +97,7 @@ class Artifacts:
         with self._failing("read"):
             found, size = digest(path)
         if found != sha256:
-            raise StoreError(
-                f'the artifact "{path}" is damaged: its {size:,} bytes have the SHA-256 {found}; '
-                "delete it and run again the command that made it"
-            )
+            raise StoreError(f'the artifact "{path}" is damaged: its {size:,} bytes have the SHA-256 {found}')
 
     def remove_leftovers(self, *, older_than: float = 3600.0) -> int:
         """Delete what writers that died left behind, if untouched for `older_than` seconds; return how many."""
@@ -173,7 +171,7 @@ class Artifacts:
         try:
             yield
         except OSError as error:
-            raise StoreError(f'an artifact could not be {what} in "{self.folder}": {error}') from error
+            raise write_error(f'an artifact could not be {what} in "{self.folder}"', self.folder, error) from error
 
 
 def digest(path: Path) -> tuple[str, int]:

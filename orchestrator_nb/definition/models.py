@@ -16,6 +16,9 @@ from orchestrator_nb.trigger_rules import DEFAULT, TriggerRule
 AMOUNT = r"^([0-9]+(\.[0-9]+)? *([KMGT]i?)?B|all)$"
 """How an amount of a resource is written as text: of memory, or all that there is."""
 
+MOST_SLOTS = 10_000
+"""How many commands run at a time at the most."""
+
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
 Seconds = Annotated[float, Field(gt=0, le=366 * 86400, allow_inf_nan=False)]
 Pattern = Literal["sequential", "parallel", "hybrid"]
@@ -152,7 +155,8 @@ class CommandDefinition(Model):
 
     @model_validator(mode="after")
     def _runs_one_thing(self) -> CommandDefinition:
-        given = [name for name in KINDS if getattr(self, name) is not None]
+        fields = self.__dict__
+        given = [name for name in KINDS if fields[name] is not None]
         if len(given) != 1:
             what = " and ".join(given) if given else "none of them"
             raise ValueError(f"a command has exactly one of {', '.join(KINDS)}; found {what}")
@@ -161,7 +165,8 @@ class CommandDefinition(Model):
     @cached_property
     def kind(self) -> str:
         """The type of command: notebook, call, shell, command, workflow, or the name of a third-party type."""
-        kind = next(name for name in KINDS if getattr(self, name) is not None)
+        fields = self.__dict__
+        kind = next(name for name in KINDS if fields[name] is not None)
         return str(self.type) if kind == "type" else kind
 
     @property
@@ -182,7 +187,7 @@ class WorkflowDefinition(Model):
     pattern: Pattern = "hybrid"
     parameters: dict[str, ParameterDefinition] = Field(default_factory=dict)
     commands: tuple[CommandDefinition, ...] = Field(min_length=1)
-    slots: Annotated[int, Field(ge=1, le=10_000)] | None = Field(None, description="commands at a time; the CPUs")
+    slots: Annotated[int, Field(ge=1, le=MOST_SLOTS)] | None = Field(None, description="commands at a time; the CPUs")
     pools: dict[Id, Amount] = Field(default_factory=dict, description="how much there is of memory and named pools")
     durability: Literal["full", "process"] = "full"
     timeout: Seconds | Literal["none"] = Field(3600.0, description="the commands' default timeout, in seconds")

@@ -3,8 +3,9 @@
 A turn *takes* what came in (facts from executors, requests, the time), *answers* (folds it; policies and the
 scheduler answer with more facts, until none follows), *records* all of it in one durable write, and only then *acts*:
 publishes the state and hands out work. So nothing is visible or started before it is recorded, and no recorded fact
-is without its answers. If recording fails, the outcome is unknown: nothing more is started, what runs is ended, and
-the truth is what the journal says when it is read again.
+is without its answers. If recording fails, the outcome is unknown: nothing more is taken or started until the journal
+was read again and the turn is in it. Where there is no room for it the run waits, as `held` tells; where it cannot be
+recorded at all, what runs is ended, and the truth is what the journal says to whoever resumes the run.
 
 Turns never overlap, but no thread owns them: whoever brings a fact from an executor runs the turn that it needs, unless
 one is under way, which then takes it too. So a worker that has finished a command goes on with the next without waking
@@ -23,8 +24,10 @@ from threading import Lock
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.endings import ENDINGS
+from orchestrator_nb.engine.held import HeldTurn
 from orchestrator_nb.engine.requests import Fail, Pause, Request, Resume, Stop, Tell
 from orchestrator_nb.engine.scheduler import Scheduler
+from orchestrator_nb.errors import StoreError
 from orchestrator_nb.ports import Executor, Journal, Observer, Policy, Work
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import ENDED
@@ -55,7 +58,9 @@ class Loop:
         make_work: Callable[[str, RunState], Work],
         clock: Callable[[], float],
         observers: Sequence[Observer] = (),
+        on_trouble: Callable[[str], None] | None = None,
     ) -> None:
+        """`on_trouble` is told, in words, of what cannot be recorded while it cannot."""
         self._state = state
         self._scheduler = scheduler
         self._journal = journal
@@ -63,10 +68,12 @@ class Loop:
         self._make_work = make_work
         self._clock = clock
         self._observers = observers
+        self._on_trouble = on_trouble
+        self._held: HeldTurn | None = None
         self._incoming: deque[e.Event | Request] = deque()
         self._turns_lock = Lock()
         self._wake = ThreadEvent()
-        self._due: list[tuple[float, str]] = []
+        self._due: list[tuple[float, str, float]] = []
         self._grace = 10.0
         self._ends_at: float | None = None
         self._timed: list[tuple[float, int, Request]] = []
@@ -126,8 +133,10 @@ class Loop:
         self._catch_up()
 
     def next_due(self) -> float | None:
-        """Return when the next retry, request or end of what runs is due, by the clock; None when nothing is."""
-        times = [at for at, _ in self._due[:1]] + [at for at, _, _ in self._timed[:1]]
+        """Return when a retry, request, the end of what runs or a held turn is due, by the clock; None when nothing is."""
+        if self._held is not None:
+            return self._held.again
+        times = [at for at, *_ in self._due[:1]] + [at for at, *_ in self._timed[:1]]
         if self._ends_at is not None:
             times.append(self._ends_at)
         return min(times, default=None)
@@ -138,7 +147,7 @@ class Loop:
         Everyone who has held the lock has to look again after letting it go: what came in meanwhile found it taken
         and went away.
         """
-        while self._incoming and not self.is_over and self._turns_lock.acquire(blocking=False):
+        while self._incoming and self._held is None and not self.is_over and self._turns_lock.acquire(blocking=False):
             try:
                 # Nobody's context, or what a view prints would be taken for what the command prints.
                 Context().run(self._turns)
@@ -169,7 +178,7 @@ class Loop:
     def _turns(self) -> None:
         """Run turns until nothing is left to take; what breaks one off is raised by `run`."""
         try:
-            while not self.is_over and (taken := self._take()):
+            while not self.is_over and self._record_held() and (taken := self._take()):
                 self._turn(taken)
         except BaseException as error:  # noqa: BLE001 - kept for the thread that waits for it
             self.error = error
@@ -192,7 +201,7 @@ class Loop:
         if self._due:
             now = self._clock()
             while self._due and self._due[0][0] <= now:
-                due, command = heappop(self._due)
+                _, command, due = heappop(self._due)
                 record = self._state.commands.get(command)  # the plan may be without it by now
                 if record is not None and record.state == "waiting" and record.due == due:
                     taken.append(e.RetryDue(at=now, command=command))
@@ -203,10 +212,45 @@ class Loop:
     def _turn(self, taken: Iterable[e.Event | Request]) -> None:
         turn = self._answer(taken)
         if turn:
-            self._journal.append(turn)
-            self._act(turn)
-            run = self._state.run
-            self.is_over = run.state in ENDED or (run.leaving and not self._state.counts.get("running", 0))
+            try:
+                self._journal.append(turn)
+            except StoreError as error:
+                self._held = HeldTurn(turn, error, now=self._clock())
+            else:
+                self._recorded(turn)
+
+    def _recorded(self, turn: list[e.Event]) -> None:
+        self._act(turn)
+        run = self._state.run
+        self.is_over = run.state in ENDED or (run.leaving and not self._state.counts.get("running", 0))
+
+    def _record_held(self) -> bool:
+        """Record the turn that could not be recorded before, if there is one; False while it still cannot be.
+
+        Raises StoreError when it is given up.
+        """
+        held, now = self._held, self._clock()
+        if held is None:
+            return True
+        asked = [*self._incoming, *(request for at, _, request in self._timed if at <= now)]
+        leaving = held.is_left_by(self._state, asked)
+        if now < held.again and not leaving:
+            return False
+        try:
+            if not self._journal.recover():
+                self._journal.append(held.turn)
+        except StoreError as error:
+            held.failed(error, now=now)
+            if leaving or held.is_given_up(self.published, asked, now=now):
+                raise held.given_up(asked) from error
+            if self._on_trouble is not None and held.is_news():
+                self._on_trouble(held.trouble())
+            self._wake.set()  # whoever waits for the next thing that is due has to wait for this one
+            return False
+        self._held = None
+        self._incoming.appendleft(held.notice(now))
+        self._recorded(held.turn)
+        return not self.is_over
 
     def _answer(self, taken: Iterable[e.Event | Request]) -> list[e.Event]:
         """Fold what came in and all that follows from it; return everything in order."""
@@ -304,7 +348,8 @@ class Loop:
             if kind is e.AttemptStarted:
                 self._executor.submit(self._make_work(event.command, self._state))  # type: ignore[attr-defined]
             elif kind is e.RetryScheduled:
-                heappush(self._due, (event.due, event.command))  # type: ignore[attr-defined]
+                due = event.due  # type: ignore[attr-defined]
+                heappush(self._due, (due, event.command, due))  # type: ignore[attr-defined]
                 self._wake.set()
             elif kind is e.RunPaused and event.leaving:  # type: ignore[attr-defined]
                 self._ends_at = self._clock() + self._grace
@@ -325,7 +370,12 @@ class Loop:
             self._executor.end(command, self._state.commands[command].attempt, reason, grace)
 
     def _remember_retries(self) -> None:
-        """Take up the retries that were scheduled before this loop began."""
+        """Take up the retries that were scheduled before this loop began.
+
+        None waits for longer than it was told to from the start: the clock may have been put back meanwhile.
+        """
+        now = self._clock()
         for command, record in self._state.commands.items():
             if record.state == "waiting" and record.due is not None:
-                heappush(self._due, (record.due, command))
+                wait = record.due - (record.ended if record.ended is not None else now)
+                heappush(self._due, (min(record.due, now + max(wait, 0.0)), command, record.due))

@@ -14,10 +14,11 @@ from msgspec import structs
 from orchestrator_nb.context import Lazy, install, uninstall
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.command_result import previous_results
+from orchestrator_nb.data.disk import Kept, once_there_is_room
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.log import BoundedLog
 from orchestrator_nb.data.stored import load, store
-from orchestrator_nb.errors import ResultRefused, UsageError
+from orchestrator_nb.errors import ResultRefused, StoreFull, UsageError
 from orchestrator_nb.events import (
     ArtifactRecorded,
     AttemptFailed,
@@ -25,6 +26,7 @@ from orchestrator_nb.events import (
     Event,
     Failure,
     MetricRecorded,
+    NoticeGiven,
     OutputRecorded,
     StatePreserved,
     Stored,
@@ -112,8 +114,12 @@ class LocalAttempt:
         return load(stored, artifacts=self._around.artifacts, live=self._around.live)
 
     def store(self, value: Any, *, at: str) -> Stored:
-        """Return the stored form of a value. Raises ResultRefused."""
-        return store(value, artifacts=self._around.artifacts, live=self._around.live, at=at)
+        """Return the stored form of a value. Raises ResultRefused; StoreFull after it has waited for room."""
+        artifacts, live = self._around.artifacts, self._around.live
+        try:
+            return store(value, artifacts=artifacts, live=live, at=at)
+        except StoreFull:
+            return self._once_there_is_room(lambda: store(value, artifacts=artifacts, live=live, at=at))
 
     def preserve(self, value: Any) -> None:
         """Keep a state for the next attempt. Raises ResultRefused, also for what would die with this process."""
@@ -182,7 +188,7 @@ class LocalAttempt:
         """Keep the content of a file."""
         self._open()
         work = self.work
-        sha256, size = self._around.artifacts.put_file(path)
+        sha256, size = self._once_there_is_room(lambda: self._around.artifacts.put_file(path))
         kept = Stored(form="file", artifact=sha256, size=size, name=name)
         self.report(
             ArtifactRecorded(at=self._around.clock(), command=work.command, attempt=work.attempt, name=name, value=kept)
@@ -231,6 +237,9 @@ class LocalAttempt:
             case "args" | "agent" | "scope":
                 return getattr(work.definition, name)
         return None
+
+    def _once_there_is_room(self, keep: Callable[[], Kept]) -> Kept:
+        return once_there_is_room(keep, is_left=lambda: self.closed or self._reason is not None)
 
     def _open(self) -> None:
         if self.closed:
@@ -335,6 +344,10 @@ class LocalAttempt:
     def _settle(self) -> None:
         # whoever asked waits for what the attempt started to be gone: a retry must not meet it
         self.wait_for_ender(self._grace + 60.0)
+        if self._log is not None and self._log.error is not None:
+            text = f"some of what it printed could not be kept: {self._log.error.strerror}"
+            work = self.work
+            self.report(NoticeGiven(at=self._around.clock(), text=text, command=work.command, attempt=work.attempt))
 
     def _start_ender(self) -> None:
         name = f"orchestrator_nb end {self.work.command}.{self.work.attempt}"

@@ -136,7 +136,8 @@ class LocalExecutor:
         try:
             threading.Thread(target=self._work, name="orchestrator_nb worker", daemon=True).start()
         except RuntimeError as error:  # the system gives no more threads
-            failure = Failure(kind="not_started", message=f"no thread could be started for it: {error}")
+            message = f"no thread could be started for it: {error}"
+            failure = Failure(kind="not_started", message=message, transient=True)
             self._answer(attempt, attempt.failed(failure))
             return False
         with self._lock:

@@ -20,7 +20,7 @@ from msgspec import structs
 from orchestrator_nb.commands.callable import CallableCommand, FunctionCommand
 from orchestrator_nb.commands.importing import CannotImport
 from orchestrator_nb.commands.output import Pump
-from orchestrator_nb.commands.processes import MARK, Tree, marks, start
+from orchestrator_nb.commands.processes import MARK, Tree, explained, is_want, marks, start
 from orchestrator_nb.commands.shell import environment_text
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.errors import CommandError
@@ -65,13 +65,14 @@ def run_in_child(attempt: LocalAttempt, *, command: FunctionCommand, artifacts: 
         "cwd": str(_directory(work)),
         "artifacts": str(artifacts.folder.absolute()),
     }
-    parts = [json.dumps({**header, "durable": artifacts.durable}).encode(), _pickled(function, work)]
     argv = [sys.executable, "-m", "orchestrator_nb.executors.child"]
     try:
+        parts = [json.dumps({**header, "durable": artifacts.durable}).encode(), _pickled(function, work)]
         # started where this package is found, whatever is installed; it goes to the command's directory itself
         process = start(argv, env={**os.environ, **environment, **mark}, cwd=_PACKAGE_PLACE, stdin=subprocess.PIPE)
     except OSError as error:
-        raise CommandError(f"no process could be started for it: {error}", kind="not_started") from error
+        message = f"no process could be started for it: {explained(error)}"
+        raise CommandError(message, kind="not_started", transient=is_want(error) or None) from error
     tree = Tree(process.pid, mark=mark[MARK])
     attempt.on_end(tree.end)
     dialogue = Dialogue(process, attempt)

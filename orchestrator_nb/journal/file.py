@@ -16,6 +16,7 @@ from typing import NamedTuple
 from msgspec import MsgspecError, Struct
 from msgspec.json import Decoder
 
+from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.data.flush import flush_file, flush_folder
 from orchestrator_nb.errors import JournalDamaged, StoreError
 from orchestrator_nb.event_json import decode, encode
@@ -23,6 +24,9 @@ from orchestrator_nb.events import Event, JournalCut
 
 START = "0" * 32
 """What stands as `prev` in the first line."""
+
+_CHANGED = "somebody else has written to it"
+_GONE = "it was deleted, or replaced by another file, while the run went on"
 
 
 def digest(line: bytes) -> str:
@@ -62,22 +66,31 @@ class JournalFile:
         Raises JournalDamaged, and then nothing was changed, and StoreError when the file cannot be opened.
         """
         self.path = path
+        self._name = os.path.abspath(path)
         self._durable = durable
         self._failed: str | None = None
+        self._unknown: tuple[bytes, Position] | None = None
         try:
             fresh = not path.exists()
-            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+            self._file = self._open(os.O_CREAT)
+            self._inode = os.fstat(self._file).st_ino
             if fresh:
                 flush_folder(path.parent)
         except OSError as error:
-            raise StoreError(f'the journal "{path}" cannot be opened: {error.strerror}') from error
+            raise write_error(f'the journal "{path}" cannot be opened', path, error) from error
         self._position = Position()
-        for _, position in scan(path):
-            self._position = position
-        self._cut_torn_tail(clock)
+        try:
+            for _, position in scan(path):
+                self._position = position
+            self._cut_torn_tail(clock)
+        except BaseException:
+            self.close()
+            raise
 
     def append(self, events: Sequence[Event]) -> None:
-        """Record one turn. Raises StoreError; then whether it was recorded is unknown and nothing more is accepted."""
+        """Record one turn. Raises StoreError; then whether it was recorded is unknown, and nothing more is accepted
+        until `recover` has found out. A StoreFull says that there was no room, JournalDamaged that somebody else has
+        deleted, replaced or changed the file, which is the end of it."""
         if self._failed is not None:
             raise StoreError(f'the journal "{self.path}" takes nothing more: {self._failed}')
         _, seq, prev = self._position
@@ -95,6 +108,7 @@ class JournalFile:
         prev = hashed.hexdigest()
         lines.append(body + end + b"\n")
         data = b"\n".join(lines)
+        after = Position(self._position.offset + len(data), seq, prev)
         try:
             written = os.write(self._file, data)
             while written < len(data):
@@ -102,9 +116,50 @@ class JournalFile:
             if self._durable:
                 flush_file(self._file)
         except OSError as error:
-            self._failed = error.strerror or str(error)
-            raise StoreError(f'the journal "{self.path}" could not be written: {self._failed}') from error
-        self._position = Position(self._position.offset + len(data), seq, prev)
+            self._failed, self._unknown = error.strerror or str(error), (data, after)
+            raise write_error(f'the journal "{self.path}" could not be written', self.path, error) from error
+        trouble = self._trouble(after.offset)
+        if trouble is not None:
+            raise self._lost(trouble)
+        self._position = after
+
+    def recover(self) -> bool:
+        """Find out on a new handle what the failed append came to: True when its turn is recorded, False when nothing
+        of it is left in the file, so that it may be appended again.
+
+        A turn that is found whole is written once more in its place before it counts: after a flush that failed the
+        system may take for clean what never reached the disk. Raises StoreError where that cannot be done now, and
+        JournalDamaged where it never will be.
+        """
+        if self._unknown is None:
+            raise self._lost(self._failed or "nothing has failed")
+        data, after = self._unknown
+        offset = self._position.offset
+        try:
+            with open(self._name, "r+b", buffering=0) as file:
+                found = os.fstat(file.fileno())
+                if found.st_ino != self._inode:
+                    raise self._lost(_GONE)
+                file.seek(offset)
+                there = file.read(len(data) + 1)
+                if found.st_size < offset or not data.startswith(there):
+                    raise self._lost(_CHANGED)
+                file.seek(offset)
+                if there == data:
+                    while file.tell() < after.offset:
+                        file.write(data[file.tell() - offset :])
+                else:
+                    file.truncate()
+                if self._durable:
+                    flush_file(file.fileno())
+            opened = self._open()
+        except OSError as error:
+            raise write_error(f'the journal "{self.path}" could not be written', self.path, error) from error
+        os.close(self._file)
+        self._file, self._failed, self._unknown = opened, None, None
+        if there == data:
+            self._position = after
+        return there == data
 
     def read(self) -> Iterator[Event]:
         """Yield every event of every whole turn. Raises JournalDamaged naming the line."""
@@ -114,9 +169,28 @@ class JournalFile:
         """Close the file."""
         if self._failed is None:
             self._failed = "it is closed"
+        self._unknown = None
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+    def _trouble(self, size: int) -> str | None:
+        """Return what is wrong if the file of this name is not the one that was opened, or not of this size."""
+        try:
+            found = os.stat(self._name)
+        except OSError:
+            return _GONE
+        if found.st_ino != self._inode:
+            return _GONE
+        return None if found.st_size == size else _CHANGED
+
+    def _lost(self, trouble: str) -> JournalDamaged:
+        """Accept nothing more, for good; return what to raise."""
+        self._failed, self._unknown = trouble, None
+        return JournalDamaged(f'the journal "{self.path}" cannot be trusted any more: {trouble}')
+
+    def _open(self, *flags: int) -> int:
+        return os.open(self.path, sum(flags, os.O_RDWR | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)), 0o600)
 
     def _cut_torn_tail(self, clock: Callable[[], float]) -> None:
         size = os.fstat(self._file).st_size
@@ -129,7 +203,8 @@ class JournalFile:
             os.ftruncate(self._file, offset)
             flush_file(self._file)
         except OSError as error:
-            raise StoreError(f'the torn tail of "{self.path}" could not be moved aside: {error.strerror}') from error
+            what = f'the torn tail of "{self.path}" could not be moved aside'
+            raise write_error(what, self.path, error) from error
         if offset:
             self.append([JournalCut(at=clock(), bytes=size - offset, file=aside.name)])
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
-from orchestrator_nb.errors import StoreError
+from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.journal.identity import asker
 
 FOLDER = "inbox"
@@ -72,7 +72,7 @@ def post(run_folder: Path, kind: str, arguments: Mapping[str, Any], *, wait: flo
     except OSError as error:
         with suppress(OSError):
             part.unlink(missing_ok=True)
-        raise StoreError(f'the request cannot be put into "{inbox}": {error.strerror or error}') from error
+        raise write_error(f'the request cannot be put into "{inbox}"', inbox, error) from error
     return request
 
 

@@ -21,6 +21,10 @@ class JournalInMemory:
             raise StoreError("the journal takes nothing more: it is closed")
         self._turns.append(tuple(events))
 
+    def recover(self) -> bool:
+        """Say that nothing can be done: an append fails here only once it is closed. Raises StoreError."""
+        raise StoreError("the journal takes nothing more: it is closed")
+
     def read(self) -> Iterator[Event]:
         """Yield all recorded events in order."""
         return (event for turn in self._turns for event in turn)

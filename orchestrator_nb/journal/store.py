@@ -8,6 +8,7 @@ import secrets
 import time
 from pathlib import Path
 
+from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.errors import RunNotFound, StoreError
 
 NAME = "orchestrator-runs"
@@ -48,7 +49,7 @@ def prepare_store(store: Path) -> None:
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
     except OSError as error:
-        raise StoreError(f'the store "{store}" cannot be written: {error.strerror or error}') from error
+        raise write_error(f'the store "{store}" cannot be written', store, error) from error
 
 
 def create_run(store: Path, workflow: str, *, run: str | None = None) -> Path:
@@ -68,7 +69,7 @@ def create_run(store: Path, workflow: str, *, run: str | None = None) -> Path:
                 continue
             return folder
     except OSError as error:
-        raise StoreError(f'the store "{store}" cannot be written: {error.strerror or error}') from error
+        raise write_error(f'the store "{store}" cannot be written', store, error) from error
 
 
 def find_run(store: Path, run: str, *, workflow: str | None = None) -> Path:

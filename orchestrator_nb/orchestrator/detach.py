@@ -19,6 +19,7 @@ from orchestrator_nb.journal.store import JOURNAL, create_run
 from orchestrator_nb.orchestrator.opening import Opening
 from orchestrator_nb.orchestrator.overlap import admitted
 from orchestrator_nb.orchestrator.run import Run
+from orchestrator_nb.orchestrator.store_check import check_store
 
 LOG = "logs/owner.log"
 """Where its owner writes what has no other place, relative to the run's folder."""
@@ -43,6 +44,7 @@ def start_detached(opening: Opening, *, store: Path) -> Run:
             f"{names}: defined in this session, which a process of its own cannot import; put the functions into a "
             f"module beside the workflow, or start without detach"
         )
+    check_store(store)  # once more where the run begins, which tells what there is to know
     with admitted(store, definition.workflow, opening.overlap, wait=definition.coordination_timeout):
         folder = create_run(store, definition.workflow)
         opening.frozen().write(folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator_nb.orchestrator.failure_card import card_lines
 from orchestrator_nb.orchestrator.result import RunResult
-from orchestrator_nb.orchestrator.shown import listed
+from orchestrator_nb.orchestrator.shown import as_text, listed
 
 MANY = 20
 """So many commands are named in one line at the most."""
@@ -27,7 +27,7 @@ def failure_text(result: RunResult) -> str:
         lines += ["", f"not run, because of that: {listed(held_back, MANY)}"]
     if result.next_steps:
         lines += ["", *result.next_steps]
-    return "\n".join(lines)
+    return as_text("\n".join(lines))
 
 
 def _alike(result: RunResult) -> dict[str, list[str]]:

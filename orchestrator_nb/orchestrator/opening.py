@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,8 +25,10 @@ from orchestrator_nb.journal.identity import identity
 from orchestrator_nb.journal.live import remove_live
 from orchestrator_nb.journal.owner import Ownership, take_over
 from orchestrator_nb.journal.store import JOURNAL, create_run
+from orchestrator_nb.orchestrator.collector import collector_at_rest
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
 from orchestrator_nb.orchestrator.frozen import Frozen, freeze_sources, remove_parts
+from orchestrator_nb.orchestrator.kept_results import check_kept_results
 from orchestrator_nb.orchestrator.manifest import complete_manifest
 from orchestrator_nb.orchestrator.overlap import admitted
 from orchestrator_nb.orchestrator.promises import weaker_promises
@@ -34,6 +37,7 @@ from orchestrator_nb.orchestrator.run import GoOn, Run
 from orchestrator_nb.orchestrator.session import Owned, Session
 from orchestrator_nb.orchestrator.settings import recorded_settings
 from orchestrator_nb.orchestrator.shown import listed
+from orchestrator_nb.orchestrator.store_check import check_store
 from orchestrator_nb.plan.fingerprint import fingerprint
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import MEMORY
@@ -102,16 +106,24 @@ def start_opened(opening: Opening, *, store: Path, run: str | None = None) -> Ru
     Raises StoreError, and where another run of the workflow is under way what its `overlap` says.
     """
     plan = opening.plan
-    with admitted(store, plan.definition.workflow, opening.overlap, wait=plan.definition.coordination_timeout):
+    notes = check_store(store) if opening.parent is None else ()
+    waited = plan.definition.coordination_timeout
+    with admitted(store, plan.definition.workflow, opening.overlap, wait=waited), collector_at_rest():
         folder = create_run(store, plan.definition.workflow, run=run)
         # The journal comes last: a folder that has one has all that a resume needs.
-        opening.frozen().write(folder)
-        freeze_sources(plan.commands.values(), plan.folder, folder)
-        beginning = _first_facts(folder, opening)
-        owned = _own(folder, durable=opening.durability == "full")
+        try:
+            opening.frozen().write(folder)
+            freeze_sources(plan.commands.values(), plan.folder, folder)
+            beginning = _first_facts(folder, opening, notes)
+            owned = _own(folder, durable=opening.durability == "full")
+        except StoreError:
+            if run is None and not (folder / JOURNAL).exists():
+                shutil.rmtree(folder, ignore_errors=True)  # nothing has begun: it would only be in the way
+            raise
     return _begin(owned, opening, RunState(), beginning)
 
 
+@collector_at_rest()
 def resume_opened(
     folder: Path,
     opening_of: OpeningOf,
@@ -125,6 +137,7 @@ def resume_opened(
     Before anything is dispatched, every process that a dead owner left is ended; a living one of this host, too, when
     `taking_over`. Raises RunRefused, DefinitionError, StoreError.
     """
+    notes = check_store(folder.parent)
     owned = _own(folder, durable=durable, taking_over=taking_over)
     try:
         state = _folded(owned.journal)
@@ -137,14 +150,16 @@ def resume_opened(
         settled = [name for name, record in state.commands.items() if record.state == "succeeded"]
         opening = opening_of(frozen, settled)
         if state.run.state == "new":
-            beginning = _first_facts(folder, opening)
+            beginning = _first_facts(folder, opening, notes)
             freeze_sources(opening.plan.commands.values(), opening.plan.folder, folder)
         elif state.run.state == "completed" and not state.deviations:
             complete_manifest(folder, state)
             owned.release()
             return Run(folder, go_on=opening.go_on)
         else:
+            check_kept_results(state, opening.plan, Artifacts(folder / ARTIFACTS))
             beginning = _going_on(state, opening, folder.parent, accept_changes=accept_changes)
+            beginning.extend(e.NoticeGiven(at=time.time(), text=note) for note in notes)
             opening.frozen().write(folder)
             left = [c for c in opening.plan.commands.values() if _is_left(c.id, state)]
             freeze_sources(left, opening.plan.folder, folder)
@@ -186,7 +201,7 @@ def _folded(journal: JournalFile) -> RunState:
         raise StoreError(f'the journal "{journal.path}" tells something impossible: {error}') from error
 
 
-def _first_facts(folder: Path, opening: Opening) -> list[e.Event]:
+def _first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> list[e.Event]:
     now = time.time()
     plan = opening.plan
     started = e.RunStarted(
@@ -201,7 +216,7 @@ def _first_facts(folder: Path, opening: Opening) -> list[e.Event]:
         parent=opening.parent,
         settings=recorded_settings(plan.definition),
     )
-    notes = (*plan.notes, *weaker_promises(opening.durability))
+    notes = (*plan.notes, *weaker_promises(opening.durability), *notes)
     notices: list[e.Event] = [e.NoticeGiven(at=now, text=note) for note in notes]
     return [started, opening.planned(folder.parent).planned(now), *notices]
 

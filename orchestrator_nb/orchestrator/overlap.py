@@ -10,6 +10,7 @@ from math import inf
 from pathlib import Path
 from typing import get_args
 
+from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.definition.models import Overlap
 from orchestrator_nb.errors import RunRefused, RunSkipped, StoreError
 from orchestrator_nb.journal.owner import holder, is_owned
@@ -77,7 +78,7 @@ def _gate(store: Path, workflow: str) -> Iterator[None]:
     except Timeout as error:
         raise RunRefused(f'another start of "{workflow}" has held "{path}" for {GATE_WAIT:g} s') from error
     except OSError as error:
-        raise StoreError(f'"{path}" cannot be locked: {error.strerror or error}') from error
+        raise write_error(f'"{path}" cannot be locked', path, error) from error
     try:
         yield
     finally:

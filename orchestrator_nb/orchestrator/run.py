@@ -11,18 +11,18 @@ from typing import Any
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.requests import Fail, Pause, Resume, Stop, Tell
-from orchestrator_nb.errors import OrchestratorError, RunFailed, RunNotRunning, RunRefused
+from orchestrator_nb.errors import OrchestratorError, RunFailed, RunNotRunning, RunRefused, StoreError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.follow import Follower
 from orchestrator_nb.journal.live import read_live
 from orchestrator_nb.journal.owner import is_owned
 from orchestrator_nb.journal.store import JOURNAL, find_store
 from orchestrator_nb.orchestrator.control import Answer, ask_owner
+from orchestrator_nb.orchestrator.driver import Driver
 from orchestrator_nb.orchestrator.failure_story import failure_text
 from orchestrator_nb.orchestrator.metrics import execution_metrics
 from orchestrator_nb.orchestrator.result import RunResult, result_of
 from orchestrator_nb.orchestrator.saved import read_saved, restore_state, saved_state, write_saved
-from orchestrator_nb.orchestrator.session import Session
 from orchestrator_nb.orchestrator.status import Status
 from orchestrator_nb.orchestrator.why import Why, why
 from orchestrator_nb.state import RunState
@@ -44,7 +44,7 @@ class Run:
         self,
         folder: Path,
         *,
-        session: Session | None = None,
+        session: Driver | None = None,
         in_session: str | None = None,
         go_on: GoOn | None = None,
     ) -> None:
@@ -59,7 +59,7 @@ class Run:
         self._reading = threading.Lock()
 
     @property
-    def _session(self) -> Session | None:
+    def _session(self) -> Driver | None:
         """The session of this process, as long as nobody else has gone on with the run."""
         return self._own if self._own is not None and self._own.is_current else None
 
@@ -69,7 +69,7 @@ class Run:
     def state(self) -> RunState:
         """The state as of the last durable turn. Raises StoreError when the journal cannot be read."""
         session = self._session
-        if session is not None:
+        if session is not None and not session.is_doubtful:
             return session.state
         with self._reading:
             return self._follower.catch_up()
@@ -169,7 +169,7 @@ class Run:
             raise RunFailed(failure_text(result) + here, result)
         return result
 
-    def _wait_for_session(self, session: Session, timeout: float | None) -> None:
+    def _wait_for_session(self, session: Driver, timeout: float | None) -> None:
         interrupts = 0
         while True:
             try:
@@ -181,8 +181,18 @@ class Run:
                 if interrupts > 2:
                     raise
                 self.interrupt("interrupted", grace=10.0 if interrupts == 1 else 0.0)
+        if session.is_doubtful:
+            raise self._unrecorded(session.error) from session.error
         if session.error is not None:
             raise session.error
+
+    def _unrecorded(self, error: BaseException | None) -> StoreError:
+        """Return what is raised when recording failed: the error with what to type to go on, if that can be known."""
+        kind = type(error) if isinstance(error, StoreError) else StoreError
+        try:
+            return kind("\n".join([str(error), *self._next_steps(self.state)]))
+        except StoreError:
+            return kind(str(error))
 
     def _wait_for_owner(self, timeout: float | None) -> None:
         """Wait until the process that owns the run has let it go; an interrupt ends the waiting only."""
@@ -291,7 +301,7 @@ class Run:
         session = self._live_session()
         return session.ask(Tell(text=text)) if session is not None else self._ask("tell", text=text)
 
-    def _live_session(self) -> Session | None:
+    def _live_session(self) -> Driver | None:
         session = self._own
         return session if session is not None and not session.is_over else None
 

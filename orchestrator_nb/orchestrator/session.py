@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import secrets
@@ -20,12 +21,13 @@ from orchestrator_nb.definition.matrix import FanIn
 from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.requests import Request, Stop
 from orchestrator_nb.engine.scheduler import Scheduler
-from orchestrator_nb.errors import RunNotRunning, RunUnanswered
+from orchestrator_nb.errors import RunNotRunning, RunUnanswered, StoreError
 from orchestrator_nb.executors.local import LocalExecutor
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import asker
 from orchestrator_nb.journal.owner import Ownership
 from orchestrator_nb.orchestrator.attendant import Attendant
+from orchestrator_nb.orchestrator.clock import steady_clock
 from orchestrator_nb.orchestrator.control import ANSWER_WAIT, Answer
 from orchestrator_nb.orchestrator.live_view import LiveView
 from orchestrator_nb.orchestrator.manifest import write_manifest
@@ -34,6 +36,9 @@ from orchestrator_nb.ports import Command, Observer, Policy, Work
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
 from orchestrator_nb.state import RunState
+
+log = logging.getLogger("orchestrator_nb.run")
+"""What has to be said while it cannot be recorded; where nobody has set up logging it goes to stderr."""
 
 POLICIES: tuple[Policy, ...] = (Retry(), Optional())
 """Asked in this order: the first that decides about a failure wins."""
@@ -76,12 +81,14 @@ class Session:
         self._plan = plan
         monitoring = plan.definition.monitoring
         self.view = LiveView(owned.folder, interval=monitoring.interval)
+        clock = self._clock = steady_clock()
         self._executor = LocalExecutor(
             commands=commands,
             run_folder=owned.folder,
             live=live,
             durable=durable,
             log_size=monitoring.log_size,
+            clock=clock,
             progress=self.view.heard,
         )
         self.view.under_way = self._executor.under_way
@@ -92,8 +99,9 @@ class Session:
             journal=owned.journal,
             executor=self._executor,
             make_work=self._work,
-            clock=time.time,
+            clock=clock,
             observers=(self._observe,),
+            on_trouble=log.warning,
         )
         self._observers = observers
         self._common: Work | None = (
@@ -117,7 +125,7 @@ class Session:
         self._beginning = beginning
         deadline = self._plan.definition.deadline
         if deadline is not None:
-            self._loop.send_at(time.time() + deadline, Stop(reason=f"its deadline of {deadline:g} s has passed"))
+            self._loop.send_at(self._clock() + deadline, Stop(reason=f"its deadline of {deadline:g} s has passed"))
         self._thread.start()
 
     def send(self, request: Request) -> None:
@@ -158,6 +166,11 @@ class Session:
     def is_over(self) -> bool:
         """True when the loop has ended and the run is let go."""
         return self._done.is_set()
+
+    @property
+    def is_doubtful(self) -> bool:
+        """True when the last turn could not be recorded: then the journal alone says what is true."""
+        return self.is_over and isinstance(self.error, StoreError)
 
     @property
     def is_current(self) -> bool:
@@ -205,16 +218,20 @@ class Session:
         finally:
             self._attendant.close()
             self._executor.close()
-            try:
-                write_manifest(self._owned.folder, self.state)
-            except Exception as error:  # noqa: BLE001 - the manifest can be made again, the run's outcome stands
-                self.error = self.error or error
+            if not isinstance(self.error, StoreError):  # else nobody knows what would have to be in it, or where it is
+                self._leave_manifest()
             try:
                 self._size = os.stat(self._owned.journal.path).st_size
             except OSError as error:
                 self.error = self.error or error
             self._owned.release()
             self._done.set()
+
+    def _leave_manifest(self) -> None:
+        try:
+            write_manifest(self._owned.folder, self.state)
+        except Exception as error:  # noqa: BLE001 - what the run has come to is in the journal, and stands
+            log.warning("%s: the run has come to its end without its manifest", error)
 
     def _work(self, command: str, state: RunState) -> Work:
         """Return what an executor needs to run the command's current attempt."""

@@ -1,15 +1,34 @@
-"""How runs are shown in a session: a failure in one line, rows as a table of HTML."""
+"""How runs are shown to people: text without commands to a terminal, a failure in one line, rows as a table of HTML."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from itertools import zip_longest
 from typing import Any
 
+from orchestrator_nb.definition.values import visible
 from orchestrator_nb.errors import CommandError
 from orchestrator_nb.events import Failure
 
 _OWN = f"{CommandError.__module__}.{CommandError.__qualname__}"
+_COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
+
+
+def as_text(text: str, *, colours: bool = False) -> str:
+    """Return what somebody's code said so that a terminal shows it and obeys none of it.
+
+    Escapes that set colours are left out, or kept if `colours`; line ends and tabs stay, whatever else cannot be seen
+    is written as an escape.
+    """
+    if text.isprintable():
+        return text
+    kept = _COLOURS.findall(text) if colours else []
+    pieces = [
+        "\n".join("\t".join(map(visible, line.split("\t"))) for line in piece.split("\n"))
+        for piece in _COLOURS.split(text)
+    ]
+    return "".join(piece + colour for piece, colour in zip_longest(pieces, kept, fillvalue=""))
 
 
 def exception_name(failure: Failure) -> str:
@@ -26,6 +45,8 @@ def headline(failure: Failure) -> str:
 
 def html_table(lead: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     """Return a paragraph with a table below it; every text is escaped."""
+    from html import escape
+
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     body = "".join("<tr>" + "".join(f"<td>{escape(str(row[name]))}</td>" for name in columns) + "</tr>" for row in rows)
     return f"<p>{escape(lead)}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator_nb.orchestrator.shown import headline, html_table
+from orchestrator_nb.orchestrator.shown import as_text, headline, html_table
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
 
@@ -62,7 +62,7 @@ class Status:
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table
         ]
-        return "\n".join([self._lead(), *lines, *self.notices])
+        return as_text("\n".join([self._lead(), *lines, *self.notices]))
 
     def __repr__(self) -> str:
         return str(self)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from orchestrator_nb import events as e
 from orchestrator_nb.errors import UsageError
-from orchestrator_nb.orchestrator.shown import listed
+from orchestrator_nb.orchestrator.shown import as_text, listed
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import FINAL
 from orchestrator_nb.trigger_rules import DEFAULT
@@ -27,9 +27,8 @@ class Why:
     facts: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join(
-            [f'"{self.command}" is {self.state.replace("_", " ")}:', *(f"  {fact}" for fact in self.facts)]
-        )
+        lead = f'"{self.command}" is {self.state.replace("_", " ")}:'
+        return as_text("\n".join([lead, *(f"  {fact}" for fact in self.facts)]))
 
 
 def why(command: str, events: Iterable[e.Event], state: RunState) -> Why:

@@ -20,6 +20,7 @@ TRANSIENT_TYPES = frozenset(
         "urllib3.exceptions.ProtocolError",
         "httpx.TransportError",
         "http.client.RemoteDisconnected",
+        "orchestrator_nb.errors.StoreFull",
     }
 )
 """Exception classes, with all that derive from them, that mean a passing trouble."""

@@ -417,6 +417,10 @@ class FailingJournal(JournalInMemory):
         self.turns -= 1
         super().append(events)
 
+    def recover(self) -> bool:
+        """The turn is not there."""
+        return False
+
 
 def test_nothing_starts_that_could_not_be_recorded() -> None:
     """When recording fails, nothing of the turn is published or handed out, and what runs is ended."""

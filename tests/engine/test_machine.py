@@ -23,7 +23,7 @@ from orchestrator_nb.engine.replay import replay
 from orchestrator_nb.engine.requests import Fail, Pause, Request, Resume, Stop, Tell
 from orchestrator_nb.engine.resume import lost_attempts, lost_live_results, missing_parts
 from orchestrator_nb.engine.simulator import make_scheduler
-from orchestrator_nb.errors import StoreError
+from orchestrator_nb.errors import JournalDamaged, StoreError
 from orchestrator_nb.event_json import decode, encode
 from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.ports import Report, Work
@@ -175,15 +175,27 @@ class Model:
 
 
 class FragileJournal(JournalInMemory):
-    """A journal in memory whose next write can be made to fail, with the turn recorded or not."""
+    """A journal in memory whose next write can be made to fail, with the turn recorded or not: for good (`breaks`), or
+    so that it can be read again (`stumbles`)."""
 
     breaks: str | None = None
+    stumbles: str | None = None
+    recorded = False
 
     def append(self, events: Sequence[e.Event]) -> None:
-        if self.breaks != "before":
+        when, self.stumbles = self.breaks or self.stumbles, None
+        if when != "before":
             super().append(events)
+        self.recorded = when == "after"
         if self.breaks is not None:
-            raise StoreError("the disk is full")
+            raise JournalDamaged("it does not say what was written to it")
+        if when is not None:
+            raise StoreError("the write failed")
+
+    def recover(self) -> bool:
+        if self.breaks is not None:
+            raise JournalDamaged("it does not say what was written to it")
+        return self.recorded
 
 
 class ToldExecutor:
@@ -517,6 +529,12 @@ class Engine(RuleBasedStateMachine):
     @rule(recorded=st.booleans())
     def the_next_write_fails(self, recorded: bool) -> None:
         self.journal.breaks = "after" if recorded else "before"
+
+    @precondition(_is_driven)
+    @rule(recorded=st.booleans())
+    def the_next_write_fails_once(self, recorded: bool) -> None:
+        """The journal is read again, and the run goes on as if nothing had been."""
+        self.journal.stumbles = "after" if recorded else "before"
 
     @precondition(_is_driven)
     @rule()
