@@ -23,7 +23,7 @@ def _known(state: Standing, command: str) -> CommandRecord:
 
 def _step(state: Standing, event: Any) -> tuple[CommandRecord, str]:
     """Return the command's record and its state after the event."""
-    record = _known(state, event.command)
+    record = state.commands.get(event.command) or _known(state, event.command)
     after = COMMAND_TRANSITIONS[type(event).__name__].get(record.state)
     if after is None:
         raise IllegalTransition(f'"{type(event).__name__}" cannot come while "{event.command}" is {record.state}')

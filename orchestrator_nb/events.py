@@ -5,6 +5,9 @@ about a command name it; events about an attempt carry its number, counted from 
 (command, attempt) names one execution for ever. What was asked for has the id of the `request`, and `by` says who asked
 (pid, user, host). A field at its default is left out of the journal; a new field needs
 a default and an old kind is never taken away, so that an old journal can always be read.
+
+No fact can be part of a cycle, so they say `gc=False`: a long run keeps very many of them, and the garbage collector
+would look through them all again and again.
 """
 
 # ruff: noqa: PLC0414 - handed on: this is where facts are looked for
@@ -38,6 +41,16 @@ class AttemptStarted(Event, frozen=True, kw_only=True):
 
     command: str
     attempt: int
+
+
+class KernelStarted(Event, frozen=True, kw_only=True):
+    """The kernel of an attempt was started within `seconds`; `way` is forked or plain, `reason` why it is not forked."""
+
+    command: str
+    attempt: int
+    way: str
+    seconds: float
+    reason: str = ""
 
 
 class CellStarted(Event, frozen=True, kw_only=True):
@@ -283,14 +296,5 @@ class CommandReopened(Event, frozen=True, kw_only=True):
     reason: str
 
 
-KINDS: dict[str, type[Event]] = {
-    kind.__name__: kind
-    for kind in (
-        RunStarted, RunPlanned, RunResumed, RunPaused, RunStopping, RunCompleting, RunEnded, DefinitionChanged,
-        JournalCut, NoticeGiven, AttemptStarted, CellStarted, CellFinished, OutputRecorded, MetricRecorded,
-        ArtifactRecorded, AttemptReturned, AttemptFailed, AttemptAbandoned, AttemptInterrupted, RetryScheduled,
-        RetryDue, CommandSucceeded, CommandFailed, CommandCrashed, CommandSkipped, UpstreamFailed, CommandCancelled,
-        DeviationRecorded, CommandReopened, StatePreserved, RunDeleted, ReuseDeclined, CommandReused, CommandAccepted,
-    )
-}  # fmt: skip
+KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 """Every kind of event by its name in the journal."""

@@ -42,7 +42,7 @@ class RunState(Standing):
         target.notices = self.notices
         for event in events:
             command = getattr(event, "command", None)
-            if command is not None and command in self.commands:
+            if command in self.commands:
                 target.commands[command] = self.commands[command]
             elif type(event) is e.RunPlanned:
                 target.planned = self.planned
@@ -140,6 +140,7 @@ def _notice(state: RunState, event: e.NoticeGiven) -> None:
 
 
 _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
+    **dict.fromkeys((e.DefinitionChanged, e.JournalCut, e.RunDeleted, e.KernelStarted), _unchanging),
     e.RunStarted: _run_started,
     e.RunPlanned: _run_planned,
     e.RunResumed: _run_resumed,
@@ -147,9 +148,6 @@ _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
     e.RunStopping: _run_stopping,
     e.RunCompleting: _run_completing,
     e.RunEnded: _run_ended,
-    e.DefinitionChanged: _unchanging,
-    e.JournalCut: _unchanging,
-    e.RunDeleted: _unchanging,
     e.NoticeGiven: _notice,
     **COMMAND_FACTS,
 }

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 
-class Stored(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Stored(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A value in its stored form: how it passes from one command to the next and survives the process.
 
     `form` is one of json, parquet, npy, bytes, file, mapping, live. `value` is there for json only, `artifact` (the
@@ -25,7 +25,7 @@ class Stored(Struct, frozen=True, kw_only=True, omit_defaults=True):
     items: Mapping[str, Stored] | None = None
 
 
-class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Why an attempt failed, as far as it is known.
 
     `kind` is one of exception, exit_code, signal, timeout, kernel_died, early_exit, result_refused, not_started,

@@ -56,6 +56,8 @@ class LocalExecutor:
         reusable: Callable[[Work], Event | None] | None = None,
     ) -> None:
         self._commands = commands
+        # Found out here: `isinstance` with a protocol among the bases is slow, and this is asked for every attempt.
+        self._callables = {kind: command for kind, command in commands.items() if isinstance(command, FunctionCommand)}
         self._clock = clock
         self._report: Report | None = None
         self._reusable = reusable
@@ -200,8 +202,9 @@ class LocalExecutor:
 
     def _run(self, attempt: LocalAttempt, command: Command) -> Event:
         definition = attempt.work.definition
-        if isinstance(command, FunctionCommand) and needs_process(definition):
-            return attempt.perform(partial(run_in_child, command=command, artifacts=self._around.artifacts))
+        function = self._callables.get(definition.kind)
+        if function is not None and needs_process(definition):
+            return attempt.perform(partial(run_in_child, command=function, artifacts=self._around.artifacts))
         if definition.timeout not in (None, "none"):
             key = (attempt.work.command, attempt.work.attempt)
             self._timer.after(float(definition.timeout), partial(self._say_unenforceable, key))

@@ -40,6 +40,8 @@ AFTER = Link(Strength.STATED, ("after",))
 """The edge of a name in `after`."""
 NEXT = Link(Strength.TOUCHED, ("is next in the sequence",))
 """The edge from each command to the next in a sequence."""
+THROUGH = Link(Strength.TOUCHED, ("comes after it by way of what is left out",))
+"""The edge between commands of a part where others were between them."""
 
 
 class Links:
@@ -58,6 +60,11 @@ class Links:
                 known.needed or link.needed,
             )
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Links) and self._links == other._links
+
+    __hash__ = None  # type: ignore[assignment]  # edges are added
+
     def drop(self, pair: Pair) -> Link:
         """Take an edge away and return what it was."""
         return self._links.pop(pair)
@@ -71,6 +78,10 @@ class Links:
     def weights(self) -> dict[Pair, int]:
         """Return each edge that may be dropped, with how much it would be missed."""
         return {pair: int(link.strength) for pair, link in self._links.items() if link.strength != Strength.STATED}
+
+    def get(self, pair: Pair) -> Link | None:
+        """Return what is known of an edge, None where there is none."""
+        return self._links.get(pair)
 
     def needed(self, pair: Pair) -> bool:
         """Say whether the result of the upstream command is asked for."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -10,7 +10,7 @@ from orchestrator_nb.definition.matrix import FanIn
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.definition.names import addresses, nearest
 from orchestrator_nb.errors import UsageError
-from orchestrator_nb.plan.edges import Edge
+from orchestrator_nb.plan.edges import THROUGH, Links
 from orchestrator_nb.plan.plan import Plan
 
 TAG = "tag:"
@@ -107,7 +107,7 @@ def narrowed(plan: Plan, selected: Collection[str], *, given: Collection[str] = 
         plan,
         commands={name: command for name, command in plan.commands.items() if name in kept},
         order=tuple(name for name in plan.order if name in kept),
-        edges=tuple(_edges(plan, upstream)),
+        links=_links(plan, upstream),
         upstream=upstream,
         downstream={name: tuple(after) for name, after in downstream.items()},
         inputs={name: tuple(other for other in plan.inputs[name] if other in upstream[name]) for name in upstream},
@@ -139,14 +139,16 @@ def _before(name: str, plan: Plan, kept: Collection[str], selected: Collection[s
     return found
 
 
-def _edges(plan: Plan, upstream: Mapping[str, Sequence[str]]) -> Iterator[Edge]:
-    known = {(edge.upstream, edge.downstream): edge for edge in plan.edges}
+def _links(plan: Plan, upstream: Mapping[str, Sequence[str]]) -> Links:
+    """Return the edges of a part, with their reasons in the whole."""
+    links = Links()
+    number = {name: place for place, name in enumerate(upstream)}
+    known = {name: place for place, name in enumerate(plan.commands)}
     for name, before in upstream.items():
         for other in before:
-            through = Edge(
-                upstream=other, downstream=name, reasons=("comes after it by way of what is left out",), inferred=True
-            )
-            yield known.get((other, name), through)
+            link = plan.links.get((known[other], known[name])) or THROUGH
+            links.add(number[other], number[name], link)
+    return links
 
 
 def _union(selectors: Iterable[str], plan: Plan, unknown: list[str]) -> set[str]:

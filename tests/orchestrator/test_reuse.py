@@ -551,3 +551,99 @@ def test_exactly_what_changed_runs_and_the_outputs_are_those_of_a_full_run(
     everything, full, _ = run("two", 3)
     assert len(everything) == SIZE
     assert outputs == full == {f"c{number}": value for number, value in enumerate(now)}
+
+
+ROUTED = """\
+workflow: routed
+parameters: {least: 1}
+commands:
+  load: {call: 'steps:load'}
+  extra: {call: 'steps:extra', after: [load], when: 'load.rows >= parameters.least'}
+  report: {call: 'steps:report', after: [extra], trigger_rule: none_failed}
+"""
+ROUTED_STEPS = """\
+def _ran(name):
+    with open("ran", "a") as file:
+        file.write(name + " ")
+
+def load():
+    _ran("load")
+    return {"rows": 3}
+
+def extra():
+    _ran("extra")
+    return "extra"
+
+def report():
+    _ran("report")
+    return "report"
+"""
+
+
+def test_a_condition_is_asked_before_a_result_is_taken_over(project: Path) -> None:
+    """A command whose condition holds no more is skipped although it is up to date; where it holds it is reused."""
+    (project / "steps.py").write_text(ROUTED_STEPS)
+    (project / "flow.yaml").write_text(ROUTED)
+    load_flow().start()
+    assert ran() == ["load", "extra", "report"]
+    plan = load_flow().plan(reuse=True)
+    assert {name: verdict.says for name, verdict in plan.verdicts.items()} == {
+        "load": "up to date", "extra": "depends", "report": "depends",
+    }  # fmt: skip
+    assert str(plan.verdicts["extra"]) == "depends on its condition: load.rows >= parameters.least"
+    assert set(states(load_flow().start(reuse=True)).values()) == {"reused"}
+    assert ran() == []
+    (project / "flow.yaml").write_text(ROUTED.replace("least: 1", "least: 9"))
+    run = load_flow().start(reuse=True)
+    assert states(run) == {"load": "reused", "extra": "skipped", "report": "succeeded"}
+    assert reasons(run) == {"report": 'the result of "extra" changed'}
+    assert run.result.succeeded
+
+
+MATRIX = """\
+workflow: cells
+parameters: {years: [2024, 2025]}
+commands:
+  load: {call: 'steps:load'}
+  model: {call: 'steps:model', matrix: {region: [north, south], year: '${{ parameters.years }}'}}
+  report: {call: 'steps:report'}
+"""
+MATRIX_STEPS = """\
+def _ran(name):
+    with open("ran", "a") as file:
+        file.write(name + " ")
+
+def load():
+    _ran("load")
+    return 7
+
+def model(region, year, load):
+    _ran(f"{region}-{year}")
+    return f"{region} {year} {load}"
+
+def report(model):
+    _ran("report")
+    return dict(model)
+"""
+
+
+def test_cells_of_a_matrix_are_reused_one_by_one(project: Path) -> None:
+    """A cell that is new runs, the others do not; what gathers them runs, and has the results of all."""
+    (project / "steps.py").write_text(MATRIX_STEPS)
+    (project / "flow.yaml").write_text(MATRIX)
+    load_flow().start()
+    ran()
+    assert set(states(load_flow().start(reuse=True)).values()) == {"reused"}
+    assert ran() == []
+    run = load_flow().start(reuse=True, years=[2024, 2026])
+    assert sorted(ran()) == ["north-2026", "report", "south-2026"]
+    assert run.result.outputs["report"] == {
+        f"{region}-{year}": f"{region} {year} 7" for region in ("north", "south") for year in (2024, 2026)
+    }
+    assert states(run)["model-north-2024"] == "reused"
+    whole = load_flow().start(only="model")
+    assert set(states(whole)) == {"load", *(f"model-{r}-{y}" for r in ("north", "south") for y in (2024, 2025))}
+    assert sorted(ran()) == ["north-2024", "north-2025", "south-2024", "south-2025"]
+    one = load_flow().start(only="model-south-2025+")
+    assert sorted(ran()) == ["report", "south-2025"]
+    assert len(one.result.outputs["report"]) == 4
