@@ -193,6 +193,11 @@ def _in_the_way(root: Path, path: str, removed: set[str]) -> str | None:
                 inside = os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
                 if inside not in removed:
                     return f'it is a folder now, with "{inside}" in it'
+    return _no_folder(root, path, removed)
+
+
+def _no_folder(root: Path, path: str, removed: Iterable[str]) -> str | None:
+    """Return why the path cannot be reached: one of its folders is something else by now."""
     parent = os.path.dirname(path)
     while parent:
         there = os.path.join(root, parent)
@@ -205,7 +210,7 @@ def _in_the_way(root: Path, path: str, removed: set[str]) -> str | None:
 def _beside(root: Path, conflict: Conflict, taken: Iterable[str]) -> str | None:
     """Return a free name beside the file, its ending kept, or None when the same content lies there already."""
     stem, ending = os.path.splitext(conflict.path)
-    while _in_the_way(root, stem + ending, set()) and "/" in stem:  # its folder is none any more
+    while _no_folder(root, stem, ()) and "/" in stem:  # put it where its folder was
         folder, _, name = stem.rpartition("/")
         stem = f"{os.path.dirname(folder)}/{name}".lstrip("/")
     for number in range(1, 1000):

@@ -22,7 +22,8 @@ from orchestrator_nb.checkpoints.applying import apply, rescue, stage, stage_fol
 from orchestrator_nb.checkpoints.entries import Entry, entry_on_disk, tree_of
 from orchestrator_nb.checkpoints.planning import Goal, RollbackPlan, Step, plan_rollback, refusal
 from orchestrator_nb.checkpoints.record import Checkpoint
-from orchestrator_nb.checkpoints.snapshot import SIZE_LIMIT, take_locked
+from orchestrator_nb.checkpoints.paths import SIZE_LIMIT
+from orchestrator_nb.checkpoints.snapshot import take_locked
 from orchestrator_nb.checkpoints.store import CheckpointStore
 from orchestrator_nb.data.flush import flush_file, flush_folder
 from orchestrator_nb.errors import CheckpointError, RollbackRefused
@@ -64,9 +65,7 @@ def roll_back(
     """
     with store.lock():
         if cut := _records(store):
-            raise RollbackRefused(
-                f"a rollback was cut ({_read(store, cut[0]).label}); finish or undo it first, with finish()"
-            )
+            raise RollbackRefused(f"a rollback was cut ({_read(cut[0]).label}); finish or undo it first, with finish()")
         asked = _asked(goal.run, goal.workflow, "safety", goal.label, position)
         safety = take_locked(store, asked, declared=sorted(goal.wanted), limit=limit)
         saved = tree_of(store.git, safety.commit)
@@ -74,9 +73,7 @@ def roll_back(
         if plan.conflicts and policy == "refuse":
             raise RollbackRefused(refusal(plan), tuple(conflict.path for conflict in plan.conflicts))
         name = f"{int(time.time())}-{secrets.token_hex(4)}"
-        intent = Intent(
-            name, goal.run, goal.workflow, goal.label, safety.commit, plan.steps, stage_folder(store, name)
-        )
+        intent = Intent(name, goal.run, goal.workflow, goal.label, safety.commit, plan.steps, stage_folder(store, name))
         with _staged(store, intent):
             _record(store, intent)
             late, rescued = _carry_out(store, intent)
@@ -86,7 +83,7 @@ def roll_back(
 
 def unfinished(store: CheckpointStore) -> tuple[Intent, ...]:
     """Return the rollbacks that were cut by the death of their process, or by an error in the middle."""
-    return tuple(_read(store, record) for record in _records(store))
+    return tuple(_read(record) for record in _records(store))
 
 
 def finish(store: CheckpointStore, intent: Intent, *, undo: bool = False) -> Rollback:
@@ -108,9 +105,7 @@ def finish(store: CheckpointStore, intent: Intent, *, undo: bool = False) -> Rol
             elif now != step.then:
                 late.append(step.path)
         label = f"{intent.label}, {'taken back' if undo else 'completed'} after it was cut"
-        again = Intent(
-            intent.name, intent.run, intent.workflow, label, intent.safety, tuple(todo), intent.folder
-        )
+        again = Intent(intent.name, intent.run, intent.workflow, label, intent.safety, tuple(todo), intent.folder)
         with _staged(store, again):
             more, words = _carry_out(store, again)
             outcome = _conclude(store, again, [*late, *more], 0, SIZE_LIMIT)
@@ -148,9 +143,7 @@ def _conclude(store: CheckpointStore, intent: Intent, late: list[str], position:
 
 
 def _asked(run: str, workflow: str, kind: str, label: str, position: int) -> Checkpoint:
-    return Checkpoint(
-        run=run, number=0, kind=kind, workflow=workflow, at=time.time(), label=label, position=position
-    )
+    return Checkpoint(run=run, number=0, kind=kind, workflow=workflow, at=time.time(), label=label, position=position)
 
 
 # ── the record ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -188,7 +181,7 @@ def _records(store: CheckpointStore) -> list[Path]:
     return sorted((store.folder / "rollbacks").glob("*.json"))
 
 
-def _read(store: CheckpointStore, record: Path) -> Intent:
+def _read(record: Path) -> Intent:
     try:
         facts: dict[str, Any] = json.loads(record.read_text(encoding="ascii"))
     except (OSError, ValueError) as error:

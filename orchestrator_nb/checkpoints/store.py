@@ -73,7 +73,9 @@ class CheckpointStore:
         try:
             self._make()
         except OSError as error:
-            raise CheckpointError(f'checkpoints cannot be kept in "{self.folder}": {error.strerror or error}') from error
+            raise CheckpointError(
+                f'checkpoints cannot be kept in "{self.folder}": {error.strerror or error}'
+            ) from error
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -168,9 +170,9 @@ class CheckpointStore:
             if _COMMIT.fullmatch(commit):
                 return commit, branch
         git = self.place.user_git()
-        head = git.run("rev-parse", "-q", "--verify", "HEAD", fine=(0, 1, 128)).decode().strip() or None
-        named = os.fsdecode(git.run("symbolic-ref", "-q", "HEAD", fine=(0, 1, 128))).strip() or None
-        return head, named
+        commit = git.run("rev-parse", "-q", "--verify", "HEAD", fine=(0, 1, 128)).decode().strip()
+        branch = os.fsdecode(git.run("symbolic-ref", "-q", "HEAD", fine=(0, 1, 128))).strip()
+        return commit or None, branch or None
 
     # ── making ──────────────────────────────────────────────────────────────────────────────────────────────────
 

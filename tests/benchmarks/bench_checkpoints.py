@@ -150,7 +150,9 @@ def main(files: int, rounds: int, count: int) -> None:
         folder = project(Path(name) / "project", files)
         store = open_store(folder, runs=Path(name) / "runs")
         started = time.perf_counter()
-        print(f"{files} files; the first checkpoint: {cpu(lambda: snapshot(store, 'run')) * 1000:.0f} ms of CPU, ", end="")
+        print(
+            f"{files} files; the first checkpoint: {cpu(lambda: snapshot(store, 'run')) * 1000:.0f} ms of CPU, ", end=""
+        )
         print(f"{time.perf_counter() - started:.1f} s by the clock")
         print(compare(folder, store, rounds))
         small = project(Path(name) / "small", 50)
