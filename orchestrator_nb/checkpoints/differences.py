@@ -88,12 +88,12 @@ def compare(
     if ending in TABLES and max(len(earlier), len(later)) <= MOST_BYTES:
         return compare_tables(earlier, later, ending)
     try:
-        texts = [content.decode("utf-8").splitlines() for content in (earlier, later)]
+        first, second = (content.decode("utf-8").splitlines() for content in (earlier, later))
     except UnicodeDecodeError as error:
         raise CheckpointError(f'"{path}" is neither text, notebook nor table: it can only be compared whole') from error
     from difflib import unified_diff
 
-    return tuple(unified_diff(*texts, fromfile=before.id, tofile=after.id, lineterm=""))
+    return tuple(unified_diff(first, second, fromfile=before.id, tofile=after.id, lineterm=""))
 
 
 def compare_notebooks(earlier: bytes, later: bytes) -> tuple[CellDifference, ...]:
@@ -122,12 +122,12 @@ def _cells(changes: Sequence[Any], cells: Sequence[Mapping[str, Any]]) -> list[C
     for change in changes:
         place = change.key
         if change.op == "addrange":
-            for number, cell in enumerate(change.valuelist):
-                found.append(CellDifference("added", place + shift + number, after=cell["source"]))
+            news = enumerate(change.valuelist, start=place + shift)
+            found.extend(CellDifference("added", number, after=cell["source"]) for number, cell in news)
             shift += len(change.valuelist)
         elif change.op == "removerange":
-            for number in range(place, place + change.length):
-                found.append(CellDifference("removed", number, before=cells[number]["source"]))
+            olds = range(place, place + change.length)
+            found.extend(CellDifference("removed", number, before=cells[number]["source"]) for number in olds)
             shift -= change.length
         else:
             found.extend(_patched(change.diff, place, cells[place]))

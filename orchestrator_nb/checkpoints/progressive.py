@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from orchestrator_nb.checkpoints.export import export_files
@@ -61,7 +62,7 @@ def roll_back_step_by_step(
     if check is None and decide is None:
         raise CheckpointError("a rollback step by step needs a check or somebody who decides; give check= or decide=")
     found = store.checkpoints(run)
-    targets = [before for before, each in zip(found, found[1:], strict=False) if each.kind == "command"]
+    targets = [before for before, each in pairwise(found) if each.kind == "command"]
     if not targets:
         raise CheckpointError(f'there is nothing to step back over: no command of the run "{run}" has a checkpoint')
     present = take(store, run=run, kind="safety", workflow=found[-1].workflow, label="step by step")

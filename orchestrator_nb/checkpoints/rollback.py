@@ -20,9 +20,9 @@ from typing import Any
 
 from orchestrator_nb.checkpoints.applying import apply, rescue, stage, stage_folder
 from orchestrator_nb.checkpoints.entries import Entry, entry_on_disk, tree_of
+from orchestrator_nb.checkpoints.paths import SIZE_LIMIT
 from orchestrator_nb.checkpoints.planning import Goal, RollbackPlan, Step, plan_rollback, refusal
 from orchestrator_nb.checkpoints.record import Checkpoint
-from orchestrator_nb.checkpoints.paths import SIZE_LIMIT
 from orchestrator_nb.checkpoints.snapshot import take_locked
 from orchestrator_nb.checkpoints.store import CheckpointStore
 from orchestrator_nb.data.flush import flush_file, flush_folder

@@ -182,8 +182,10 @@ class _Snapshot:
         if self._asked.kind != "start":
             return self._before.empty if self._before else ()
         told = self._paths("ls-files", "-o", "--directory", "--exclude-standard", "-z")
-        folders = (path.rstrip("/") for path in told if path.endswith("/"))
-        return tuple(path for path in folders if path not in self._skipped)
+        tops = [path.rstrip("/") for path in told if path.endswith("/") and path.rstrip("/") not in self._skipped]
+        root = self._store.root
+        inside = (folder for top in tops for folder, _, _ in os.walk(os.path.join(root, top)))
+        return tuple(sorted(os.path.relpath(folder, root).replace(os.sep, "/") for folder in inside))
 
     def _as_before(self) -> tuple[str | None, str | None]:
         return (self._before.head, self._before.branch) if self._before else (None, None)
