@@ -97,7 +97,7 @@ def test_files_cells_rows_and_lines_that_differ(repository):
     }
     assert compare(store, before, after, "d/c.py")[-2:] == ("-d/c.py = 1", "+2")
     assert content_of(store, before, "b.py") == b"b.py = 1\n"
-    with pytest.raises(CheckpointError, match='no file "b.py"'):
+    with pytest.raises(CheckpointError, match=r'no file "b.py"'):
         content_of(store, after, "b.py")
 
 

@@ -53,7 +53,7 @@ def test_what_a_later_command_wrote_is_not_taken_back_with_an_earlier_one(three)
     """Undoing a command names the later one that wrote the same file, and changes nothing."""
     repo, store = three
     files = repo.files()
-    with pytest.raises(RollbackRefused, match='"a.py": changed since by three') as refused:
+    with pytest.raises(RollbackRefused, match=r'"a.py": changed since by three') as refused:
         roll_back(store, without(store, "run", ["one"]))
     assert refused.value.paths == ("a.py",)
     assert repo.files() == files
