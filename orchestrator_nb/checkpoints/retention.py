@@ -46,6 +46,7 @@ def forget_run(store: CheckpointStore, run: str) -> tuple[Checkpoint, ...]:
         gone = store.checkpoints(run)
         _delete(store, gone)
         store.index(run).unlink(missing_ok=True)
+        store.remember(run, None)
     return gone
 
 
