@@ -17,6 +17,7 @@ from orchestrator_nb.plan.edges import Edge
 from orchestrator_nb.plan.listing import listing
 from orchestrator_nb.plan.outputs import unfit_outputs
 from orchestrator_nb.plan.pools import pool_mistakes
+from orchestrator_nb.plan.secrets_needed import missing_secrets, secrets_needed
 from orchestrator_nb.plan.unacted import unacted
 from orchestrator_nb.ports import Command
 
@@ -47,6 +48,11 @@ class Plan:
     notes: tuple[str, ...]
     fan_ins: Mapping[str, Mapping[str, FanIn]] = field(default_factory=dict)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the secrets that the commands need."""
+        return secrets_needed(self.commands.values())
+
     def __repr__(self) -> str:
         return listing(
             self.definition.workflow,
@@ -56,6 +62,7 @@ class Plan:
             upstream=self.upstream,
             edges=self.edges,
             notes=self.notes,
+            secrets=self.secrets,
         )
 
 
@@ -97,6 +104,7 @@ def make_plan(
     ]
     mistakes += _out_of_reach(draft, inputs, commands, settled)
     mistakes += unfit_outputs(definition, draft.commands, folder=folder, types=commands, settled=settled)
+    mistakes += missing_secrets(draft.commands, settled=settled)
     if mistakes:
         mistakes.sort(key=lambda found: found[0])
         names = [command.base for command in draft.commands or definition.commands]
