@@ -280,7 +280,7 @@ def test_secrets_have_no_place_where_others_would_see_them(body: dict[str, Any],
     assert found.found is not None
     assert "secrets.KEY" in found.found
     if "shell" in body:
-        assert found.path == "/commands/0/shell/2"
+        assert found.path == "/commands/a/shell/2"
         assert found.expected is not None
         assert found.expected.startswith("environment: {KEY: ")
 
