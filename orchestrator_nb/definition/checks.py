@@ -303,8 +303,7 @@ class _Names:
             return Mistake(f"the workflow has no parameter {escaped(name)}", found=text,
                            nearest=self._nearest(name, self._declared))  # fmt: skip
         if root in RESERVED:
-            return Mistake(f'references in this version have no root "{root}"', found=text,
-                           expected=f"{', '.join(ROOTS)}, or the id of a command")  # fmt: skip
+            return Mistake("a condition cannot look at a secret", found=text, expected="parameters or results")
         if target is not None:
             return Mistake("a command cannot use its own result", found=text)
         return Mistake(f"there is no command {escaped(root)}", found=text,

@@ -6,6 +6,7 @@ import json
 import shlex
 import textwrap
 import urllib.parse
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def in_base64(before: int, *, after: int = 0, urlsafe: bool = False, width: int 
     return encoded
 
 
-class Base64(str):
+class Base64(str):  # noqa: SLOT000 - it has one more attribute
     core: str
 
 
@@ -70,7 +71,7 @@ ENCODINGS = {
     "hex, upper": lambda value: value.encode().hex().upper(),
     "hex, colons": lambda value: value.encode().hex(":"),
     "backwards": lambda value: value[::-1],
-    "coloured": lambda value: "\x1b[31m".join(value),
+    "coloured": "\x1b[31m".join,
     "base64": in_base64(0),
     "base64, more after": in_base64(0, after=2),
     "base64, 1 before": in_base64(1, after=1),
@@ -107,7 +108,7 @@ def test_a_secret_that_comes_in_pieces_does_not_come_out(value, encoding, before
     text = f"{before}{written}{after}"
     places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     stream = Redacted(redactor)
-    out = "".join(stream.feed(text[a:b]) for a, b in zip(places, places[1:], strict=False)) + stream.rest()
+    out = "".join(stream.feed(text[a:b]) for a, b in pairwise(places)) + stream.rest()
     assert getattr(written, "core", written) not in out
 
 
