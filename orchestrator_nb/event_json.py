@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Union, cast
 
 import msgspec
@@ -11,7 +12,6 @@ from orchestrator_nb.events import KINDS, Event, Stored
 
 _ANY_EVENT: Any = Union[tuple(KINDS.values())]  # noqa: UP007 - made of a table
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(_ANY_EVENT)
 
 
 def encode(event: Event) -> bytes:
@@ -31,9 +31,15 @@ def decode(text: bytes) -> Event:
     Raises ValueError when it is no JSON, of an unknown kind, or lacks a field.
     """
     try:
-        return cast("Event", _decoder.decode(text))
+        return cast("Event", _decoder().decode(text))
     except msgspec.MsgspecError as error:
         raise ValueError(str(error)) from error
+
+
+@cache
+def _decoder() -> msgspec.json.Decoder[Any]:
+    """Made when something is read: it has to know all kinds, and a new run only writes."""
+    return msgspec.json.Decoder(_ANY_EVENT)
 
 
 def to_plain(event: Event) -> dict[str, Any]:

@@ -5,6 +5,9 @@ about a command name it; events about an attempt carry its number, counted from 
 (command, attempt) names one execution for ever. What was asked for has the id of the `request`, and `by` says who asked
 (pid, user, host). A field at its default is left out of the journal; a new field needs
 a default and an old kind is never taken away, so that an old journal can always be read.
+
+No fact can be part of a cycle, so they say `gc=False`: a long run keeps very many of them, and the garbage collector
+would look through them all again and again.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ FORMAT = 1
 """The version of the journal's format, recorded by every `RunStarted`."""
 
 
-class Stored(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Stored(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A value in its stored form: how it passes from one command to the next and survives the process.
 
     `form` is one of json, parquet, npy, bytes, file, mapping, live. `value` is there for json only, `artifact` (the
@@ -35,7 +38,7 @@ class Stored(Struct, frozen=True, kw_only=True, omit_defaults=True):
     items: Mapping[str, Stored] | None = None
 
 
-class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Why an attempt failed, as far as it is known.
 
     `kind` is one of exception, exit_code, signal, timeout, kernel_died, early_exit, result_refused, not_started,
@@ -63,7 +66,7 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     advice: Any = None
 
 
-class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag=True):
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag=True, gc=False):
     """A fact. Subclasses are listed in `KINDS`; nothing outside this file subclasses it."""
 
     at: float
@@ -172,6 +175,16 @@ class AttemptStarted(Event, frozen=True, kw_only=True):
 
     command: str
     attempt: int
+
+
+class KernelStarted(Event, frozen=True, kw_only=True):
+    """The kernel of an attempt was started within `seconds`; `way` is forked or plain, `reason` why it is not forked."""
+
+    command: str
+    attempt: int
+    way: str
+    seconds: float
+    reason: str = ""
 
 
 class CellStarted(Event, frozen=True, kw_only=True):
@@ -381,14 +394,5 @@ class RunDeleted(Event, frozen=True, kw_only=True):
     by: Mapping[str, Any] | None = None
 
 
-KINDS: dict[str, type[Event]] = {
-    kind.__name__: kind
-    for kind in (
-        RunStarted, RunPlanned, RunResumed, RunPaused, RunStopping, RunCompleting, RunEnded, DefinitionChanged,
-        JournalCut, NoticeGiven, AttemptStarted, CellStarted, CellFinished, OutputRecorded, MetricRecorded,
-        ArtifactRecorded, AttemptReturned, AttemptFailed, AttemptAbandoned, AttemptInterrupted, RetryScheduled,
-        RetryDue, CommandSucceeded, CommandFailed, CommandCrashed, CommandSkipped, UpstreamFailed, CommandCancelled,
-        DeviationRecorded, CommandReopened, StatePreserved, RunDeleted,
-    )
-}  # fmt: skip
+KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 """Every kind of event by its name in the journal."""

@@ -21,7 +21,7 @@ Report = Callable[[Event], None]
 """How a fact gets from a worker to the loop: callable from any thread, returns at once, keeps the order of a thread."""
 
 
-class Work(Struct, frozen=True, kw_only=True):
+class Work(Struct, frozen=True, kw_only=True, gc=False):
     """One attempt, as it is handed to an executor: plain data that can cross to another process.
 
     `inputs` are the results of the upstream commands in their stored form, by command id; `partial` is what earlier

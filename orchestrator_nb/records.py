@@ -1,17 +1,20 @@
-"""What is known of a run and of each of its commands: records that are replaced, never changed."""
+"""What is known of a run and of each of its commands: records that are replaced, never changed.
+
+Like events, they are no part of any cycle, so the garbage collector has no business with them (`gc=False`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from orchestrator_nb import events as e
 from orchestrator_nb.trigger_rules import DEFAULT
 
 
-class RunRecord(Struct, frozen=True):
+class RunRecord(Struct, frozen=True, gc=False):
     """The run as a whole; replaced, never changed. Times are seconds since the epoch."""
 
     run: str = ""
@@ -31,7 +34,7 @@ class RunRecord(Struct, frozen=True):
     generation: int = 1
 
 
-class PlannedCommand(Struct, frozen=True):
+class PlannedCommand(Struct, frozen=True, gc=False):
     """What the plan says of a command, as far as a reader of the journal needs it.
 
     `rank` is its place in the order in which ready commands start, where that is not the order of the plan; it was
@@ -65,11 +68,10 @@ class PlannedCommand(Struct, frozen=True):
 
 def planned_command(plain: Mapping[str, Any]) -> PlannedCommand:
     """Return what a `RunPlanned` says of one command; keys that are not known are ignored."""
-    known: dict[str, Any] = {name: plain[name] for name in PlannedCommand.__struct_fields__ if name in plain}
-    return PlannedCommand(**{**known, "upstream": tuple(known.get("upstream", ()))})
+    return convert(plain, PlannedCommand)
 
 
-class CommandRecord(Struct, frozen=True):
+class CommandRecord(Struct, frozen=True, gc=False):
     """One command; replaced, never changed.
 
     `attempt` counts over the whole run, `retry` the retries in this generation. `cell` is (code cells begun, code

@@ -49,7 +49,7 @@ class RunState:
         target.notices = self.notices
         for event in events:
             command = getattr(event, "command", None)
-            if command is not None and command in self.commands:
+            if command in self.commands:
                 target.commands[command] = self.commands[command]
             elif type(event) is e.RunPlanned:
                 target.planned = self.planned
@@ -199,7 +199,7 @@ def _known(state: RunState, command: str) -> CommandRecord:
 
 def _step(state: RunState, event: Any) -> tuple[CommandRecord, str]:
     """Return the command's record and its state after the event."""
-    record = _known(state, event.command)
+    record = state.commands.get(event.command) or _known(state, event.command)
     after = COMMAND_TRANSITIONS[type(event).__name__].get(record.state)
     if after is None:
         raise IllegalTransition(f'"{type(event).__name__}" cannot come while "{event.command}" is {record.state}')
@@ -365,6 +365,7 @@ def _command_reopened(state: RunState, event: e.CommandReopened) -> None:
 
 
 _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
+    **dict.fromkeys((e.DefinitionChanged, e.JournalCut, e.RunDeleted, e.KernelStarted), _unchanging),
     e.RunStarted: _run_started,
     e.RunPlanned: _run_planned,
     e.RunResumed: _run_resumed,
@@ -372,9 +373,6 @@ _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
     e.RunStopping: _run_stopping,
     e.RunCompleting: _run_completing,
     e.RunEnded: _run_ended,
-    e.DefinitionChanged: _unchanging,
-    e.JournalCut: _unchanging,
-    e.RunDeleted: _unchanging,
     e.NoticeGiven: _notice,
     e.AttemptStarted: _attempt_started,
     e.CellStarted: _cell_started,

@@ -88,3 +88,18 @@ def test_a_context_needs_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("module", "spared"),
+    [
+        ("orchestrator_nb.orchestrator.attaching", (*HEAVY, "asyncio", "filelock")),
+        ("orchestrator_nb.orchestrator.history", (*HEAVY, "asyncio", "filelock")),
+        ("orchestrator_nb.orchestrator.workflow", (*(name for name in HEAVY if name != "pydantic"), "filelock")),
+    ],
+)
+def test_nobody_imports_what_only_others_need(module: str, spared: tuple[str, ...]):
+    """Whoever looks at a run imports nothing that plans or runs; a workflow of functions needs pydantic alone."""
+    code = f"import sys, {module}; print(*sys.modules.keys() & set({spared!r}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not done.stdout.split()

@@ -120,6 +120,7 @@ def test_new_fields_have_defaults() -> None:
         "JournalCut": {"at", "bytes", "file"},
         "NoticeGiven": {"at", "text"},
         "AttemptStarted": {"at", "command", "attempt"},
+        "KernelStarted": {"at", "command", "attempt", "way", "seconds"},
         "CellStarted": {"at", "command", "attempt", "cell", "number", "of"},
         "CellFinished": {"at", "command", "attempt", "cell", "status", "seconds"},
         "OutputRecorded": {"at", "command", "attempt", "name", "value"},

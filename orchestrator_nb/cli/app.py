@@ -10,6 +10,7 @@ import typer
 
 from orchestrator_nb.cli import control, init, records
 from orchestrator_nb.cli.exits import COMPLETED, MEANINGS
+from orchestrator_nb.cli.kernels import kernels
 from orchestrator_nb.cli.options import (
     DurabilityOption,
     Json,
@@ -229,6 +230,7 @@ for verb, summary in (
     (init.init, "Put a small project into a folder."),
 ):
     app.command(short_help=summary)(verb)
+app.add_typer(kernels, name="kernels")
 
 
 def _workflow(target: str) -> Any:

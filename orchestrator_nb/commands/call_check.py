@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -27,13 +26,19 @@ def check_call(
 
     Where the workflow's parameters are not known, no argument is called missing.
     """
-    unfit = _why_unfit(function)
-    if unfit is not None:
+    if signature.unfit is not None:
         name = getattr(command, key, None)
-        return [Mistake(unfit, f"/{key}", found=f"{f'{name}, ' if isinstance(name, str) else ''}{function!r}"[:200])]
-    mistakes = [*_args(command, signature), *_unknown(command, signature), *_ill_typed(command, signature)]
-    if workflow_parameters is not None:
-        mistakes += _missing(command, signature, {*upstream, *workflow_parameters})
+        found = f"{f'{name}, ' if isinstance(name, str) else ''}{function!r}"[:200]
+        return [Mistake(signature.unfit, f"/{key}", found=found)]
+    besides = given_besides(command, signature)
+    if command.args is not None or command.parameters:
+        mistakes = [*_args(command, signature), *_unknown(command, signature)]
+    else:
+        mistakes = []
+    if besides or command.parameters:
+        mistakes += _ill_typed(command, signature, besides)
+    if signature.required and workflow_parameters is not None:
+        mistakes += _missing(signature, {*command.parameters, *besides}, {*upstream, *workflow_parameters})
     return mistakes
 
 
@@ -49,17 +54,6 @@ def given_besides(command: CommandDefinition, signature: Signature) -> dict[str,
         if value is not None and key in signature.names and key not in command.parameters and key not in given:
             given[key] = (key, value)
     return given
-
-
-def _why_unfit(function: Any) -> str | None:
-    if not callable(function):
-        return "this is no function and cannot be called"
-    if isinstance(function, type):
-        return "this is a class; name a function, or a method of the class that makes the result"
-    inner = inspect.unwrap(function)
-    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
-        return "this is a generator, which has no result of its own; return a list of what it gives"
-    return None
 
 
 def _args(command: CommandDefinition, signature: Signature) -> Iterator[Mistake]:
@@ -86,8 +80,7 @@ def _unknown(command: CommandDefinition, signature: Signature) -> Iterator[Mista
             )
 
 
-def _missing(command: CommandDefinition, signature: Signature, offered: Collection[str]) -> Iterator[Mistake]:
-    given = {*command.parameters, *given_besides(command, signature)}
+def _missing(signature: Signature, given: Collection[str], offered: Collection[str]) -> Iterator[Mistake]:
     for name in signature.required:
         if name not in given and name not in offered:
             yield Mistake(
@@ -98,8 +91,9 @@ def _missing(command: CommandDefinition, signature: Signature, offered: Collecti
             )
 
 
-def _ill_typed(command: CommandDefinition, signature: Signature) -> Iterator[Mistake]:
-    besides = given_besides(command, signature)
+def _ill_typed(
+    command: CommandDefinition, signature: Signature, besides: Mapping[str, tuple[str, Any]]
+) -> Iterator[Mistake]:
     given = [(name, child("/parameters", name), value) for name, value in command.parameters.items()]
     given += [(name, f"/{key}", value) for name, (key, value) in besides.items()]
     for name, path, value in given:

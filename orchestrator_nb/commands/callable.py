@@ -80,6 +80,8 @@ class FunctionCommand(Command, ABC):
         if is_native(function):
             return ()
         signature = self._signature(function)
+        if not signature.names:
+            return ()
         given = {*command.parameters, *given_besides(command, signature)}
         return tuple(name for name in signature.names if name not in given)
 
@@ -157,11 +159,12 @@ class CallableCommand(FunctionCommand):
         if function is not None:
             return function
         key = (command.call or "", folder)
-        if key not in self._found or (fresh and key not in self._looked_at):
-            self._found[key] = find(key[0], folder=folder, fresh=fresh)
+        function = self._found.get(key)
+        if function is None or (fresh and key not in self._looked_at):
+            function = self._found[key] = find(key[0], folder=folder, fresh=fresh)
             if fresh:
                 self._looked_at.add(key)
-        return self._found[key]
+        return function
 
 
 class RegisteredCommand(FunctionCommand):

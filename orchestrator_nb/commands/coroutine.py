@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from contextlib import suppress
 from typing import Any
@@ -18,6 +17,7 @@ def awaited(attempt: Attempt, value: Any) -> Any:
     """
     if not inspect.isawaitable(value):
         return value
+    import asyncio
 
     async def main() -> Any:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()

@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator_nb.commands.kernel_folder import KernelFolder
@@ -26,10 +28,20 @@ ASK_EVERY = 0.05
 """Seconds between two looks whether a process is still there, where the system cannot tell by itself."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelStart:
+    """How a kernel came to be: `way` is forked or plain, `reason` why it is not forked."""
+
+    way: str
+    seconds: float
+    reason: str = ""
+
+
 class KernelProcess:
     """What belongs to one kernel: a private folder for sockets and data, its environment, its process tree.
 
-    `environment` is the whole environment that it is started in, `mark` its value of `processes.ATTEMPT`, `client`
+    `environment` is the whole environment that it is started in, `preload` names the modules that are imported before
+    it is forked, `plain_reason` says why it must not be, `on_start` is told how it was started, `mark` its value of `processes.ATTEMPT`, `client`
     Jupyter's client once it was started. `on_message` is given every message that the kernel publishes, on the thread that runs the notebook, before
     anyone else sees it; `on_text` what the process writes to its standard streams past Jupyter, on a thread of its
     own. After `close` nothing is left of the kernel.
@@ -40,6 +52,9 @@ class KernelProcess:
         self.on_message: Callable[[dict[str, Any]], None] = _ignore
         self.on_text: Callable[[str], None] = _ignore
         self.client: Any = None
+        self.plain_reason: str | None = None
+        self.preload: Sequence[str] = ()
+        self.on_start: Callable[[KernelStart], None] = _ignore
         self._mark = mark
         self._lock = threading.Lock()
         self._ending = False
@@ -92,7 +107,8 @@ class KernelProcess:
     def close(self) -> None:
         """End what is left of the kernel and what it started, and remove its folder."""
         self._ended.set()
-        if self._tree is not None:
+        # a fork server knows whether anything is left, else all processes of the machine are looked at
+        if self._tree is not None and not (self.returncode is not None and getattr(self._process, "alone", False)):
             self._tree.kill()
         if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
@@ -103,13 +119,13 @@ class KernelProcess:
 
     def manager_class(self) -> type[Any]:
         """Return the class of kernel manager that starts this kernel and no other."""
-        import zmq.asyncio
-        from jupyter_client.manager import AsyncKernelManager
         from traitlets import default
+
+        from orchestrator_nb.kernels.manager import ForkingManager
 
         owner = self
 
-        class Manager(AsyncKernelManager):
+        class Manager(ForkingManager):
             """Starts the kernel in its environment, over the sockets in its folder."""
 
             @default("log")
@@ -128,19 +144,19 @@ class KernelProcess:
             def _connection(self) -> str:
                 return str(owner.folder / "connection.json")
 
-            @default("context")
-            def _without_limit(self) -> zmq.asyncio.Context:
-                # with a limit, messages of a kernel that prints faster than they are read are dropped, the one that
-                # says that the cell is done among them
-                self._created_context = True
-                context = zmq.asyncio.Context()
-                context.rcvhwm = 0
-                return context
+            @default("forks")
+            def _if_it_may(self) -> bool:
+                return owner.plain_reason is None
+
+            @default("preload")
+            def _imported_before(self) -> list[str]:
+                return list(owner.preload)
 
             async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # theirs is untyped
                 with owner._output() as pipe:
+                    begun = time.monotonic()
                     await super().start_kernel(**options, env=owner.environment, stdout=pipe, stderr=pipe)
-                    owner._started(self.provisioner)
+                    owner._started(self.provisioner, time.monotonic() - begun)
 
             async def _async_wait(self, pollinterval: float = 0.1) -> None:
                 # instead of asking ten times a second, both when it was asked to leave and when it was killed
@@ -165,7 +181,10 @@ class KernelProcess:
         self._pump = Pump(os.fdopen(reading, "rb", buffering=0), self.on_text)
         return os.fdopen(writing, "wb", buffering=0)
 
-    def _started(self, provisioner: Any) -> None:
+    def _started(self, provisioner: Any, seconds: float) -> None:
+        way = getattr(provisioner, "way", "plain")
+        reason = self.plain_reason or getattr(provisioner, "why", "") or ""
+        self.on_start(KernelStart(way=way, seconds=seconds, reason=reason))
         process = getattr(provisioner, "process", None)
         if process is None:  # a provisioner of someone else's, which starts kernels elsewhere
             return

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator_nb.commands import kernel_sink, notebook_file, notebook_kernel, notebook_parameters
+from orchestrator_nb.commands import kernel_sink, notebook_file, notebook_imports, notebook_kernel, notebook_parameters
 from orchestrator_nb.commands.arguments import resolve, resolved
-from orchestrator_nb.commands.kernel_process import KernelProcess
+from orchestrator_nb.commands.kernel_process import KernelProcess, KernelStart
 from orchestrator_nb.commands.notebook_execution import NotebookExecution
 from orchestrator_nb.commands.notebook_file import INJECTED_TAG, Notebook
 from orchestrator_nb.commands.notebook_output import OutputNotebook
@@ -24,11 +25,8 @@ from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.definition.references import secrets_in
 from orchestrator_nb.errors import DefinitionError, Mistake
 from orchestrator_nb.event_json import stored_to_plain
-from orchestrator_nb.events import Stored
+from orchestrator_nb.events import KernelStarted, Stored
 from orchestrator_nb.ports import Attempt, Command, Work
-
-SOURCES = "sources"
-"""Where a run keeps the notebooks as they were when it started, relative to its folder."""
 
 ARTIFACTS = "artifacts"
 """Where a run keeps its artifacts, relative to its folder."""
@@ -131,7 +129,7 @@ class NotebookCommand(Command):
         work = attempt.work
         command = work.definition
         original = _path(command, work.folder)
-        frozen = work.run_folder / SOURCES / f"{work.command}.ipynb"
+        frozen = work.run_folder / notebook_imports.SOURCES / f"{work.command}.ipynb"
         notebook = notebook_file.read(frozen if frozen.exists() else original)
         if notebook.mistakes:
             raise DefinitionError(notebook.mistakes)
@@ -142,6 +140,9 @@ class NotebookCommand(Command):
         declared = _declared(notebook, choice.kernel, language)
         parameters = _given(attempt, declared)
         process = KernelProcess(mark=marks(work.run_folder, work.command, work.attempt)[MARK])
+        process.plain_reason = notebook_imports.why_plain(choice.kernel)
+        process.preload = notebook_imports.preload(work, notebook, _cwd(command, work.folder, Notebook(path=original)))
+        process.on_start = lambda start: attempt.report(_started(work, start))
         try:
             execution = NotebookExecution(
                 attempt,
@@ -161,6 +162,17 @@ class NotebookCommand(Command):
             execution.run(process)
         finally:
             process.close()
+
+
+def _started(work: Work, start: KernelStart) -> KernelStarted:
+    return KernelStarted(
+        at=time.time(),
+        command=work.command,
+        attempt=work.attempt,
+        way=start.way,
+        seconds=start.seconds,
+        reason=start.reason,
+    )
 
 
 def _path(command: CommandDefinition, folder: Path) -> Path:

@@ -35,7 +35,8 @@ class Signature:
     `names` are all that can be given by name or position, in order; `positional` those that can be given by position
     only; `required` those without a default; `open` whether any other name is taken too (``**options``); `first` the
     first argument by position, `returns` the annotation of the result, a text where it cannot be evaluated and None
-    where there is none. `known` is False where the function does not say what it takes.
+    where there is none. `known` is False where the function does not say what it takes, `unfit` says why it cannot be
+    called for a result, None where it can.
     """
 
     __slots__ = (
@@ -49,9 +50,11 @@ class Signature:
         "positional",
         "required",
         "returns",
+        "unfit",
     )
 
     def __init__(self, function: Callable[..., Any]) -> None:
+        self.unfit = _why_unfit(function)
         signature = _signature(function)
         parameters = None if signature is None else list(signature.parameters.values())
         self.known = parameters is not None
@@ -115,6 +118,17 @@ class Signature:
         within = "".join(f"[{key!r}]" for key in first["loc"])
         wanted = annotation.__qualname__ if isinstance(annotation, type) else str(annotation)
         raise DoesNotFit(described(value), f"{wanted} ({within + ' ' if within else ''}{first['msg']})")
+
+
+def _why_unfit(function: Any) -> str | None:
+    if not callable(function):
+        return "this is no function and cannot be called"
+    if isinstance(function, type):
+        return "this is a class; name a function, or a method of the class that makes the result"
+    inner = inspect.unwrap(function)
+    if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
+        return "this is a generator, which has no result of its own; return a list of what it gives"
+    return None
 
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature | None:

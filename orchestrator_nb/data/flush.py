@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 from pathlib import Path
+
+from orchestrator_nb.data.disk import write_error
+
+PART = f".*.{'[0-9a-f]' * 8}"
+"""What files that `write_whole` writes are called before they are whole."""
 
 if sys.platform == "darwin":
     import fcntl
@@ -35,3 +41,18 @@ def flush_folder(folder: Path) -> None:
         flush_file(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old or the new, also after a power cut. Raises StoreError."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with open(part, "xb") as file:
+            file.write(content)
+            file.flush()
+            flush_file(file.fileno())
+        os.replace(part, path)
+        flush_folder(path.parent)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise write_error(f'"{path}" cannot be written', path, error) from error

@@ -155,7 +155,8 @@ class CommandDefinition(Model):
 
     @model_validator(mode="after")
     def _runs_one_thing(self) -> CommandDefinition:
-        given = [name for name in KINDS if getattr(self, name) is not None]
+        fields = self.__dict__
+        given = [name for name in KINDS if fields[name] is not None]
         if len(given) != 1:
             what = " and ".join(given) if given else "none of them"
             raise ValueError(f"a command has exactly one of {', '.join(KINDS)}; found {what}")
@@ -164,7 +165,8 @@ class CommandDefinition(Model):
     @cached_property
     def kind(self) -> str:
         """The type of command: notebook, call, shell, command, workflow, or the name of a third-party type."""
-        kind = next(name for name in KINDS if getattr(self, name) is not None)
+        fields = self.__dict__
+        kind = next(name for name in KINDS if fields[name] is not None)
         return str(self.type) if kind == "type" else kind
 
     @property

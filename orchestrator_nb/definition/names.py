@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
-from difflib import get_close_matches
 from keyword import iskeyword
 
 RESERVED = ("parameters", "secrets", "matrix", "context")
@@ -31,6 +30,8 @@ def argument_name(name: str) -> str:
 
     Leading digits go, as in ``01-clean-data``, which becomes ``clean_data``; a keyword gets an underscore.
     """
+    if name.isascii() and name.isidentifier() and not iskeyword(name):
+        return name
     words = re.sub(r"[^A-Za-z0-9_]", "_", name)
     bare = words.lstrip("0123456789_") if words[:1].isdigit() else words
     argument = bare or f"_{words}"
@@ -67,6 +68,8 @@ def numbered(name: str, taken: Collection[str], *, last: dict[str, int] | None =
 
 def nearest(name: str, names: Collection[str]) -> str | None:
     """Return the one of `names` that was probably meant by `name`, or None. The cost is linear in their number."""
+    from difflib import get_close_matches
+
     wanted = _folded(name)
     near: list[str] = []
     for candidate in names:

@@ -136,7 +136,7 @@ def _shape(body: dict[str, Any], pointer: str, spelled: Spelled) -> None:
 
 
 def _path(value: Any) -> Any:
-    return fspath(value) if isinstance(value, PathLike) else value
+    return fspath(value) if type(value) is not str and isinstance(value, PathLike) else value
 
 
 def _parameter(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import Any
 
 from orchestrator_nb.definition.models import GateDefinition, Model, ParameterDefinition, WorkflowDefinition
@@ -47,13 +48,24 @@ def to_plain(value: Any, *, defaults: bool = False) -> Any:
     return [to_plain(item, defaults=defaults) for item in value] if isinstance(value, tuple) else value
 
 
+def said(model: Model) -> dict[str, Any]:
+    """Return the fields that are not at their default, in the order of the model, as they are."""
+    given = model.model_fields_set
+    return {
+        name: value
+        for name, default in _defaults(type(model))
+        if name in given and (value := getattr(model, name)) != default
+    }
+
+
 def _fields(model: Model, without: tuple[str, ...], *, defaults: bool = False) -> dict[str, Any]:
-    plain = {}
-    for name, info in type(model).model_fields.items():
-        value = getattr(model, name)
-        if name not in without and (defaults or value != info.get_default(call_default_factory=True)):
-            plain[name] = to_plain(value, defaults=defaults)
-    return plain
+    shown = {name: getattr(model, name) for name in type(model).model_fields} if defaults else said(model)
+    return {name: to_plain(value, defaults=defaults) for name, value in shown.items() if name not in without}
+
+
+@cache
+def _defaults(kind: type[Model]) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, info.get_default(call_default_factory=True)) for name, info in kind.model_fields.items())
 
 
 def _parameter(declared: ParameterDefinition) -> Any:

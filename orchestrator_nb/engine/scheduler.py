@@ -95,7 +95,8 @@ class Scheduler:
             self._rebuild(state)
         run = state.run.state
         if run == "executing":
-            return self._judge(state, now) or self._start(state, now) or self._complete(state, now)
+            ends = self._judge(state, now) if self._unjudged else []
+            return ends or self._start(state, now) or self._complete(state, now)
         if run == "paused":
             return self._judge(state, now)
         if run == "stopping":

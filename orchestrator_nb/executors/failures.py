@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import traceback
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +18,7 @@ TRACEBACK_LIMIT = 64 * 1024
 MESSAGE_LIMIT = 16 * 1024
 """What is kept of a traceback and of a message, in characters."""
 
-_OWN_FRAMES = (str(Path(__file__).resolve().parents[1]), str(Path(asyncio.__file__).parent))
+_OWN_FRAMES = (str(Path(__file__).resolve().parents[1]), str(Path(traceback.__file__).parent / "asyncio"))
 _FIELDS = frozenset(Failure.__struct_fields__) - {"message", "types", "traceback"}
 
 

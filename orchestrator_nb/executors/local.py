@@ -53,6 +53,8 @@ class LocalExecutor:
         progress: Progress | None = None,
     ) -> None:
         self._commands = commands
+        # Found out here: `isinstance` with a protocol among the bases is slow, and this is asked for every attempt.
+        self._callables = {kind: command for kind, command in commands.items() if isinstance(command, FunctionCommand)}
         self._clock = clock
         self._report: Report | None = None
         self._timer = Timer()
@@ -167,8 +169,9 @@ class LocalExecutor:
             known = ", ".join(sorted(self._commands))
             message = f'there is no type of command "{definition.kind}"; there is {known}'
             return attempt.failed(Failure(kind="not_started", message=message))
-        if isinstance(command, FunctionCommand) and needs_process(definition):
-            return attempt.perform(partial(run_in_child, command=command, artifacts=self._around.artifacts))
+        function = self._callables.get(definition.kind)
+        if function is not None and needs_process(definition):
+            return attempt.perform(partial(run_in_child, command=function, artifacts=self._around.artifacts))
         if definition.timeout not in (None, "none"):
             key = (attempt.work.command, attempt.work.attempt)
             self._timer.after(float(definition.timeout), partial(self._say_unenforceable, key))

@@ -98,13 +98,15 @@ class JournalFile:
         for event in events:
             # The hash of a line is taken when the next one needs it: the last of a turn has its end to come.
             if lines:
-                prev = blake2b(lines[-1], digest_size=16).hexdigest()
+                prev = digest(lines[-1])
             seq += 1
             lines.append(b'{"seq":%d,%b,"prev":"%b"}' % (seq, encode(event)[1:-1], prev.encode()))
-        body = lines[-1][:-1]
-        lines[-1] = b'%b,"end":"%b"}' % (body, digest(body).encode())
-        prev = digest(lines[-1])
-        lines.append(b"")
+        body = lines.pop()[:-1]
+        hashed = blake2b(body, digest_size=16)
+        end = b',"end":"%b"}' % hashed.hexdigest().encode()
+        hashed.update(end)  # the line begins with what is hashed already
+        prev = hashed.hexdigest()
+        lines.append(body + end + b"\n")
         data = b"\n".join(lines)
         after = Position(self._position.offset + len(data), seq, prev)
         try:

@@ -7,6 +7,8 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,9 @@ LOCK, CARD = "owner.lock", "owner.json"
 
 PATIENCE = 0.5
 """Seconds that a lock is asked for: whoever looks whether a run is owned holds it for a moment."""
+
+POLL = 0.01
+"""Seconds between two attempts at the lock."""
 
 TAKING = 10.0
 """Seconds that a take-over may last, the end of the owner included."""
@@ -35,18 +40,15 @@ class Ownership:
 
     def __init__(self, run_folder: Path) -> None:
         """Take the run. Raises RunRefused naming the holder, and StoreError when the folder cannot be written."""
-        from filelock import FileLock, Timeout
-
         self._folder = run_folder.resolve()
         self._card = run_folder / CARD
         with _guard:
             if self._folder in _held:
                 raise RunRefused(f'"{run_folder.name}" is owned by this process already')
             _held.add(self._folder)
-        self._lock = FileLock(run_folder / LOCK, timeout=PATIENCE, is_singleton=False, thread_local=False)
         try:
-            self._lock.acquire(poll_interval=0.01)
-        except Timeout as error:
+            self._unlock: Callable[[], None] | None = _lock(run_folder / LOCK)
+        except TimeoutError as error:
             self._forget()
             raise RunRefused(
                 f'"{run_folder.name}" is owned by {holder(run_folder)}; wait for it, stop it, or end it and go on here '
@@ -68,7 +70,9 @@ class Ownership:
 
     def release(self) -> None:
         """Let go of the run."""
-        self._lock.release()
+        if self._unlock is not None:
+            self._unlock()
+            self._unlock = None
         self._forget()
 
     def _forget(self) -> None:
@@ -124,6 +128,17 @@ def is_owned(run_folder: Path) -> bool:
 
 if sys.platform == "win32":
 
+    def _lock(path: Path) -> Callable[[], None]:
+        """Lock the file and return what unlocks it. Raises TimeoutError after `PATIENCE`, and OSError."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(path, timeout=PATIENCE, is_singleton=False, thread_local=False)
+        try:
+            lock.acquire(poll_interval=POLL)
+        except Timeout as error:
+            raise TimeoutError(str(error)) from error
+        return lock.release
+
     def _is_locked(path: Path) -> bool:
         from filelock import FileLock, Timeout
 
@@ -136,10 +151,34 @@ if sys.platform == "win32":
         return False
 
 else:
+    import fcntl
+
+    def _lock(path: Path) -> Callable[[], None]:
+        """Lock the file and return what unlocks it. Raises TimeoutError after `PATIENCE`, and OSError."""
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return partial(_unlock, file)
+            except OSError as error:
+                if not isinstance(error, BlockingIOError | PermissionError):
+                    os.close(file)
+                    raise
+                if time.monotonic() >= deadline:
+                    os.close(file)
+                    raise TimeoutError(f'"{path}" is locked') from error
+            except BaseException:
+                os.close(file)
+                raise
+            time.sleep(POLL)
+
+    def _unlock(file: int) -> None:
+        # Said, and not left to the closing: a process that was forked meanwhile has the file open, too.
+        fcntl.flock(file, fcntl.LOCK_UN)
+        os.close(file)
 
     def _is_locked(path: Path) -> bool:
-        import fcntl
-
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             # Shared, so that any number may look at the same time without taking one another for the owner.

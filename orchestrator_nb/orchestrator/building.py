@@ -14,6 +14,7 @@ from orchestrator_nb.definition.names import slug
 from orchestrator_nb.definition.reading import Loaded, read_definition
 from orchestrator_nb.definition.writing import to_dict, to_json, to_yaml
 from orchestrator_nb.errors import UsageError
+from orchestrator_nb.orchestrator.collector import collector_at_rest
 from orchestrator_nb.orchestrator.session_names import address, cell_number
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -36,7 +37,8 @@ class Building:
 
         Raises DefinitionError.
         """
-        self._document: dict[str, Any] = {
+        self._name = name
+        self._written: dict[str, Any] | None = {
             "workflow": name,
             "parameters": dict(parameters or {}),
             **options,
@@ -44,6 +46,7 @@ class Building:
         }
         self._folder = Path(folder or Path.cwd()).absolute()
         self._functions: dict[str, Callable[..., Any]] = {}
+        self._names: dict[int, str] = {}
         self._cells: dict[str, int | None] = {}
         self._loaded: Loaded | None = None
         self.origin: Path | None = None
@@ -51,7 +54,7 @@ class Building:
     @property
     def name(self) -> str:
         """The workflow's name."""
-        return str(self._document["workflow"])
+        return str(self._name)
 
     @property
     def folder(self) -> Path:
@@ -120,7 +123,8 @@ class Building:
         # A cell that was edited and is run again defines its function anew.
         anew = name in self._functions and cell is not None and self._cells.get(name) != cell
         added = self._add(name, {"call": address(function), **options}, anew=anew)
-        self._functions[added], self._cells[added] = function, cell
+        self._cells[added] = cell
+        self._keep(added, function)
         return function
 
     def workflow(self, source: str | os.PathLike[str], *, id: str | None = None, **options: Any) -> str:  # noqa: A002
@@ -151,13 +155,28 @@ class Building:
         given: list[Any] = [after] if one else list(after)  # type: ignore[arg-type]
         return [item if isinstance(item, str) else self._id_of(item) for item in given]
 
+    def _keep(self, name: str, function: Callable[..., Any]) -> None:
+        self._functions[name] = function
+        self._names.setdefault(id(function), name)
+
     def _id_of(self, function: Callable[..., Any]) -> str:
-        for name, known in self._functions.items():
+        name = self._names.get(id(function))
+        if name is not None and self._functions.get(name) is function:
+            return name
+        for other, known in self._functions.items():  # its first name may have been given to another since
             if known is function:
-                return name
+                return other
         raise UsageError(f'{function!r} is not a command of "{self.name}" yet; add it first')
 
     def _read(self) -> Loaded:
         if self._loaded is None:
-            self._loaded = read_definition(self._document, folder=self._folder)
+            with collector_at_rest():
+                self._loaded = read_definition(self._document, folder=self._folder)
         return self._loaded
+
+    @property
+    def _document(self) -> dict[str, Any]:
+        """The definition as it is being written; that of one that was read is made when something is added to it."""
+        if self._written is None:
+            self._written = to_dict(self._read().definition)
+        return self._written

@@ -19,8 +19,6 @@ from typing import Any
 
 from orchestrator_nb.commands.callable import CallableCommand, RegisteredCommand
 from orchestrator_nb.commands.importing import CannotImport, load_module, put_first
-from orchestrator_nb.commands.notebook import NotebookCommand
-from orchestrator_nb.commands.shell import ShellCommand
 from orchestrator_nb.errors import DefinitionError, UsageError
 from orchestrator_nb.ports import Command
 
@@ -38,14 +36,14 @@ def command_types(
 
     Types of other packages are loaded only when they are wanted. Raises UsageError naming the package that fails.
     """
-    types: dict[str, Command] = {
-        "notebook": NotebookCommand(),
-        "call": CallableCommand(functions),
-        "shell": ShellCommand(),
-        "command": RegisteredCommand(),
-        "workflow": inner,
-    }
+    types: dict[str, Command] = {"call": CallableCommand(functions), "command": RegisteredCommand(), "workflow": inner}
     missing = wanted - types.keys()
+    if missing:  # what a run of functions alone would import for nothing
+        from orchestrator_nb.commands.notebook import NotebookCommand
+        from orchestrator_nb.commands.shell import ShellCommand
+
+        types |= {"notebook": NotebookCommand(), "shell": ShellCommand()}
+        missing -= types.keys()
     if missing:
         for entry in entry_points(group=ENTRY_POINT):
             if entry.name in missing:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from pathlib import Path
-from statistics import median
 
 import msgspec
 
@@ -57,6 +56,10 @@ def earlier_seconds(store: Path, workflow: str, commands: Collection[str]) -> di
                     continue
                 if returned.command in commands:
                     found.setdefault(returned.command, []).append(returned.seconds)
+    if not found:
+        return {}
+    from statistics import median
+
     seconds = {command: median(values) for command, values in found.items()}
     return seconds if sum(seconds.values()) >= WORTH else {}
 

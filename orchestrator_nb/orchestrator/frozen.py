@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator_nb.data.disk import write_error
-from orchestrator_nb.data.flush import flush_file, flush_folder
+import msgspec
+
+from orchestrator_nb.data.flush import PART, write_whole
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
 from orchestrator_nb.definition.reading import read_definition
 from orchestrator_nb.definition.writing import to_dict
@@ -20,8 +19,6 @@ from orchestrator_nb.errors import StoreError
 
 FILE = "definition.json"
 SOURCES = "sources"
-PART = f".*.{'[0-9a-f]' * 8}"
-"""What files are called before they are whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +47,7 @@ class Frozen:
             "parameters": dict(self.parameters),
             "settings": dict(self.settings),
         }
-        write_whole(run_folder / FILE, json.dumps(document, indent=1, ensure_ascii=False).encode())
+        write_whole(run_folder / FILE, msgspec.json.format(msgspec.json.encode(document), indent=1))
 
     @classmethod
     def read(cls, run_folder: Path) -> Frozen:
@@ -88,18 +85,3 @@ def remove_parts(run_folder: Path) -> None:
     for part in (*run_folder.glob(PART), *(run_folder / SOURCES).glob(PART)):
         with suppress(OSError):
             part.unlink()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old or the new, also after a power cut. Raises StoreError."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(part, "xb") as file:
-            file.write(content)
-            file.flush()
-            flush_file(file.fileno())
-        os.replace(part, path)
-        flush_folder(path.parent)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise write_error(f'"{path}" cannot be written', path, error) from error

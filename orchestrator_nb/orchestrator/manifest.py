@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from orchestrator_nb.data.artifacts import Artifacts
+from orchestrator_nb.data.flush import write_whole
 from orchestrator_nb.event_json import stored_to_plain
 from orchestrator_nb.events import Stored
-from orchestrator_nb.orchestrator.frozen import write_whole
 from orchestrator_nb.orchestrator.result import ARTIFACTS
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState

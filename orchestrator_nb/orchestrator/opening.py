@@ -25,6 +25,7 @@ from orchestrator_nb.journal.identity import identity
 from orchestrator_nb.journal.live import remove_live
 from orchestrator_nb.journal.owner import Ownership, take_over
 from orchestrator_nb.journal.store import JOURNAL, create_run
+from orchestrator_nb.orchestrator.collector import collector_at_rest
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
 from orchestrator_nb.orchestrator.frozen import Frozen, freeze_sources, remove_parts
 from orchestrator_nb.orchestrator.kept_results import check_kept_results
@@ -106,7 +107,8 @@ def start_opened(opening: Opening, *, store: Path, run: str | None = None) -> Ru
     """
     plan = opening.plan
     notes = check_store(store) if opening.parent is None else ()
-    with admitted(store, plan.definition.workflow, opening.overlap, wait=plan.definition.coordination_timeout):
+    waited = plan.definition.coordination_timeout
+    with admitted(store, plan.definition.workflow, opening.overlap, wait=waited), collector_at_rest():
         folder = create_run(store, plan.definition.workflow, run=run)
         # The journal comes last: a folder that has one has all that a resume needs.
         try:
@@ -121,6 +123,7 @@ def start_opened(opening: Opening, *, store: Path, run: str | None = None) -> Ru
     return _begin(owned, opening, RunState(), beginning)
 
 
+@collector_at_rest()
 def resume_opened(
     folder: Path,
     opening_of: OpeningOf,

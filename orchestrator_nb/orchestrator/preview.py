@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from orchestrator_nb.drawing.graph import Box, graph_svg
 from orchestrator_nb.engine.outline import declared_seconds, outline, plan_net
 from orchestrator_nb.engine.simulator import Outcome, Simulation, simulate
 from orchestrator_nb.plan.conflicts import Conflict, apart, conflicts
@@ -117,6 +116,8 @@ class Preview(Plan):
 
     def to_svg(self) -> str:
         """Return the graph as a picture: the critical path marked, inferred edges dashed, reasons on hovering."""
+        from orchestrator_nb.drawing.graph import Box, graph_svg
+
         known = {**self.seconds, **{n: c.duration for n, c in self.commands.items() if c.duration is not None}}
         boxes = {
             name: Box(

@@ -18,11 +18,11 @@ from orchestrator_nb.journal.live import read_live
 from orchestrator_nb.journal.owner import is_owned
 from orchestrator_nb.journal.store import JOURNAL, find_store
 from orchestrator_nb.orchestrator.control import Answer, ask_owner
+from orchestrator_nb.orchestrator.driver import Driver
 from orchestrator_nb.orchestrator.failure_story import failure_text
 from orchestrator_nb.orchestrator.metrics import execution_metrics
 from orchestrator_nb.orchestrator.result import RunResult, result_of
 from orchestrator_nb.orchestrator.saved import read_saved, restore_state, saved_state, write_saved
-from orchestrator_nb.orchestrator.session import Session
 from orchestrator_nb.orchestrator.status import Status
 from orchestrator_nb.orchestrator.why import Why, why
 from orchestrator_nb.state import RunState
@@ -44,7 +44,7 @@ class Run:
         self,
         folder: Path,
         *,
-        session: Session | None = None,
+        session: Driver | None = None,
         in_session: str | None = None,
         go_on: GoOn | None = None,
     ) -> None:
@@ -59,7 +59,7 @@ class Run:
         self._reading = threading.Lock()
 
     @property
-    def _session(self) -> Session | None:
+    def _session(self) -> Driver | None:
         """The session of this process, as long as nobody else has gone on with the run."""
         return self._own if self._own is not None and self._own.is_current else None
 
@@ -169,7 +169,7 @@ class Run:
             raise RunFailed(failure_text(result) + here, result)
         return result
 
-    def _wait_for_session(self, session: Session, timeout: float | None) -> None:
+    def _wait_for_session(self, session: Driver, timeout: float | None) -> None:
         interrupts = 0
         while True:
             try:
@@ -301,7 +301,7 @@ class Run:
         session = self._live_session()
         return session.ask(Tell(text=text)) if session is not None else self._ask("tell", text=text)
 
-    def _live_session(self) -> Session | None:
+    def _live_session(self) -> Driver | None:
         session = self._own
         return session if session is not None and not session.is_over else None
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from orchestrator_nb import events as e
+from orchestrator_nb.data.flush import write_whole
 from orchestrator_nb.engine.resume import lost_attempts
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.journal.file import JournalFile, Position, scan
@@ -19,7 +20,6 @@ from orchestrator_nb.journal.follow import Follower
 from orchestrator_nb.journal.identity import identity
 from orchestrator_nb.journal.owner import Ownership
 from orchestrator_nb.journal.store import JOURNAL
-from orchestrator_nb.orchestrator.frozen import write_whole
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import FINAL

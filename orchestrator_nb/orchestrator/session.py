@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from msgspec import structs
+
 from orchestrator_nb import events as e
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.definition.matrix import FanIn
@@ -102,6 +104,9 @@ class Session:
             on_trouble=log.warning,
         )
         self._observers = observers
+        self._common: Work | None = (
+            None  # what is the same in the work of all commands, so that it is put together once
+        )
         self._observing: int | None = None
         self._asked: dict[str, Callable[[Answer], None]] = {}
         self._attendant = Attendant(owned.folder, hand_in=self._hand_in, view=self.view)
@@ -183,6 +188,8 @@ class Session:
         self._loop.send(request)
 
     def _observe(self, events: Sequence[e.Event], state: RunState) -> None:
+        if not self._asked and not self._observers:
+            return
         self._observing = threading.get_ident()
         try:
             if self._asked:
@@ -228,11 +235,11 @@ class Session:
 
     def _work(self, command: str, state: RunState) -> Work:
         """Return what an executor needs to run the command's current attempt."""
-        plan, record = self._plan, state.commands[command]
-        definition = plan.commands[command]
+        plan, records = self._plan, state.commands
+        record, definition = records[command], plan.commands[command]
         inputs, recorded, metrics, changes = {}, {}, {}, {}
         for name in plan.upstream[command]:
-            upstream = state.commands[name]
+            upstream = records[name]
             if upstream.state != "succeeded":  # its trigger rule lets it start without that result
                 inputs[name] = _NO_RESULT
                 continue
@@ -250,14 +257,24 @@ class Session:
         timeout = definition.timeout
         if timeout is None and definition.workflow is None:  # the commands of an inner workflow have their own
             timeout = plan.definition.timeout
-        return Work(
-            run=state.run.run,
-            workflow=state.run.workflow,
+        if self._common is None:
+            self._common = Work(
+                run=state.run.run,
+                workflow=state.run.workflow,
+                command="",
+                attempt=0,
+                generation=0,
+                definition=definition,
+                parameters=plan.parameters,
+                folder=plan.folder,
+                run_folder=self._owned.folder,
+            )
+        return structs.replace(
+            self._common,
             command=command,
             attempt=record.attempt,
             generation=record.generation,
             definition=definition,
-            parameters=plan.parameters,
             inputs=inputs,
             recorded=recorded,
             metrics=metrics,
@@ -266,8 +283,6 @@ class Session:
             partial=record.partial,
             preserved=record.preserved,
             timeout=None if timeout == "none" else timeout,
-            folder=plan.folder,
-            run_folder=self._owned.folder,
         )
 
 

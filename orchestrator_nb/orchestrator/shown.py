@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from itertools import zip_longest
 from typing import Any
 
@@ -46,6 +45,8 @@ def headline(failure: Failure) -> str:
 
 def html_table(lead: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     """Return a paragraph with a table below it; every text is escaped."""
+    from html import escape
+
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     body = "".join("<tr>" + "".join(f"<td>{escape(str(row[name]))}</td>" for name in columns) + "</tr>" for row in rows)
     return f"<p>{escape(lead)}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -8,16 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator_nb.definition.folder import definition_from_folder, definition_from_notebook
 from orchestrator_nb.definition.models import MOST_SLOTS
 from orchestrator_nb.definition.parameters import bind_parameters
 from orchestrator_nb.definition.reading import Loaded, read_definition
-from orchestrator_nb.definition.writing import to_dict
 from orchestrator_nb.errors import DefinitionError, Mistake, UsageError
 from orchestrator_nb.journal.store import find_run, find_store
 from orchestrator_nb.orchestrator.building import Building
+from orchestrator_nb.orchestrator.collector import collector_at_rest
 from orchestrator_nb.orchestrator.command_types import command_types, import_registrations
-from orchestrator_nb.orchestrator.detach import start_detached
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
 from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, with_open_matrices, without_unknown
@@ -46,26 +44,30 @@ class Workflow(Building):
     @classmethod
     def load(cls, source: str | os.PathLike[str] | Mapping[str, Any]) -> Workflow:
         """Read a definition: a YAML or JSON file, or a dictionary. Raises DefinitionError with all mistakes."""
-        loaded = read_definition(source if isinstance(source, Mapping) else Path(source))
+        with collector_at_rest():
+            loaded = read_definition(source if isinstance(source, Mapping) else Path(source))
         return cls._of(loaded, loaded.file)
 
     @classmethod
     def from_folder(cls, folder: str | os.PathLike[str]) -> Workflow:
         """Make a workflow of the notebooks in a folder; what they follow is in their parameters cells or inferred."""
+        from orchestrator_nb.definition.folder import definition_from_folder
+
         path = Path(folder).absolute()
         return cls._of(definition_from_folder(path), path)
 
     @classmethod
     def from_notebook(cls, notebook: str | os.PathLike[str]) -> Workflow:
         """Make a workflow of one notebook; its parameters are the workflow's."""
+        from orchestrator_nb.definition.folder import definition_from_notebook
+
         path = Path(notebook).absolute()
         return cls._of(definition_from_notebook(path), path)
 
     @classmethod
     def _of(cls, loaded: Loaded, origin: Path | None) -> Workflow:
         flow = cls(loaded.definition.workflow, folder=loaded.folder)
-        flow._document = to_dict(loaded.definition)
-        flow._loaded = loaded
+        flow._written, flow._loaded = None, loaded
         flow.origin = origin
         return flow
 
@@ -134,7 +136,12 @@ class Workflow(Building):
         opening = self._opening(plan, commands, observers, slots=slots, durability=durability, overlap=overlap)
         opening = replace(opening, settings=settings)
         place = find_store(store, start=self._folder)
-        run = start_detached(opening, store=place) if detach else start_opened(opening, store=place)
+        if detach:
+            from orchestrator_nb.orchestrator.detach import start_detached
+
+            run = start_detached(opening, store=place)
+        else:
+            run = start_opened(opening, store=place)
         if wait or (wait is None and not detach):
             run.wait(check=check)
         return run
@@ -250,6 +257,7 @@ class Workflow(Building):
             command.call is not None and command.call.startswith(SESSION) for command in self.definition.commands
         )
 
+    @collector_at_rest()
     def _plan(
         self,
         given: Mapping[str, Any],

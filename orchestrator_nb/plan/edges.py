@@ -58,6 +58,11 @@ class Links:
                 known.needed or link.needed,
             )
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Links) and self._links == other._links
+
+    __hash__ = None  # type: ignore[assignment]  # edges are added
+
     def drop(self, pair: Pair) -> Link:
         """Take an edge away and return what it was."""
         return self._links.pop(pair)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
-from orchestrator_nb.definition.models import CommandDefinition
+from orchestrator_nb.definition.models import Model
+from orchestrator_nb.definition.writing import said
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.ports import Command
 
@@ -34,19 +36,29 @@ def fingerprint(command: str, *, plan: Plan, commands: Mapping[str, Command]) ->
     """
     definition = plan.commands[command]
     source = commands[definition.kind].source(definition, folder=plan.folder)
-    text = json.dumps([_canonical(definition), source], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    text = f"[{_encode(_canonical(definition))},{_encoded_source(source)}]"
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def _canonical(definition: CommandDefinition) -> dict[str, Any]:
-    said = definition.model_dump(mode="python", exclude_defaults=True, exclude=set(WITHOUT))
-    return {name: _plain(value) for name, value in said.items()}
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode
+
+
+@lru_cache(maxsize=100)
+def _encoded_source(source: str) -> str:
+    """Many commands run the same source."""
+    return _encode(source)
+
+
+def _canonical(definition: Model) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in said(definition).items() if name not in WITHOUT}
 
 
 def _plain(value: Any) -> Any:
     """Return plain JSON for any value of a parameter, other types by name and text, sets in order."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, Model):
+        return {name: _plain(item) for name, item in said(value).items()}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -13,7 +13,7 @@ from orchestrator_nb.definition.names import addresses, nearest
 from orchestrator_nb.definition.references import references_in
 from orchestrator_nb.errors import DefinitionError, Mistake
 from orchestrator_nb.plan.draft import Draft, defaults
-from orchestrator_nb.plan.edges import Edge
+from orchestrator_nb.plan.edges import Edge, Links
 from orchestrator_nb.plan.listing import listing
 from orchestrator_nb.plan.outputs import unfit_outputs
 from orchestrator_nb.plan.pools import pool_mistakes
@@ -31,9 +31,10 @@ class Plan:
 
     `commands` are the definitions by id, in the order of the definition; `order` is the order of the run wherever
     slots are scarce. `upstream` and `downstream` give for every command those it waits for and those that wait for
-    it, whatever the reason; `inputs` only those whose results it is known to ask for. `notes` say what was dropped or
-    decided on the way. A matrix command is there with its cells; `fan_ins` are, for what comes after one, the cells
-    that it gathers, by the id in the definition. Shown in a session or printed, it is a listing for people.
+    it, whatever the reason (`links` has the reasons); `inputs` only those whose results it is known to ask for. `notes`
+    say what was dropped or decided on the way. A matrix command is there with its cells; `fan_ins` are, for what comes
+    after one, the cells that it gathers, by the id in the definition. Shown in a session or printed, it is a listing
+    for people.
     """
 
     definition: WorkflowDefinition
@@ -41,7 +42,7 @@ class Plan:
     parameters: Mapping[str, Any]
     commands: Mapping[str, CommandDefinition]
     order: tuple[str, ...]
-    edges: tuple[Edge, ...]
+    links: Links
     upstream: Mapping[str, tuple[str, ...]]
     downstream: Mapping[str, tuple[str, ...]]
     inputs: Mapping[str, tuple[str, ...]]
@@ -52,6 +53,12 @@ class Plan:
     def secrets(self) -> tuple[str, ...]:
         """The names of the secrets that the commands need."""
         return secrets_needed(self.commands.values())
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """Who waits for whom and why, in the order of the definition. Made anew each time, since no run needs it."""
+        ids = list(self.commands)
+        return tuple(self.links.edge(pair, ids) for pair in sorted(self.links.pairs()))
 
     def __repr__(self) -> str:
         return listing(
@@ -117,7 +124,7 @@ def make_plan(
         parameters=parameters,
         commands=dict(zip(ids, draft.commands, strict=True)),
         order=tuple(ids[number] for number in order),
-        edges=tuple(draft.links.edge(pair, ids) for pair in pairs),
+        links=draft.links,
         upstream=_named(upstream, ids),
         downstream=_named(downstream, ids),
         inputs=_named(inputs, ids),
@@ -239,4 +246,4 @@ def _lists(size: int) -> list[list[int]]:
 
 
 def _named(numbers: list[list[int]], ids: list[str]) -> dict[str, tuple[str, ...]]:
-    return {ids[number]: tuple(ids[other] for other in others) for number, others in enumerate(numbers)}
+    return {name: tuple([ids[other] for other in others]) for name, others in zip(ids, numbers, strict=True)}

@@ -7,7 +7,6 @@ seconds, by those numbers. Nothing here recurses, and everything but the bound i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import median
 from typing import NamedTuple
 
 from orchestrator_nb.errors import UsageError
@@ -45,7 +44,11 @@ def make_net(upstream: Mapping[str, Sequence[str]]) -> Net:
 
 def expected_seconds(names: Iterable[str], known: Mapping[str, float]) -> list[float]:
     """Return a duration for every command: the known one, else the median of the known ones, 1 where there is none."""
-    usual = median(known.values()) if known else 1.0
+    if not known:
+        return [1.0 for _ in names]
+    from statistics import median
+
+    usual = median(known.values())
     return [known.get(name, usual) for name in names]
 
 

@@ -133,3 +133,28 @@ def test_an_owner_of_another_host_is_not_taken_over(tmp_path: Path) -> None:
     assert process.poll() is None
     process.kill()
     process.communicate()
+
+
+FORKED = """
+import os, pathlib, signal, sys
+from orchestrator_nb.journal.owner import Ownership, is_owned
+
+folder = pathlib.Path(sys.argv[1])
+owner = Ownership(folder)
+child = os.fork()
+if not child:
+    signal.pause()
+    os._exit(0)
+owner.release()
+owner.release()
+print(is_owned(folder))
+os.kill(child, signal.SIGKILL)
+os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_process_that_was_forked_meanwhile_does_not_keep_a_run_that_was_let_go(tmp_path):
+    """The lock is given up by its owner for all that have its file open, and once."""
+    told = subprocess.run([sys.executable, "-c", FORKED, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["False"]

@@ -306,3 +306,27 @@ def test_a_definition_is_written_and_read_back(project: Path) -> None:
     again = Workflow.load(project / "flow.yaml")
     assert again.definition == flow.definition
     assert again.run(n=21).outputs["double"] == 42
+
+
+def test_a_function_is_known_by_its_first_name(tmp_path: Path) -> None:
+    """`after` takes functions; one that was added several times stands for its first command."""
+
+    def made() -> int:
+        return 1
+
+    flow = Workflow("w", folder=tmp_path)
+    flow.command(made, id="one")
+    flow.command(made, id="two")
+    flow.command(lambda: 2, id="three", after=made)
+    assert flow.definition.command("three").after == ("one",)
+    with pytest.raises(UsageError, match="is not a command"):
+        flow.command(lambda: 3, id="four", after=lambda: 4)
+
+
+def test_a_definition_that_was_read_can_be_added_to(tmp_path: Path) -> None:
+    """What was read is kept, and what is added comes after it."""
+    flow = Workflow.load({"workflow": "w", "parameters": {"day": 1}, "commands": {"one": {"shell": ["true"]}}})
+    assert flow.name == "w"
+    flow.shell(["false"], id="two", after="one")
+    assert [command.id for command in flow.definition.commands] == ["one", "two"]
+    assert flow.to_dict()["parameters"] == {"day": 1}

@@ -1,0 +1,198 @@
+"""The application of a Python kernel, built as far as it can be before the fork, and finished after it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+SPLIT = 7
+"""The major version of ipykernel whose start is known well enough here to be done in two parts."""
+
+NO_HISTORY = "--HistoryManager.hist_file=:memory:"
+"""The argument without which all kernels of a user write to one file; the prebuilt application writes to none."""
+
+AFTER_START = (
+    "IPython.core.completerlib", "IPython.core.historyapp", "IPython.core.logger", "IPython.core.magics", "IPython.core.ultratb",
+    "IPython.extensions.storemagic", "IPython.lib.pretty", "concurrent.futures.thread", "decimal", "getpass",
+    "importlib.metadata", "multiprocessing", "pygments.formatters.terminal256", "pygments.lexers.python",
+    "pygments.styles.default", "psutil", "sqlite3", "stack_data", "tempfile", "timeit", "tornado.locks",
+    "tornado.platform.asyncio", "tornado.queues", "zmq.asyncio", "zmq.eventloop.zmqstream",
+)  # fmt: skip
+"""What every kernel imports sooner or later in its first cells."""
+
+
+def import_kernel() -> None:
+    """Import the kernel's own libraries, without the debugger: it is expensive, and nobody steps through a fork."""
+    # as every kernel does, but before matplotlib could be imported, which looks at it then
+    if not os.environ.get("MPLBACKEND"):
+        os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+    absent = "debugpy" not in sys.modules
+    if absent:
+        sys.modules["debugpy"] = None  # type: ignore[assignment]  # so is an import made to fail
+    try:
+        import ipykernel.compiler
+        import ipykernel.debugger
+        import ipykernel.displayhook
+        import ipykernel.iostream
+        import ipykernel.ipkernel
+        import ipykernel.kernelapp
+        import ipykernel.zmqshell  # noqa: F401
+    finally:
+        if absent:
+            del sys.modules["debugpy"]
+
+
+def build() -> Any:
+    """Return the application with kernel and shell, without sockets, threads and event loop; None where it is not known
+    how."""
+    from ipykernel._version import version_info
+    from ipykernel.kernelapp import IPKernelApp
+    from IPython.core.application import BaseIPythonApplication
+
+    if version_info[0] != SPLIT:
+        return None
+    app: Any = IPKernelApp.instance()
+    app.parent_handle = 1  # who starts a kernel from a program wants no advice on standard output
+    initialize: Any = BaseIPythonApplication.initialize
+    initialize(app, ["--HistoryManager.enabled=False"])
+    app.init_pdb()
+    app.init_blackhole()
+    app.kernel = app.kernel_class.instance(
+        parent=app, session=app.session, log=app.log, profile_dir=app.profile_dir, user_ns=app.user_ns
+    )
+    app.init_path()
+    app.init_shell()
+    shell = app.shell
+    shell.Completer, shell.display_formatter.formatters  # noqa: B018 - made when they are first asked for
+    return app
+
+
+def import_soon_needed() -> None:
+    """Import what the first cells would; what is missing in this version is not needed by it."""
+    for name in AFTER_START:
+        with suppress(ImportError):
+            importlib.import_module(name)
+
+
+def config_files(app: Any) -> list[str]:
+    """Return the files of configuration that went into it, and those that would have, had they been there."""
+    names = {f"{stem}.{ending}" for stem in ("ipython_config", "ipython_kernel_config") for ending in ("py", "json")}
+    return [os.path.join(folder, name) for folder in app.config_file_paths for name in sorted(names)]
+
+
+def run(app: Any, argv: Sequence[str], ready: Callable[[], None], *, heartbeat: bool = True) -> Any:
+    """Run a kernel with these arguments until it is shut down; return its application.
+
+    `ready` is called once its sockets are there. Without `heartbeat` it has none, nor the threads for it.
+    """
+    from ipykernel.kernelapp import IPKernelApp
+
+    _children_are_few()
+    connection_file = _plain_arguments(argv)
+    if app is None or connection_file is None:
+        _forget(app)
+        ready()
+        app = IPKernelApp.instance()
+        app.initialize([*argv, "--IPKernelApp.parent_handle=1"])
+    else:
+        _finish(app, argv, connection_file, ready, heartbeat=heartbeat)
+    app.start()
+    # the thread that publishes is stopped at exit: the one that still answers the request to shut down must be done
+    control = getattr(app, "control_thread", None)
+    if control is not None and control.is_alive():
+        control.stop()
+        control.join(2.0)
+    return app
+
+
+def _plain_arguments(argv: Sequence[str]) -> str | None:
+    """Return the connection file where there is nothing among the arguments that the prebuilt application lacks."""
+    if len(argv) > 2 and argv[0] == "-f" and set(argv[2:]) == {NO_HISTORY}:
+        return argv[1]
+    return None
+
+
+def _forget(app: Any) -> None:
+    """Undo the building: what is unusual is built from nothing."""
+    if app is not None:
+        for made in (app.shell, app.kernel, app):
+            type(made).clear_instance()
+
+
+def _finish(app: Any, argv: Sequence[str], connection_file: str, ready: Callable[[], None], *, heartbeat: bool) -> None:
+    """Give the application an identity, sockets and threads, in the order in which ipykernel does it."""
+    from jupyter_client.session import Session
+
+    app.argv = list(argv)
+    app.connection_file = connection_file
+    app.session = Session(parent=app)
+    shell = app.shell
+    shell.init_environment()
+    shell.starting_dir = os.getcwd()
+    shell.home_dir = os.path.expanduser("~")
+    shell.history_manager.dir_hist[:] = [shell.starting_dir]
+    if "JPY_SESSION_NAME" in os.environ:
+        shell.user_ns["__session__"] = os.environ["JPY_SESSION_NAME"]
+    app.init_connection_file()
+    app.init_sockets()
+    if heartbeat:
+        app.init_heartbeat()
+    ready()
+    app.write_connection_file()
+    app.log_connection_info()
+    app.init_io()
+    app.init_signal()
+    kernel = app.kernel
+    app.kernel_class = _adopting(kernel)
+    app.init_kernel()
+    app.kernel_class = type(kernel)
+    shell.save_sys_module_state()
+    app.init_gui_pylab()
+    app.init_extensions()
+    app.init_code()
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _adopting(kernel: Any) -> type[Any]:
+    """Return a class of kernel that makes no new one: its instance is `kernel`, given what it could not have before."""
+
+    class Adopting(type(kernel)):  # type: ignore[misc]  # a class that is known at run time only
+        @classmethod
+        def instance(cls, **traits: Any) -> Any:
+            for name in ("parent", "log", "profile_dir", "user_ns"):  # it was built with them
+                del traits[name]
+            for name, value in traits.items():
+                setattr(kernel, name, value)
+            kernel.ident = str(uuid.uuid4())
+            kernel._stdout, kernel._stderr = sys.stdout, sys.stderr
+            shell = kernel.shell
+            for publisher in (shell.displayhook, shell.display_pub):
+                publisher.session, publisher.pub_socket = kernel.session, kernel.iopub_socket
+            shell.displayhook.topic = kernel._topic("execute_result")
+            return kernel
+
+    return Adopting
+
+
+def _children_are_few() -> None:
+    """Spare a kernel without children the look through all processes of the machine when it shuts down."""
+    from ipykernel.kernelbase import Kernel
+
+    look = getattr(Kernel, "_process_children", None)
+    if look is None:
+        return
+
+    def look_if_any(self: Any) -> Any:
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return []
+        return look(self)
+
+    Kernel._process_children = look_if_any  # type: ignore[method-assign]
