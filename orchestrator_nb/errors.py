@@ -11,6 +11,8 @@ OrchestratorError
 │   ├── RunNotRunning    nobody drives the run, so there is nothing to pause or to stop
 │   └── RunUnanswered    the process that owns the run did not answer: it may be frozen
 ├── RunSkipped           another run of the workflow is under way, and it is declared that this one is left out
+├── CheckpointError      a checkpoint cannot be taken, found or read
+│   └── RollbackRefused  a rollback would lose work, so nothing was changed
 └── StoreError           the store cannot be read or written
     ├── StoreFull        there is no room where the store is; what was recorded is safe
     └── JournalDamaged   the journal does not say what was written to it
@@ -149,6 +151,23 @@ class RunSkipped(OrchestratorError):
     """The run was not opened: another of its workflow is under way, and the workflow declares `overlap: skip`."""
 
     exit_code = 0
+
+
+class CheckpointError(OrchestratorError):
+    """A checkpoint cannot be taken, found or read; the message says what is in the way."""
+
+
+class RollbackRefused(CheckpointError):
+    """A rollback would lose work or cannot be carried out whole: nothing was changed; `paths` are those in question."""
+
+    exit_code = 6
+
+    def __init__(self, message: str, paths: tuple[str, ...] = ()) -> None:
+        self.paths = paths
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.paths)
 
 
 class StoreError(OrchestratorError):

@@ -16,6 +16,7 @@ def plan_json(plan: Preview) -> str:
             "workflow": plan.definition.workflow,
             "folder": str(plan.folder),
             "parameters": dict(plan.parameters),
+            "secrets": list(plan.secrets),
             "order": list(plan.order),
             "commands": {
                 name: {

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from orchestrator_nb.data.secret_values import secret
 from orchestrator_nb.definition import references
 from orchestrator_nb.definition.names import addresses, nearest
 from orchestrator_nb.definition.references import Reference
@@ -74,6 +75,8 @@ def _look_up(attempt: Attempt, reference: Reference) -> Any:
     work = attempt.work
     if reference.root == "parameters":
         return _follow(_own(dict(work.parameters)), reference, 0, "the workflow's parameters")
+    if reference.root == "secrets":
+        return secret(reference.keys[0])
     if reference.root == "context":
         known = {"workflow": work.workflow, "run": work.run, "command": work.command, "attempt": work.attempt}
         return _follow(known, reference, 0, "the context")

@@ -13,6 +13,7 @@ from orchestrator_nb.commands.kernel_messages import ARTIFACT, METRIC, MIME, OUT
 from orchestrator_nb.context import Lazy, Sink
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.command_result import previous_results
+from orchestrator_nb.data.secret_values import keep_out_environment
 from orchestrator_nb.data.stored import load, store
 from orchestrator_nb.errors import ResultRefused, UsageError
 from orchestrator_nb.event_json import stored_from_plain, stored_to_plain
@@ -38,6 +39,7 @@ def sink() -> Sink:
     except (OSError, ValueError) as error:
         found = f'"{named}": {error}'
         raise UsageError(f"the environment variable {VARIABLE} names no data of an attempt; found {found}") from error
+    keep_out_environment()
     return KernelSink(data)
 
 
@@ -81,7 +83,7 @@ class KernelSink:
 
     def artifact(self, path: Path, name: str) -> None:
         """Keep the content of a file."""
-        sha256, size = self._artifacts.put_file(path)
+        sha256, size = self._artifacts.put_file(path, at=f'the artifact "{name}"')
         stored = Stored(form="file", artifact=sha256, size=size, name=name)
         self._tell({"kind": ARTIFACT, "name": name, "stored": stored_to_plain(stored)}, f"{name}: {size:,} bytes")
 

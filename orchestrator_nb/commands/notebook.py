@@ -21,7 +21,9 @@ from orchestrator_nb.commands.notebook_parameters import CONVENTION, NotebookPar
 from orchestrator_nb.commands.notebook_watch import Limits
 from orchestrator_nb.commands.processes import MARK, marks
 from orchestrator_nb.context import VARIABLE as SINK
+from orchestrator_nb.data.secret_values import environment_with
 from orchestrator_nb.definition.models import CommandDefinition
+from orchestrator_nb.definition.references import secrets_in
 from orchestrator_nb.errors import DefinitionError, Mistake, UsageError
 from orchestrator_nb.event_json import stored_to_plain
 from orchestrator_nb.events import KernelStarted, Stored
@@ -247,7 +249,8 @@ def _environment(attempt: Attempt, data: Path) -> dict[str, str]:
     """Return the whole environment of the kernel: this process's, the command's own, and the marks of the attempt."""
     work = attempt.work
     own = resolved(attempt, dict(work.definition.environment), place="/environment")
-    environment = {**os.environ, **{name: str(value) for name, value in own.items()}}
+    names = [name for name, _ in secrets_in(work.definition)]
+    environment = {**environment_with(names), **{name: str(value) for name, value in own.items()}}
     paths = [str(work.folder.absolute()), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     environment.update(marks(work.run_folder, work.command, work.attempt))

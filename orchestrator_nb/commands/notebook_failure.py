@@ -10,6 +10,7 @@ import signal
 from typing import Any
 
 from orchestrator_nb.commands.notebook_watch import CELL, IDLE, STOPPED, TOTAL, Expired
+from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.errors import CommandError
 
 QUOTED_LIMIT = 16 * 1024
@@ -99,6 +100,7 @@ def died(returncode: int, memory: int | None, **place: Any) -> CommandError:
 
 def shortened(source: str) -> str:
     """Return as much of a cell's source as is quoted in a failure."""
+    source = REDACTOR.text(source)
     return source if len(source) <= QUOTED_LIMIT else source[:QUOTED_LIMIT] + "\n…"
 
 

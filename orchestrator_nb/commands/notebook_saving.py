@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.data.flush import flush_file
+from orchestrator_nb.data.redaction import REDACTOR
 
 SAVE_EVERY = 2.0
 """Seconds between two saves, where saving is quick."""
@@ -80,9 +81,9 @@ class NotebookSaves:
         import nbformat
 
         v4: Any = nbformat.v4
-        around = str(v4.writes(_node({**self.node, "cells": []})))
+        around = str(v4.writes(REDACTOR.value(_node({**self.node, "cells": []}))))
         if not self.node.cells or not around.startswith(_NO_CELLS):
-            yield str(v4.writes(self.node))
+            yield str(v4.writes(REDACTOR.value(self.node)))
             return
         yield _OPENING
         for number, cell in enumerate(self.node.cells):
@@ -115,5 +116,7 @@ def _text(cell: Any) -> str:
     import nbformat
 
     v4: Any = nbformat.v4
-    text = str(v4.writes(_node({"cells": [cell], "metadata": _node({}), "nbformat": 4, "nbformat_minor": 5})))
+    text = str(
+        v4.writes(_node({"cells": [REDACTOR.value(cell)], "metadata": _node({}), "nbformat": 4, "nbformat_minor": 5}))
+    )
     return text[len(_OPENING) : text.rindex('\n ],\n "metadata"')]

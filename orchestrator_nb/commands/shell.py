@@ -16,6 +16,8 @@ from orchestrator_nb.commands.arguments import resolved
 from orchestrator_nb.commands.code import imported_code, normalised
 from orchestrator_nb.commands.output import Excerpt, Pump
 from orchestrator_nb.commands.processes import MARK, Tree, explained, is_want, marks, start
+from orchestrator_nb.data.redaction import REDACTOR, Redacted
+from orchestrator_nb.data.secret_values import environment_with
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.definition.references import references_in
@@ -117,7 +119,7 @@ class ShellCommand(Command):
             raise CommandError(str(_no_program(argv[0], cwd, own)), kind="not_started")
         mark = marks(work.run_folder, work.command, work.attempt)
         try:
-            process = start([program, *argv[1:]], env={**os.environ, **own, **mark}, cwd=cwd)
+            process = start([program, *argv[1:]], env={**environment_with(), **own, **mark}, cwd=cwd)
         except (OSError, ValueError) as error:
             message = f'"{argv[0]}" could not be started in "{cwd}": {explained(error)}'
             raise CommandError(message, kind="not_started", transient=is_want(error) or None) from error
@@ -153,8 +155,12 @@ class _Printed:
         self.excerpt = Excerpt()
         self._attempt = attempt
         self._begun = ""
+        self._redacted = Redacted(REDACTOR)
 
     def write(self, text: str) -> None:
+        self._take(self._redacted.feed(text))
+
+    def _take(self, text: str) -> None:
         self.excerpt.write(text)
         # The two streams share a log: the end of a line of one must not come after a line of the other.
         text = self._begun + text
@@ -167,6 +173,7 @@ class _Printed:
 
     def finish(self) -> None:
         """Log the last line, which may have no end."""
+        self._take(self._redacted.rest())
         if self._begun:
             self._attempt.write_log(self._begun)
             self._begun = ""

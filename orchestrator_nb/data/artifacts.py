@@ -16,6 +16,7 @@ from typing import IO
 
 from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.data.flush import flush_file, flush_folder
+from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.errors import StoreError
 
 CHUNK = 2**20
@@ -51,8 +52,13 @@ class Artifacts:
         # What this process has seen whole and, if that was asked for, durable. One entry is set at a time: no lock.
         self._settled: dict[str, Path] = {}
 
-    def put_bytes(self, data: bytes, *, suffix: str = "") -> tuple[str, int]:
-        """Keep `data` and return its SHA-256 (hexadecimal) and its size in bytes. Raises StoreError."""
+    def put_bytes(self, data: bytes, *, suffix: str = "", at: str | None = None) -> tuple[str, int]:
+        """Keep `data` and return its SHA-256 (hexadecimal) and its size in bytes.
+
+        Raises StoreError, and ResultRefused where `at`, its name in messages, is given and it holds a secret.
+        """
+        if at is not None:
+            REDACTOR.refuse(data, at=at)
         sha256 = hashlib.sha256(data).hexdigest()
         if not self._is_here(sha256, len(data)):
             with self._failing("kept"), self._drafting() as path:
@@ -60,12 +66,14 @@ class Artifacts:
                 self._settle(path, sha256, suffix)
         return sha256, len(data)
 
-    def put_file(self, path: Path, *, suffix: str | None = None) -> tuple[str, int]:
+    def put_file(self, path: Path, *, suffix: str | None = None, at: str | None = None) -> tuple[str, int]:
         """Copy the file's content, whatever its size, and return SHA-256 and size of what was copied.
 
         The suffix is the file's own unless another is given. Raises OSError where `path` cannot be read and
-        StoreError where the copy cannot be written.
+        StoreError where the copy cannot be written, and ResultRefused as `put_bytes` does.
         """
+        if at is not None:
+            REDACTOR.refuse(path, at=at)
         with path.open("rb") as source, self.writer(suffix=path.suffix if suffix is None else suffix) as draft:
             draft.fill(source)
         return draft.sha256, draft.size

@@ -10,6 +10,7 @@ from typing import Any
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResultMissing, LiveResults
 from orchestrator_nb.data.plain import INTEGERS, Unfit, copied, plain, type_name
+from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.data.tables import read_table, write_table
 from orchestrator_nb.errors import ResultRefused, StoreError
 from orchestrator_nb.events import Stored
@@ -102,7 +103,7 @@ def _store_one(value: Any, artifacts: Artifacts, live: LiveResults | None, at: s
         name = None if type(copy) is type(value) else type_name(type(value))
         return _store_json(copy, size[0], name, artifacts, at)
     if type(value) is bytes:
-        sha256, count = artifacts.put_bytes(value)
+        sha256, count = artifacts.put_bytes(value, at=at)
         return Stored(form="bytes", artifact=sha256, size=count, type="bytes")
     if isinstance(value, Path):
         return _store_file(value, artifacts, at)
@@ -117,7 +118,9 @@ def _store_one(value: Any, artifacts: Artifacts, live: LiveResults | None, at: s
 
 def _store_json(copy: Any, bound: int, name: str | None, artifacts: Artifacts, at: str) -> Stored:
     """Keep plain JSON that is already private; `bound` is the most that its text can take."""
-    if bound <= INLINE:
+    if REDACTOR.active:
+        copy = REDACTOR.value(copy)
+    elif bound <= INLINE:
         return Stored(form="json", value=copy, type=name)
     text = _encode(copy).encode()
     if len(text) <= INLINE:
@@ -136,7 +139,7 @@ def _store_file(path: Path, artifacts: Artifacts, at: str) -> Stored:
         what = "a folder, which has no stored form: return the paths of its files" if path.is_dir() else "not there"
         raise ResultRefused(f'{at} is the path "{path}", which is {what} (looked at "{path.absolute()}")')
     try:
-        sha256, count = artifacts.put_file(path)
+        sha256, count = artifacts.put_file(path, at=at)
     except OSError as error:
         raise ResultRefused(f'{at} is the path "{path}", which cannot be read: {error}') from error
     return Stored(form="file", artifact=sha256, size=count, name=path.name, type="pathlib.Path")
@@ -147,6 +150,8 @@ def _store_array(array: Any, artifacts: Artifacts, at: str) -> Stored:
 
     if array.dtype.hasobject:
         raise ResultRefused(f"{at} is an array of Python objects, which cannot be stored safely: give it a number type")
+    if REDACTOR.active and (array.dtype.kind in "SUV" or array.dtype.itemsize == 1):
+        REDACTOR.refuse(array.tobytes(), at=at)
     with artifacts.writer(suffix=".npy") as draft:
         try:
             with draft.path.open("wb") as file:

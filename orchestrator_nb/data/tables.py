@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.plain import type_name
+from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.errors import ResultRefused
 
 NOTES = b"orchestrator_nb"
@@ -31,6 +32,8 @@ def write_table(value: Any, *, artifacts: Artifacts, at: str) -> tuple[str, int]
         table = _from_pandas(value, at)
     else:
         table = value.to_arrow() if library == "polars" else value
+    if REDACTOR.active:
+        _refuse_secrets(table, at)
     with artifacts.writer(suffix=".parquet") as draft:
         try:
             parquet.write_table(table, draft.path)
@@ -198,6 +201,21 @@ def _first_unfit(frame: Any) -> Any:
 
 
 # ── others ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _refuse_secrets(table: Any, at: str) -> None:
+    """Look through the memory of the columns, since what is in the file is compressed. Raises ResultRefused."""
+    notes = [f"{key!r} {value!r}" for key, value in (table.schema.metadata or {}).items()]
+    REDACTOR.refuse("\n".join((*table.column_names, *notes)).encode("utf-8", "surrogatepass"), at=at)
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        for chunk in column.chunks:
+            for buffer in filter(None, [*chunk.buffers(), *_dictionary(chunk)]):
+                REDACTOR.refuse(bytes(buffer), at=_column(at, name))
+
+
+def _dictionary(chunk: Any) -> list[Any]:
+    """Return the memory of the values that a column refers to by numbers."""
+    return list(chunk.dictionary.buffers()) if hasattr(chunk, "dictionary") else []
 
 
 def _compare_arrow(table: Any, back: Any, at: str) -> None:

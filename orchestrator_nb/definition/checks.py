@@ -14,7 +14,7 @@ from orchestrator_nb.definition.models import KINDS, ParameterDefinition, Workfl
 from orchestrator_nb.definition.names import RESERVED, addresses, nearest
 from orchestrator_nb.definition.parameters import fitted, name_mistakes, too_large
 from orchestrator_nb.definition.pointers import child
-from orchestrator_nb.definition.references import FIELDS, ROOTS, Reference, references_in
+from orchestrator_nb.definition.references import FIELDS, ROOTS, Reference, leaves, references_in
 from orchestrator_nb.definition.values import escaped, misfits
 from orchestrator_nb.errors import Mistake, UsageError
 
@@ -160,7 +160,7 @@ def _environment(pointer: str, values: dict[str, Any]) -> Iterator[Mistake]:
 
 
 def _paths(field: str, pointer: str, value: Any) -> Iterator[Mistake]:
-    for at, text in [(pointer, value)] if isinstance(value, str) else _leaves(value, pointer):
+    for at, text in [(pointer, value)] if isinstance(value, str) else leaves(value, pointer):
         if not text or "\0" in text:
             yield Mistake(f'the value of "{field}" cannot be used', at, found=escaped(text),
                           expected="text, not empty and without NUL")  # fmt: skip
@@ -171,6 +171,22 @@ def _has_reference(value: Any) -> bool:
         return bool(references_in(value))
     except UsageError:
         return True
+
+
+def _secret(reference: Reference, pointer: str, body: Mapping[str, Any]) -> Mistake | None:
+    """Return what is wrong with a reference to a secret, at `pointer` in the document."""
+    name, text = reference.keys[0], escaped(reference.text)
+    field = pointer.split("/")[3]
+    if len(reference.keys) > 1:
+        return Mistake("a secret has one name", found=text, expected=f"${{{{ secrets.{name} }}}}")
+    if field == "shell":
+        return Mistake("the arguments of a program cannot hold a secret: every user of the machine sees them in the list "
+                       "of processes", found=text,
+                       expected=f"environment: {{{name}: {escaped(reference.text)}}}, which the program reads")  # fmt: skip
+    if "workflow" in body:
+        return Mistake("a parameter of an inner workflow cannot be a secret: its run records its parameters", found=text,
+                       expected=f"${{{{ secrets.{name} }}}} in the command of that workflow that needs it")  # fmt: skip
+    return None
 
 
 class _Names:
@@ -220,7 +236,7 @@ class _Names:
         for name, value in body.items():
             if not value or name in _WORDS or name in without or type(value) not in (str, dict, tuple, list):
                 continue
-            for at, text in _leaves(value, f"{pointer}/{name}"):
+            for at, text in leaves(value, f"{pointer}/{name}"):
                 if "${{" in text:
                     if name in FIELDS or (name in _ALSO_READ and self._is_of_matrix(name, text)):
                         yield from self._in_text(at, text, body)
@@ -260,7 +276,8 @@ class _Names:
             yield Mistake(str(error), pointer)
             return
         for reference in found:
-            wrong = self._reference(reference, body)
+            secret = reference.root == "secrets"
+            wrong = _secret(reference, pointer, body) if secret else self._reference(reference, body)
             if wrong is not None:
                 yield replace(wrong, path=pointer)
 
@@ -286,8 +303,7 @@ class _Names:
             return Mistake(f"the workflow has no parameter {escaped(name)}", found=text,
                            nearest=self._nearest(name, self._declared))  # fmt: skip
         if root in RESERVED:
-            return Mistake(f'references in this version have no root "{root}"', found=text,
-                           expected=f"{', '.join(ROOTS)}, or the id of a command")  # fmt: skip
+            return Mistake("a condition cannot look at a secret", found=text, expected="parameters or results")
         if target is not None:
             return Mistake("a command cannot use its own result", found=text)
         return Mistake(f"there is no command {escaped(root)}", found=text,
@@ -307,15 +323,3 @@ class _Names:
         """Return the nearest name, for the first unknown names only: with many of them the search would not end."""
         self._suggestions += 1
         return nearest(name, names) if self._suggestions <= _MOST_SUGGESTIONS else None
-
-
-def _leaves(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
-    """Yield every text inside a value that has an end, with its pointer."""
-    if type(value) is str:
-        yield pointer, value
-    elif type(value) is dict:
-        for key, item in value.items():
-            yield from _leaves(item, child(pointer, str(key)))
-    elif type(value) in (list, tuple):
-        for place, item in enumerate(value):
-            yield from _leaves(item, f"{pointer}/{place}")

@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator_nb.definition.models import CommandDefinition
+from orchestrator_nb.definition.pointers import child
 from orchestrator_nb.definition.values import described, escaped
 from orchestrator_nb.errors import UsageError
 
 FIELDS = ("parameters", "args", "shell", "environment")
 """The fields of a command in which references are read."""
 
-ROOTS = ("parameters", "context")
+ROOTS = ("parameters", "context", "secrets")
 """What a reference may begin with besides the name of a command."""
 
 _OPENING = "${{"
@@ -40,6 +42,26 @@ def references_in(value: Any) -> tuple[Reference, ...]:
     Raises UsageError naming the text of one that is malformed.
     """
     return tuple(_found(value))
+
+
+def secrets_in(command: CommandDefinition) -> Iterator[tuple[str, str]]:
+    """Yield the name of each secret that a command refers to, with the pointer into the command."""
+    for field in FIELDS:
+        for pointer, text in leaves(getattr(command, field), f"/{field}"):
+            if "secrets" in text and _OPENING in text:
+                yield from ((each.keys[0], pointer) for each in references_in(text) if each.root == "secrets")
+
+
+def leaves(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
+    """Yield every text inside a value that has an end, with its pointer."""
+    if type(value) is str:
+        yield pointer, value
+    elif type(value) is dict:
+        for key, item in value.items():
+            yield from leaves(item, child(pointer, str(key)))
+    elif type(value) in (list, tuple):
+        for place, item in enumerate(value):
+            yield from leaves(item, f"{pointer}/{place}")
 
 
 def resolve(value: Any, lookup: Callable[[Reference], Any]) -> Any:
@@ -107,6 +129,6 @@ def _parsed(match: re.Match[str]) -> Reference:
     hidden = next((part for part in (root, *keys) if part.startswith("__")), None)
     if hidden is not None:
         raise UsageError(f'{escaped(text)} is not a reference: "{hidden}" is no name of a value; expected {_GRAMMAR}')
-    if root in (*ROOTS, "secrets", "matrix") and not keys:
+    if root in (*ROOTS, "matrix") and not keys:
         raise UsageError(f'{escaped(text)} names nothing; expected a name after "{root}", as in ${{{{ {root}.name }}}}')
     return Reference(text, root, tuple(keys))

@@ -17,6 +17,7 @@ from orchestrator_nb.data.command_result import previous_results
 from orchestrator_nb.data.disk import Kept, once_there_is_room
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.log import BoundedLog
+from orchestrator_nb.data.redaction import REDACTOR, Redacted
 from orchestrator_nb.data.stored import load, store
 from orchestrator_nb.errors import ResultRefused, StoreFull, UsageError
 from orchestrator_nb.events import (
@@ -72,6 +73,7 @@ class LocalAttempt:
         "_grace",
         "_log",
         "_mute",
+        "_printed",
         "_reason",
         "_recorded",
         "_told",
@@ -93,6 +95,7 @@ class LocalAttempt:
         self._changes: dict[str, Any] | None = None
         self._log: BoundedLog | None = None
         self._reason: str | None = None
+        self._printed = Redacted(REDACTOR)
         self._recorded: dict[str, Stored] = {}
         self._told = False
         self._mute = False
@@ -129,6 +132,9 @@ class LocalAttempt:
 
     def write_log(self, text: str) -> None:
         """Add to the log, which is made with the first text."""
+        self._log_text(self._printed.feed(text) if REDACTOR.active else text)
+
+    def _log_text(self, text: str) -> None:
         if not text:
             return
         log = self._log
@@ -182,13 +188,14 @@ class LocalAttempt:
     def progress(self, fraction: float, text: str) -> None:
         """Hand progress on to whoever watches."""
         if self._around.progress is not None and not self.closed:
-            self._around.progress(self.work.command, self.work.attempt, fraction, text)
+            self._around.progress(self.work.command, self.work.attempt, fraction, REDACTOR.text(text))
 
     def artifact(self, path: Path, name: str) -> None:
         """Keep the content of a file."""
         self._open()
         work = self.work
-        sha256, size = self._once_there_is_room(lambda: self._around.artifacts.put_file(path))
+        at = f'the artifact "{name}"'
+        sha256, size = self._once_there_is_room(lambda: self._around.artifacts.put_file(path, at=at))
         kept = Stored(form="file", artifact=sha256, size=size, name=name)
         self.report(
             ArtifactRecorded(at=self._around.clock(), command=work.command, attempt=work.attempt, name=name, value=kept)
@@ -319,6 +326,7 @@ class LocalAttempt:
     def close(self) -> None:
         """Take nothing any more and let go of the log."""
         self._mute = self.closed = True
+        self._log_text(self._printed.rest())
         if self._log is not None:
             self._log.close()
 
@@ -344,6 +352,7 @@ class LocalAttempt:
     def _settle(self) -> None:
         # whoever asked waits for what the attempt started to be gone: a retry must not meet it
         self.wait_for_ender(self._grace + 60.0)
+        self._log_text(self._printed.rest())
         if self._log is not None and self._log.error is not None:
             text = f"some of what it printed could not be kept: {self._log.error.strerror}"
             work = self.work

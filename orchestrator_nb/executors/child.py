@@ -24,6 +24,7 @@ from typing import Any
 from orchestrator_nb.commands.callable import CallableCommand
 from orchestrator_nb.commands.processes import MARK, kill_attempt
 from orchestrator_nb.data.artifacts import Artifacts
+from orchestrator_nb.data.secret_values import keep_out_environment
 from orchestrator_nb.event_json import to_plain
 from orchestrator_nb.events import AttemptFailed, Event
 from orchestrator_nb.executors.attempt import LocalAttempt, Surroundings
@@ -81,6 +82,7 @@ def main() -> None:
     _stay_with(keeper, owner)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # an owner in the background may have it ignored
     faulthandler.enable()
+    keep_out_environment()
     sys.path[:] = header["path"]
     os.chdir(header["cwd"])
     begun = time.monotonic()

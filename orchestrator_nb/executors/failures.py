@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.errors import CommandError, ResultRefused
 from orchestrator_nb.events import Failure
 
@@ -31,9 +32,9 @@ def failure_of(error: BaseException, **fields_known: Any) -> Failure:
     trace = known.pop("traceback", None)
     return Failure(
         kind=kind,
-        message=shortened(known.pop("message", None) or _message(error), MESSAGE_LIMIT),
+        message=shortened(REDACTOR.text(known.pop("message", None) or _message(error)), MESSAGE_LIMIT),
         types=tuple(given) if given else type_names(type(error)),
-        traceback=shortened(trace, TRACEBACK_LIMIT) if trace else trimmed_traceback(error),
+        traceback=shortened(REDACTOR.text(trace), TRACEBACK_LIMIT) if trace else trimmed_traceback(error),
         **{name: value for name, value in known.items() if name in _FIELDS},
     )
 
@@ -61,7 +62,7 @@ def trimmed_traceback(error: BaseException) -> str | None:
         text = "".join(traceback.TracebackException(type(error), error, trace).format())
     except Exception as trouble:  # noqa: BLE001 - one whose own methods raise still has to be reported
         return f"(the traceback cannot be shown: {type(trouble).__name__})"
-    return shortened(text, TRACEBACK_LIMIT)
+    return shortened(REDACTOR.text(text), TRACEBACK_LIMIT)
 
 
 def shortened(text: str, limit: int) -> str:

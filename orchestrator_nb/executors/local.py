@@ -16,6 +16,8 @@ from orchestrator_nb.commands.callable import FunctionCommand, needs_process
 from orchestrator_nb.commands.processes import MARK, TERMINATE_GRACE, kill_attempt, marks
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
+from orchestrator_nb.data.redacted_facts import redacted
+from orchestrator_nb.data.secret_values import keep_out_environment
 from orchestrator_nb.events import AttemptAbandoned, AttemptReturned, CommandReused, Event, Failure, NoticeGiven
 from orchestrator_nb.executors import capture
 from orchestrator_nb.executors.attempt import LOG_SIZE, LocalAttempt, Progress, Surroundings
@@ -83,6 +85,7 @@ class LocalExecutor:
         """Be ready to take work; facts go to `report`."""
         if self._report is None:
             capture.install(self)
+            keep_out_environment()
         self._report = report
 
     def submit(self, work: Work) -> None:
@@ -220,7 +223,7 @@ class LocalExecutor:
     def _tell(self, event: Event) -> None:
         report = self._report
         if report is not None:
-            report(event)
+            report(redacted(event))
 
     # ── on the timer's thread ───────────────────────────────────────────────────────────────────────────────────
 

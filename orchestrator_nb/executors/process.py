@@ -23,6 +23,8 @@ from orchestrator_nb.commands.output import Pump
 from orchestrator_nb.commands.processes import MARK, Tree, explained, is_want, marks, start
 from orchestrator_nb.commands.shell import environment_text
 from orchestrator_nb.data.artifacts import Artifacts
+from orchestrator_nb.data.secret_values import environment_with
+from orchestrator_nb.definition.references import secrets_in
 from orchestrator_nb.errors import CommandError
 from orchestrator_nb.event_json import from_plain
 from orchestrator_nb.events import (
@@ -58,6 +60,7 @@ def run_in_child(attempt: LocalAttempt, *, command: FunctionCommand, artifacts: 
     work = attempt.work
     function = _function(command, work)
     environment = {name: environment_text(attempt, name, text) for name, text in work.definition.environment.items()}
+    names = [name for name, _ in secrets_in(work.definition)]
     mark = marks(work.run_folder, work.command, work.attempt)
     path = environment.get("PYTHONPATH", "").split(os.pathsep)
     header = {
@@ -69,7 +72,9 @@ def run_in_child(attempt: LocalAttempt, *, command: FunctionCommand, artifacts: 
     try:
         parts = [json.dumps({**header, "durable": artifacts.durable}).encode(), _pickled(function, work)]
         # started where this package is found, whatever is installed; it goes to the command's directory itself
-        process = start(argv, env={**os.environ, **environment, **mark}, cwd=_PACKAGE_PLACE, stdin=subprocess.PIPE)
+        process = start(
+            argv, env={**environment_with(names), **environment, **mark}, cwd=_PACKAGE_PLACE, stdin=subprocess.PIPE
+        )
     except OSError as error:
         message = f"no process could be started for it: {explained(error)}"
         raise CommandError(message, kind="not_started", transient=is_want(error) or None) from error

@@ -23,14 +23,17 @@ def listing(
     upstream: Mapping[str, Sequence[str]],
     edges: Sequence[Edge],
     notes: Sequence[str],
+    secrets: Sequence[str] = (),
 ) -> str:
-    """Return the lines of a plan, whose parts are those of `Plan`: a heading, a row a command, the inferred edges with
+    """Return the lines of a plan, whose parts are those of `Plan`: a heading, the names of the secrets, a row a command, the inferred edges with
     their reasons, the notes."""
     inferred = [edge for edge in edges if edge.inferred]
     heading = f"{workflow}: {_counted(len(order), 'command')}, {_counted(len(edges), 'edge')}"
     lines = [heading + (f", {len(inferred)} of them inferred" if inferred else "")]
     if parameters:
         lines.append("parameters: " + ", ".join(f"{name} = {_json(value)}" for name, value in parameters.items()))
+    if secrets:
+        lines.append(f"secrets: {', '.join(secrets)}")
     lines += ["", *_rows(order, commands, upstream)]
     if inferred:
         lines += ["", "inferred, because nobody wrote it:"]

@@ -17,6 +17,7 @@ from orchestrator_nb.plan.edges import Edge, Links
 from orchestrator_nb.plan.listing import listing
 from orchestrator_nb.plan.outputs import unfit_outputs
 from orchestrator_nb.plan.pools import pool_mistakes
+from orchestrator_nb.plan.secrets_needed import missing_secrets, secrets_needed
 from orchestrator_nb.plan.unacted import unacted
 from orchestrator_nb.ports import Command
 
@@ -49,6 +50,11 @@ class Plan:
     fan_ins: Mapping[str, Mapping[str, FanIn]] = field(default_factory=dict)
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the secrets that the commands need."""
+        return secrets_needed(self.commands.values())
+
+    @property
     def edges(self) -> tuple[Edge, ...]:
         """Who waits for whom and why, in the order of the definition. Made anew each time, since no run needs it."""
         ids = list(self.commands)
@@ -63,6 +69,7 @@ class Plan:
             upstream=self.upstream,
             edges=self.edges,
             notes=self.notes,
+            secrets=self.secrets,
         )
 
 
@@ -104,6 +111,7 @@ def make_plan(
     ]
     mistakes += _out_of_reach(draft, inputs, commands, settled)
     mistakes += unfit_outputs(definition, draft.commands, folder=folder, types=commands, settled=settled)
+    mistakes += missing_secrets(draft.commands, settled=settled)
     if mistakes:
         mistakes.sort(key=lambda found: found[0])
         names = [command.base for command in draft.commands or definition.commands]

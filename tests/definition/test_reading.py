@@ -15,6 +15,7 @@ import pytest
 from orchestrator_nb.definition.checks import check
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
 from orchestrator_nb.definition.reading import read_definition
+from orchestrator_nb.definition.references import secrets_in
 from orchestrator_nb.errors import DefinitionError, Mistake
 
 CALL = {"call": "steps:run"}
@@ -247,7 +248,7 @@ def test_declarations_of_parameters_are_checked(declaration: dict[str, Any], pat
     ("text", "words", "nearest"),
     [
         ("${{ claen.rows }}", 'no command "claen"', "clean"), ("${{ parameters.dya }}", 'no parameter "dya"', "day"),
-        ("${{ secrets.key }}", 'no root "secrets"', None), ("x ${{ matrix.n }}", "no matrix", None),
+        ("${{ secrets.key.more }}", "one name", None), ("x ${{ matrix.n }}", "no matrix", None),
         ("${{ a.rows }}", "its own result", None), ("${{ clean.rows", "has no end", None),
         ("${{ clean.rows + 1 }}", "not a reference", None), ("${{ clean.__class__ }}", "not a reference", None),
         ("${{ }}", "not a reference", None), ("${{ parameters }}", "names nothing", None),
@@ -262,6 +263,40 @@ def test_references_are_checked(text: str, words: str, nearest: str | None, key:
     })  # fmt: skip
     assert words in found.message
     assert found.nearest == nearest
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"shell": ["curl", "-H", "Bearer ${{ secrets.KEY }}"]}, "every user of the machine sees them"),
+        ({"workflow": "inner.yaml", "parameters": {"key": "${{ secrets.KEY }}"}}, "its run records its parameters"),
+        ({**CALL, "reads": ["${{ secrets.KEY }}.csv"]}, 'not read in "reads"'),
+    ],
+)
+def test_secrets_have_no_place_where_others_would_see_them(body: dict[str, Any], words: str) -> None:
+    """Arguments of programs and parameters of runs are there for everyone to read; the message says what to do."""
+    (found,) = mistakes({"workflow": "w", "commands": {"a": body}})
+    assert words in found.message
+    assert found.found is not None
+    assert "secrets.KEY" in found.found
+    if "shell" in body:
+        assert found.path == "/commands/a/shell/2"
+        assert found.expected is not None
+        assert found.expected.startswith("environment: {KEY: ")
+
+
+def test_secrets_are_referred_to_where_they_are_used() -> None:
+    """Parameters, args and the environment of a command may hold them; defaults and the shared state may not."""
+    command = {**CALL, "parameters": {"x": ["${{ secrets.A }}"]}, "args": "to ${{ secrets.B }}",
+               "environment": {"C": "${{ secrets.C }}"}}  # fmt: skip
+    definition = read_definition({"workflow": "w", "commands": {"a": command}}).definition
+    assert list(secrets_in(definition.command("a"))) == [
+        ("A", "/parameters/x/0"), ("B", "/args"), ("C", "/environment/C"),
+    ]  # fmt: skip
+    (found,) = mistakes(
+        {"workflow": "w", "commands": {"a": CALL}, "parameters": {"x": {"default": "${{ secrets.A }}"}}}
+    )
+    assert found.message == "a default cannot hold a reference"
 
 
 def test_references_by_id_and_by_argument_name_are_right() -> None:

@@ -254,7 +254,7 @@ def test_a_condition_over_what_did_not_succeed_says_so(tmp_path: Path) -> None:
         ("parameters.mod == 1", 'no parameter "mod".*did you mean "mode"'),
         ("model.rows > 1", "cannot use its own result"),
         ("parameters == 1", '"parameters" names nothing'),
-        ("secrets.x == 1", 'no root "secrets"'),
+        ("secrets.x == 1", "a condition cannot look at a secret"),
     ],
 )
 def test_a_wrong_condition_is_found_before_the_run(tmp_path: Path, when: str, message: str) -> None:

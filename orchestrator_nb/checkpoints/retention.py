@@ -1,0 +1,67 @@
+"""How long checkpoints are kept, and giving back the room of those that are not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+
+from orchestrator_nb.checkpoints.record import Checkpoint, ref_of
+from orchestrator_nb.checkpoints.store import CheckpointStore
+
+
+def thin(
+    store: CheckpointStore,
+    *,
+    keep: int | None = None,
+    days: float | None = None,
+    run: str | None = None,
+    now: float | None = None,
+) -> tuple[Checkpoint, ...]:
+    """Forget checkpoints, of one run or of each, and return those that are gone.
+
+    A run keeps its last `keep` ones and those younger than `days`; whatever is given says what goes, and both do when
+    both are given. Its first and its last stay in any case, for the way back to its beginning and what is next, and so
+    does every one before a rollback, since that is how it is undone. The room is given back by `collect`.
+    """
+    oldest = None if days is None else (time.time() if now is None else now) - days * 86400
+    gone: list[Checkpoint] = []
+    with store.lock():
+        by_run: dict[str, list[Checkpoint]] = {}
+        for each in store.checkpoints(run):
+            by_run.setdefault(each.run, []).append(each)
+        for of_run in by_run.values():
+            for place, each in enumerate(of_run[1:-1], start=2):
+                many = keep is not None and place <= len(of_run) - keep
+                old = oldest is not None and each.at < oldest
+                if (many or old) and each.kind not in {"safety", "rollback"}:
+                    gone.append(each)
+        _delete(store, gone)
+    return tuple(gone)
+
+
+def forget_run(store: CheckpointStore, run: str) -> tuple[Checkpoint, ...]:
+    """Forget all checkpoints of a run, its index included, and return them."""
+    with store.lock():
+        gone = store.checkpoints(run)
+        _delete(store, gone)
+        store.index(run).unlink(missing_ok=True)
+        store.remember(run, None)
+    return gone
+
+
+def collect(store: CheckpointStore) -> None:
+    """Pack what is kept and remove what nothing refers to, what others left half-written included."""
+    with store.lock():
+        store.git.run("pack-refs", "--all")
+        store.git.run("repack", "-a", "-d", "-q", "--no-write-bitmap-index")
+        store.git.run("prune", "--expire=now")
+        for left in store.folder.glob("objects/pack/tmp_*"):
+            with suppress(OSError):
+                left.unlink()
+
+
+def _delete(store: CheckpointStore, gone: Iterable[Checkpoint]) -> None:
+    lines = "".join(f"delete {ref_of(each.run, each.number)} {each.commit}\n" for each in gone)
+    if lines:
+        store.git.run("update-ref", "--no-deref", "--stdin", stdin=lines.encode())

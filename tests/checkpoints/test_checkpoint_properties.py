@@ -1,0 +1,113 @@
+"""Random work and random rollbacks: every rollback can be undone to the last byte, and none touches what is not its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator_nb.checkpoints.planning import back_to, before_rollback, without
+from orchestrator_nb.checkpoints.rollback import roll_back, unfinished
+from orchestrator_nb.checkpoints.snapshot import take
+from orchestrator_nb.checkpoints.store import CheckpointStore, open_store
+from orchestrator_nb.errors import CheckpointError
+
+PATHS = ("a", "b", "d", "d/x", "d/y", "e/f/g", "o.log", "e")
+EDITS = st.lists(
+    st.tuples(st.sampled_from(PATHS), st.sampled_from([None, "", "1", "two", "1\r\n", "link"])), min_size=1, max_size=4
+)
+MOVES = st.lists(
+    st.one_of(
+        st.tuples(st.just("command"), EDITS),
+        st.tuples(st.just("person"), EDITS),
+        st.tuples(st.sampled_from(["back", "without"]), st.integers(0, 5)),
+    ),
+    min_size=2,
+    max_size=6,
+)
+
+
+def change(folder: Path, edits: list[tuple[str, str | None]]) -> list[str]:
+    """Write, delete and link; a file takes the place of a folder and the reverse. Return the paths that changed."""
+    before = look(folder)
+    for path, content in edits:
+        full = folder / path
+        for parent in reversed(full.relative_to(folder).parents[:-1]):
+            if (folder / parent).is_symlink() or (folder / parent).is_file():
+                (folder / parent).unlink()
+        full.parent.mkdir(parents=True, exist_ok=True)
+        if full.is_dir() and not full.is_symlink():
+            shutil.rmtree(full)
+        elif os.path.lexists(full):
+            full.unlink()
+        if content == "link":
+            full.symlink_to("a")
+        elif content is not None:
+            full.write_bytes(content.encode())
+    after = look(folder)
+    return [path for path in {*before, *after} if before.get(path) != after.get(path)]
+
+
+def look(folder: Path) -> dict[str, object]:
+    """Return every file and link below the folder."""
+    found: dict[str, object] = {}
+    for where, folders, files in os.walk(folder):
+        for name in (*files, *folders):
+            path = Path(where, name)
+            if path.is_symlink():
+                found[path.relative_to(folder).as_posix()] = path.readlink()
+            elif path.is_file():
+                found[path.relative_to(folder).as_posix()] = path.read_bytes()
+    return found
+
+
+def goal_of(store: CheckpointStore, kind: str, number: int):
+    """Return a goal for a random rollback."""
+    checkpoints = store.checkpoints("run")
+    if kind == "back":
+        return back_to(store, checkpoints[number % len(checkpoints)])
+    return without(store, "run", [f"c{number}"])
+
+
+@settings(max_examples=15)
+@given(moves=MOVES, policy=st.sampled_from(["keep-both", "keep-mine", "refuse"]))
+def test_every_rollback_can_be_undone_and_a_refused_one_changes_nothing(moves, policy):
+    """Whatever commands and people did, undoing all rollbacks, the last first, gives the exact files before each."""
+    base = Path(tempfile.mkdtemp())
+    try:
+        folder = base / "project"
+        folder.mkdir()
+        (folder / ".gitignore").write_text("*.log\n")
+        change(folder, [("a", "1"), ("d/x", "1"), ("o.log", "1")])
+        store = open_store(folder, runs=base / "runs", durable=False)
+        take(store, run="run", kind="start", workflow="w", declared=PATHS)
+        for number, (kind, what) in enumerate(moves):
+            if kind == "person":
+                change(folder, what)
+                continue
+            if kind == "command":
+                paths = change(folder, what)
+                take(store, run="run", kind="command", workflow="w", subject=f"c{number}", declared=paths, whole=False)
+                continue
+            before = look(folder)
+            try:
+                done = roll_back(store, goal_of(store, kind, what), policy=policy)
+            except CheckpointError:
+                assert look(folder) == before
+                continue
+            assert done.late == done.rescued == ()
+            after = look(folder)
+            touched = {step.path for step in done.plan.steps}
+            assert {path for path in {*before, *after} if before.get(path) != after.get(path)} == touched
+            assert unfinished(store) == ()
+            undone = roll_back(store, before_rollback(store, done.outcome))
+            assert undone.plan.conflicts == ()
+            assert look(folder) == before
+            roll_back(store, before_rollback(store, undone.outcome))
+            assert look(folder) == after
+    finally:
+        shutil.rmtree(base)
