@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -160,7 +160,16 @@ def _check(rows: dict[str, list[dict]], state: RunState, events: list[e.Event]) 
         assert row["failure_type"] == (failure.types[0] if failure else None)
 
 
+FORGIVEN = [
+    [e.RunStarted(at=1.0, run=RUN, workflow="w", slots=2, parent="p"), e.RunPlanned(at=1.0, commands=PLAN)],
+    [e.CommandFailed(at=2.0, command="a", failure=e.Failure(kind="condition", message="no such value", types=("X",)))],
+    [e.DeviationRecorded(at=3.0, command="b", text="optional"), e.RunPlanned(at=4.0, commands=OTHER_PLAN)],
+]
+"""A command that fails before it starts, and one that is excused and then leaves the plan."""
+
+
 @given(turns())
+@example(FORGIVEN)
 @settings(max_examples=12)
 def test_the_rows_are_the_fold_however_they_were_read(found: list[list[e.Event]]) -> None:
     """Read in one go, turn by turn, or in small chunks, the rows are the same, and agree with the state's records."""

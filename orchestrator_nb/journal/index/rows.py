@@ -174,6 +174,7 @@ def _run_planned(rows: Rows, event: e.RunPlanned) -> None:
         )
         rows.commands[name] = row
         run[row["state"]] += 1
+    run["deviations"] = {name: texts for name, texts in run["deviations"].items() if name in event.commands}
 
 
 def _run_resumed(rows: Rows, event: e.RunResumed) -> None:
@@ -290,7 +291,8 @@ def _command_ended(rows: Rows, event: Any) -> None:
     reason = getattr(event, "reason", "")
     if isinstance(event, e.UpstreamFailed):
         reason = f"{', '.join(event.upstream)} did not succeed"
-    rows.command(event.command).update(due=None, reason=reason)
+    failure = getattr(event, "failure", None)
+    rows.command(event.command).update(due=None, reason=reason, **(_failure(failure) if failure is not None else {}))
 
 
 def _reuse_declined(rows: Rows, event: e.ReuseDeclined) -> None:
