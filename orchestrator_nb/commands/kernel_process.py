@@ -121,7 +121,7 @@ class KernelProcess:
         """Return the class of kernel manager that starts this kernel and no other."""
         from traitlets import default
 
-        from orchestrator_nb.kernels.manager import ForkingManager
+        from orchestrator_nb.kernels.forking_manager import ForkingManager
 
         owner = self
 

@@ -33,7 +33,7 @@ from orchestrator_nb.events import CellFinished, CellStarted
 from orchestrator_nb.executors.attempt import LocalAttempt, Surroundings
 from orchestrator_nb.kernels.fork_server import servers
 from orchestrator_nb.kernels.forked_app import NO_HISTORY
-from orchestrator_nb.kernels.manager import ForkingManager
+from orchestrator_nb.kernels.forking_manager import ForkingManager
 from orchestrator_nb.ports import Work
 
 KERNELS = 8

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator_nb.kernels.manager import ForkingManager
+from orchestrator_nb.kernels.forking_manager import ForkingManager
 
 HISTORY = "--HistoryManager.hist_file=:memory:"
 

@@ -22,7 +22,7 @@ pytestmark = [
 OWNER = """
 import asyncio, os, sys, tempfile
 from orchestrator_nb.kernels.fork_server import servers
-from orchestrator_nb.kernels.manager import ForkingManager
+from orchestrator_nb.kernels.forking_manager import ForkingManager
 
 async def main():
     at = tempfile.mkdtemp(dir=sys.argv[1])

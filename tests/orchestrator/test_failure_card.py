@@ -15,7 +15,7 @@ def failure(**fields):
     return Failure(
         **{
             "kind": "exception", "message": "the <server> is busy", "types": ("mine.Busy",), "cell": 4, "line": 30,
-            "cell_source": "\n".join(CELL), "source": "/work/model.ipynb",
+            "cell_source": "\n".join(CELL), "source": "/home/me/model.ipynb",
             "traceback": "Cell In[3], line 30\n<frame>", **fields,
         }
     )  # fmt: skip
@@ -26,7 +26,7 @@ def test_a_card_names_cell_and_line_and_both_notebooks():
     lines = list(card_lines("model", failure(), Path("/runs/a b/model.ipynb"), None, cell=(3, 7)))
     assert lines[0] == '"model" failed in cell 4, code cell 3 of 7, line 30 (exception)'
     assert "  Busy: the <server> is busy" in lines
-    assert lines[-2:] == ["  notebook: /work/model.ipynb", "  output notebook: file:///runs/a%20b/model.ipynb"]
+    assert lines[-2:] == ["  notebook: /home/me/model.ipynb", "  output notebook: file:///runs/a%20b/model.ipynb"]
 
 
 def test_a_card_shows_the_source_around_the_line_that_raised():
@@ -58,7 +58,7 @@ def test_without_a_line_the_cell_is_shown_from_its_beginning():
 
 def test_a_card_in_html_escapes_all_texts_and_links_the_files():
     """What a command says is shown, and never becomes part of the page."""
-    said = failure(message="<script>alert(1)</script>", source='/work/"><b>.ipynb')
+    said = failure(message="<script>alert(1)</script>", source='/home/me/"><b>.ipynb')
     page = card_html("mo<del", said, Path("/runs/model.ipynb"), Path("/runs/model.log"), cell=(3, 7))
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)" in page
