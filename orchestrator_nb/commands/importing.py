@@ -7,8 +7,10 @@ import re
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from dataclasses import replace
 from importlib.machinery import PathFinder
+from importlib.util import cache_from_source
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -70,6 +72,7 @@ def load_module(name: str, *, folder: Path, fresh: bool = False) -> ModuleType:
                 importlib.invalidate_caches()
                 loaded = importlib.import_module(name)
             elif fresh and _has_changed(loaded, name):
+                _forget_compiled(loaded)
                 loaded = importlib.reload(loaded)
         except (Exception, SystemExit) as error:
             raise CannotImport(_why(name, error, folder)) from error
@@ -93,6 +96,13 @@ def _has_changed(module: ModuleType, name: str) -> bool:
     before = _versions.get(name)
     file = getattr(module, "__file__", None)
     return before is not None and file is not None and _stat(file) not in (before, None)
+
+
+def _forget_compiled(module: ModuleType) -> None:
+    """Remove the compiled form of a module: Python takes it for current where the source has the same size and was
+    changed within the same second."""
+    with suppress(OSError, ValueError, NotImplementedError):
+        Path(cache_from_source(module.__file__ or "")).unlink()
 
 
 def _version(module: ModuleType, folder: Path) -> tuple[int, int] | None:
