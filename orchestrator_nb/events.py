@@ -17,6 +17,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator_nb.decision_events import AttemptTakenOver as AttemptTakenOver
+from orchestrator_nb.decision_events import DecisionDue as DecisionDue
+from orchestrator_nb.decision_events import DecisionMade as DecisionMade
+from orchestrator_nb.decision_events import DecisionRequested as DecisionRequested
 from orchestrator_nb.event import Event as Event
 from orchestrator_nb.run_events import FORMAT as FORMAT
 from orchestrator_nb.run_events import DefinitionChanged as DefinitionChanged

@@ -40,6 +40,7 @@ class RunState(Standing):
         target.run = self.run
         target.shared = self.shared
         target.notices = self.notices
+        target.decisions = self.decisions
         for event in events:
             command = getattr(event, "command", None)
             if command in self.commands:
@@ -99,6 +100,7 @@ def _run_resumed(state: RunState, event: e.RunResumed) -> None:
         state=_after(state, event),
         owner=event.owner or state.run.owner,
         slots=event.slots or state.run.slots,
+        decide=event.decide or state.run.decide,
         reason="",
         leaving=False,
         ended=None,

@@ -12,6 +12,7 @@ from orchestrator_nb.cli import control, init, records
 from orchestrator_nb.cli.exits import COMPLETED, MEANINGS
 from orchestrator_nb.cli.kernels import kernels
 from orchestrator_nb.cli.options import (
+    DecideOption,
     DurabilityOption,
     Failed,
     From,
@@ -75,6 +76,7 @@ def run(
     until: Until = None,
     failed: Failed = False,
     reuse: ReuseOption = False,
+    decide: DecideOption = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return at once; a process of its own drives the run.")
     ] = False,
@@ -96,6 +98,7 @@ def run(
         "until": until or (),
         "failed": failed,
         "reuse": reuse,
+        "decide": decide.value if decide else None,
         "parameters": given.values,
         "text_parameters": given.texts,
     }
@@ -183,6 +186,7 @@ def resume(
         list[str] | None,
         typer.Option("--from", metavar="NAMES", help="Run these again, and everything after them.", show_default=False),
     ] = None,
+    decide: DecideOption = None,
 ) -> None:
     """Go on with a run that was killed, paused, stopped or failed; what succeeded is not run again."""
     from orchestrator_nb.cli.drive import drive
@@ -203,6 +207,7 @@ def resume(
             accept_changes=accept_changes,
             take_over=take_over,
             start_from=start_from or (),
+            decide=decide.value if decide else None,
             observers=(display,),
         ),
         progress=progress.value if progress else None,
@@ -257,6 +262,8 @@ for verb, summary in (
     (control.pause, "Start nothing new in a run; what runs goes on."),
     (control.stop, "End what runs and the run."),
     (control.accept, "Take a result for up to date although its code changed."),
+    (control.decisions, "Show what people are asked in a run."),
+    (control.escalate, "Have people asked about a command."),
     (control.save, "Write the state of a run to a file."),
     (control.restore, "Put a run back to a saved state."),
     (records.history, "List the runs."),
@@ -265,6 +272,7 @@ for verb, summary in (
     (init.init, "Put a small project into a folder."),
 ):
     app.command(short_help=summary)(verb)
+app.command(cls=PairsCommand, short_help="Answer a decision of a run.")(control.decide)
 app.add_typer(kernels, name="kernels")
 
 
