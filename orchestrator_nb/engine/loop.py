@@ -25,11 +25,23 @@ from threading import Lock
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.endings import ENDINGS
 from orchestrator_nb.engine.held import HeldTurn
-from orchestrator_nb.engine.requests import Accept, Fail, Pause, Request, Resume, Stop, Tell, accepted
+from orchestrator_nb.engine.requests import (
+    Accept,
+    Fail,
+    GoBack,
+    Pause,
+    Request,
+    Resume,
+    Stop,
+    Tell,
+    accepted,
+    going_back,
+)
 from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.errors import StoreError
-from orchestrator_nb.ports import Executor, Journal, Observer, Policy, Work
+from orchestrator_nb.ports import Executor, Journal, Observer, Policy, Step, Work
 from orchestrator_nb.state import RunState
+from orchestrator_nb.step_facts import STEP_ANSWERS, answers_what_is_due
 from orchestrator_nb.transitions import ENDED
 
 MOST_IN_A_TURN = 500
@@ -75,6 +87,7 @@ class Loop:
         self._wake = ThreadEvent()
         self._due: list[tuple[float, str, float]] = []
         self._grace = 10.0
+        self._handed: frozenset[tuple[str, int, str]] = frozenset()
         self._ends_at: float | None = None
         self._timed: list[tuple[float, int, Request]] = []
         self._deciding: dict[type[e.Event], list[Policy]] = {}
@@ -222,7 +235,8 @@ class Loop:
     def _recorded(self, turn: list[e.Event]) -> None:
         self._act(turn)
         run = self._state.run
-        self.is_over = run.state in ENDED or (run.leaving and not self._state.counts.get("running", 0))
+        leaving = run.leaving and not self._state.counts.get("running", 0)
+        self.is_over = run.state in ENDED or (leaving and not (run.moment == "rollback" and "" in self._state.due))
 
     def _record_held(self) -> bool:
         """Record the turn that could not be recorded before, if there is one; False while it still cannot be.
@@ -283,6 +297,8 @@ class Loop:
 
     def _admit(self, fact: e.Event) -> tuple[e.Event, ...]:
         """Return what a fact from outside means here: late news of an attempt that is over means nothing."""
+        if type(fact) in STEP_ANSWERS:
+            return (fact,) if answers_what_is_due(self._state, fact) else ()
         attempt = getattr(fact, "attempt", None)
         if type(fact) is e.RetryDue:
             record = self._state.commands.get(fact.command)
@@ -315,6 +331,8 @@ class Loop:
             return [e.NoticeGiven(at=now, text=request.text, command=request.command, request=ask, by=by)]
         if isinstance(request, Fail):
             return self._reported(request, now)
+        if isinstance(request, GoBack):
+            return going_back(request, self._state, now)
         if isinstance(request, Accept):
             return [accepted(request, self._state, now)]
         if ask is None:
@@ -361,11 +379,30 @@ class Loop:
             elif kind is e.RunStopping:
                 self._ends_at = None
                 self._end_running("cancelled", self._grace)
+        if self._state.due or self._handed:
+            self._hand_out_steps()
         for observer in self._observers:
             try:  # noqa: SIM105 - `suppress` costs more than all that a turn publishes
                 observer(turn, self.published)
             except Exception:  # noqa: BLE001, S110 - a view that fails must not fail the run
                 pass
+
+    def _hand_out_steps(self) -> None:
+        """Hand out the steps that are due, the first of each command, once; those of the run when no other is left."""
+        state, handed = self._state, self._handed
+        due = {
+            (command, state.commands[command].attempt if command else state.run.moments, steps[0])
+            for command, steps in state.due.items()
+            if command or len(state.due) == 1
+        }
+        self._handed = frozenset(due)
+        for command, attempt, name in sorted(due - handed):
+            if command:
+                work, record = self._make_work(command, state), state.commands[command]
+                step = Step(name=name, moment="command", command=command, attempt=attempt, work=work, record=record)
+            else:
+                step = Step(name=name, moment=state.run.moment)
+            self._executor.carry_out(step)
 
     def _end_running(self, reason: str, grace: float) -> None:
         for command in list(self._state.running()):
