@@ -36,10 +36,12 @@ from orchestrator_nb.engine.requests import (
     Tell,
     accepted,
     going_back,
+    reported,
 )
 from orchestrator_nb.engine.scheduler import Scheduler
+from orchestrator_nb.engine.steps import Steps
 from orchestrator_nb.errors import StoreError
-from orchestrator_nb.ports import Executor, Journal, Observer, Policy, Step, Work
+from orchestrator_nb.ports import Executor, Journal, Observer, Policy, Work
 from orchestrator_nb.state import RunState
 from orchestrator_nb.step_facts import STEP_ANSWERS, answers_what_is_due
 from orchestrator_nb.transitions import ENDED
@@ -87,7 +89,7 @@ class Loop:
         self._wake = ThreadEvent()
         self._due: list[tuple[float, str, float]] = []
         self._grace = 10.0
-        self._handed: frozenset[tuple[str, int, str]] = frozenset()
+        self._steps = Steps(executor, make_work)
         self._ends_at: float | None = None
         self._timed: list[tuple[float, int, Request]] = []
         self._deciding: dict[type[e.Event], list[Policy]] = {}
@@ -330,7 +332,7 @@ class Loop:
         if isinstance(request, Tell):
             return [e.NoticeGiven(at=now, text=request.text, command=request.command, request=ask, by=by)]
         if isinstance(request, Fail):
-            return self._reported(request, now)
+            return reported(request, self._state, now)
         if isinstance(request, GoBack):
             return going_back(request, self._state, now)
         if isinstance(request, Accept):
@@ -339,24 +341,6 @@ class Loop:
             return []
         text = f"asked to {type(request).__name__.lower()}, and there is nothing to do: the run is {run}"
         return [e.NoticeGiven(at=now, text=text, request=ask, by=by)]
-
-    def _reported(self, request: Fail, now: float) -> list[e.Event]:
-        """Return what somebody's word about a command comes to: a failure of the attempt under way, else a notice."""
-        command, record = request.command, self._state.commands.get(request.command)
-        notice = e.NoticeGiven(
-            at=now,
-            text=f"reported as failed: {request.message}",
-            command=command,
-            attempt=record.attempt if record is not None else None,
-            request=request.id,
-            by=request.by,
-        )
-        if record is None or record.state != "running" or record.returned:
-            return [notice]
-        failure = e.Failure(kind="exception", message=request.message, types=request.types, stage="reported")
-        seconds = max(0.0, now - (record.started or now))
-        failed = e.AttemptFailed(at=now, command=command, attempt=record.attempt, seconds=seconds, failure=failure)
-        return [notice, failed]
 
     # ── act ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -379,30 +363,13 @@ class Loop:
             elif kind is e.RunStopping:
                 self._ends_at = None
                 self._end_running("cancelled", self._grace)
-        if self._state.due or self._handed:
-            self._hand_out_steps()
+        if self._state.due or self._steps.handed:
+            self._steps.hand_out(self._state)
         for observer in self._observers:
             try:  # noqa: SIM105 - `suppress` costs more than all that a turn publishes
                 observer(turn, self.published)
             except Exception:  # noqa: BLE001, S110 - a view that fails must not fail the run
                 pass
-
-    def _hand_out_steps(self) -> None:
-        """Hand out the steps that are due, the first of each command, once; those of the run when no other is left."""
-        state, handed = self._state, self._handed
-        due = {
-            (command, state.commands[command].attempt if command else state.run.moments, steps[0])
-            for command, steps in state.due.items()
-            if command or len(state.due) == 1
-        }
-        self._handed = frozenset(due)
-        for command, attempt, name in sorted(due - handed):
-            if command:
-                work, record = self._make_work(command, state), state.commands[command]
-                step = Step(name=name, moment="command", command=command, attempt=attempt, work=work, record=record)
-            else:
-                step = Step(name=name, moment=state.run.moment)
-            self._executor.carry_out(step)
 
     def _end_running(self, reason: str, grace: float) -> None:
         for command in list(self._state.running()):

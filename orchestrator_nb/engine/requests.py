@@ -137,3 +137,22 @@ def going_back(request: GoBack, state: RunState, now: float) -> list[e.Event]:
         by=request.by,
     )
     return [asked, *([e.RunPaused(at=now, reason="for a rollback")] if run.state == "executing" else [])]
+
+
+def reported(request: Fail, state: RunState, now: float) -> list[e.Event]:
+    """Return what somebody's word about a command comes to: a failure of the attempt under way, else a notice."""
+    command, record = request.command, state.commands.get(request.command)
+    notice = e.NoticeGiven(
+        at=now,
+        text=f"reported as failed: {request.message}",
+        command=command,
+        attempt=record.attempt if record is not None else None,
+        request=request.id,
+        by=request.by,
+    )
+    if record is None or record.state != "running" or record.returned:
+        return [notice]
+    failure = e.Failure(kind="exception", message=request.message, types=request.types, stage="reported")
+    seconds = max(0.0, now - (record.started or now))
+    failed = e.AttemptFailed(at=now, command=command, attempt=record.attempt, seconds=seconds, failure=failure)
+    return [notice, failed]
