@@ -17,6 +17,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator_nb.checkpoint_events import CheckpointSkipped as CheckpointSkipped
+from orchestrator_nb.checkpoint_events import CheckpointTaken as CheckpointTaken
+from orchestrator_nb.checkpoint_events import RollbackAsked as RollbackAsked
+from orchestrator_nb.checkpoint_events import RollbackFailed as RollbackFailed
+from orchestrator_nb.checkpoint_events import RolledBack as RolledBack
 from orchestrator_nb.decision_events import AttemptTakenOver as AttemptTakenOver
 from orchestrator_nb.decision_events import DecisionDue as DecisionDue
 from orchestrator_nb.decision_events import DecisionMade as DecisionMade
@@ -34,6 +39,7 @@ from orchestrator_nb.run_events import RunPlanned as RunPlanned
 from orchestrator_nb.run_events import RunResumed as RunResumed
 from orchestrator_nb.run_events import RunStarted as RunStarted
 from orchestrator_nb.run_events import RunStopping as RunStopping
+from orchestrator_nb.run_events import StepsDue as StepsDue
 from orchestrator_nb.values import Failure as Failure
 from orchestrator_nb.values import Stored as Stored
 

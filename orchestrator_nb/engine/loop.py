@@ -27,10 +27,12 @@ from orchestrator_nb.engine.endings import ENDINGS
 from orchestrator_nb.engine.held import HeldTurn
 from orchestrator_nb.engine.requests import Pause, Request, Stop, facts_of
 from orchestrator_nb.engine.scheduler import Scheduler
+from orchestrator_nb.engine.steps import Steps
 from orchestrator_nb.engine.waiting import Waiting
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.ports import Executor, Journal, Observer, Policy, Work
 from orchestrator_nb.state import RunState
+from orchestrator_nb.step_facts import STEP_ANSWERS, answers_what_is_due
 from orchestrator_nb.transitions import ENDED
 
 MOST_IN_A_TURN = 500
@@ -76,6 +78,7 @@ class Loop:
         self._wake = ThreadEvent()
         self._waiting = Waiting()
         self._grace = 10.0
+        self._steps = Steps(executor, make_work)
         self._ends_at: float | None = None
         self._timed: list[tuple[float, int, Request]] = []
         self._deciding: dict[type[e.Event], list[Policy]] = {}
@@ -217,7 +220,8 @@ class Loop:
     def _recorded(self, turn: list[e.Event]) -> None:
         self._act(turn)
         run = self._state.run
-        self.is_over = run.state in ENDED or (run.leaving and not self._state.counts.get("running", 0))
+        leaving = run.leaving and not self._state.counts.get("running", 0)
+        self.is_over = run.state in ENDED or (leaving and not (run.moment == "rollback" and "" in self._state.due))
 
     def _record_held(self) -> bool:
         """Record the turn that could not be recorded before, if there is one; False while it still cannot be.
@@ -278,6 +282,8 @@ class Loop:
 
     def _admit(self, fact: e.Event) -> tuple[e.Event, ...]:
         """Return what a fact from outside means here: late news of an attempt that is over means nothing."""
+        if type(fact) in STEP_ANSWERS:
+            return (fact,) if answers_what_is_due(self._state, fact) else ()
         attempt = getattr(fact, "attempt", None)
         if type(fact) is e.RetryDue:
             record = self._state.commands.get(fact.command)
@@ -331,6 +337,8 @@ class Loop:
             elif kind is e.RunStopping:
                 self._ends_at = None
                 self._end_running("cancelled", self._grace)
+        if self._state.due or self._steps.handed:
+            self._steps.hand_out(self._state)
         for observer in self._observers:
             try:  # noqa: SIM105 - `suppress` costs more than all that a turn publishes
                 observer(turn, self.published)
