@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from orchestrator_nb import events as e
 from orchestrator_nb.records import ACCEPTED, CommandRecord, begun, failed, reopened, returned, reused
 from orchestrator_nb.standing import Standing
+from orchestrator_nb.step_facts import begin_steps
 from orchestrator_nb.transitions import COMMAND_TRANSITIONS, DONE, IllegalTransition
 from orchestrator_nb.trigger_rules import DEFAULT
 
@@ -46,6 +47,8 @@ def _put(state: Standing, command: str, before: CommandRecord, after: CommandRec
         counts = state.counts
         counts[before.state] -= 1
         counts[after.state] = counts.get(after.state, 0) + 1
+        if command in state.due:
+            state.due = {name: steps for name, steps in state.due.items() if name != command}
 
 
 def _attempt_started(state: Standing, event: e.AttemptStarted) -> None:
@@ -67,6 +70,8 @@ def _attempt_returned(state: Standing, event: e.AttemptReturned) -> None:
     if record.returned:
         raise IllegalTransition(f'attempt {event.attempt} of "{event.command}" has returned already')
     state.commands[event.command] = returned(record, event)
+    if state.planned[event.command].steps or event.shared:
+        begin_steps(state, event.command, shared=bool(event.shared))
 
 
 def _attempt_failed(state: Standing, event: e.AttemptFailed) -> None:
@@ -142,6 +147,8 @@ def _command_succeeded(state: Standing, event: e.CommandSucceeded) -> None:
     record, after = _current(state, event)
     if not record.returned:
         raise IllegalTransition(f'"{event.command}" cannot succeed before its attempt has returned')
+    if event.command in state.due:
+        raise IllegalTransition(f'"{event.command}" cannot succeed before {state.due[event.command][0]}')
     if record.shared:
         state.shared = {**state.shared, **record.shared}
     _put(state, event.command, record, replace(record, state=after))

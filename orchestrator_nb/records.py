@@ -20,7 +20,12 @@ ACCEPTED = "accepted as up to date"
 
 
 class RunRecord(Struct, frozen=True, gc=False):
-    """The run as a whole; replaced, never changed. Times are seconds since the epoch."""
+    """The run as a whole; replaced, never changed. Times are seconds since the epoch.
+
+    `steps` are what is done at its moments, `moment` is the latest of so many `moments`; `rested` when that of a pause
+    has come; `keeping` unless it turned out that no checkpoints can be taken.
+    `rollback` is one that was asked for and has not come to its end.
+    """
 
     run: str = ""
     workflow: str = ""
@@ -38,6 +43,12 @@ class RunRecord(Struct, frozen=True, gc=False):
     ended: float | None = None
     generation: int = 1
     left_out: int = 0
+    steps: Mapping[str, tuple[str, ...]] = {}
+    moment: str = ""
+    moments: int = 0
+    rested: bool = False
+    keeping: bool = True
+    rollback: e.RollbackAsked | None = None
 
 
 class PlannedCommand(Struct, frozen=True, gc=False):
@@ -50,7 +61,8 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     cell of a matrix has the `matrix` that it is of, the `key` that tells it from the others there, and its values,
     `cell`. `fan_ins` are, where a condition may ask for them, the cells that it comes after: by the id of their matrix
     either one id, or ids by key. `result_key` is what its result depends on besides what upstream commands gave and
-    what is in files; see `plan.key`.
+    what is in files; see `plan.key`. `steps` are what is done, in order, between the return of an attempt and the
+    success of the command.
     """
 
     kind: str = ""
@@ -73,6 +85,7 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     cell: Mapping[str, Any] = {}
     tags: tuple[str, ...] = ()
     fan_ins: Mapping[str, Any] = {}
+    steps: tuple[str, ...] = ()
 
 
 def planned_command(plain: Mapping[str, Any]) -> PlannedCommand:

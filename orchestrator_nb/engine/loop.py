@@ -25,11 +25,25 @@ from threading import Lock
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.endings import ENDINGS
 from orchestrator_nb.engine.held import HeldTurn
-from orchestrator_nb.engine.requests import Accept, Fail, Pause, Request, Resume, Stop, Tell, accepted
+from orchestrator_nb.engine.requests import (
+    Accept,
+    Fail,
+    GoBack,
+    Pause,
+    Request,
+    Resume,
+    Stop,
+    Tell,
+    accepted,
+    going_back,
+    reported,
+)
 from orchestrator_nb.engine.scheduler import Scheduler
+from orchestrator_nb.engine.steps import Steps
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.ports import Executor, Journal, Observer, Policy, Work
 from orchestrator_nb.state import RunState
+from orchestrator_nb.step_facts import STEP_ANSWERS, answers_what_is_due
 from orchestrator_nb.transitions import ENDED
 
 MOST_IN_A_TURN = 500
@@ -75,6 +89,7 @@ class Loop:
         self._wake = ThreadEvent()
         self._due: list[tuple[float, str, float]] = []
         self._grace = 10.0
+        self._steps = Steps(executor, make_work)
         self._ends_at: float | None = None
         self._timed: list[tuple[float, int, Request]] = []
         self._deciding: dict[type[e.Event], list[Policy]] = {}
@@ -222,7 +237,8 @@ class Loop:
     def _recorded(self, turn: list[e.Event]) -> None:
         self._act(turn)
         run = self._state.run
-        self.is_over = run.state in ENDED or (run.leaving and not self._state.counts.get("running", 0))
+        leaving = run.leaving and not self._state.counts.get("running", 0)
+        self.is_over = run.state in ENDED or (leaving and not (run.moment == "rollback" and "" in self._state.due))
 
     def _record_held(self) -> bool:
         """Record the turn that could not be recorded before, if there is one; False while it still cannot be.
@@ -283,6 +299,8 @@ class Loop:
 
     def _admit(self, fact: e.Event) -> tuple[e.Event, ...]:
         """Return what a fact from outside means here: late news of an attempt that is over means nothing."""
+        if type(fact) in STEP_ANSWERS:
+            return (fact,) if answers_what_is_due(self._state, fact) else ()
         attempt = getattr(fact, "attempt", None)
         if type(fact) is e.RetryDue:
             record = self._state.commands.get(fact.command)
@@ -314,31 +332,15 @@ class Loop:
         if isinstance(request, Tell):
             return [e.NoticeGiven(at=now, text=request.text, command=request.command, request=ask, by=by)]
         if isinstance(request, Fail):
-            return self._reported(request, now)
+            return reported(request, self._state, now)
+        if isinstance(request, GoBack):
+            return going_back(request, self._state, now)
         if isinstance(request, Accept):
             return [accepted(request, self._state, now)]
         if ask is None:
             return []
         text = f"asked to {type(request).__name__.lower()}, and there is nothing to do: the run is {run}"
         return [e.NoticeGiven(at=now, text=text, request=ask, by=by)]
-
-    def _reported(self, request: Fail, now: float) -> list[e.Event]:
-        """Return what somebody's word about a command comes to: a failure of the attempt under way, else a notice."""
-        command, record = request.command, self._state.commands.get(request.command)
-        notice = e.NoticeGiven(
-            at=now,
-            text=f"reported as failed: {request.message}",
-            command=command,
-            attempt=record.attempt if record is not None else None,
-            request=request.id,
-            by=request.by,
-        )
-        if record is None or record.state != "running" or record.returned:
-            return [notice]
-        failure = e.Failure(kind="exception", message=request.message, types=request.types, stage="reported")
-        seconds = max(0.0, now - (record.started or now))
-        failed = e.AttemptFailed(at=now, command=command, attempt=record.attempt, seconds=seconds, failure=failure)
-        return [notice, failed]
 
     # ── act ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -361,6 +363,8 @@ class Loop:
             elif kind is e.RunStopping:
                 self._ends_at = None
                 self._end_running("cancelled", self._grace)
+        if self._state.due or self._steps.handed:
+            self._steps.hand_out(self._state)
         for observer in self._observers:
             try:  # noqa: SIM105 - `suppress` costs more than all that a turn publishes
                 observer(turn, self.published)

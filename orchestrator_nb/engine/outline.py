@@ -22,11 +22,17 @@ class Outline(NamedTuple):
     pools: dict[str, int]
     adaptive: bool = True
     left_out: int = 0
+    steps: Mapping[str, tuple[str, ...]] = {}
 
     def planned(self, at: float) -> e.RunPlanned:
         """Return the event that records it."""
         return e.RunPlanned(
-            at=at, commands=self.commands, pools=self.pools, adaptive=self.adaptive, left_out=self.left_out
+            at=at,
+            commands=self.commands,
+            pools=self.pools,
+            adaptive=self.adaptive,
+            left_out=self.left_out,
+            steps=self.steps,
         )
 
 
