@@ -136,8 +136,8 @@ class Timing:
             return ()
         found: list[PathStep] = []
         by_command: dict[str, list[Span]] = {}
-        for span in self.spans:
-            by_command.setdefault(span.command, []).append(span)
+        for each in self.spans:
+            by_command.setdefault(each.command, []).append(each)
         ends = sorted(self.spans, key=lambda span: span.ended)
         span: Span | None = ends[-1]
         while span is not None:

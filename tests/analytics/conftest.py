@@ -48,7 +48,9 @@ def sales(run: str, at: float = BEGIN, *, stretch: float = 1.0, rmse: float = 3.
         "publish": {"kind": "shell", "upstream": ["model", "stats"]},
     }
     return [
-        e.RunStarted(at=at, run=run, workflow=run.split("-", maxsplit=1)[0], parameters={"day": "x"}, slots=2, owner={"pid": 1}),
+        e.RunStarted(
+            at=at, run=run, workflow=run.split("-", maxsplit=1)[0], parameters={"day": "x"}, slots=2, owner={"pid": 1}
+        ),
         e.RunPlanned(at=after(1), commands=plan),
         e.AttemptStarted(at=after(1), **of("clean")),
         e.KernelStarted(at=after(1), **of("clean"), way="forked", seconds=0.5 * stretch),
