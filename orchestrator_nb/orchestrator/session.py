@@ -234,12 +234,16 @@ class Session:
     def _work(self, command: str, state: RunState) -> Work:
         """Return what an executor needs to run the command's current attempt."""
         plan, records = self._plan, state.commands
-        record, definition = records[command], plan.commands[command]
-        if record.parameters:  # a person has decided so
-            changed = {**definition.parameters, **record.parameters}
+        record = records[command]
+        definition = plan.commands[record.substitute or command]
+        if record.parameters:  # a person has decided so, or it runs in its reduced form
+            changed = {**definition.parameters, **({} if record.substitute else record.parameters)}
             definition = definition.model_copy(update={"parameters": changed})
+        befores = plan.upstream[command]
+        if record.substitute:
+            befores = tuple(dict.fromkeys((*befores, *plan.upstream[record.substitute])))
         inputs, recorded, metrics, changes = {}, {}, {}, {}
-        for name in plan.upstream[command]:
+        for name in befores:
             upstream = records[name]
             if upstream.state not in DONE:  # its trigger rule lets it start without that result
                 inputs[name] = _NO_RESULT
