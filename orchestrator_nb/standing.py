@@ -75,7 +75,7 @@ class Standing:
     def bad(self) -> list[str]:
         """Return the commands that keep the run from being completed: no success, and not excused by a deviation."""
         return [
-            name for name, record in self.commands.items() if record.state not in GOOD and name not in self.deviations
+            name for name, record in self.commands.items() if record.state not in GOOD and not self.is_excused(name)
         ]
 
     @property
