@@ -15,6 +15,7 @@ from msgspec import Struct
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.errors import Mistake
 from orchestrator_nb.events import Event, Stored
+from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
 
 Report = Callable[[Event], None]
@@ -49,6 +50,21 @@ class Work(Struct, frozen=True, kw_only=True, gc=False):
     timeout: float | None = None
     folder: Path
     run_folder: Path
+
+
+class Step(Struct, frozen=True, kw_only=True, gc=False):
+    """Something that is done besides commands, as it is handed to an executor: `name` says what (see `step_facts`).
+
+    With a `command`, it follows its `attempt` that has returned, which was this `work` and came to this `record`; else
+    it is done at this `moment` of the run.
+    """
+
+    name: str
+    moment: str
+    command: str | None = None
+    attempt: int | None = None
+    work: Work | None = None
+    record: CommandRecord | None = None
 
 
 class Journal(Protocol):
@@ -87,6 +103,12 @@ class Executor(Protocol):
 
     def submit(self, work: Work) -> None:
         """Take an attempt; how many run at a time is the scheduler's business."""
+
+    def carry_out(self, step: Step) -> None:
+        """Take a step, return at once, and answer it with a fact that `step_facts.STEP_ANSWERS` has for it.
+
+        The loop hands out a step once, and the next one of a command when the one before was answered.
+        """
 
     def end(self, command: str, attempt: int, reason: str, grace: float) -> None:
         """Ask the attempt to end, and end it after `grace` seconds with its whole process tree, if it can be ended.

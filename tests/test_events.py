@@ -48,6 +48,7 @@ BY_TYPE = {
     "str": st.text(),
     "int": st.integers(0, 2**40),
     "float": st.floats(allow_nan=False, allow_infinity=False),
+    "float | None": st.none() | st.floats(allow_nan=False, allow_infinity=False),
     "bool": st.booleans(),
     "str | None": st.none() | st.text(),
     "int | None": st.none() | st.integers(),
@@ -55,6 +56,7 @@ BY_TYPE = {
     "Mapping[str, Any]": st.dictionaries(st.text(), JSON, max_size=3),
     "Mapping[str, Any] | None": st.none() | st.dictionaries(st.text(), JSON, max_size=3),
     "Mapping[str, Mapping[str, Any]]": st.dictionaries(st.text(), st.dictionaries(st.text(), JSON), max_size=3),
+    "Mapping[str, tuple[str, ...]]": st.dictionaries(st.text(), st.lists(st.text(), max_size=3).map(tuple), max_size=3),
     "Mapping[str, str]": st.dictionaries(st.text(), st.text(), max_size=3),
     "Mapping[str, str | None] | None": st.none() | st.dictionaries(st.text(), st.none() | st.text(), max_size=3),
     "Mapping[str, float]": st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False), max_size=3),
@@ -63,6 +65,8 @@ BY_TYPE = {
     "Stored | None": st.none() | STORED,
     "Failure": FAILURE,
     "Failure | None": st.none() | FAILURE,
+    "Used | None": st.none()
+    | st.builds(e.Used, cpu=st.none() | st.floats(0, 1e9), memory=st.none() | st.integers(0, 2**50)),
 }
 
 
@@ -145,8 +149,18 @@ def test_new_fields_have_defaults() -> None:
         "DeviationRecorded": {"at", "command", "text"},
         "CommandReopened": {"at", "command", "reason"},
         "RunDeleted": {"at", "run"},
+        "StepsDue": {"at", "moment"},
+        "CheckpointTaken": {"at", "boundary", "id", "commit"},
+        "CheckpointSkipped": {"at", "boundary", "reason"},
+        "RollbackAsked": {"at", "rollback"},
+        "RolledBack": {"at", "rollback", "what"},
+        "RollbackFailed": {"at", "rollback", "reason"},
         "StatePreserved": {"at", "command", "attempt", "value"},
         "ReuseDeclined": {"at", "command", "attempt", "reason"},
         "CommandReused": {"at", "command", "origin"},
         "CommandAccepted": {"at", "command", "key"},
+        "DecisionRequested": {"at", "number", "question", "options"},
+        "DecisionDue": {"at", "number"},
+        "DecisionMade": {"at", "number", "answer"},
+        "AttemptTakenOver": {"at", "command", "attempt", "decision"},
     }

@@ -6,19 +6,39 @@ from collections.abc import Iterable
 
 from orchestrator_nb import events as e
 from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import GOOD
 
 
 class AcceptResult:
-    """An attempt that returned is a success."""
+    """An attempt that returned is a success when none of its steps is left."""
 
-    kinds: tuple[type[e.Event], ...] = (e.AttemptReturned,)
-    decides: tuple[type[e.Event], ...] = (e.AttemptReturned,)
+    kinds: tuple[type[e.Event], ...] = (e.AttemptReturned, e.CheckpointTaken, e.CheckpointSkipped)
+    decides: tuple[type[e.Event], ...] = kinds
 
-    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:  # noqa: ARG002 - the contract
+    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
         """Return the success."""
-        assert isinstance(event, e.AttemptReturned)
-        return (e.CommandSucceeded(at=event.at, command=event.command, attempt=event.attempt),)
+        assert isinstance(event, (e.AttemptReturned, e.CheckpointTaken, e.CheckpointSkipped))
+        command, attempt = event.command, event.attempt
+        if command in state.due or command is None or attempt is None:
+            return ()
+        return (e.CommandSucceeded(at=event.at, command=command, attempt=attempt),)
+
+
+class Reopen:
+    """What was rolled back is done once more."""
+
+    kinds: tuple[type[e.Event], ...] = (e.RolledBack, e.RollbackFailed)
+    decides: tuple[type[e.Event], ...] = kinds
+
+    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
+        """Return a new generation of each command, and that the run goes on where that was asked for."""
+        assert isinstance(event, (e.RolledBack, e.RollbackFailed))
+        facts: list[e.Event] = []
+        if isinstance(event, e.RolledBack):
+            reason = f"rolled back {event.what}"
+            facts += [e.CommandReopened(at=event.at, command=name, reason=reason) for name in event.commands]
+        if event.go_on and state.run.state == "paused":
+            facts.append(e.RunResumed(at=event.at, reason="after the rollback"))
+        return facts
 
 
 class GiveUp:
@@ -42,14 +62,14 @@ class Conclude:
     run goes its way and has failed at its end, unless what failed is optional.
     """
 
-    kinds: tuple[type[e.Event], ...] = (e.RunCompleting,)
-    decides: tuple[type[e.Event], ...] = (e.RunCompleting,)
+    kinds: tuple[type[e.Event], ...] = (e.RunCompleting, e.CheckpointTaken, e.CheckpointSkipped)
+    decides: tuple[type[e.Event], ...] = kinds
 
     def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
-        """Return the end of the run."""
-        bad = [
-            name for name, record in state.commands.items() if record.state not in GOOD and name not in state.deviations
-        ]
+        """Return the end of the run, once its last steps are done."""
+        if state.run.state != "completing" or state.due:
+            return ()
+        bad = state.bad()
         if not bad:
             return (e.RunEnded(at=event.at, state="completed"),)
         causes = [name for name in bad if state.commands[name].state in ("failed", "crashed")] or bad
@@ -58,5 +78,5 @@ class Conclude:
         return (e.RunEnded(at=event.at, state="failed", reason=f"{named}{more}"),)
 
 
-ENDINGS = (AcceptResult(), GiveUp(), Conclude())
+ENDINGS = (AcceptResult(), GiveUp(), Conclude(), Reopen())
 """Asked after all other policies."""

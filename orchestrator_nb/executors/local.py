@@ -26,7 +26,7 @@ from orchestrator_nb.executors.failures import failure_of
 from orchestrator_nb.executors.process import run_in_child
 from orchestrator_nb.executors.timer import Timer
 from orchestrator_nb.plan.contents import Contents
-from orchestrator_nb.ports import Command, Report, Work
+from orchestrator_nb.ports import Command, Report, Step, Work
 
 TIMEOUT_GRACE = 10.0
 """Seconds between the interrupt of an attempt that ran into its timeout and what follows."""
@@ -43,7 +43,8 @@ class LocalExecutor:
     A callable that needs a process gets one; everything else runs on the thread itself, and starts the processes it
     needs. `live` keeps results that have no stored form, `progress` hears what commands say about how far they are,
     `log_size` is how many bytes are kept of what an attempt prints. `reusable` looks at an attempt before its command
-    begins: it returns the `CommandReused` that answers it, or else what there is to tell.
+    begins: it returns the `CommandReused` that answers it, or else what there is to tell. `steps` are those that it can
+    carry out, by name; they return what answers them and raise nothing.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class LocalExecutor:
         log_size: int = LOG_SIZE,
         progress: Progress | None = None,
         reusable: Callable[[Work], Event | None] | None = None,
+        steps: Mapping[str, Callable[[Step], Event]] | None = None,
     ) -> None:
         self._commands = commands
         # Found out here: `isinstance` with a protocol among the bases is slow, and this is asked for every attempt.
@@ -64,6 +66,7 @@ class LocalExecutor:
         self._clock = clock
         self._report: Report | None = None
         self._reusable = reusable
+        self._steps = steps or {}
         self._contents = Contents()
         self._timer = Timer()
         self._queue: SimpleQueue[LocalAttempt | None] = SimpleQueue()
@@ -108,6 +111,15 @@ class LocalExecutor:
         if needs_thread and not self._start_thread(attempt):
             return
         self._queue.put(attempt)
+
+    def carry_out(self, step: Step) -> None:
+        """Carry out a step on a thread of its own; commands go on meanwhile."""
+        work = partial(self._carry_out, self._steps[step.name], step)
+        threading.Thread(target=work, name=f"orchestrator_nb {step.name}", daemon=True).start()
+
+    def _carry_out(self, work: Callable[[Step], Event], step: Step) -> None:
+        # A context of its own: what a step prints or sets is no command's.
+        self._tell(Context().run(work, step))
 
     def end(self, command: str, attempt: int, reason: str, grace: float) -> None:
         """Ask the attempt to end, and end it after `grace` seconds if it can be ended.
