@@ -31,8 +31,10 @@ from orchestrator_nb.events import (
     OutputRecorded,
     StatePreserved,
     Stored,
+    Used,
 )
 from orchestrator_nb.executors.failures import CRASHES, failure_of
+from orchestrator_nb.executors.measuring import Measure
 from orchestrator_nb.executors.outputs import check_outputs
 from orchestrator_nb.ports import Report, Work
 
@@ -50,7 +52,8 @@ _turn = threading.Lock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What all attempts of an executor have in common. `endable` hears of an attempt that can be ended from now on."""
+    """What all attempts of an executor have in common. `measure` when what they take of the machine is
+    recorded; `endable` hears of an attempt that can be ended from now on."""
 
     report: Report
     artifacts: Artifacts
@@ -58,6 +61,7 @@ class Surroundings:
     clock: Callable[[], float]
     log_size: int = LOG_SIZE
     progress: Progress | None = None
+    measure: bool = True
     endable: Callable[[LocalAttempt], None] | None = None
 
 
@@ -72,6 +76,7 @@ class LocalAttempt:
         "_ending",
         "_grace",
         "_log",
+        "_measure",
         "_mute",
         "_printed",
         "_reason",
@@ -81,6 +86,7 @@ class LocalAttempt:
         "closed",
         "notebook",
         "transient",
+        "used",
         "work",
     )
 
@@ -89,10 +95,12 @@ class LocalAttempt:
         self.notebook: str | None = None
         self.transient: bool | None = None
         self.advice: Any = None
+        self.used: Used | None = None
         self.closed = False
         self._around = around
         self._begun = time.monotonic()
         self._changes: dict[str, Any] | None = None
+        self._measure: Measure | None = None
         self._log: BoundedLog | None = None
         self._reason: str | None = None
         self._printed = Redacted(REDACTOR)
@@ -104,6 +112,11 @@ class LocalAttempt:
         self._ender: threading.Thread | None = None
 
     # ── for its command ─────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def measures(self) -> bool:
+        """Whether what it takes of the machine is recorded."""
+        return self._around.measure
 
     def report(self, event: Event) -> None:
         """Tell a fact; after the answer nothing more is told."""
@@ -258,6 +271,8 @@ class LocalAttempt:
     def perform(self, run: Callable[[Any], Any]) -> Answer:
         """Run the command in the current context and return the answer; nothing that it raises comes out."""
         token = install(self)
+        if self._around.measure:
+            self._measure = Measure()
         try:
             value = run(self)
             result = value if isinstance(value, Stored) else self.store(value, at="result")
@@ -281,6 +296,7 @@ class LocalAttempt:
             shared=self._changes,
             notebook=self.notebook,
             log=self._log_name(),
+            used=self._usage(),
         )
 
     def end(self, reason: str, grace: float) -> bool:
@@ -347,7 +363,11 @@ class LocalAttempt:
             crashed=failure.kind in CRASHES,
             notebook=self.notebook,
             log=self._log_name(),
+            used=self._usage(),
         )
+
+    def _usage(self) -> Used | None:
+        return self.used if self._measure is None else self._measure.used(self.used, seconds=self.seconds())
 
     def _settle(self) -> None:
         # whoever asked waits for what the attempt started to be gone: a retry must not meet it

@@ -41,7 +41,8 @@ class LocalExecutor:
 
     A callable that needs a process gets one; everything else runs on the thread itself, and starts the processes it
     needs. `live` keeps results that have no stored form, `progress` hears what commands say about how far they are,
-    `log_size` is how many bytes are kept of what an attempt prints. `reusable` looks at an attempt before its command
+    `log_size` is how many bytes are kept of what an attempt prints, `measure` whether what attempts take of the machine is
+    recorded. `reusable` looks at an attempt before its command
     begins: it returns the `CommandReused` that answers it, or else what there is to tell. `steps` are those that it can
     carry out, by name; they return what answers them and raise nothing.
     """
@@ -55,6 +56,7 @@ class LocalExecutor:
         durable: bool = True,
         clock: Callable[[], float] = time.time,
         log_size: int = LOG_SIZE,
+        measure: bool = True,
         progress: Progress | None = None,
         reusable: Callable[[Work], Event | None] | None = None,
         steps: Mapping[str, Callable[[Step], Event]] | None = None,
@@ -80,6 +82,7 @@ class LocalExecutor:
             live=live,
             clock=clock,
             log_size=log_size,
+            measure=measure,
             progress=progress,
             endable=self._arm,
         )

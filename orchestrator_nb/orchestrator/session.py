@@ -91,6 +91,7 @@ class Session:
             live=live,
             durable=durable,
             log_size=monitoring.log_size,
+            measure=monitoring.resources,
             clock=clock,
             progress=self.view.heard,
             reusable=None if reuse is None else lambda work: reuse.check(work, self.state.commands, durable=durable),

@@ -27,6 +27,7 @@ def test_runs_are_a_row_each_with_their_figures(store: Path, named) -> None:
     assert list(runs["seconds"][1:]) == [68.0, 34.0]
     assert runs["started"][2] == pd.Timestamp("2026-01-01", tz="UTC")
     assert runs["parameters"][2] == {"day": "x"}
+    assert list(runs["under_way"][1:]) == [64.0, 32.0]
     assert (runs["busy"][2], runs["retries"][2], runs["succeeded"][2]) == (39.0, 1, 4)
 
 

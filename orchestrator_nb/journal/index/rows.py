@@ -33,7 +33,8 @@ def new_run(run: str) -> Row:
     return {
         "run": run, "workflow": "", "state": "new", "phase": "new", "parent": None, "parameters": {},
         "settings": {}, "durability": "full", "slots": 1, "version": "", "owner": {}, "reason": "", "leaving": False, "generation": 1,
-        "resumes": 0, "started": None, "going": None, "ended": None, "last_attempt_ended": None, "commands": 0,
+        "resumes": 0, "started": None, "going": None, "ended": None, "last": None, "seconds": 0.0,
+        "under_way": 0.0, "last_attempt_ended": None, "commands": 0,
         **dict.fromkeys(COUNTED, 0), "attempts": 0, "retries": 0, "busy": 0.0, "deviations": {}, "notices": 0,
         "events": 0, "damaged": None,
     }  # fmt: skip
@@ -63,6 +64,7 @@ class Rows:
         """Take in the event that is the `seq`-th of the journal. Raises IllegalTransition, and nothing has changed."""
         self.seq = seq
         kind = type(event).__name__
+        driven, under_way = self._driven(event)
         if kind in COMMAND_TRANSITIONS:
             self._step_command(event, COMMAND_TRANSITIONS[kind])
         else:
@@ -73,8 +75,23 @@ class Rows:
         if change is not None:
             change(self, event)
         run = self.run
+        run["seconds"] += driven
+        run["under_way"] += under_way
+        run["last"] = max(event.at, run["last"] or 0.0)
         run["events"] = seq
         run["phase"] = _phase(run)
+
+    def _driven(self, event: e.Event) -> tuple[float, float]:
+        """Return for how long, since something last happened, somebody drove the run, and an attempt was under way.
+
+        What passed until a new owner came is nobody's time.
+        """
+        run = self.run
+        new_owner = isinstance(event, e.RunResumed) and bool(event.owner)
+        if run["last"] is None or new_owner or run["state"] in ENDED or run["leaving"]:
+            return 0.0, 0.0
+        passed = max(0.0, event.at - run["last"])
+        return passed, passed if run["running"] else 0.0
 
     def command(self, name: str) -> Row:
         """Return the row of a command. Raises IllegalTransition when the plan has none of that name."""
