@@ -18,7 +18,20 @@ Kind = Literal["name", "text", "texts", "mapping", "time", "number", "count", "o
 _UNIT = re.compile(r" \(([^()]*)\)$")
 _MOMENT = "seconds since the epoch"
 _KEYS = ("key", "run_key")
-_FREE = ("reason", "damaged", "failure_message", "text", "notebook", "log", "version")
+_FREE = (
+    "reason",
+    "damaged",
+    "failure_message",
+    "text",
+    "notebook",
+    "log",
+    "version",
+    "message",
+    "question",
+    "note",
+    "id",
+    "commit",
+)
 _MAPPINGS = ("parameters", "settings", "owner", "deviations")
 
 ARROW: dict[Kind, pa.DataType] = {
