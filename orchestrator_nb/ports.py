@@ -12,13 +12,21 @@ from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from orchestrator_nb.definition.models import CommandDefinition
+from orchestrator_nb.definition.models import CommandDefinition, GateDefinition
 from orchestrator_nb.errors import Mistake
 from orchestrator_nb.events import Event, Stored
+from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
 
-Report = Callable[[Event], None]
-"""How a fact gets from a worker to the loop: callable from any thread, returns at once, keeps the order of a thread."""
+
+class Report(Protocol):
+    """How facts get from a worker to the loop: callable from any thread, returns at once, keeps the order of a thread.
+
+    Facts that are told together are taken together, as far as a turn has room for them.
+    """
+
+    def __call__(self, *facts: Event) -> None:
+        """Hand them in."""
 
 
 class Work(Struct, frozen=True, kw_only=True, gc=False):
@@ -28,6 +36,9 @@ class Work(Struct, frozen=True, kw_only=True, gc=False):
     attempts of this command had recorded before they failed, `preserved` the state that they handed over; `recorded`,
     `metrics` and `changes` are what upstream commands recorded by name, their numbers, and their changes of the shared
     state, where there are any.
+    `steps` are what is to be done once it has returned, before its command has succeeded. With a `record` the attempt
+    has returned already, and this is what it came to: what is to be done now is the first of the steps, and the command
+    does not run. Without a name of a `command` it is a step before the run is complete.
     `parameters` are the workflow's. `timeout` is in seconds, None for no limit. `folder` is the definition's folder,
     `run_folder` where the run keeps its files.
     """
@@ -46,6 +57,8 @@ class Work(Struct, frozen=True, kw_only=True, gc=False):
     shared: Mapping[str, Any] = {}
     partial: Mapping[str, Stored] = {}
     preserved: Stored | None = None
+    steps: tuple[str, ...] = ()
+    record: CommandRecord | None = None
     timeout: float | None = None
     folder: Path
     run_folder: Path
@@ -80,6 +93,10 @@ class Executor(Protocol):
     The last event of an attempt is exactly one of AttemptReturned, AttemptFailed, AttemptAbandoned and CommandReused,
     and an AttemptReturned or a CommandReused is reported only after its results are durable. `submit` and `end` return at once. Submitting an
     (command, attempt) that is already there does nothing.
+
+    Work with a `record` is a step about an attempt that has returned. It is answered with the fact that the step is
+    done, or with an AttemptFailed or an AttemptAbandoned; it may be submitted again, to this executor or another one.
+    The facts that steps are done may come together with an AttemptReturned, too.
     """
 
     def start(self, report: Report) -> None:
@@ -97,6 +114,87 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Let go of threads, processes and files; nothing is reported afterwards."""
+
+
+class Steps(Protocol):
+    """What is done about an attempt that has returned, before its command has succeeded: gates and the like.
+
+    A step is named by its kind, a blank, and what it is. It reads what is stored and gives the same answer when it is
+    done twice.
+    """
+
+    def at_once(self, attempt: Attempt, record: CommandRecord) -> Sequence[Event]:
+        """Return the answers of those of the attempt's steps that cost next to nothing and come before all others;
+        nothing of this is durable yet."""
+
+    def carry_out(self, attempt: Attempt) -> Sequence[Event]:
+        """Do the first step of the attempt's work, about its record, and return the facts that answer it."""
+
+
+class Verdict(Struct, frozen=True, kw_only=True, gc=False):
+    """What a gate has found: whether it holds, the `value` that was found as plain JSON and what was `expected`, in
+    words; `message` says what is wrong, or worth knowing; `evidence` is what `Subject.keep` gave."""
+
+    holds: bool
+    value: Any = None
+    expected: str = ""
+    message: str = ""
+    evidence: Stored | None = None
+
+
+class Subject(Protocol):
+    """What a gate looks at: a command whose attempt has returned, or a run as a whole, and the way to its results.
+
+    `command` is empty for a run. `record` is what the attempt came to; `definition` is None for a run. `options` are
+    those of the gate, `folder` is the definition's, `run_folder` where the run keeps its files.
+    """
+
+    command: str
+    definition: CommandDefinition | None
+    record: CommandRecord
+    options: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    folder: Path
+    run_folder: Path
+
+    def value(self, name: str) -> Any:
+        """Return a value by the name that it has in expressions, whole tables and files (their paths) included.
+
+        Raises UsageError naming what is there instead.
+        """
+
+    def earlier(self) -> Iterable[CommandRecord]:
+        """Yield what the command came to in earlier runs that completed, the latest first."""
+
+    def keep(self, content: str | bytes | Path, name: str) -> Stored:
+        """Keep evidence among the artifacts of the run, under that file name."""
+
+    def program(
+        self, argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> tuple[int, str]:
+        """Run a program to its end, within the time of the gate, and return its exit code and what it printed.
+
+        `env` is added to the environment. Raises TimeoutError, and OSError where it cannot be started.
+        """
+
+
+@runtime_checkable
+class Gate(Protocol):
+    """A check of results that is used by its name. One instance serves all; it is stateless.
+
+    It looks at stored results only and changes nothing, so that it may be asked twice.
+    """
+
+    name: str
+
+    def check(self, gate: GateDefinition, command: CommandDefinition | None, *, folder: Path) -> list[Mistake]:
+        """Return what is wrong with its use, before anything runs: options, missing tools with the extra to install.
+
+        `command` is None where it is required of the run. Paths of mistakes are relative to the gate (``/options/lax``).
+        """
+
+    def verdict(self, subject: Subject) -> Verdict:
+        """Return what it finds. Whatever it raises means that the gate itself could not be carried out."""
 
 
 class Policy(Protocol):

@@ -20,7 +20,11 @@ ACCEPTED = "accepted as up to date"
 
 
 class RunRecord(Struct, frozen=True, gc=False):
-    """The run as a whole; replaced, never changed. Times are seconds since the epoch."""
+    """The run as a whole; replaced, never changed. Times are seconds since the epoch.
+
+    `requirements` are the steps before it is complete, `outstanding` those that are left of them while it is
+    completing, `gates` the verdicts by name.
+    """
 
     run: str = ""
     workflow: str = ""
@@ -38,6 +42,9 @@ class RunRecord(Struct, frozen=True, gc=False):
     ended: float | None = None
     generation: int = 1
     left_out: int = 0
+    requirements: tuple[str, ...] = ()
+    outstanding: tuple[str, ...] = ()
+    gates: Mapping[str, e.GateChecked] = {}
 
 
 class PlannedCommand(Struct, frozen=True, gc=False):
@@ -50,7 +57,8 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     cell of a matrix has the `matrix` that it is of, the `key` that tells it from the others there, and its values,
     `cell`. `fan_ins` are, where a condition may ask for them, the cells that it comes after: by the id of their matrix
     either one id, or ids by key. `result_key` is what its result depends on besides what upstream commands gave and
-    what is in files; see `plan.key`.
+    what is in files; see `plan.key`. `steps` are done, in this order, about an attempt that has returned, before the
+    command has succeeded.
     """
 
     kind: str = ""
@@ -72,6 +80,7 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     key: str = ""
     cell: Mapping[str, Any] = {}
     fan_ins: Mapping[str, Any] = {}
+    steps: tuple[str, ...] = ()
 
 
 def planned_command(plain: Mapping[str, Any]) -> PlannedCommand:
@@ -87,7 +96,8 @@ class CommandRecord(Struct, frozen=True, gc=False):
     of the last attempt, also when it failed; `partial` is what the attempts before it had recorded. `deaths` counts the
     owners that died in this generation while it was under way. `preserved` is the state that the command last handed
     over for its next attempt. `reads` and `writes` are the hashes of the files that it declares; `origin` is the run
-    from which the result of a reused command comes.
+    from which the result of a reused command comes. `outstanding` are the steps that are left to be done about the
+    attempt that has returned, `gates` the verdicts about it, by name.
     """
 
     state: str = "pending"
@@ -115,6 +125,8 @@ class CommandRecord(Struct, frozen=True, gc=False):
     reads: Mapping[str, str | None] | None = None
     writes: Mapping[str, str | None] | None = None
     origin: str = ""
+    outstanding: tuple[str, ...] = ()
+    gates: Mapping[str, e.GateChecked] = {}
 
     def output(self) -> e.Stored | None:
         """Return the stored result: what the command returned, else the mapping of what it recorded, else None."""
@@ -158,8 +170,8 @@ def reopened(record: CommandRecord, state: str, event: e.CommandReopened) -> Com
     return fresh
 
 
-def returned(record: CommandRecord, event: e.AttemptReturned) -> CommandRecord:
-    """Return the record of a command whose attempt came back."""
+def returned(record: CommandRecord, event: e.AttemptReturned, steps: tuple[str, ...] = ()) -> CommandRecord:
+    """Return the record of a command whose attempt came back; `steps` are to be done about it."""
     return replace(
         record,
         returned=True,
@@ -171,7 +183,14 @@ def returned(record: CommandRecord, event: e.AttemptReturned) -> CommandRecord:
         log=event.log,
         reads=event.reads,
         writes=event.writes,
+        outstanding=steps,
     )
+
+
+def stepped(record: CommandRecord, event: e.GateChecked) -> CommandRecord:
+    """Return the record of a command after one of its steps was done."""
+    left = tuple(step for step in record.outstanding if step != event.step)
+    return replace(record, outstanding=left, gates={**record.gates, event.gate: event})
 
 
 def failed(record: CommandRecord, state: str, event: e.AttemptFailed) -> CommandRecord:
@@ -180,6 +199,7 @@ def failed(record: CommandRecord, state: str, event: e.AttemptFailed) -> Command
         record,
         state=state,
         returned=False,
+        outstanding=(),
         failure=event.failure,
         ended=event.at,
         seconds=event.seconds,

@@ -35,13 +35,15 @@ class RunPlanned(Event, frozen=True, kw_only=True):
 
     `pools` says how much there is of what commands hold while they run, where any needs more than a slot. `adaptive`
     when the order is made anew while durations turn out to be wrong. `left_out` counts the commands of the workflow
-    that are no part of this run, because they were not selected.
+    that are no part of this run, because they were not selected. `requirements` are the steps that have to be done, and
+    to hold, before the run is complete.
     """
 
     commands: Mapping[str, Mapping[str, Any]]
     pools: Mapping[str, Any] = {}
     adaptive: bool = True
     left_out: int = 0
+    requirements: tuple[str, ...] = ()
 
 
 class RunResumed(Event, frozen=True, kw_only=True):

@@ -85,9 +85,19 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     if unknown:
         raise IllegalTransition(f"the plan names commands or trigger rules that there are not: {sorted(unknown)}")
     fresh = CommandRecord()
-    state.run = replace(state.run, state=after, pools=event.pools, adaptive=event.adaptive, left_out=event.left_out)
+    state.run = replace(
+        state.run,
+        state=after,
+        pools=event.pools,
+        adaptive=event.adaptive,
+        left_out=event.left_out,
+        requirements=event.requirements,
+    )
     state.planned = planned
     state.commands = {name: state.commands.get(name, fresh) for name in planned}
+    for name, record in state.commands.items():
+        if record.returned and record.state == "running":  # all that is to be done about it is done by today's plan
+            state.commands[name] = replace(record, outstanding=planned[name].steps, gates={})
     state.deviations = {name: texts for name, texts in state.deviations.items() if name in planned}
     state.counts = dict(Counter(record.state for record in state.commands.values()))
 
@@ -119,7 +129,9 @@ def _run_completing(state: RunState, event: e.RunCompleting) -> None:
     after = _after(state, event)
     if state.unfinished():
         raise IllegalTransition(f"the run cannot complete: {state.unfinished()} commands have not ended")
-    state.run = replace(state.run, state=after)
+    state.run = replace(state.run, state=after, outstanding=state.run.requirements, gates={})
+    if "" in state.deviations:
+        state.deviations = {name: texts for name, texts in state.deviations.items() if name}
 
 
 def _run_ended(state: RunState, event: e.RunEnded) -> None:
@@ -128,6 +140,10 @@ def _run_ended(state: RunState, event: e.RunEnded) -> None:
         bad = [n for n, record in state.commands.items() if record.state not in GOOD and n not in state.deviations]
         if bad:
             raise IllegalTransition(f"the run cannot be completed: {', '.join(bad[:3])} did not succeed")
+        unmet = [name for name, gate in state.run.gates.items() if not gate.holds]
+        if state.run.outstanding or unmet:
+            first = [*state.run.outstanding, *unmet][0]
+            raise IllegalTransition(f'the run cannot be completed: "{first}" is required and does not hold')
     state.run = replace(state.run, state=after, reason=event.reason, ended=event.at)
 
 

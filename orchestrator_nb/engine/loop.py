@@ -25,8 +25,9 @@ from threading import Lock
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.endings import ENDINGS
 from orchestrator_nb.engine.held import HeldTurn
-from orchestrator_nb.engine.requests import Accept, Fail, Pause, Request, Resume, Stop, Tell, accepted
+from orchestrator_nb.engine.requests import Accept, Fail, Pause, Request, Resume, Stop, Tell, accepted, reported
 from orchestrator_nb.engine.scheduler import Scheduler
+from orchestrator_nb.engine.steps import LEADING, answers_step, is_due
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.ports import Executor, Journal, Observer, Policy, Work
 from orchestrator_nb.state import RunState
@@ -76,6 +77,7 @@ class Loop:
         self._due: list[tuple[float, str, float]] = []
         self._grace = 10.0
         self._ends_at: float | None = None
+        self._ended = False
         self._timed: list[tuple[float, int, Request]] = []
         self._deciding: dict[type[e.Event], list[Policy]] = {}
         self._adding: dict[type[e.Event], list[Policy]] = {}
@@ -121,9 +123,9 @@ class Loop:
         """Let a request come in at this time, by the clock; to be called before the loop runs."""
         heappush(self._timed, (at, len(self._timed), request))
 
-    def report(self, fact: e.Event) -> None:
-        """Hand in a fact, from a thread of an executor, and run the turn that it needs if no other thread is at it."""
-        self._incoming.append(fact)
+    def report(self, *facts: e.Event) -> None:
+        """Hand in facts, from a thread of an executor, and run the turn that they need if no other thread is at it."""
+        self._incoming.extend(facts)
         self._catch_up()
 
     def take_due(self) -> None:
@@ -180,6 +182,7 @@ class Loop:
         try:
             while not self.is_over and self._record_held() and (taken := self._take()):
                 self._turn(taken)
+            self.is_over = self.is_over or (self._held is None and self._is_left())
         except BaseException as error:  # noqa: BLE001 - kept for the thread that waits for it
             self.error = error
             self.is_over = True
@@ -194,7 +197,7 @@ class Loop:
         while incoming and len(taken) < MOST_IN_A_TURN:
             taken.append(incoming.popleft())
         if self._ends_at is not None and self._clock() >= self._ends_at:
-            self._ends_at = None
+            self._ends_at, self._ended = None, True
             self._end_running("cancelled", min(self._grace, LADDER_GRACE))
         while self._timed and self._timed[0][0] <= self._clock():
             taken.append(heappop(self._timed)[2])
@@ -221,8 +224,17 @@ class Loop:
 
     def _recorded(self, turn: list[e.Event]) -> None:
         self._act(turn)
-        run = self._state.run
-        self.is_over = run.state in ENDED or (run.leaving and not self._state.counts.get("running", 0))
+        self.is_over = self._state.run.state in ENDED or self._is_left()
+
+    def _is_left(self) -> bool:
+        """Whether the run is being left and nothing has to be waited for: what has returned, and had its time for the
+        steps that are outstanding, has these done by whoever goes on with the run."""
+        if not self._state.run.leaving:
+            return False
+        running = self._state.counts.get("running", 0)
+        return not running or (
+            self._ended and all(self._state.commands[name].returned for name in self._state.running())
+        )
 
     def _record_held(self) -> bool:
         """Record the turn that could not be recorded before, if there is one; False while it still cannot be.
@@ -288,11 +300,17 @@ class Loop:
             record = self._state.commands.get(fact.command)
             return (fact,) if record is not None and record.state == "waiting" else ()
         if attempt is None:
+            if type(fact) is e.GateChecked and fact.step not in self._state.run.outstanding:
+                return ()
             return (fact,)
         record = self._state.commands.get(fact.command)  # type: ignore[attr-defined]
-        if record is None or record.attempt != attempt or record.state != "running" or record.returned:
+        if record is None or record.attempt != attempt or record.state != "running":
+            return ()
+        if record.returned and not answers_step(fact, record):
             return ()
         if isinstance(fact, (e.AttemptFailed, e.AttemptAbandoned)) and fact.failure.kind == "cancelled":
+            if record.returned and self._state.run.state != "stopping":
+                return ()  # the step is done once more when somebody goes on with the run
             reason, abandoned = self._state.run.reason or fact.failure.message, isinstance(fact, e.AttemptAbandoned)
             interrupted = e.AttemptInterrupted(
                 at=fact.at, command=fact.command, attempt=attempt, reason=reason, abandoned=abandoned
@@ -303,18 +321,18 @@ class Loop:
     def _facts_of(self, request: Request) -> list[e.Event]:
         """Return what a request comes to in this state; nothing when it has no meaning any more."""
         now, run, ask, by = self._clock(), self._state.run.state, request.id, request.by
-        if isinstance(request, Pause) and run in ("executing", "paused"):
+        if isinstance(request, Pause) and run in ("executing", "paused", "completing"):
             self._grace = request.grace
             return [e.RunPaused(at=now, reason=request.reason, leaving=request.leaving, request=ask, by=by)]
         if isinstance(request, Resume) and run == "paused":
             return [e.RunResumed(at=now, reason=request.reason, request=ask, by=by)]
-        if isinstance(request, Stop) and run in ("executing", "paused", "stopping"):
+        if isinstance(request, Stop) and run in ("executing", "paused", "stopping", "completing"):
             self._grace = request.grace
             return [e.RunStopping(at=now, reason=request.reason, request=ask, by=by)]
         if isinstance(request, Tell):
             return [e.NoticeGiven(at=now, text=request.text, command=request.command, request=ask, by=by)]
         if isinstance(request, Fail):
-            return self._reported(request, now)
+            return reported(request, self._state, now)
         if isinstance(request, Accept):
             return [accepted(request, self._state, now)]
         if ask is None:
@@ -322,33 +340,18 @@ class Loop:
         text = f"asked to {type(request).__name__.lower()}, and there is nothing to do: the run is {run}"
         return [e.NoticeGiven(at=now, text=text, request=ask, by=by)]
 
-    def _reported(self, request: Fail, now: float) -> list[e.Event]:
-        """Return what somebody's word about a command comes to: a failure of the attempt under way, else a notice."""
-        command, record = request.command, self._state.commands.get(request.command)
-        notice = e.NoticeGiven(
-            at=now,
-            text=f"reported as failed: {request.message}",
-            command=command,
-            attempt=record.attempt if record is not None else None,
-            request=request.id,
-            by=request.by,
-        )
-        if record is None or record.state != "running" or record.returned:
-            return [notice]
-        failure = e.Failure(kind="exception", message=request.message, types=request.types, stage="reported")
-        seconds = max(0.0, now - (record.started or now))
-        failed = e.AttemptFailed(at=now, command=command, attempt=record.attempt, seconds=seconds, failure=failure)
-        return [notice, failed]
-
     # ── act ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _act(self, turn: list[e.Event]) -> None:
         """Let the recorded turn take effect."""
         self._state.publish(self.published, turn)
+        leading: dict[str, None] = {}  # the commands of which a step may be due
         for event in turn:
             kind = type(event)
             if kind is e.AttemptStarted:
                 self._executor.submit(self._make_work(event.command, self._state))  # type: ignore[attr-defined]
+            elif kind in LEADING:
+                leading[getattr(event, "command", None) or ""] = None
             elif kind is e.RetryScheduled:
                 due = event.due  # type: ignore[attr-defined]
                 heappush(self._due, (due, event.command, due))  # type: ignore[attr-defined]
@@ -357,10 +360,15 @@ class Loop:
                 self._ends_at = self._clock() + self._grace
                 self._wake.set()
             elif kind is e.RunPaused or kind is e.RunResumed:
-                self._ends_at = None
+                self._ends_at, self._ended = None, False
+                if kind is e.RunResumed:
+                    leading.update(dict.fromkeys(self._state.running()))
             elif kind is e.RunStopping:
                 self._ends_at = None
                 self._end_running("cancelled", self._grace)
+        for command in leading:
+            if is_due(command, self._state):
+                self._executor.submit(self._make_work(command, self._state))
         for observer in self._observers:
             try:  # noqa: SIM105 - `suppress` costs more than all that a turn publishes
                 observer(turn, self.published)

@@ -22,11 +22,17 @@ class Outline(NamedTuple):
     pools: dict[str, int]
     adaptive: bool = True
     left_out: int = 0
+    requirements: tuple[str, ...] = ()
 
     def planned(self, at: float) -> e.RunPlanned:
         """Return the event that records it."""
         return e.RunPlanned(
-            at=at, commands=self.commands, pools=self.pools, adaptive=self.adaptive, left_out=self.left_out
+            at=at,
+            commands=self.commands,
+            pools=self.pools,
+            adaptive=self.adaptive,
+            left_out=self.left_out,
+            requirements=self.requirements,
         )
 
 
@@ -63,7 +69,8 @@ def outline(
         commands[name]["seconds"] = known[name]
         commands[name]["program"] = _program(plan.commands[name])
     _rank(commands, slots=slots, search=search and not pools)
-    return Outline(commands, pools, plan.definition.optimization.adaptive)
+    requirements = tuple(f"{e.GATE}{gate.title}" for gate in plan.definition.quality_requirements)
+    return Outline(commands, pools, plan.definition.optimization.adaptive, requirements=requirements)
 
 
 def with_ranks(
@@ -130,6 +137,8 @@ def _item(command: CommandDefinition, upstream: tuple[str, ...], recovery: Recov
         item["trigger_rule"] = command.trigger_rule
     if command.when is not None:
         item["when"] = command.when
+    if command.checks:
+        item["steps"] = [f"{e.GATE}{gate.title}" for gate in command.checks]
     if isinstance(command, CellDefinition):
         item.update(matrix=command.matrix_of, key=command.key, cell=command.cell)
     return item

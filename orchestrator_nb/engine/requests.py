@@ -85,6 +85,25 @@ class Tell:
 Request = Pause | Resume | Stop | Fail | Accept | Tell
 
 
+def reported(request: Fail, state: RunState, now: float) -> list[e.Event]:
+    """Return what somebody's word about a command comes to: a failure of the attempt under way, else a notice."""
+    command, record = request.command, state.commands.get(request.command)
+    notice = e.NoticeGiven(
+        at=now,
+        text=f"reported as failed: {request.message}",
+        command=command,
+        attempt=record.attempt if record is not None else None,
+        request=request.id,
+        by=request.by,
+    )
+    if record is None or record.state != "running":
+        return [notice]
+    failure = e.Failure(kind="exception", message=request.message, types=request.types, stage="reported")
+    seconds = max(0.0, now - (record.started or now))
+    failed = e.AttemptFailed(at=now, command=command, attempt=record.attempt, seconds=seconds, failure=failure)
+    return [notice, failed]
+
+
 def accepted(request: Accept, state: RunState, now: float) -> e.Event:
     """Return what the acceptance of a result comes to: the fact, or a notice where there is no result."""
     record = state.commands.get(request.command)

@@ -133,7 +133,10 @@ _OUTCOMES: dict[type[e.Event], str] = {
 
 
 def _decided(planned: e.RunPlanned) -> e.RunPlanned:
-    """Return the plan without the conditions that depend on anything."""
+    """Return the plan without the conditions that depend on anything, and without steps: they are taken to hold."""
+    if planned.requirements or any("steps" in item for item in planned.commands.values()):
+        unchecked = {n: {k: v for k, v in item.items() if k != "steps"} for n, item in planned.commands.items()}
+        planned = replace(planned, commands=unchecked, requirements=())
     depends = [
         name for name, item in planned.commands.items() if item.get("when") and Expression.parse(item["when"]).names
     ]

@@ -25,7 +25,7 @@ from orchestrator_nb.executors.failures import failure_of
 from orchestrator_nb.executors.process import run_in_child
 from orchestrator_nb.executors.timer import Timer
 from orchestrator_nb.plan.contents import Contents
-from orchestrator_nb.ports import Command, Report, Work
+from orchestrator_nb.ports import Command, Report, Steps, Work
 
 TIMEOUT_GRACE = 10.0
 """Seconds between the interrupt of an attempt that ran into its timeout and what follows."""
@@ -42,7 +42,8 @@ class LocalExecutor:
     A callable that needs a process gets one; everything else runs on the thread itself, and starts the processes it
     needs. `live` keeps results that have no stored form, `progress` hears what commands say about how far they are,
     `log_size` is how many bytes are kept of what an attempt prints. `reusable` looks at an attempt before its command
-    begins: it returns the `CommandReused` that answers it, or else what there is to tell.
+    begins: it returns the `CommandReused` that answers it, or else what there is to tell. `steps` does what is to be
+    done about attempts that have returned: what costs next to nothing on the attempt's thread, told together with it.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class LocalExecutor:
         log_size: int = LOG_SIZE,
         progress: Progress | None = None,
         reusable: Callable[[Work], Event | None] | None = None,
+        steps: Steps | None = None,
     ) -> None:
         self._commands = commands
         # Found out here: `isinstance` with a protocol among the bases is slow, and this is asked for every attempt.
@@ -63,6 +65,7 @@ class LocalExecutor:
         self._clock = clock
         self._report: Report | None = None
         self._reusable = reusable
+        self._steps = steps
         self._contents = Contents()
         self._timer = Timer()
         self._queue: SimpleQueue[LocalAttempt | None] = SimpleQueue()
@@ -89,13 +92,17 @@ class LocalExecutor:
         self._report = report
 
     def submit(self, work: Work) -> None:
-        """Take an attempt and start it; one that was taken before is not taken again."""
+        """Take an attempt, or a step about one, and start it; what is there already is not taken again."""
         attempt = LocalAttempt(work, self._around)
+        key = (work.command, work.attempt)
         with self._lock:
-            if self._report is None or work.attempt <= self._latest.get(work.command, 0):
+            if self._report is None or key in self._attempts:
                 return
-            self._latest[work.command] = work.attempt
-            self._attempts[work.command, work.attempt] = attempt
+            if work.record is None:
+                if work.attempt <= self._latest.get(work.command, 0):
+                    return
+                self._latest[work.command] = work.attempt
+            self._attempts[key] = attempt
             needs_thread = self._idle == 0
             if not needs_thread:
                 self._idle -= 1
@@ -148,7 +155,7 @@ class LocalExecutor:
         except RuntimeError as error:  # the system gives no more threads
             message = f"no thread could be started for it: {error}"
             failure = Failure(kind="not_started", message=message, transient=True)
-            self._answer(attempt, attempt.failed(failure))
+            self._answer(attempt, (attempt.failed(failure),))
             return False
         with self._lock:
             self._threads += 1
@@ -158,14 +165,27 @@ class LocalExecutor:
         while (attempt := self._queue.get()) is not None:
             # a context of its own, so that nothing that a command sets in it is met by the next
             try:
-                answer = Context().run(self._perform, attempt)
+                answer = Context().run(self._step if attempt.work.record else self._perform_with_steps, attempt)
             except BaseException as error:  # noqa: BLE001 - nothing may leave an attempt without its answer
-                answer = attempt.failed(failure_of(error, kind="lost", stage="reporting what it came to"))
+                answer = (attempt.failed(failure_of(error, kind="lost", stage="reporting what it came to")),)
             # Free before the answer is told: whoever hears it may hand out the next attempt at once, to this thread.
             with self._lock:
                 self._idle += 1
             self._answer(attempt, answer)
             del attempt, answer  # or the last result would be kept alive while the thread waits
+
+    def _perform_with_steps(self, attempt: LocalAttempt) -> Sequence[Event]:
+        """Perform an attempt; with its answer come those of the steps that cost next to nothing."""
+        answer = self._perform(attempt)
+        work, steps = attempt.work, self._steps
+        if not work.steps or steps is None or not isinstance(answer, AttemptReturned):
+            return (answer,)
+        return (answer, *steps.at_once(attempt, attempt.came_to(answer)))
+
+    def _step(self, attempt: LocalAttempt) -> Sequence[Event]:
+        """Do a step about an attempt that has returned."""
+        assert self._steps is not None
+        return attempt.step(self._steps.carry_out)
 
     def _perform(self, attempt: LocalAttempt) -> Event:
         capture.ensure()
@@ -213,17 +233,17 @@ class LocalExecutor:
             self._timer.after(float(definition.timeout), partial(self._say_unenforceable, key))
         return attempt.perform(command.run)
 
-    def _answer(self, attempt: LocalAttempt, answer: Event) -> None:
+    def _answer(self, attempt: LocalAttempt, answer: Sequence[Event]) -> None:
         """Report the answer, unless the attempt was answered before."""
         work = attempt.work
         attempt.close()
         if self._attempts.pop((work.command, work.attempt), None) is not None:
-            self._tell(answer)
+            self._tell(*answer)
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, *events: Event) -> None:
         report = self._report
         if report is not None:
-            report(redacted(event))
+            report(*map(redacted, events))
 
     # ── on the timer's thread ───────────────────────────────────────────────────────────────────────────────────
 

@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from msgspec import structs
 
 from orchestrator_nb import events as e
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.definition.matrix import FanIn
+from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.requests import Request, Stop
 from orchestrator_nb.engine.scheduler import Scheduler
@@ -27,13 +29,16 @@ from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import asker
 from orchestrator_nb.journal.owner import Ownership
 from orchestrator_nb.orchestrator.attendant import Attendant
+from orchestrator_nb.orchestrator.baselines import completed_before
 from orchestrator_nb.orchestrator.clock import steady_clock
 from orchestrator_nb.orchestrator.control import ANSWER_WAIT, Answer
 from orchestrator_nb.orchestrator.live_view import LiveView
 from orchestrator_nb.orchestrator.manifest import write_manifest
 from orchestrator_nb.orchestrator.reuse import Reuse
+from orchestrator_nb.orchestrator.steps import StepsByKind
 from orchestrator_nb.plan.plan import Plan
-from orchestrator_nb.ports import Command, Observer, Policy, Work
+from orchestrator_nb.ports import Command, Observer, Policy, Steps, Work
+from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
 from orchestrator_nb.state import RunState
@@ -77,7 +82,9 @@ class Session:
         live: LiveResults,
         observers: Sequence[Observer],
         reuse: Reuse | None = None,
+        gates: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
+        """`gates` are the functions of this session that are gates, by their address."""
         self.live = live
         self.error: BaseException | None = None
         self._owned = owned
@@ -93,6 +100,7 @@ class Session:
             log_size=monitoring.log_size,
             clock=clock,
             progress=self.view.heard,
+            steps=self._steps(gates),
             reusable=None if reuse is None else lambda work: reuse.check(work, self.state.commands, durable=durable),
         )
         self.view.under_way = self._executor.under_way
@@ -118,6 +126,22 @@ class Session:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._drive, name=f"orchestrator-nb {owned.folder.name}", daemon=True)
         self._beginning: Sequence[e.Event] = ()
+
+    def _steps(self, functions: Mapping[str, Callable[..., Any]] | None) -> Steps:
+        """Return who does what is to be done about attempts that have returned, by kind."""
+
+        def gates() -> Steps:
+            from orchestrator_nb.quality.checking import GateSteps
+
+            folder, definition = self._owned.folder, self._plan.definition
+            return GateSteps(
+                requirements=definition.quality_requirements,
+                functions=functions or {},
+                past=completed_before(folder, definition.workflow),
+                clock=self._clock,
+            )
+
+        return StepsByKind({"gate": gates})
 
     @property
     def state(self) -> RunState:
@@ -238,7 +262,10 @@ class Session:
             log.warning("%s: the run has come to its end without its manifest", error)
 
     def _work(self, command: str, state: RunState) -> Work:
-        """Return what an executor needs to run the command's current attempt."""
+        """Return what an executor needs to run the command's current attempt, or to do what is left to be done about
+        it; without a command, about the run."""
+        if not command:
+            return self._work_of_run(state)
         plan, records = self._plan, state.commands
         record, definition = records[command], plan.commands[command]
         inputs, recorded, metrics, changes = {}, {}, {}, {}
@@ -261,20 +288,11 @@ class Session:
         timeout = definition.timeout
         if timeout is None and definition.workflow is None:  # the commands of an inner workflow have their own
             timeout = plan.definition.timeout
-        if self._common is None:
-            self._common = Work(
-                run=state.run.run,
-                workflow=state.run.workflow,
-                command="",
-                attempt=0,
-                generation=0,
-                definition=definition,
-                parameters=plan.parameters,
-                folder=plan.folder,
-                run_folder=self._owned.folder,
-            )
+        steps, returned = state.planned[command].steps, None
+        if record.returned:
+            steps, returned = record.outstanding, record
         return structs.replace(
-            self._common,
+            self._common or self._common_work(definition, state),
             command=command,
             attempt=record.attempt,
             generation=record.generation,
@@ -286,7 +304,38 @@ class Session:
             shared=state.shared,
             partial=record.partial,
             preserved=record.preserved,
+            steps=steps,
+            record=returned,
             timeout=None if timeout == "none" else timeout,
+        )
+
+    def _common_work(self, definition: CommandDefinition, state: RunState) -> Work:
+        """Return what is the same in the work of all commands; `definition` is there for the time being."""
+        plan = self._plan
+        self._common = Work(
+            run=state.run.run,
+            workflow=state.run.workflow,
+            command="",
+            attempt=0,
+            generation=0,
+            definition=definition,
+            parameters=plan.parameters,
+            folder=plan.folder,
+            run_folder=self._owned.folder,
+        )
+        return self._common
+
+    def _work_of_run(self, state: RunState) -> Work:
+        """Return what is to be done before the run is complete: a step about all that its commands came to."""
+        done = {name: record for name, record in state.commands.items() if record.state in DONE}
+        return structs.replace(
+            self._common or self._common_work(self._plan.definition.commands[0], state),
+            inputs={name: record.output() or _NO_RESULT for name, record in done.items()},
+            recorded={name: record.recorded for name, record in done.items()},
+            metrics={name: record.metrics for name, record in done.items()},
+            shared=state.shared,
+            steps=state.run.outstanding,
+            record=CommandRecord(started=state.run.started),
         )
 
 

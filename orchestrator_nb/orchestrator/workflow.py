@@ -19,6 +19,7 @@ from orchestrator_nb.orchestrator.command_types import command_types, import_reg
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
 from orchestrator_nb.orchestrator.earlier_results import EarlierResults
 from orchestrator_nb.orchestrator.frozen import Frozen
+from orchestrator_nb.orchestrator.gates import all_gates, gate_mistakes
 from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, with_open_matrices, without_unknown
 from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, cpus, machine_memory, resume_opened, start_opened
 from orchestrator_nb.orchestrator.overlap import OVERLAPS
@@ -324,12 +325,14 @@ class Workflow(Building):
             overlap=overlap or plan.definition.overlap,
             go_on=self.resume,
             today=self.today,
+            gates=self._gates,
         )
 
     def _needs_session(self) -> bool:
-        return any(
-            command.call is not None and command.call.startswith(SESSION) for command in self.definition.commands
-        )
+        definition = self.definition
+        if any(command.call is not None and command.call.startswith(SESSION) for command in definition.commands):
+            return True
+        return any(gate.gate.startswith(SESSION) for gate in all_gates(definition))
 
     @collector_at_rest()
     def _plan(
@@ -364,6 +367,7 @@ class Workflow(Building):
             parameters = bind_parameters(declared, given, text=text)
         except DefinitionError as error:
             mistakes.extend(error.mistakes)
+        mistakes += gate_mistakes(definition, loaded, functions=self._gates, settled=settled)
         try:
             plan = make_plan(
                 definition,
