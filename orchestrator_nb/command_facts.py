@@ -8,8 +8,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator_nb import events as e
-from orchestrator_nb.records import ACCEPTED, CommandRecord, begun, failed, reopened, returned, reused, stepped
+from orchestrator_nb.records import ACCEPTED, CommandRecord, begun, failed, reopened, returned, reused
 from orchestrator_nb.standing import Standing
+from orchestrator_nb.step_facts import begin_steps
 from orchestrator_nb.transitions import COMMAND_TRANSITIONS, DONE, IllegalTransition
 from orchestrator_nb.trigger_rules import DEFAULT
 
@@ -46,6 +47,8 @@ def _put(state: Standing, command: str, before: CommandRecord, after: CommandRec
         counts = state.counts
         counts[before.state] -= 1
         counts[after.state] = counts.get(after.state, 0) + 1
+        if command in state.due:
+            state.due = {name: steps for name, steps in state.due.items() if name != command}
 
 
 def _attempt_started(state: Standing, event: e.AttemptStarted) -> None:
@@ -66,20 +69,9 @@ def _attempt_returned(state: Standing, event: e.AttemptReturned) -> None:
     record, _ = _current(state, event)
     if record.returned:
         raise IllegalTransition(f'attempt {event.attempt} of "{event.command}" has returned already')
-    state.commands[event.command] = returned(record, event, state.planned[event.command].steps)
-
-
-def _gate_checked(state: Standing, event: e.GateChecked) -> None:
-    if event.command is None:
-        if state.run.state != "completing" or event.step not in state.run.outstanding:
-            raise IllegalTransition(f'"{event.gate}" is not outstanding: the run is {state.run.state}')
-        left = tuple(step for step in state.run.outstanding if step != event.step)
-        state.run = replace(state.run, outstanding=left, gates={**state.run.gates, event.gate: event})
-        return
-    record, _ = _current(state, event)
-    if not record.returned or event.step not in record.outstanding:
-        raise IllegalTransition(f'"{event.gate}" is not outstanding for attempt {event.attempt} of "{event.command}"')
-    state.commands[event.command] = stepped(record, event)
+    state.commands[event.command] = returned(record, event)
+    if state.planned[event.command].steps or event.shared:
+        begin_steps(state, event.command, shared=bool(event.shared))
 
 
 def _attempt_failed(state: Standing, event: e.AttemptFailed) -> None:
@@ -89,14 +81,14 @@ def _attempt_failed(state: Standing, event: e.AttemptFailed) -> None:
 
 def _attempt_abandoned(state: Standing, event: e.AttemptAbandoned) -> None:
     record, after = _current(state, event)
-    left = replace(record, state=after, outstanding=(), failure=event.failure, ended=event.at, seconds=event.seconds)
+    left = replace(record, state=after, failure=event.failure, ended=event.at, seconds=event.seconds)
     _put(state, event.command, record, left)
 
 
 def _attempt_interrupted(state: Standing, event: e.AttemptInterrupted) -> None:
     record, after = _current(state, event)
     deaths = record.deaths + event.lost
-    left = replace(record, state=after, returned=False, outstanding=(), result=None, reason=event.reason, deaths=deaths)
+    left = replace(record, state=after, returned=False, result=None, reason=event.reason, deaths=deaths)
     _put(state, event.command, record, left)
 
 
@@ -155,8 +147,8 @@ def _command_succeeded(state: Standing, event: e.CommandSucceeded) -> None:
     record, after = _current(state, event)
     if not record.returned:
         raise IllegalTransition(f'"{event.command}" cannot succeed before its attempt has returned')
-    if record.outstanding:
-        raise IllegalTransition(f'"{event.command}" cannot succeed before this is done: {record.outstanding[0]}')
+    if event.command in state.due:
+        raise IllegalTransition(f'"{event.command}" cannot succeed before {state.due[event.command][0]}')
     if record.gates and not all(gate.holds for gate in record.gates.values()):
         raise IllegalTransition(f'"{event.command}" cannot succeed: a blocking gate does not hold')
     if record.shared:
@@ -216,7 +208,6 @@ COMMAND_FACTS: dict[type[e.Event], Callable[[Standing, Any], None]] = {
     e.ArtifactRecorded: _artifact_recorded,
     e.StatePreserved: _state_preserved,
     e.AttemptReturned: _attempt_returned,
-    e.GateChecked: _gate_checked,
     e.AttemptFailed: _attempt_failed,
     e.AttemptAbandoned: _attempt_abandoned,
     e.AttemptInterrupted: _attempt_interrupted,

@@ -17,6 +17,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator_nb.checkpoint_events import CheckpointSkipped as CheckpointSkipped
+from orchestrator_nb.checkpoint_events import CheckpointTaken as CheckpointTaken
+from orchestrator_nb.checkpoint_events import RollbackAsked as RollbackAsked
+from orchestrator_nb.checkpoint_events import RollbackFailed as RollbackFailed
+from orchestrator_nb.checkpoint_events import RolledBack as RolledBack
 from orchestrator_nb.event import Event as Event
 from orchestrator_nb.run_events import FORMAT as FORMAT
 from orchestrator_nb.run_events import DefinitionChanged as DefinitionChanged
@@ -30,6 +35,7 @@ from orchestrator_nb.run_events import RunPlanned as RunPlanned
 from orchestrator_nb.run_events import RunResumed as RunResumed
 from orchestrator_nb.run_events import RunStarted as RunStarted
 from orchestrator_nb.run_events import RunStopping as RunStopping
+from orchestrator_nb.run_events import StepsDue as StepsDue
 from orchestrator_nb.values import Failure as Failure
 from orchestrator_nb.values import Stored as Stored
 

@@ -36,9 +36,6 @@ class Work(Struct, frozen=True, kw_only=True, gc=False):
     attempts of this command had recorded before they failed, `preserved` the state that they handed over; `recorded`,
     `metrics` and `changes` are what upstream commands recorded by name, their numbers, and their changes of the shared
     state, where there are any.
-    `steps` are what is to be done once it has returned, before its command has succeeded. With a `record` the attempt
-    has returned already, and this is what it came to: what is to be done now is the first of the steps, and the command
-    does not run. Without a name of a `command` it is a step before the run is complete.
     `parameters` are the workflow's. `timeout` is in seconds, None for no limit. `folder` is the definition's folder,
     `run_folder` where the run keeps its files.
     """
@@ -57,11 +54,24 @@ class Work(Struct, frozen=True, kw_only=True, gc=False):
     shared: Mapping[str, Any] = {}
     partial: Mapping[str, Stored] = {}
     preserved: Stored | None = None
-    steps: tuple[str, ...] = ()
-    record: CommandRecord | None = None
     timeout: float | None = None
     folder: Path
     run_folder: Path
+
+
+class Step(Struct, frozen=True, kw_only=True, gc=False):
+    """Something that is done besides commands, as it is handed to an executor: `name` says what (see `step_facts`).
+
+    With a `command`, it follows its `attempt` that has returned, which was this `work` and came to this `record`; else
+    it is done at this `moment` of the run.
+    """
+
+    name: str
+    moment: str
+    command: str | None = None
+    attempt: int | None = None
+    work: Work | None = None
+    record: CommandRecord | None = None
 
 
 class Journal(Protocol):
@@ -94,9 +104,7 @@ class Executor(Protocol):
     and an AttemptReturned or a CommandReused is reported only after its results are durable. `submit` and `end` return at once. Submitting an
     (command, attempt) that is already there does nothing.
 
-    Work with a `record` is a step about an attempt that has returned. It is answered with the fact that the step is
-    done, or with an AttemptFailed or an AttemptAbandoned; it may be submitted again, to this executor or another one.
-    The facts that steps are done may come together with an AttemptReturned, too.
+    The verdicts of gates may come together with an AttemptReturned.
     """
 
     def start(self, report: Report) -> None:
@@ -104,6 +112,12 @@ class Executor(Protocol):
 
     def submit(self, work: Work) -> None:
         """Take an attempt; how many run at a time is the scheduler's business."""
+
+    def carry_out(self, step: Step) -> None:
+        """Take a step, return at once, and answer it with a fact that `step_facts.STEP_ANSWERS` has for it.
+
+        The loop hands out a step once, and the next one of a command when the one before was answered.
+        """
 
     def end(self, command: str, attempt: int, reason: str, grace: float) -> None:
         """Ask the attempt to end, and end it after `grace` seconds with its whole process tree, if it can be ended.
@@ -116,19 +130,17 @@ class Executor(Protocol):
         """Let go of threads, processes and files; nothing is reported afterwards."""
 
 
-class Steps(Protocol):
-    """What is done about an attempt that has returned, before its command has succeeded: gates and the like.
+class Gates(Protocol):
+    """Holds what attempts gave, and runs, against their gates. Safe in any thread; a gate may be checked twice."""
 
-    A step is named by its kind, a blank, and what it is. It reads what is stored and gives the same answer when it is
-    done twice.
-    """
+    def at_once(self, work: Work, record: CommandRecord) -> Sequence[Event]:
+        """Return the verdicts of those gates of an attempt that cost next to nothing; nothing of it is durable yet."""
 
-    def at_once(self, attempt: Attempt, record: CommandRecord) -> Sequence[Event]:
-        """Return the answers of those of the attempt's steps that cost next to nothing and come before all others;
-        nothing of this is durable yet."""
+    def check(self, step: Step, attempt: Attempt) -> Event:
+        """Return the verdict of the gate that a step is. `attempt` gives access to results; it may be ended meanwhile.
 
-    def carry_out(self, attempt: Attempt) -> Sequence[Event]:
-        """Do the first step of the attempt's work, about its record, and return the facts that answer it."""
+        Raises Cancelled when it is.
+        """
 
 
 class Verdict(Struct, frozen=True, kw_only=True, gc=False):

@@ -22,8 +22,10 @@ ACCEPTED = "accepted as up to date"
 class RunRecord(Struct, frozen=True, gc=False):
     """The run as a whole; replaced, never changed. Times are seconds since the epoch.
 
-    `requirements` are the steps before it is complete, `outstanding` those that are left of them while it is
-    completing, `gates` the verdicts by name.
+    `steps` are what is done at its moments, `moment` is the latest of so many `moments`; `rested` when that of a pause
+    has come; `keeping` unless it turned out that no checkpoints can be taken.
+    `rollback` is one that was asked for and has not come to its end. `gates` are the verdicts about the run as a whole,
+    by name.
     """
 
     run: str = ""
@@ -42,8 +44,12 @@ class RunRecord(Struct, frozen=True, gc=False):
     ended: float | None = None
     generation: int = 1
     left_out: int = 0
-    requirements: tuple[str, ...] = ()
-    outstanding: tuple[str, ...] = ()
+    steps: Mapping[str, tuple[str, ...]] = {}
+    moment: str = ""
+    moments: int = 0
+    rested: bool = False
+    keeping: bool = True
+    rollback: e.RollbackAsked | None = None
     gates: Mapping[str, e.GateChecked] = {}
 
 
@@ -57,8 +63,8 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     cell of a matrix has the `matrix` that it is of, the `key` that tells it from the others there, and its values,
     `cell`. `fan_ins` are, where a condition may ask for them, the cells that it comes after: by the id of their matrix
     either one id, or ids by key. `result_key` is what its result depends on besides what upstream commands gave and
-    what is in files; see `plan.key`. `steps` are done, in this order, about an attempt that has returned, before the
-    command has succeeded.
+    what is in files; see `plan.key`. `steps` are what is done, in order, between the return of an attempt and the
+    success of the command.
     """
 
     kind: str = ""
@@ -96,8 +102,7 @@ class CommandRecord(Struct, frozen=True, gc=False):
     of the last attempt, also when it failed; `partial` is what the attempts before it had recorded. `deaths` counts the
     owners that died in this generation while it was under way. `preserved` is the state that the command last handed
     over for its next attempt. `reads` and `writes` are the hashes of the files that it declares; `origin` is the run
-    from which the result of a reused command comes. `outstanding` are the steps that are left to be done about the
-    attempt that has returned, `gates` the verdicts about it, by name.
+    from which the result of a reused command comes. `gates` are the verdicts about what the attempt gave, by name.
     """
 
     state: str = "pending"
@@ -125,7 +130,6 @@ class CommandRecord(Struct, frozen=True, gc=False):
     reads: Mapping[str, str | None] | None = None
     writes: Mapping[str, str | None] | None = None
     origin: str = ""
-    outstanding: tuple[str, ...] = ()
     gates: Mapping[str, e.GateChecked] = {}
 
     def output(self) -> e.Stored | None:
@@ -170,8 +174,8 @@ def reopened(record: CommandRecord, state: str, event: e.CommandReopened) -> Com
     return fresh
 
 
-def returned(record: CommandRecord, event: e.AttemptReturned, steps: tuple[str, ...] = ()) -> CommandRecord:
-    """Return the record of a command whose attempt came back; `steps` are to be done about it."""
+def returned(record: CommandRecord, event: e.AttemptReturned) -> CommandRecord:
+    """Return the record of a command whose attempt came back."""
     return replace(
         record,
         returned=True,
@@ -183,14 +187,7 @@ def returned(record: CommandRecord, event: e.AttemptReturned, steps: tuple[str, 
         log=event.log,
         reads=event.reads,
         writes=event.writes,
-        outstanding=steps,
     )
-
-
-def stepped(record: CommandRecord, event: e.GateChecked) -> CommandRecord:
-    """Return the record of a command after one of its steps was done."""
-    left = tuple(step for step in record.outstanding if step != event.step)
-    return replace(record, outstanding=left, gates={**record.gates, event.gate: event})
 
 
 def failed(record: CommandRecord, state: str, event: e.AttemptFailed) -> CommandRecord:
@@ -199,7 +196,6 @@ def failed(record: CommandRecord, state: str, event: e.AttemptFailed) -> Command
         record,
         state=state,
         returned=False,
-        outstanding=(),
         failure=event.failure,
         ended=event.at,
         seconds=event.seconds,

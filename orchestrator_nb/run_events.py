@@ -35,15 +35,16 @@ class RunPlanned(Event, frozen=True, kw_only=True):
 
     `pools` says how much there is of what commands hold while they run, where any needs more than a slot. `adaptive`
     when the order is made anew while durations turn out to be wrong. `left_out` counts the commands of the workflow
-    that are no part of this run, because they were not selected. `requirements` are the steps that have to be done, and
-    to hold, before the run is complete.
+    that are no part of this run, because they were not selected. `steps` says what is done besides, in order, at the
+    moments of the run: at its start, its recovery by a new owner, its pauses, its completion; and, under shared, after
+    an attempt that changed the shared state.
     """
 
     commands: Mapping[str, Mapping[str, Any]]
     pools: Mapping[str, Any] = {}
     adaptive: bool = True
     left_out: int = 0
-    requirements: tuple[str, ...] = ()
+    steps: Mapping[str, tuple[str, ...]] = {}
 
 
 class RunResumed(Event, frozen=True, kw_only=True):
@@ -75,6 +76,12 @@ class RunStopping(Event, frozen=True, kw_only=True):
 
 class RunCompleting(Event, frozen=True, kw_only=True):
     """Every command has come to its end and the results are being put together."""
+
+
+class StepsDue(Event, frozen=True, kw_only=True):
+    """Nothing of the run is under way, and what is done at this `moment` is due: pause or rollback."""
+
+    moment: str
 
 
 class RunEnded(Event, frozen=True, kw_only=True):

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator_nb.events import NoticeGiven
+from orchestrator_nb.events import CheckpointTaken, NoticeGiven, RolledBack
 from orchestrator_nb.records import CommandRecord, PlannedCommand, RunRecord
-from orchestrator_nb.transitions import FINAL
+from orchestrator_nb.transitions import FINAL, GOOD
 from orchestrator_nb.trigger_rules import Verdict, tally_of, verdict
 
 
 class Standing:
-    """What a run came to so far. Its records are replaced whole; `counts` are the commands by state."""
+    """What a run came to so far. Its records are replaced whole; `counts` are the commands by state.
+
+    `due` are the steps that have to be answered before something goes on: by command, whose attempt has returned and
+    which succeeds when none is left; under "" those of the run's current moment.
+    """
 
     def __init__(self) -> None:
         self.run = RunRecord()
@@ -22,6 +26,9 @@ class Standing:
         self.deviations: dict[str, tuple[str, ...]] = {}
         self.notices: tuple[NoticeGiven, ...] = ()
         self.counts: dict[str, int] = {}
+        self.due: Mapping[str, tuple[str, ...]] = {}
+        self.checkpoints: tuple[CheckpointTaken, ...] = ()
+        self.rollbacks: tuple[RolledBack, ...] = ()
 
     def command_state(self, command: str) -> str:
         """Return the state of a command as people see it: a pending one that its trigger rule lets start is ready."""
@@ -40,6 +47,12 @@ class Standing:
     def unfinished(self) -> int:
         """Return how many commands have not come to their end."""
         return len(self.commands) - sum(self.counts.get(state, 0) for state in FINAL)
+
+    def bad(self) -> list[str]:
+        """Return the commands that keep the run from being completed: no success, and not excused by a deviation."""
+        return [
+            name for name, record in self.commands.items() if record.state not in GOOD and name not in self.deviations
+        ]
 
     @property
     def phase(self) -> str:

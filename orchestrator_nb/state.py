@@ -16,7 +16,8 @@ from orchestrator_nb import events as e
 from orchestrator_nb.command_facts import COMMAND_FACTS
 from orchestrator_nb.records import CommandRecord, planned_command, run_record
 from orchestrator_nb.standing import Standing
-from orchestrator_nb.transitions import ENDED, GOOD, RUN_TRANSITIONS, IllegalTransition
+from orchestrator_nb.step_facts import STEP_FACTS, begin_moment, begin_steps, end_moment
+from orchestrator_nb.transitions import ENDED, RUN_TRANSITIONS, IllegalTransition
 from orchestrator_nb.trigger_rules import TRIGGER_RULES
 
 
@@ -40,6 +41,9 @@ class RunState(Standing):
         target.run = self.run
         target.shared = self.shared
         target.notices = self.notices
+        target.due = self.due
+        target.checkpoints = self.checkpoints
+        target.rollbacks = self.rollbacks
         for event in events:
             command = getattr(event, "command", None)
             if command in self.commands:
@@ -85,21 +89,26 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     if unknown:
         raise IllegalTransition(f"the plan names commands or trigger rules that there are not: {sorted(unknown)}")
     fresh = CommandRecord()
+    began = state.run.state == "initializing"
     state.run = replace(
         state.run,
         state=after,
         pools=event.pools,
         adaptive=event.adaptive,
         left_out=event.left_out,
-        requirements=event.requirements,
+        steps=event.steps,
     )
     state.planned = planned
     state.commands = {name: state.commands.get(name, fresh) for name in planned}
-    for name, record in state.commands.items():
-        if record.returned and record.state == "running":  # all that is to be done about it is done by today's plan
-            state.commands[name] = replace(record, outstanding=planned[name].steps, gates={})
     state.deviations = {name: texts for name, texts in state.deviations.items() if name in planned}
     state.counts = dict(Counter(record.state for record in state.commands.values()))
+    for name in [
+        name for name in state.due if name in planned
+    ]:  # what is to be done is done by today's plan, all of it
+        state.commands[name] = replace(state.commands[name], gates={})
+        state.due = {other: steps for other, steps in state.due.items() if other != name}
+        begin_steps(state, name, shared=bool(state.commands[name].shared))
+    begin_moment(state, "start" if began else state.run.moment)
 
 
 def _run_resumed(state: RunState, event: e.RunResumed) -> None:
@@ -113,7 +122,12 @@ def _run_resumed(state: RunState, event: e.RunResumed) -> None:
         leaving=False,
         ended=None,
         generation=state.run.generation + ended,
+        rested=False,
+        keeping=bool(event.owner) or state.run.keeping,
     )
+    if event.owner:
+        # What a dead owner had begun with is done anew; the files may have changed since anybody looked at them.
+        begin_moment(state, "start" if state.run.moment == "start" and "" in state.due else "recovery")
 
 
 def _run_paused(state: RunState, event: e.RunPaused) -> None:
@@ -129,21 +143,21 @@ def _run_completing(state: RunState, event: e.RunCompleting) -> None:
     after = _after(state, event)
     if state.unfinished():
         raise IllegalTransition(f"the run cannot complete: {state.unfinished()} commands have not ended")
-    state.run = replace(state.run, state=after, outstanding=state.run.requirements, gates={})
+    state.run = replace(state.run, state=after, gates={})
     if "" in state.deviations:
         state.deviations = {name: texts for name, texts in state.deviations.items() if name}
+    if not state.bad():
+        begin_moment(state, "completion")
 
 
 def _run_ended(state: RunState, event: e.RunEnded) -> None:
     after = _after(state, event, f"RunEnded {event.state}")
     if after == "completed":
-        bad = [n for n, record in state.commands.items() if record.state not in GOOD and n not in state.deviations]
-        if bad:
+        if bad := state.bad():
             raise IllegalTransition(f"the run cannot be completed: {', '.join(bad[:3])} did not succeed")
-        unmet = [name for name, gate in state.run.gates.items() if not gate.holds]
-        if state.run.outstanding or unmet:
-            first = [*state.run.outstanding, *unmet][0]
-            raise IllegalTransition(f'the run cannot be completed: "{first}" is required and does not hold')
+        if unmet := [name for name, gate in state.run.gates.items() if not gate.holds] or state.due.get(""):
+            raise IllegalTransition(f'the run cannot be completed: "{unmet[0]}" is required')
+    end_moment(state)
     state.run = replace(state.run, state=after, reason=event.reason, ended=event.at)
 
 
@@ -165,5 +179,6 @@ _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
     e.RunCompleting: _run_completing,
     e.RunEnded: _run_ended,
     e.NoticeGiven: _notice,
+    **STEP_FACTS,
     **COMMAND_FACTS,
 }

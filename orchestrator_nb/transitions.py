@@ -32,7 +32,6 @@ RUN_TRANSITIONS: dict[str, dict[str, str]] = {
 COMMAND_TRANSITIONS: dict[str, dict[str, str]] = {
     "AttemptStarted": {"pending": "running"},
     "AttemptReturned": {"running": "running"},
-    "GateChecked": {"running": "running"},
     "AttemptFailed": {"running": "waiting"},
     "AttemptAbandoned": {"running": "waiting"},
     "AttemptInterrupted": {"running": "pending"},

@@ -28,6 +28,7 @@ from orchestrator_nb.cli.options import (
 )
 from orchestrator_nb.cli.parameters import Files, PairsCommand, Raw, Texts, Typed, collect
 from orchestrator_nb.errors import RunSkipped
+from orchestrator_nb.orchestrator.verbs import VERBS
 
 app = typer.Typer(
     name="orchestrator-nb",
@@ -57,7 +58,7 @@ def options(
     """Take the options that come before a verb."""
 
 
-@app.command(cls=PairsCommand)
+@app.command(cls=PairsCommand, short_help=VERBS["run"])
 def run(
     target: Target,
     parameters: Typed = None,
@@ -116,7 +117,7 @@ def run(
     raise typer.Exit(code)
 
 
-@app.command(cls=PairsCommand, short_help="Check everything and show what would run.")
+@app.command(cls=PairsCommand, short_help=VERBS["plan"])
 def plan(
     target: Target,
     parameters: Typed = None,
@@ -155,7 +156,7 @@ def plan(
     print(plan_json(planned) if as_json else planned)
 
 
-@app.command()
+@app.command(short_help=VERBS["status"])
 def status(run: RunName = "latest", as_json: Json = False, store: Store = None) -> None:
     """Show how a run stands, whoever owns it."""
     import dataclasses
@@ -166,7 +167,7 @@ def status(run: RunName = "latest", as_json: Json = False, store: Store = None) 
     print(json.dumps(dataclasses.asdict(found), ensure_ascii=False) if as_json else found)
 
 
-@app.command(short_help="Go on with a run that was killed, paused or failed.")
+@app.command(short_help=VERBS["resume"])
 def resume(
     run: RunName = "latest",
     as_json: Json = False,
@@ -211,7 +212,7 @@ def resume(
     raise typer.Exit(code)
 
 
-@app.command(short_help="Print the JSON Schema of definitions.")
+@app.command(short_help=VERBS["schema"])
 def schema() -> None:
     """Print the JSON Schema of definitions, for editors that complete and check YAML."""
     from orchestrator_nb.definition.schema import json_schema
@@ -219,7 +220,7 @@ def schema() -> None:
     print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
-@app.command(short_help="Put a small real project into a folder and run it.")
+@app.command(short_help=VERBS["demo"])
 def demo(
     folder: Annotated[str, typer.Argument(help="Where to put the project.")] = "orchestrator-demo",
     no_run: Annotated[bool, typer.Option("--no-run", help="Only put it there.")] = False,
@@ -249,23 +250,23 @@ def demo(
     raise typer.Exit(code)
 
 
-for verb, summary in (
-    (control.watch, "Show what happens in a run, whoever owns it."),
-    (control.why, "Tell the facts that led to where a command is."),
-    (control.metrics, "Show what a run cost."),
-    (control.logs, "Print what a command printed."),
-    (control.pause, "Start nothing new in a run; what runs goes on."),
-    (control.stop, "End what runs and the run."),
-    (control.accept, "Take a result for up to date although its code changed."),
-    (control.save, "Write the state of a run to a file."),
-    (control.restore, "Put a run back to a saved state."),
-    (records.history, "List the runs."),
-    (records.prune, "Delete runs that are no longer wanted."),
-    (records.audit, "Check runs against their journals."),
-    (init.init, "Put a small project into a folder."),
+for verb in (
+    control.watch,
+    control.why,
+    control.metrics,
+    control.logs,
+    control.pause,
+    control.stop,
+    control.accept,
+    control.save,
+    control.restore,
+    records.history,
+    records.prune,
+    records.audit,
+    init.init,
 ):
-    app.command(short_help=summary)(verb)
-app.add_typer(kernels, name="kernels")
+    app.command(short_help=VERBS[verb.__name__])(verb)
+app.add_typer(kernels, name="kernels", short_help=VERBS["kernels"])
 
 
 def _workflow(target: str) -> Any:

@@ -24,8 +24,8 @@ def watch(
 
     The exit code is that of the run.
     """
-    from orchestrator_nb.cli.progress import lines_of
     from orchestrator_nb.event_json import encode
+    from orchestrator_nb.orchestrator.telling import lines_of
 
     found = _attach(run, store)
     try:
@@ -50,7 +50,7 @@ def why(run: GivenRun, command: CommandName, as_json: Json = False, store: Store
 
 def metrics(run: RunName = "latest", as_json: Json = False, store: Store = None) -> None:
     """Show what a run cost: total, per command, waits, attempts."""
-    from orchestrator_nb.cli.glyphs import duration
+    from orchestrator_nb.drawing.glyphs import duration
 
     found = _attach(run, store).metrics()
     if as_json:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from orchestrator_nb import events as e
-from orchestrator_nb.cli.glyphs import GLYPHS, RUN_COLOURS, can_show, duration
 from orchestrator_nb.cli.progress import LEAVING
 from orchestrator_nb.cli.terminal import console
+from orchestrator_nb.drawing.glyphs import GLYPHS, RUN_COLOURS, can_show, duration
 from orchestrator_nb.orchestrator.shown import as_text, headline
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from queue import Empty, Full, Queue
 from typing import Protocol, TextIO
 
 from orchestrator_nb import events as e
-from orchestrator_nb.cli.glyphs import counted, duration
-from orchestrator_nb.orchestrator.shown import as_text, headline
+from orchestrator_nb.orchestrator.telling import lines_of
 from orchestrator_nb.state import RunState
 
 BACKLOG = 10_000
@@ -95,76 +93,3 @@ class PlainDisplay:
         self._stream.write(line + "\n")
         if self._lines.empty():
             self._stream.flush()
-
-
-def lines_of(events: Sequence[e.Event], state: RunState) -> Iterator[str]:
-    """Yield a line for each event that a person wants to know of."""
-    width = max(map(len, state.commands), default=0)
-    for event in events:
-        told = _told(event, state)
-        if told is not None:
-            who, what = told
-            clock = time.strftime("%H:%M:%S", time.localtime(event.at))
-            yield as_text(f"{clock} {who:<{width}}  {what}".rstrip() if who else f"{clock} {what}")
-
-
-def _told(event: e.Event, state: RunState) -> tuple[str, str] | None:
-    """Return who an event is about and what it says, None for one that is not told."""
-    if isinstance(event, _ABOUT_THE_RUN):
-        return "", _of_run(event, state)
-    command = getattr(event, "command", None)
-    if isinstance(event, e.NoticeGiven):
-        return command or "", event.text
-    if command is None:
-        return None
-    what = _of_command(event, state)
-    return None if what is None else (command, what)
-
-
-_ABOUT_THE_RUN = (
-    e.RunPlanned, e.RunResumed, e.RunPaused, e.RunStopping, e.RunEnded, e.DefinitionChanged, e.JournalCut,
-)  # fmt: skip
-
-
-def _of_run(event: e.Event, state: RunState) -> str:
-    if isinstance(event, e.RunPlanned):
-        return f"{state.run.workflow}: {counted(len(event.commands), 'command')}, {state.run.slots} at a time"
-    if isinstance(event, e.RunResumed):
-        return f'run "{state.run.run}" goes on' + (f": {event.reason}" if event.reason else "")
-    if isinstance(event, e.RunPaused):
-        return f"paused: {event.reason}"
-    if isinstance(event, e.RunStopping):
-        return f"stopping: {event.reason}"
-    if isinstance(event, e.RunEnded):
-        return f"{event.state}" + (f": {event.reason}" if event.reason else "")
-    if isinstance(event, e.DefinitionChanged):
-        return f"changed since the run began: {'; '.join(event.changes)}"
-    return "a torn end of the journal was moved aside"
-
-
-def _of_command(event: e.Event, state: RunState) -> str | None:
-    if isinstance(event, e.AttemptStarted):
-        return "started" if event.attempt == 1 else f"started, attempt {event.attempt}"
-    if isinstance(event, e.CommandSucceeded):
-        return f"succeeded in {duration(state.commands[event.command].seconds)}"
-    if isinstance(event, e.CommandReused):
-        return event.reason or f"reused from {event.origin}"
-    if isinstance(event, e.ReuseDeclined):
-        return f"reuse: runs: {event.reason}"
-    if isinstance(event, e.AttemptFailed):
-        what = "crashed" if event.crashed else "failed"
-        return f"{what} after {duration(event.seconds)}: {headline(event.failure)}"
-    if isinstance(event, e.RetryScheduled):
-        return f"retry {event.retry} of {event.retries} in {duration(event.due - event.at)}"
-    if isinstance(event, e.UpstreamFailed):
-        return f"not run: {', '.join(event.upstream)} did not succeed"
-    if isinstance(event, (e.CommandSkipped, e.CommandCancelled, e.CommandReopened)):
-        word = {e.CommandSkipped: "skipped", e.CommandCancelled: "cancelled", e.CommandReopened: "runs anew"}
-        return f"{word[type(event)]}: {event.reason}"
-    if isinstance(event, e.AttemptAbandoned):
-        return "did not end when asked to; left behind"
-    if isinstance(event, e.AttemptInterrupted):
-        return f"interrupted: {event.reason}"
-    if isinstance(event, e.DeviationRecorded):
-        return f"deviation: {event.text}"
-    return None

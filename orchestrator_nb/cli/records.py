@@ -24,7 +24,7 @@ def history(
     store: Store = None,
 ) -> None:
     """List the runs of the store: id, workflow, state, start, duration."""
-    from orchestrator_nb.cli.glyphs import duration
+    from orchestrator_nb.drawing.glyphs import duration
     from orchestrator_nb.journal.store import find_store
     from orchestrator_nb.orchestrator.history import summaries
 
@@ -78,7 +78,7 @@ def prune(
 
 
 def _show_doomed(found: list[Any], failed: dict[str, str], *, deleted: bool) -> None:
-    from orchestrator_nb.cli.glyphs import counted
+    from orchestrator_nb.drawing.glyphs import counted
 
     goes = [item for item in found if item.kept is None and item.run not in failed]
     if goes:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TextIO
 
-from orchestrator_nb.cli.glyphs import GLYPHS, RUN_COLOURS, can_show, duration
 from orchestrator_nb.cli.terminal import console
+from orchestrator_nb.drawing.glyphs import GLYPHS, RUN_COLOURS, can_show, duration
 from orchestrator_nb.events import Stored
 from orchestrator_nb.orchestrator.failure_story import failure_text
 from orchestrator_nb.orchestrator.result import RunResult

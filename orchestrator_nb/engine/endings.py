@@ -5,70 +5,53 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator_nb import events as e
-from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.engine.verdicts import failed_by, said_of, warnings
 from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import GOOD
 
 
 class AcceptResult:
-    """An attempt that returned is a success once all steps about it are done and no blocking gate is against it.
+    """An attempt that returned is a success when none of its steps is left and no blocking gate is against it.
 
     All gates are checked before a bad one decides, so that everything that is wrong is known; what comes after the
     gates is not done for a failure. A gate that only warns makes the success a deviation.
     """
 
-    kinds: tuple[type[e.Event], ...] = (e.AttemptReturned, e.GateChecked)
-    decides: tuple[type[e.Event], ...] = (e.AttemptReturned, e.GateChecked)
+    kinds: tuple[type[e.Event], ...] = (e.AttemptReturned, e.GateChecked, e.CheckpointTaken, e.CheckpointSkipped)
+    decides: tuple[type[e.Event], ...] = kinds
 
     def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
         """Return the success or the failure, or nothing while something is left to be done."""
-        command = event.command  # type: ignore[attr-defined]
-        if command is None:
+        assert isinstance(event, (e.AttemptReturned, e.GateChecked, e.CheckpointTaken, e.CheckpointSkipped))
+        command, attempt = event.command, event.attempt
+        if command is None or attempt is None:
             return ()
-        record = state.commands[command]
-        if record.outstanding:
-            if not record.gates or record.outstanding[0].startswith(e.GATE):
-                return ()
-            return _failed(command, record, event.at)
-        return _failed(command, record, event.at) or _succeeded(command, record, event.at)
+        due, record = state.due.get(command), state.commands[command]
+        if record.gates and not (due and due[0].startswith(e.GATE)):
+            failed = failed_by(command, record, event.at)
+            if failed is not None:
+                return (failed,)
+        if due:
+            return ()
+        success = e.CommandSucceeded(at=event.at, command=command, attempt=attempt)
+        return (success, *warnings(command, record.gates.values(), event.at)) if record.gates else (success,)
 
 
-def _failed(command: str, record: CommandRecord, now: float) -> tuple[e.Event, ...]:
-    bad = [gate for gate in record.gates.values() if not gate.holds]
-    if not bad:
-        return ()
-    failure = e.Failure(
-        kind="gate",
-        message="; ".join(said_of(gate) for gate in bad),
-        stage="checking its results",
-        transient=all(gate.retry for gate in bad),
-    )
-    failed = e.AttemptFailed(
-        at=now,
-        command=command,
-        attempt=record.attempt,
-        seconds=record.seconds,
-        failure=failure,
-        notebook=record.notebook,
-        log=record.log,
-    )
-    return (failed,)
+class Reopen:
+    """What was rolled back is done once more."""
 
+    kinds: tuple[type[e.Event], ...] = (e.RolledBack, e.RollbackFailed)
+    decides: tuple[type[e.Event], ...] = kinds
 
-def _succeeded(command: str, record: CommandRecord, now: float) -> tuple[e.Event, ...]:
-    success = e.CommandSucceeded(at=now, command=command, attempt=record.attempt)
-    return (success, *_warnings(command, record.gates.values(), now)) if record.gates else (success,)
-
-
-def _warnings(command: str, gates: Iterable[e.GateChecked], now: float) -> list[e.Event]:
-    bad = (gate for gate in gates if gate.verdict != "passed")
-    return [e.DeviationRecorded(at=now, command=command, text=said_of(gate)) for gate in bad]
-
-
-def said_of(gate: e.GateChecked) -> str:
-    """Return what a gate has found, in a sentence."""
-    how = "could not be checked" if gate.verdict == "error" else gate.verdict
-    return f'the gate "{gate.gate}" {how}' + (f": {gate.message}" if gate.message else "")
+    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
+        """Return a new generation of each command, and that the run goes on where that was asked for."""
+        assert isinstance(event, (e.RolledBack, e.RollbackFailed))
+        facts: list[e.Event] = []
+        if isinstance(event, e.RolledBack):
+            reason = f"rolled back {event.what}"
+            facts += [e.CommandReopened(at=event.at, command=name, reason=reason) for name in event.commands]
+        if event.go_on and state.run.state == "paused":
+            facts.append(e.RunResumed(at=event.at, reason="after the rollback"))
+        return facts
 
 
 class GiveUp:
@@ -88,42 +71,33 @@ class GiveUp:
 class Conclude:
     """A run is completed when every command has succeeded, was skipped, or is excused by a deviation; else it failed.
 
-    One that would be completed is held against what is required of it as a whole; where that does not hold it ends in
-    an error.
-
     That another command ran because of a failure (trigger rules such as one_failed and all_done) excuses nothing: the
-    run goes its way and has failed at its end, unless what failed is optional.
+    run goes its way and has failed at its end, unless what failed is optional. One that would be completed is held
+    against what is required of it as a whole; where that does not hold it ends in an error.
     """
 
-    kinds: tuple[type[e.Event], ...] = (e.RunCompleting, e.GateChecked)
-    decides: tuple[type[e.Event], ...] = (e.RunCompleting, e.GateChecked)
+    kinds: tuple[type[e.Event], ...] = (e.RunCompleting, e.GateChecked, e.CheckpointTaken, e.CheckpointSkipped)
+    decides: tuple[type[e.Event], ...] = kinds
 
     def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
-        """Return the end of the run, or nothing while something that is required has not been checked."""
-        if isinstance(event, e.GateChecked) and event.command is not None:
+        """Return the end of the run, once its last steps are done."""
+        if state.run.state != "completing":
             return ()
-        bad = [
-            name for name, record in state.commands.items() if record.state not in GOOD and name not in state.deviations
-        ]
+        due, gates = state.due.get(""), state.run.gates
+        if gates and not (due and due[0].startswith(e.GATE)):
+            unmet = [said_of(gate) for gate in gates.values() if not gate.holds]
+            if unmet:
+                return (e.RunEnded(at=event.at, state="error", reason="; ".join(unmet)),)
+        if due:
+            return ()
+        bad = state.bad()
         if not bad:
-            return _concluded(state, event.at)
+            return (*warnings("", gates.values(), event.at), e.RunEnded(at=event.at, state="completed"))
         causes = [name for name in bad if state.commands[name].state in ("failed", "crashed")] or bad
         named = ", ".join(f'"{name}" {state.commands[name].state}' for name in causes[:3])
         more = f" and {len(causes) - 3} more" if len(causes) > 3 else ""
         return (e.RunEnded(at=event.at, state="failed", reason=f"{named}{more}"),)
 
 
-def _concluded(state: RunState, now: float) -> tuple[e.Event, ...]:
-    run = state.run
-    if run.outstanding:
-        return ()
-    if not run.gates:
-        return (e.RunEnded(at=now, state="completed"),)
-    unmet = [gate for gate in run.gates.values() if not gate.holds]
-    if unmet:
-        return (e.RunEnded(at=now, state="error", reason="; ".join(said_of(gate) for gate in unmet)),)
-    return (*_warnings("", run.gates.values(), now), e.RunEnded(at=now, state="completed"))
-
-
-ENDINGS = (AcceptResult(), GiveUp(), Conclude())
+ENDINGS = (AcceptResult(), GiveUp(), Conclude(), Reopen())
 """Asked after all other policies."""

@@ -25,12 +25,25 @@ from threading import Lock
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.endings import ENDINGS
 from orchestrator_nb.engine.held import HeldTurn
-from orchestrator_nb.engine.requests import Accept, Fail, Pause, Request, Resume, Stop, Tell, accepted, reported
+from orchestrator_nb.engine.requests import (
+    Accept,
+    Fail,
+    GoBack,
+    Pause,
+    Request,
+    Resume,
+    Stop,
+    Tell,
+    accepted,
+    going_back,
+    reported,
+)
 from orchestrator_nb.engine.scheduler import Scheduler
-from orchestrator_nb.engine.steps import LEADING, answers_step, is_due
+from orchestrator_nb.engine.steps import Steps
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.ports import Executor, Journal, Observer, Policy, Work
 from orchestrator_nb.state import RunState
+from orchestrator_nb.step_facts import STEP_ANSWERS, answers_what_is_due
 from orchestrator_nb.transitions import ENDED
 
 MOST_IN_A_TURN = 500
@@ -76,6 +89,7 @@ class Loop:
         self._wake = ThreadEvent()
         self._due: list[tuple[float, str, float]] = []
         self._grace = 10.0
+        self._steps = Steps(executor, make_work)
         self._ends_at: float | None = None
         self._ended = False
         self._timed: list[tuple[float, int, Request]] = []
@@ -228,13 +242,13 @@ class Loop:
 
     def _is_left(self) -> bool:
         """Whether the run is being left and nothing has to be waited for: what has returned, and had its time for the
-        steps that are outstanding, has these done by whoever goes on with the run."""
-        if not self._state.run.leaving:
+        steps that are due, has these done by whoever goes on with the run."""
+        state = self._state
+        if not state.run.leaving or (state.run.moment == "rollback" and "" in state.due):
             return False
-        running = self._state.counts.get("running", 0)
-        return not running or (
-            self._ended and all(self._state.commands[name].returned for name in self._state.running())
-        )
+        if not state.counts.get("running", 0):
+            return True
+        return self._ended and all(state.commands[name].returned for name in state.running())
 
     def _record_held(self) -> bool:
         """Record the turn that could not be recorded before, if there is one; False while it still cannot be.
@@ -295,22 +309,20 @@ class Loop:
 
     def _admit(self, fact: e.Event) -> tuple[e.Event, ...]:
         """Return what a fact from outside means here: late news of an attempt that is over means nothing."""
+        if type(fact) in STEP_ANSWERS:
+            return (fact,) if answers_what_is_due(self._state, fact) else ()
         attempt = getattr(fact, "attempt", None)
         if type(fact) is e.RetryDue:
             record = self._state.commands.get(fact.command)
             return (fact,) if record is not None and record.state == "waiting" else ()
         if attempt is None:
-            if type(fact) is e.GateChecked and fact.step not in self._state.run.outstanding:
-                return ()
             return (fact,)
         record = self._state.commands.get(fact.command)  # type: ignore[attr-defined]
         if record is None or record.attempt != attempt or record.state != "running":
             return ()
-        if record.returned and not answers_step(fact, record):
-            return ()
+        if record.returned and self._state.run.state != "stopping":
+            return ()  # a step that was ended is done once more by whoever goes on with the run
         if isinstance(fact, (e.AttemptFailed, e.AttemptAbandoned)) and fact.failure.kind == "cancelled":
-            if record.returned and self._state.run.state != "stopping":
-                return ()  # the step is done once more when somebody goes on with the run
             reason, abandoned = self._state.run.reason or fact.failure.message, isinstance(fact, e.AttemptAbandoned)
             interrupted = e.AttemptInterrupted(
                 at=fact.at, command=fact.command, attempt=attempt, reason=reason, abandoned=abandoned
@@ -333,6 +345,8 @@ class Loop:
             return [e.NoticeGiven(at=now, text=request.text, command=request.command, request=ask, by=by)]
         if isinstance(request, Fail):
             return reported(request, self._state, now)
+        if isinstance(request, GoBack):
+            return going_back(request, self._state, now)
         if isinstance(request, Accept):
             return [accepted(request, self._state, now)]
         if ask is None:
@@ -345,13 +359,10 @@ class Loop:
     def _act(self, turn: list[e.Event]) -> None:
         """Let the recorded turn take effect."""
         self._state.publish(self.published, turn)
-        leading: dict[str, None] = {}  # the commands of which a step may be due
         for event in turn:
             kind = type(event)
             if kind is e.AttemptStarted:
                 self._executor.submit(self._make_work(event.command, self._state))  # type: ignore[attr-defined]
-            elif kind in LEADING:
-                leading[getattr(event, "command", None) or ""] = None
             elif kind is e.RetryScheduled:
                 due = event.due  # type: ignore[attr-defined]
                 heappush(self._due, (due, event.command, due))  # type: ignore[attr-defined]
@@ -361,14 +372,11 @@ class Loop:
                 self._wake.set()
             elif kind is e.RunPaused or kind is e.RunResumed:
                 self._ends_at, self._ended = None, False
-                if kind is e.RunResumed:
-                    leading.update(dict.fromkeys(self._state.running()))
             elif kind is e.RunStopping:
                 self._ends_at = None
                 self._end_running("cancelled", self._grace)
-        for command in leading:
-            if is_due(command, self._state):
-                self._executor.submit(self._make_work(command, self._state))
+        if self._state.due or self._steps.handed:
+            self._steps.hand_out(self._state)
         for observer in self._observers:
             try:  # noqa: SIM105 - `suppress` costs more than all that a turn publishes
                 observer(turn, self.published)

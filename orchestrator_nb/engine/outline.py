@@ -22,7 +22,7 @@ class Outline(NamedTuple):
     pools: dict[str, int]
     adaptive: bool = True
     left_out: int = 0
-    requirements: tuple[str, ...] = ()
+    steps: Mapping[str, tuple[str, ...]] = {}
 
     def planned(self, at: float) -> e.RunPlanned:
         """Return the event that records it."""
@@ -32,7 +32,7 @@ class Outline(NamedTuple):
             pools=self.pools,
             adaptive=self.adaptive,
             left_out=self.left_out,
-            requirements=self.requirements,
+            steps=self.steps,
         )
 
 
@@ -69,8 +69,9 @@ def outline(
         commands[name]["seconds"] = known[name]
         commands[name]["program"] = _program(plan.commands[name])
     _rank(commands, slots=slots, search=search and not pools)
-    requirements = tuple(f"{e.GATE}{gate.title}" for gate in plan.definition.quality_requirements)
-    return Outline(commands, pools, plan.definition.optimization.adaptive, requirements=requirements)
+    required = tuple(f"{e.GATE}{gate.title}" for gate in plan.definition.quality_requirements)
+    steps = {"completion": required} if required else {}
+    return Outline(commands, pools, plan.definition.optimization.adaptive, steps=steps)
 
 
 def with_ranks(

@@ -24,6 +24,7 @@ _STEPS = (
     e.CommandFailed,
     e.UpstreamFailed,
     e.CommandCancelled,
+    e.StepsDue,
     e.RunCompleting,
     e.RunEnded,
 )

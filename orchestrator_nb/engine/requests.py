@@ -73,6 +73,20 @@ class Accept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GoBack:
+    """Bring the run to rest and take it back; the fields are those of `RollbackAsked`."""
+
+    rollback: str
+    to: str | None = None
+    undo: tuple[str, ...] = ()
+    policy: str = "refuse"
+    because: str = ""
+    go_on: bool = False
+    id: str | None = None
+    by: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tell:
     """Record something that a person should know."""
 
@@ -82,26 +96,7 @@ class Tell:
     by: Mapping[str, Any] | None = None
 
 
-Request = Pause | Resume | Stop | Fail | Accept | Tell
-
-
-def reported(request: Fail, state: RunState, now: float) -> list[e.Event]:
-    """Return what somebody's word about a command comes to: a failure of the attempt under way, else a notice."""
-    command, record = request.command, state.commands.get(request.command)
-    notice = e.NoticeGiven(
-        at=now,
-        text=f"reported as failed: {request.message}",
-        command=command,
-        attempt=record.attempt if record is not None else None,
-        request=request.id,
-        by=request.by,
-    )
-    if record is None or record.state != "running":
-        return [notice]
-    failure = e.Failure(kind="exception", message=request.message, types=request.types, stage="reported")
-    seconds = max(0.0, now - (record.started or now))
-    failed = e.AttemptFailed(at=now, command=command, attempt=record.attempt, seconds=seconds, failure=failure)
-    return [notice, failed]
+Request = Pause | Resume | Stop | Fail | Accept | GoBack | Tell
 
 
 def accepted(request: Accept, state: RunState, now: float) -> e.Event:
@@ -120,3 +115,44 @@ def accepted(request: Accept, state: RunState, now: float) -> e.Event:
         request=request.id,
         by=request.by,
     )
+
+
+def going_back(request: GoBack, state: RunState, now: float) -> list[e.Event]:
+    """Return what it comes to that a rollback is asked for: the fact and a pause, or a notice where it cannot be."""
+    run = state.run
+    if run.rollback is not None or run.leaving or run.state not in ("executing", "paused"):
+        how = f"the run is {run.state}" + (" and is about to be left" if run.leaving else "")
+        why = how if run.rollback is None else "another one is under way"
+        text = f"a rollback was asked for, and it cannot be: {why}"
+        return [e.NoticeGiven(at=now, text=text, request=request.id, by=request.by)]
+    asked = e.RollbackAsked(
+        at=now,
+        rollback=request.rollback,
+        to=request.to,
+        undo=request.undo,
+        policy=request.policy,
+        because=request.because,
+        go_on=request.go_on and run.state == "executing",
+        request=request.id,
+        by=request.by,
+    )
+    return [asked, *([e.RunPaused(at=now, reason="for a rollback")] if run.state == "executing" else [])]
+
+
+def reported(request: Fail, state: RunState, now: float) -> list[e.Event]:
+    """Return what somebody's word about a command comes to: a failure of the attempt under way, else a notice."""
+    command, record = request.command, state.commands.get(request.command)
+    notice = e.NoticeGiven(
+        at=now,
+        text=f"reported as failed: {request.message}",
+        command=command,
+        attempt=record.attempt if record is not None else None,
+        request=request.id,
+        by=request.by,
+    )
+    if record is None or record.state != "running" or record.returned:
+        return [notice]
+    failure = e.Failure(kind="exception", message=request.message, types=request.types, stage="reported")
+    seconds = max(0.0, now - (record.started or now))
+    failed = e.AttemptFailed(at=now, command=command, attempt=record.attempt, seconds=seconds, failure=failure)
+    return [notice, failed]

@@ -96,9 +96,11 @@ class Scheduler:
         run = state.run.state
         if run == "executing":
             ends = self._judge(state, now) if self._unjudged else []
+            if "" in state.due or state.run.rollback is not None:
+                return ends or self._rest(state, now)
             return ends or self._start(state, now) or self._complete(state, now)
         if run == "paused":
-            return self._judge(state, now)
+            return self._judge(state, now) or self._rest(state, now)
         if run == "stopping":
             return self._stop(state, now)
         return []
@@ -176,9 +178,20 @@ class Scheduler:
             return []
         return [e.RunCompleting(at=now)]
 
+    @staticmethod
+    def _rest(state: RunState, now: float) -> list[e.Event]:
+        """Say what is due once nothing runs any more, of a run that waits for a rollback or is paused."""
+        run = state.run
+        if state.counts.get("running") or "" in state.due or run.leaving:
+            return []
+        if run.rollback is not None:
+            return [e.StepsDue(at=now, moment="rollback")]
+        resting = run.state == "paused" and not run.rested and run.keeping and run.steps.get("pause")
+        return [e.StepsDue(at=now, moment="pause")] if resting else []
+
     def _stop(self, state: RunState, now: float) -> list[e.Event]:
         """Cancel what is left once nothing runs any more, and end the run."""
-        if state.counts.get("running", 0):
+        if state.counts.get("running", 0) or (state.run.moment == "rollback" and "" in state.due):
             return []
         reason = state.run.reason
         left = [name for name in self._order if state.commands[name].state not in FINAL]

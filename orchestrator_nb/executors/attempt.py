@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from orchestrator_nb.events import (
 )
 from orchestrator_nb.executors.failures import CRASHES, failure_of
 from orchestrator_nb.executors.outputs import check_outputs
-from orchestrator_nb.ports import Attempt, Report, Work
+from orchestrator_nb.ports import Report, Work
 from orchestrator_nb.records import CommandRecord, returned
 
 _KEPT = (OutputRecorded, ArtifactRecorded, MetricRecorded)
@@ -110,7 +110,7 @@ class LocalAttempt:
     def report(self, event: Event) -> None:
         """Tell a fact; after the answer nothing more is told."""
         if not self._mute:
-            if isinstance(event, _KEPT) and (self.work.steps or self.work.definition.outputs):
+            if isinstance(event, _KEPT) and (self.work.definition.checks or self.work.definition.outputs):
                 self._kept.append(event)
             self._around.report(event)
 
@@ -297,20 +297,7 @@ class LocalAttempt:
             metrics={fact.name: fact.value for fact in kept if isinstance(fact, MetricRecorded)},
             artifacts={fact.name: fact.value for fact in kept if isinstance(fact, ArtifactRecorded)},
         )
-        return returned(record, answer, self.work.steps)
-
-    def step(self, carry_out: Callable[[Attempt], Sequence[Event]]) -> Sequence[Event]:
-        """Do a step about an attempt that has returned; nothing that it raises comes out."""
-        record = self.work.record
-        assert record is not None
-        self.notebook = record.notebook
-        try:
-            facts = carry_out(self)
-        except BaseException as error:  # noqa: BLE001 - whatever happens is an answer
-            return (structs.replace(self.failed(failure_of(error, stage=self.work.steps[0])), log=record.log),)
-        if self._reason is not None and (self._told or self._ender is not None):
-            return (structs.replace(self.failed(Failure(kind=self._reason, message="")), log=record.log),)
-        return facts
+        return returned(record, answer)
 
     def end(self, reason: str, grace: float) -> bool:
         """Ask it to end, by its own function if it named one; False where it was asked before."""

@@ -47,7 +47,7 @@ def going_on(
         before=[*lost, *missing],
     )
     facts: list[e.Event] = [e.RunResumed(at=now, owner=identity(), slots=slots), *lost, *missing, *live]
-    if state.run.requirements != planned.requirements:
+    if state.run.steps.get("completion", ()) != planned.steps.get("completion", ()):
         changes.append("what is required of the run has changed")
     if changes:
         facts.append(e.DefinitionChanged(at=now, changes=tuple(changes)))

@@ -32,13 +32,12 @@ from orchestrator_nb.orchestrator.attendant import Attendant
 from orchestrator_nb.orchestrator.baselines import completed_before
 from orchestrator_nb.orchestrator.clock import steady_clock
 from orchestrator_nb.orchestrator.control import ANSWER_WAIT, Answer
+from orchestrator_nb.orchestrator.gates import all_gates
 from orchestrator_nb.orchestrator.live_view import LiveView
 from orchestrator_nb.orchestrator.manifest import write_manifest
 from orchestrator_nb.orchestrator.reuse import Reuse
-from orchestrator_nb.orchestrator.steps import StepsByKind
 from orchestrator_nb.plan.plan import Plan
-from orchestrator_nb.ports import Command, Observer, Policy, Steps, Work
-from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.ports import Command, Gates, Observer, Policy, Work
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
 from orchestrator_nb.state import RunState
@@ -100,7 +99,7 @@ class Session:
             log_size=monitoring.log_size,
             clock=clock,
             progress=self.view.heard,
-            steps=self._steps(gates),
+            gates=self._gates(gates or {}),
             reusable=None if reuse is None else lambda work: reuse.check(work, self.state.commands, durable=durable),
         )
         self.view.under_way = self._executor.under_way
@@ -127,21 +126,19 @@ class Session:
         self._thread = threading.Thread(target=self._drive, name=f"orchestrator-nb {owned.folder.name}", daemon=True)
         self._beginning: Sequence[e.Event] = ()
 
-    def _steps(self, functions: Mapping[str, Callable[..., Any]] | None) -> Steps:
-        """Return who does what is to be done about attempts that have returned, by kind."""
+    def _gates(self, functions: Mapping[str, Callable[..., Any]]) -> Gates | None:
+        """Return what holds results against gates, None where there are none: it is not imported for nothing."""
+        definition = self._plan.definition
+        if not any(all_gates(definition)):
+            return None
+        from orchestrator_nb.quality.checking import CheckedGates
 
-        def gates() -> Steps:
-            from orchestrator_nb.quality.checking import GateSteps
-
-            folder, definition = self._owned.folder, self._plan.definition
-            return GateSteps(
-                requirements=definition.quality_requirements,
-                functions=functions or {},
-                past=completed_before(folder, definition.workflow),
-                clock=self._clock,
-            )
-
-        return StepsByKind({"gate": gates})
+        return CheckedGates(
+            requirements=definition.quality_requirements,
+            functions=functions,
+            past=completed_before(self._owned.folder, definition.workflow),
+            clock=self._clock,
+        )
 
     @property
     def state(self) -> RunState:
@@ -262,8 +259,7 @@ class Session:
             log.warning("%s: the run has come to its end without its manifest", error)
 
     def _work(self, command: str, state: RunState) -> Work:
-        """Return what an executor needs to run the command's current attempt, or to do what is left to be done about
-        it; without a command, about the run."""
+        """Return what an executor needs to run the command's current attempt; without a command, to look at the run."""
         if not command:
             return self._work_of_run(state)
         plan, records = self._plan, state.commands
@@ -288,9 +284,6 @@ class Session:
         timeout = definition.timeout
         if timeout is None and definition.workflow is None:  # the commands of an inner workflow have their own
             timeout = plan.definition.timeout
-        steps, returned = state.planned[command].steps, None
-        if record.returned:
-            steps, returned = record.outstanding, record
         return structs.replace(
             self._common or self._common_work(definition, state),
             command=command,
@@ -304,8 +297,6 @@ class Session:
             shared=state.shared,
             partial=record.partial,
             preserved=record.preserved,
-            steps=steps,
-            record=returned,
             timeout=None if timeout == "none" else timeout,
         )
 
@@ -326,7 +317,7 @@ class Session:
         return self._common
 
     def _work_of_run(self, state: RunState) -> Work:
-        """Return what is to be done before the run is complete: a step about all that its commands came to."""
+        """Return what is needed to look at all that the commands of the run came to."""
         done = {name: record for name, record in state.commands.items() if record.state in DONE}
         return structs.replace(
             self._common or self._common_work(self._plan.definition.commands[0], state),
@@ -334,8 +325,6 @@ class Session:
             recorded={name: record.recorded for name, record in done.items()},
             metrics={name: record.metrics for name, record in done.items()},
             shared=state.shared,
-            steps=state.run.outstanding,
-            record=CommandRecord(started=state.run.started),
         )
 
 

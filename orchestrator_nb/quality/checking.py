@@ -9,7 +9,7 @@ from typing import Any
 from orchestrator_nb.definition.models import GateDefinition
 from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.events import GATE, Event, GateChecked
-from orchestrator_nb.ports import Attempt, Verdict, Work
+from orchestrator_nb.ports import Attempt, Step, Verdict, Work
 from orchestrator_nb.quality.expressions import hold
 from orchestrator_nb.quality.past import Past
 from orchestrator_nb.quality.registry import gate_of, is_expression
@@ -20,8 +20,8 @@ LONGEST_MESSAGE = 2_000
 """Letters that are kept of what a gate says."""
 
 
-class GateSteps:
-    """The steps that are gates; see `ports.Steps`. `requirements` are the gates of the run as a whole, `functions` the
+class CheckedGates:
+    """`ports.Gates`. `requirements` are the gates of the run as a whole, `functions` the
     functions of this session by their address."""
 
     def __init__(
@@ -37,30 +37,23 @@ class GateSteps:
         self._past = past
         self._clock = clock
 
-    def at_once(self, attempt: Attempt, record: CommandRecord) -> Sequence[Event]:
+    def at_once(self, work: Work, record: CommandRecord) -> Sequence[Event]:
         """Return the verdicts of the gates that are expressions."""
-        work = attempt.work
         return [
             self._checked(gate, work, lambda gate=gate: hold(gate.gate, work, record, past=self._past))  # type: ignore[misc]
             for gate in work.definition.checks
             if is_expression(gate)
         ]
 
-    def carry_out(self, attempt: Attempt) -> Sequence[Event]:
-        """Carry out the first of the gates that are left."""
-        work, record = attempt.work, attempt.work.record
-        assert record is not None
-        gate = self._gate(work)
+    def check(self, step: Step, attempt: Attempt) -> Event:
+        """Return the verdict of the gate that a step is. Raises Cancelled when it is ended."""
+        work, record = attempt.work, step.record or CommandRecord()
+        gates = work.definition.checks if step.command else self._requirements
+        gate = next(gate for gate in gates if gate.title == step.name.removeprefix(GATE))
         if is_expression(gate):
-            return (self._checked(gate, work, lambda: hold(gate.gate, work, record, past=self._past)),)
-        subject = GateSubject(attempt, gate, past=self._past)
-        return (self._checked(gate, work, lambda: subject.within_time(gate_of(gate, self._functions))),)
-
-    def _gate(self, work: Work) -> GateDefinition:
-        """Return the gate of a step: that of the command, or what is required of the run."""
-        title = work.steps[0].removeprefix(GATE)
-        gates = work.definition.checks if work.command else self._requirements
-        return next(gate for gate in gates if gate.title == title)
+            return self._checked(gate, work, lambda: hold(gate.gate, work, record, past=self._past))
+        subject = GateSubject(attempt, record, gate, past=self._past)
+        return self._checked(gate, work, lambda: subject.within_time(gate_of(gate, self._functions)))
 
     def _checked(self, gate: GateDefinition, work: Work, verdict: Callable[[], Verdict]) -> GateChecked:
         """Return the fact that a gate was checked; whatever it raises is an error of the gate."""

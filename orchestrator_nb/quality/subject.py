@@ -35,12 +35,11 @@ PRINTED = 256 * 1024
 class GateSubject:
     """`ports.Subject` for one gate, with the time that it has."""
 
-    def __init__(self, attempt: Attempt, gate: GateDefinition, *, past: Past) -> None:
+    def __init__(self, attempt: Attempt, record: CommandRecord, gate: GateDefinition, *, past: Past) -> None:
         work = attempt.work
-        assert work.record is not None
         self.command = work.command
         self.definition: CommandDefinition | None = work.definition if work.command else None
-        self.record: CommandRecord = work.record
+        self.record = record
         self.options: Mapping[str, Any] = gate.options
         self.parameters: Mapping[str, Any] = work.parameters
         self.folder = work.folder

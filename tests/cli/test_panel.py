@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from orchestrator_nb import events as e
-from orchestrator_nb.cli.glyphs import GLYPHS, can_show, duration
 from orchestrator_nb.cli.panel import PanelDisplay, panel
+from orchestrator_nb.drawing.glyphs import GLYPHS, can_show, duration
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import COMMAND_STATES
 

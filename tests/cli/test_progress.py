@@ -9,7 +9,8 @@ import threading
 import pytest
 
 from orchestrator_nb import events as e
-from orchestrator_nb.cli.progress import PlainDisplay, lines_of
+from orchestrator_nb.cli.progress import PlainDisplay
+from orchestrator_nb.orchestrator.telling import lines_of
 from orchestrator_nb.state import RunState
 
 FAILURE = e.Failure(kind="exception", message="no such column\nmore", types=("builtins.KeyError", "builtins.Exception"))

@@ -34,6 +34,14 @@ MOMENTS: dict[str, list[e.Event]] = {
 }
 
 
+ROLLBACK: list[e.Event] = [
+    e.AttemptReturned(at=3.0, command="a", attempt=1, seconds=1.0),
+    e.CommandSucceeded(at=3.0, command="a", attempt=1),
+    e.RollbackAsked(at=4.0, rollback="x", undo=("a",)),
+]
+MOMENTS["rolled back"] = [*ROLLBACK, e.RolledBack(at=5.0, rollback="x", what="without a", commands=("a",))]
+
+
 def _moments() -> list[tuple[str, e.Event, RunState]]:
     return [(name, events[-1], fold([*BEGINNING, *events])) for name, events in MOMENTS.items()]
 
