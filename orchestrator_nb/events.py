@@ -38,6 +38,7 @@ from orchestrator_nb.run_events import RunStopping as RunStopping
 from orchestrator_nb.run_events import StepsDue as StepsDue
 from orchestrator_nb.values import Failure as Failure
 from orchestrator_nb.values import Stored as Stored
+from orchestrator_nb.values import Used as Used
 
 # ── an attempt ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -125,7 +126,7 @@ class AttemptReturned(Event, frozen=True, kw_only=True):
     `shared` holds what it changed in the shared state, `notebook` the path of its output notebook and `log` that of
     what it printed, both relative to the run's folder. `reads` and `writes` have, for each of the files that it
     declares, the SHA-256 of the content: of what it reads at the beginning, of what it writes at the end; None for
-    one that was not there.
+    one that was not there. `used` is what it took of the machine, None where that was not measured or is nothing.
     """
 
     command: str
@@ -137,6 +138,7 @@ class AttemptReturned(Event, frozen=True, kw_only=True):
     log: str | None = None
     reads: Mapping[str, str | None] | None = None
     writes: Mapping[str, str | None] | None = None
+    used: Used | None = None
 
 
 class GateChecked(Event, frozen=True, kw_only=True):
@@ -192,6 +194,7 @@ class AttemptFailed(Event, frozen=True, kw_only=True):
     crashed: bool = False
     notebook: str | None = None
     log: str | None = None
+    used: Used | None = None
 
 
 class AttemptAbandoned(Event, frozen=True, kw_only=True):

@@ -85,6 +85,7 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     matrix: str = ""
     key: str = ""
     cell: Mapping[str, Any] = {}
+    tags: tuple[str, ...] = ()
     fan_ins: Mapping[str, Any] = {}
     steps: tuple[str, ...] = ()
 

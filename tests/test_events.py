@@ -65,6 +65,8 @@ BY_TYPE = {
     "Stored | None": st.none() | STORED,
     "Failure": FAILURE,
     "Failure | None": st.none() | FAILURE,
+    "Used | None": st.none()
+    | st.builds(e.Used, cpu=st.none() | st.floats(0, 1e9), memory=st.none() | st.integers(0, 2**50)),
 }
 
 
