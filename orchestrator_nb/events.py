@@ -22,6 +22,10 @@ from orchestrator_nb.checkpoint_events import CheckpointTaken as CheckpointTaken
 from orchestrator_nb.checkpoint_events import RollbackAsked as RollbackAsked
 from orchestrator_nb.checkpoint_events import RollbackFailed as RollbackFailed
 from orchestrator_nb.checkpoint_events import RolledBack as RolledBack
+from orchestrator_nb.decision_events import AttemptTakenOver as AttemptTakenOver
+from orchestrator_nb.decision_events import DecisionDue as DecisionDue
+from orchestrator_nb.decision_events import DecisionMade as DecisionMade
+from orchestrator_nb.decision_events import DecisionRequested as DecisionRequested
 from orchestrator_nb.event import Event as Event
 from orchestrator_nb.run_events import FORMAT as FORMAT
 from orchestrator_nb.run_events import DefinitionChanged as DefinitionChanged
