@@ -17,6 +17,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator_nb.checkpoint_events import CheckpointSkipped as CheckpointSkipped
+from orchestrator_nb.checkpoint_events import CheckpointTaken as CheckpointTaken
+from orchestrator_nb.checkpoint_events import RollbackAsked as RollbackAsked
+from orchestrator_nb.checkpoint_events import RollbackFailed as RollbackFailed
+from orchestrator_nb.checkpoint_events import RolledBack as RolledBack
+from orchestrator_nb.decision_events import AttemptTakenOver as AttemptTakenOver
+from orchestrator_nb.decision_events import DecisionDue as DecisionDue
+from orchestrator_nb.decision_events import DecisionMade as DecisionMade
+from orchestrator_nb.decision_events import DecisionRequested as DecisionRequested
 from orchestrator_nb.event import Event as Event
 from orchestrator_nb.run_events import FORMAT as FORMAT
 from orchestrator_nb.run_events import DefinitionChanged as DefinitionChanged
@@ -30,8 +39,10 @@ from orchestrator_nb.run_events import RunPlanned as RunPlanned
 from orchestrator_nb.run_events import RunResumed as RunResumed
 from orchestrator_nb.run_events import RunStarted as RunStarted
 from orchestrator_nb.run_events import RunStopping as RunStopping
+from orchestrator_nb.run_events import StepsDue as StepsDue
 from orchestrator_nb.values import Failure as Failure
 from orchestrator_nb.values import Stored as Stored
+from orchestrator_nb.values import Used as Used
 
 # ── an attempt ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -119,7 +130,7 @@ class AttemptReturned(Event, frozen=True, kw_only=True):
     `shared` holds what it changed in the shared state, `notebook` the path of its output notebook and `log` that of
     what it printed, both relative to the run's folder. `reads` and `writes` have, for each of the files that it
     declares, the SHA-256 of the content: of what it reads at the beginning, of what it writes at the end; None for
-    one that was not there.
+    one that was not there. `used` is what it took of the machine, None where that was not measured or is nothing.
     """
 
     command: str
@@ -131,6 +142,42 @@ class AttemptReturned(Event, frozen=True, kw_only=True):
     log: str | None = None
     reads: Mapping[str, str | None] | None = None
     writes: Mapping[str, str | None] | None = None
+    used: Used | None = None
+
+
+class GateChecked(Event, frozen=True, kw_only=True):
+    """A gate was held against what an attempt gave, or against the run as a whole, where `command` is None.
+
+    `verdict` is passed, failed, or error where the gate itself could not be carried out: `message` says why. `blocking`
+    when nothing goes on without it, `retry` when the command may be tried again for it. `value` is what was found and
+    `expected` what should have been, in words; `evidence` is kept among the artifacts.
+    """
+
+    gate: str
+    verdict: str
+    command: str | None = None
+    attempt: int | None = None
+    blocking: bool = True
+    retry: bool = False
+    value: Any = None
+    expected: str = ""
+    message: str = ""
+    evidence: Stored | None = None
+    seconds: float = 0.0
+
+    @property
+    def step(self) -> str:
+        """The step that it is the answer of."""
+        return f"{GATE}{self.gate}"
+
+    @property
+    def holds(self) -> bool:
+        """False when a blocking gate stands in the way."""
+        return self.verdict == "passed" or not self.blocking
+
+
+GATE = "gate "
+"""What the names of steps that are gates begin with."""
 
 
 class ReuseDeclined(Event, frozen=True, kw_only=True):
@@ -151,6 +198,7 @@ class AttemptFailed(Event, frozen=True, kw_only=True):
     crashed: bool = False
     notebook: str | None = None
     log: str | None = None
+    used: Used | None = None
 
 
 class AttemptAbandoned(Event, frozen=True, kw_only=True):
@@ -283,7 +331,10 @@ class CommandCancelled(Event, frozen=True, kw_only=True):
 
 
 class DeviationRecorded(Event, frozen=True, kw_only=True):
-    """Something is not as the definition wants it, and the run may complete all the same: `text` says what."""
+    """Something is not as the definition wants it, and the run may complete all the same: `text` says what.
+
+    `command` is empty where it is about the run as a whole.
+    """
 
     command: str
     text: str

@@ -15,7 +15,9 @@ class RunStarted(Event, frozen=True, kw_only=True):
     """A run was opened: what it is a run of, with which parameters, under which promises, and who owns it.
 
     `parent` is the run of which this one is a part, None where it stands by itself. `settings` are the context, the
-    quality requirements and the way in which it is driven, those that nobody gave at their defaults.
+    quality requirements and the way in which it is driven, those that nobody gave at their defaults. `decide` is what
+    becomes of decisions while it is driven: it waits for them, takes defaults now, or parks when only decisions are
+    left that have none.
     """
 
     run: str
@@ -28,6 +30,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
     format: int = FORMAT
     parent: str | None = None
     settings: Mapping[str, Any] = {}
+    decide: str = "park"
 
 
 class RunPlanned(Event, frozen=True, kw_only=True):
@@ -35,30 +38,39 @@ class RunPlanned(Event, frozen=True, kw_only=True):
 
     `pools` says how much there is of what commands hold while they run, where any needs more than a slot. `adaptive`
     when the order is made anew while durations turn out to be wrong. `left_out` counts the commands of the workflow
-    that are no part of this run, because they were not selected.
+    that are no part of this run, because they were not selected. `steps` says what is done besides, in order, at the
+    moments of the run: at its start, its recovery by a new owner, its pauses, its completion; and, under shared, after
+    an attempt that changed the shared state.
     """
 
     commands: Mapping[str, Mapping[str, Any]]
     pools: Mapping[str, Any] = {}
     adaptive: bool = True
     left_out: int = 0
+    steps: Mapping[str, tuple[str, ...]] = {}
 
 
 class RunResumed(Event, frozen=True, kw_only=True):
-    """The run goes on: in the owner's process after a pause, or in a new owner's, with as many slots as it has."""
+    """The run goes on: in the owner's process after a pause, or in a new owner's, with as many slots as it has.
+
+    `decide` is as in `RunStarted`, None where it stays as it was.
+    """
 
     owner: Mapping[str, Any] = {}
     reason: str = ""
     slots: int | None = None
+    decide: str | None = None
     request: str | None = None
     by: Mapping[str, Any] | None = None
 
 
 class RunPaused(Event, frozen=True, kw_only=True):
-    """Nothing new is started until the run is resumed; `leaving` when its owner is about to go."""
+    """Nothing new is started until the run is resumed; `leaving` when its owner is about to go, `parked` because nothing
+    is left but decisions that people have to make."""
 
     reason: str
     leaving: bool = False
+    parked: bool = False
     request: str | None = None
     by: Mapping[str, Any] | None = None
 
@@ -73,6 +85,12 @@ class RunStopping(Event, frozen=True, kw_only=True):
 
 class RunCompleting(Event, frozen=True, kw_only=True):
     """Every command has come to its end and the results are being put together."""
+
+
+class StepsDue(Event, frozen=True, kw_only=True):
+    """Nothing of the run is under way, and what is done at this `moment` is due: pause or rollback."""
+
+    moment: str
 
 
 class RunEnded(Event, frozen=True, kw_only=True):

@@ -16,7 +16,8 @@ from orchestrator_nb import events as e
 from orchestrator_nb.command_facts import COMMAND_FACTS
 from orchestrator_nb.records import CommandRecord, planned_command, run_record
 from orchestrator_nb.standing import Standing
-from orchestrator_nb.transitions import ENDED, GOOD, RUN_TRANSITIONS, IllegalTransition
+from orchestrator_nb.step_facts import STEP_FACTS, begin_moment, begin_steps, end_moment
+from orchestrator_nb.transitions import ENDED, RUN_TRANSITIONS, IllegalTransition
 from orchestrator_nb.trigger_rules import TRIGGER_RULES
 
 
@@ -40,6 +41,10 @@ class RunState(Standing):
         target.run = self.run
         target.shared = self.shared
         target.notices = self.notices
+        target.decisions = self.decisions
+        target.due = self.due
+        target.checkpoints = self.checkpoints
+        target.rollbacks = self.rollbacks
         for event in events:
             command = getattr(event, "command", None)
             if command in self.commands:
@@ -85,11 +90,26 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     if unknown:
         raise IllegalTransition(f"the plan names commands or trigger rules that there are not: {sorted(unknown)}")
     fresh = CommandRecord()
-    state.run = replace(state.run, state=after, pools=event.pools, adaptive=event.adaptive, left_out=event.left_out)
+    began = state.run.state == "initializing"
+    state.run = replace(
+        state.run,
+        state=after,
+        pools=event.pools,
+        adaptive=event.adaptive,
+        left_out=event.left_out,
+        steps=event.steps,
+    )
     state.planned = planned
     state.commands = {name: state.commands.get(name, fresh) for name in planned}
     state.deviations = {name: texts for name, texts in state.deviations.items() if name in planned}
     state.counts = dict(Counter(record.state for record in state.commands.values()))
+    for name in [
+        name for name in state.due if name in planned
+    ]:  # what is to be done is done by today's plan, all of it
+        state.commands[name] = replace(state.commands[name], gates={})
+        state.due = {other: steps for other, steps in state.due.items() if other != name}
+        begin_steps(state, name, shared=bool(state.commands[name].shared))
+    begin_moment(state, "start" if began else state.run.moment)
 
 
 def _run_resumed(state: RunState, event: e.RunResumed) -> None:
@@ -99,11 +119,17 @@ def _run_resumed(state: RunState, event: e.RunResumed) -> None:
         state=_after(state, event),
         owner=event.owner or state.run.owner,
         slots=event.slots or state.run.slots,
+        decide=event.decide or state.run.decide,
         reason="",
         leaving=False,
         ended=None,
         generation=state.run.generation + ended,
+        rested=False,
+        keeping=bool(event.owner) or state.run.keeping,
     )
+    if event.owner:
+        # What a dead owner had begun with is done anew; the files may have changed since anybody looked at them.
+        begin_moment(state, "start" if state.run.moment == "start" and "" in state.due else "recovery")
 
 
 def _run_paused(state: RunState, event: e.RunPaused) -> None:
@@ -119,15 +145,21 @@ def _run_completing(state: RunState, event: e.RunCompleting) -> None:
     after = _after(state, event)
     if state.unfinished():
         raise IllegalTransition(f"the run cannot complete: {state.unfinished()} commands have not ended")
-    state.run = replace(state.run, state=after)
+    state.run = replace(state.run, state=after, gates={})
+    if "" in state.deviations:
+        state.deviations = {name: texts for name, texts in state.deviations.items() if name}
+    if not state.bad():
+        begin_moment(state, "completion")
 
 
 def _run_ended(state: RunState, event: e.RunEnded) -> None:
     after = _after(state, event, f"RunEnded {event.state}")
     if after == "completed":
-        bad = [n for n, record in state.commands.items() if record.state not in GOOD and n not in state.deviations]
-        if bad:
+        if bad := state.bad():
             raise IllegalTransition(f"the run cannot be completed: {', '.join(bad[:3])} did not succeed")
+        if unmet := [name for name, gate in state.run.gates.items() if not gate.holds] or state.due.get(""):
+            raise IllegalTransition(f'the run cannot be completed: "{unmet[0]}" is required')
+    end_moment(state)
     state.run = replace(state.run, state=after, reason=event.reason, ended=event.at)
 
 
@@ -149,5 +181,6 @@ _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
     e.RunCompleting: _run_completing,
     e.RunEnded: _run_ended,
     e.NoticeGiven: _notice,
+    **STEP_FACTS,
     **COMMAND_FACTS,
 }

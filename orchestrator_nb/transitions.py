@@ -8,7 +8,7 @@ from __future__ import annotations
 RUN_TRANSITIONS: dict[str, dict[str, str]] = {
     "RunStarted": {"new": "initializing"},
     "RunPlanned": {"initializing": "executing", "executing": "executing"},
-    "RunPaused": {"executing": "paused", "paused": "paused"},
+    "RunPaused": {"executing": "paused", "paused": "paused", "completing": "paused"},
     "RunResumed": {
         "initializing": "initializing",
         "executing": "executing",
@@ -36,12 +36,14 @@ COMMAND_TRANSITIONS: dict[str, dict[str, str]] = {
     "AttemptAbandoned": {"running": "waiting"},
     "AttemptInterrupted": {"running": "pending"},
     "RetryScheduled": {"waiting": "waiting"},
+    "DecisionRequested": {"waiting": "waiting", "pending": "waiting", "running": "running"},
+    "AttemptTakenOver": {"waiting": "running"},
     "RetryDue": {"waiting": "pending"},
     "CommandSucceeded": {"running": "succeeded"},
     "CommandReused": {"pending": "reused", "running": "reused"},
     "CommandFailed": {"waiting": "failed", "pending": "failed"},
     "CommandCrashed": {"waiting": "crashed", "pending": "crashed"},
-    "CommandSkipped": {"pending": "skipped"},
+    "CommandSkipped": {"pending": "skipped", "waiting": "skipped"},
     "UpstreamFailed": {"pending": "upstream_failed"},
     "CommandCancelled": {"pending": "cancelled", "waiting": "cancelled"},
     "CommandReopened": {

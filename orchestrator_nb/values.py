@@ -25,11 +25,28 @@ class Stored(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     items: Mapping[str, Stored] | None = None
 
 
+class Used(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What an attempt took of its machine; None for what could not be had.
+
+    `cpu` is in seconds, of the whole process tree, or of the thread for a callable that ran in one. `memory` is the
+    most resident memory that its processes were seen to have together, in bytes; a thread shares that of its process,
+    so it has none. `read` and `written` are bytes from and to disks. `received` and `sent` are the bytes that went
+    through the network interfaces of the **whole machine** meanwhile, whoever they were for.
+    """
+
+    cpu: float | None = None
+    memory: int | None = None
+    read: int | None = None
+    written: int | None = None
+    received: int | None = None
+    sent: int | None = None
+
+
 class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Why an attempt failed, as far as it is known.
 
     `kind` is one of exception, exit_code, signal, timeout, kernel_died, early_exit, result_refused, not_started,
-    cancelled, lost, condition (what `when` says could not be evaluated). `types` are the qualified names of the
+    cancelled, lost, condition (what `when` says could not be evaluated), gate (a blocking gate does not hold). `types` are the qualified names of the
     exception's class and its bases, most derived first. `cell` counts all cells of the notebook from 0, `cell_source`
     is the source of that cell, `line` the line of it that raised, from 1; `source` is the path of the notebook that was
     run, `notebook` that of its output, relative to the run's folder. `stage` says where in the attempt it happened when

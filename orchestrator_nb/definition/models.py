@@ -63,8 +63,39 @@ class GateDefinition(Model):
 
     gate: str = Field(min_length=1, description="an expression over results and metrics, or the name of a check")
     name: str = Field("", description="what it is called in reports")
-    blocking: bool = Field(True, description="false: a warning only")
+    blocking: bool | None = Field(
+        None, description="false: a warning only, as `targets` and `anomaly` are where nothing is said"
+    )
+    retry: bool = Field(False, description="a bad verdict may pass by itself: the command is tried again")
+    timeout: Seconds | None = Field(None, description="seconds until the check is given up (300)")
     options: dict[str, Any] = Field(default_factory=dict, description="what the check takes")
+
+    @property
+    def title(self) -> str:
+        """What it is called: its name, else the gate itself."""
+        return self.name or self.gate.removeprefix("__main__:")
+
+    @property
+    def blocks(self) -> bool:
+        """Whether nothing goes on without it."""
+        return self.gate not in WARNING_GATES if self.blocking is None else self.blocking
+
+
+WARNING_GATES = frozenset({"targets", "anomaly"})
+"""The gates that only warn where nothing else is said: they are about how a result came about, not about the result."""
+
+
+class EscalationDefinition(Model):
+    """When people are asked about a command that recovery alone does not mend, and for how long at each level."""
+
+    automatic: Seconds = Field(300.0, description="how long recovery alone may take before a person is asked")
+    guided: Seconds = Field(900.0, description="how long a person may take to say how the command goes on")
+    manual: Seconds = Field(
+        3600.0, description="how long a person may take to do the command, before it is handed over"
+    )
+    default: Literal["retry", "skip", "fail"] | None = Field(
+        None, description="the answer that is taken when nobody has answered in time"
+    )
 
 
 class RecoveryDefinition(Model):
@@ -74,6 +105,7 @@ class RecoveryDefinition(Model):
     retry_delay: Seconds | None = Field(
         None, description="seconds before the first retry, doubled for each further one"
     )
+    escalation: EscalationDefinition | None = Field(None, description="whether people are asked, and for how long")
 
 
 class OptimizationDefinition(Model):
@@ -137,6 +169,7 @@ class CommandDefinition(Model):
     )
     idempotent: bool = Field(True, description="false: never tried again by default")
     reuse: bool = Field(True, description="false: it runs in every run, also in one that reuses earlier results")
+    escalate: bool | None = Field(None, description="whether people are asked when it keeps failing")
     timeout: Seconds | Literal["none"] | None = Field(None, description="seconds until an attempt is ended")
     start_timeout: Seconds | None = Field(None, description="seconds until a notebook's kernel has to answer; 120")
     cell_timeout: Seconds | None = Field(None, description="seconds for each cell of a notebook")
@@ -169,6 +202,13 @@ class CommandDefinition(Model):
         fields = self.__dict__
         kind = next(name for name in KINDS if fields[name] is not None)
         return str(self.type) if kind == "type" else kind
+
+    @cached_property
+    def checks(self) -> tuple[GateDefinition, ...]:
+        """All that its results are held against: its gates, and its targets where there are any."""
+        if not self.targets or any(gate.gate == "targets" for gate in self.gates):
+            return self.gates
+        return (*self.gates, GateDefinition(gate="targets"))
 
     @property
     def base(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator_nb.definition.durations import seconds
 from orchestrator_nb.definition.keys import meant, renamed
-from orchestrator_nb.definition.models import GateDefinition, MonitoringDefinition
+from orchestrator_nb.definition.models import EscalationDefinition, GateDefinition, MonitoringDefinition
 from orchestrator_nb.definition.pointers import child
 from orchestrator_nb.definition.spelled import Spelled
 from orchestrator_nb.definition.values import described
@@ -21,6 +21,7 @@ RETRY_WORDS = {
 
 _GATE_WORDS = {"expression": "gate", "check": "gate"}
 _GATE_FIELDS = frozenset(GateDefinition.model_fields)
+_ESCALATION_FIELDS = frozenset(EscalationDefinition.model_fields)
 _MONITORING_FIELDS = frozenset(MonitoringDefinition.model_fields)
 _RECOVERIES: dict[str, dict[str, Any]] = {"none": {"retries": 0}, "retry": {}}
 
@@ -55,9 +56,9 @@ def _gate(value: Any, pointer: str, spelled: Spelled) -> Any:
     if isinstance(value, str):
         spelled.origins[f"{pointer}/gate"] = spelled.origin(pointer)
         return {"gate": value}
-    return (
-        renamed(value, _gate_name, pointer, spelled.origin(pointer), spelled) if isinstance(value, Mapping) else value
-    )
+    if not isinstance(value, Mapping):
+        return value
+    return _with_seconds(renamed(value, _gate_name, pointer, spelled.origin(pointer), spelled), "timeout")
 
 
 def _gate_name(key: str) -> str:
@@ -87,11 +88,29 @@ def _recovery(value: Any, pointer: str, spelled: Spelled) -> Any:
         retries = retries_in(named.pop("attempts"), f"{pointer}/attempts", spelled)
         if retries is not None:
             named["retries"] = retries
+    if "escalation" in named:
+        named["escalation"] = _escalation(named["escalation"], f"{pointer}/escalation", spelled)
     return _with_seconds(named, "retry_delay")
 
 
 def _recovery_name(key: str) -> str:
-    return meant(key, frozenset(RETRY_WORDS.values()), RETRY_WORDS)
+    return meant(key, frozenset((*RETRY_WORDS.values(), "escalation")), RETRY_WORDS)
+
+
+def _escalation(value: Any, pointer: str, spelled: Spelled) -> Any:
+    """Return when people are asked; true is all of it at its default."""
+    if isinstance(value, bool):
+        return {} if value else None
+    if not isinstance(value, Mapping):
+        return value
+    named = renamed(value, _escalation_name, pointer, spelled.origin(pointer), spelled)
+    for name in ("automatic", "guided", "manual"):
+        _with_seconds(named, name)
+    return named
+
+
+def _escalation_name(key: str) -> str:
+    return meant(key, _ESCALATION_FIELDS, {})
 
 
 def _monitoring(value: Any, pointer: str, spelled: Spelled) -> Any:

@@ -8,6 +8,7 @@ from orchestrator_nb.definition.models import KINDS, WorkflowDefinition
 from orchestrator_nb.definition.names import RESERVED
 from orchestrator_nb.definition.wording import (
     COMMAND,
+    ESCALATION,
     GATE,
     MONITORING,
     OPTIMIZATION,
@@ -21,7 +22,7 @@ _GATES = ("gates", "quality_requirements")
 _NAMES = ("outputs", "context")
 _DURATIONS = (
     "timeout", "start_timeout", "cell_timeout", "idle_timeout", "duration", "retry_delay", "deadline",
-    "coordination_timeout", "interval",
+    "coordination_timeout", "interval", "automatic", "guided", "manual",
 )  # fmt: skip
 _DURATION = {
     "type": "string",
@@ -55,6 +56,7 @@ def json_schema() -> dict[str, Any]:
         (definitions["ParameterDefinition"]["properties"], PARAMETER),
         (definitions["GateDefinition"]["properties"], GATE),
         (definitions["RecoveryDefinition"]["properties"], RECOVERY),
+        (definitions["EscalationDefinition"]["properties"], ESCALATION),
         (definitions["OptimizationDefinition"]["properties"], OPTIMIZATION),
         (definitions["MonitoringDefinition"]["properties"], MONITORING),
     ):  # fmt: skip
@@ -84,6 +86,8 @@ def _finish(properties: dict[str, Any], words: dict[str, str]) -> None:
             found = {"anyOf": [found, {"type": "array", "items": {"type": "string"}}, {"type": "string"}]}
         elif key == "recovery":
             found = {"anyOf": [found, {"enum": ["none", "retry"]}]}
+        elif key == "escalation":
+            found = {**found, "anyOf": [*found["anyOf"], {"type": "boolean"}]}
         elif key in _DURATIONS:
             default = {"default": found.pop("default")} if "default" in found else {}
             found = {"anyOf": [*found.pop("anyOf", [found]), _DURATION], **default}

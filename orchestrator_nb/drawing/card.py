@@ -125,12 +125,14 @@ def _row(command: Sequence[Any], row: Sequence[Any], folder: Path) -> str:
 
 
 def href(path: Path) -> str:
-    """Return a link that opens a file from a notebook in the working directory; escaped."""
-    try:
-        relative = os.path.relpath(path)
-    except ValueError:  # another drive of Windows
-        return escape(path.absolute().as_uri())
-    return escape(quote(relative.replace(os.sep, "/")))
+    """Return a link to a file, escaped: relative for one that a notebook in the working directory has near itself, as
+    Jupyter opens it; a file: address for one elsewhere; the path as it is where it is relative to nobody knows what."""
+    if not path.is_absolute():
+        return escape(str(path))
+    here = Path.cwd()
+    if path.anchor != here.anchor or os.path.commonpath((path, here)) == path.anchor:
+        return escape(path.as_uri())
+    return escape(quote(os.path.relpath(path, here).replace(os.sep, "/")))
 
 
 def listing(lines: Iterable[str]) -> str:

@@ -5,20 +5,53 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator_nb import events as e
+from orchestrator_nb.engine.verdicts import failed_by, said_of, warnings
 from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import GOOD
 
 
 class AcceptResult:
-    """An attempt that returned is a success."""
+    """An attempt that returned is a success when none of its steps is left and no blocking gate is against it.
 
-    kinds: tuple[type[e.Event], ...] = (e.AttemptReturned,)
-    decides: tuple[type[e.Event], ...] = (e.AttemptReturned,)
+    All gates are checked before a bad one decides, so that everything that is wrong is known; what comes after the
+    gates is not done for a failure. A gate that only warns makes the success a deviation.
+    """
 
-    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:  # noqa: ARG002 - the contract
-        """Return the success."""
-        assert isinstance(event, e.AttemptReturned)
-        return (e.CommandSucceeded(at=event.at, command=event.command, attempt=event.attempt),)
+    kinds: tuple[type[e.Event], ...] = (e.AttemptReturned, e.GateChecked, e.CheckpointTaken, e.CheckpointSkipped)
+    decides: tuple[type[e.Event], ...] = kinds
+
+    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
+        """Return the success or the failure, or nothing while something is left to be done."""
+        assert isinstance(event, (e.AttemptReturned, e.GateChecked, e.CheckpointTaken, e.CheckpointSkipped))
+        command, attempt = event.command, event.attempt
+        if command is None or attempt is None:
+            return ()
+        due, record = state.due.get(command), state.commands[command]
+        if record.gates and not (due and due[0].startswith(e.GATE)):
+            failed = failed_by(command, record, event.at)
+            if failed is not None:
+                return (failed,)
+        if due:
+            return ()
+        success = e.CommandSucceeded(at=event.at, command=command, attempt=attempt)
+        return (success, *warnings(command, record.gates.values(), event.at)) if record.gates else (success,)
+
+
+class Reopen:
+    """What was rolled back is done once more."""
+
+    kinds: tuple[type[e.Event], ...] = (e.RolledBack, e.RollbackFailed)
+    decides: tuple[type[e.Event], ...] = kinds
+
+    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
+        """Return a new generation of each command, and that the run goes on where that was asked for."""
+        assert isinstance(event, (e.RolledBack, e.RollbackFailed))
+        facts: list[e.Event] = []
+        if isinstance(event, e.RolledBack):
+            reason = f"rolled back {event.what}"
+            facts += [e.CommandReopened(at=event.at, command=name, reason=reason) for name in event.commands]
+        if event.go_on and state.run.state == "paused":
+            facts.append(e.RunResumed(at=event.at, reason="after the rollback"))
+        return facts
 
 
 class GiveUp:
@@ -39,24 +72,32 @@ class Conclude:
     """A run is completed when every command has succeeded, was skipped, or is excused by a deviation; else it failed.
 
     That another command ran because of a failure (trigger rules such as one_failed and all_done) excuses nothing: the
-    run goes its way and has failed at its end, unless what failed is optional.
+    run goes its way and has failed at its end, unless what failed is optional. One that would be completed is held
+    against what is required of it as a whole; where that does not hold it ends in an error.
     """
 
-    kinds: tuple[type[e.Event], ...] = (e.RunCompleting,)
-    decides: tuple[type[e.Event], ...] = (e.RunCompleting,)
+    kinds: tuple[type[e.Event], ...] = (e.RunCompleting, e.GateChecked, e.CheckpointTaken, e.CheckpointSkipped)
+    decides: tuple[type[e.Event], ...] = kinds
 
     def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
-        """Return the end of the run."""
-        bad = [
-            name for name, record in state.commands.items() if record.state not in GOOD and name not in state.deviations
-        ]
+        """Return the end of the run, once its last steps are done."""
+        if state.run.state != "completing":
+            return ()
+        due, gates = state.due.get(""), state.run.gates
+        if gates and not (due and due[0].startswith(e.GATE)):
+            unmet = [said_of(gate) for gate in gates.values() if not gate.holds]
+            if unmet:
+                return (e.RunEnded(at=event.at, state="error", reason="; ".join(unmet)),)
+        if due:
+            return ()
+        bad = state.bad()
         if not bad:
-            return (e.RunEnded(at=event.at, state="completed"),)
+            return (*warnings("", gates.values(), event.at), e.RunEnded(at=event.at, state="completed"))
         causes = [name for name in bad if state.commands[name].state in ("failed", "crashed")] or bad
         named = ", ".join(f'"{name}" {state.commands[name].state}' for name in causes[:3])
         more = f" and {len(causes) - 3} more" if len(causes) > 3 else ""
         return (e.RunEnded(at=event.at, state="failed", reason=f"{named}{more}"),)
 
 
-ENDINGS = (AcceptResult(), GiveUp(), Conclude())
+ENDINGS = (AcceptResult(), GiveUp(), Conclude(), Reopen())
 """Asked after all other policies."""

@@ -58,7 +58,8 @@ class HeldTurn:
         if now - self._since < PATIENCE:
             return False
         answered = set(self._answered(incoming))
-        return all((name, published.commands[name].attempt) in answered for name in published.running())
+        running = ((name, published.commands[name]) for name in published.running())
+        return all((name, record.attempt) in answered for name, record in running if not record.returned)
 
     def given_up(self, incoming: Incoming) -> StoreError:
         """Return the error to raise when it is given up: it names the commands whose end is not recorded."""

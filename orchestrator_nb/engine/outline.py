@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from orchestrator_nb import events as e
 from orchestrator_nb.definition.matrix import CellDefinition
-from orchestrator_nb.definition.models import CommandDefinition, RecoveryDefinition
+from orchestrator_nb.definition.models import CommandDefinition, EscalationDefinition, RecoveryDefinition
 from orchestrator_nb.engine.priority import best_places, places_by_height
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import capacities, needs
@@ -22,11 +22,17 @@ class Outline(NamedTuple):
     pools: dict[str, int]
     adaptive: bool = True
     left_out: int = 0
+    steps: Mapping[str, tuple[str, ...]] = {}
 
     def planned(self, at: float) -> e.RunPlanned:
         """Return the event that records it."""
         return e.RunPlanned(
-            at=at, commands=self.commands, pools=self.pools, adaptive=self.adaptive, left_out=self.left_out
+            at=at,
+            commands=self.commands,
+            pools=self.pools,
+            adaptive=self.adaptive,
+            left_out=self.left_out,
+            steps=self.steps,
         )
 
 
@@ -63,7 +69,9 @@ def outline(
         commands[name]["seconds"] = known[name]
         commands[name]["program"] = _program(plan.commands[name])
     _rank(commands, slots=slots, search=search and not pools)
-    return Outline(commands, pools, plan.definition.optimization.adaptive)
+    required = tuple(f"{e.GATE}{gate.title}" for gate in plan.definition.quality_requirements)
+    steps = {"completion": required} if required else {}
+    return Outline(commands, pools, plan.definition.optimization.adaptive, steps=steps)
 
 
 def with_ranks(
@@ -122,14 +130,20 @@ def _item(command: CommandDefinition, upstream: tuple[str, ...], recovery: Recov
     delay = command.retry_delay or recovery.retry_delay
     if delay is not None:
         item["retry_delay"] = delay
+    if recovery.escalation is not None if command.escalate is None else command.escalate:
+        item["escalation"] = (recovery.escalation or EscalationDefinition()).model_dump(exclude_defaults=True)
     if not command.idempotent:
         item["idempotent"] = False
     if command.priority:
         item["priority"] = command.priority
     if command.trigger_rule != DEFAULT:
         item["trigger_rule"] = command.trigger_rule
+    if command.tags:
+        item["tags"] = list(command.tags)
     if command.when is not None:
         item["when"] = command.when
+    if command.checks:
+        item["steps"] = [f"{e.GATE}{gate.title}" for gate in command.checks]
     if isinstance(command, CellDefinition):
         item.update(matrix=command.matrix_of, key=command.key, cell=command.cell)
     return item

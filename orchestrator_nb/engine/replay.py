@@ -24,6 +24,7 @@ _STEPS = (
     e.CommandFailed,
     e.UpstreamFailed,
     e.CommandCancelled,
+    e.StepsDue,
     e.RunCompleting,
     e.RunEnded,
 )
@@ -68,13 +69,14 @@ def replay(events: Iterable[e.Event], *, policies: Sequence[Policy]) -> Replay:
             commands = fact.commands if type(fact) is e.RunPlanned else _commands(state)
             slots = (fact.slots if type(fact) is e.RunResumed else None) or state.run.slots
             loop.schedule_by(make_scheduler(commands, slots=slots))
-        decided = loop.decide_at(fact.at) if type(fact) in _STEPS else loop.decide(fact)
+        stepped = type(fact) in _STEPS or (type(fact) is e.RunPaused and fact.parked)
+        decided = loop.decide_at(fact.at) if stepped else loop.decide(fact)
         if not decided:
             return Replay(decisions=decisions, difference=_difference(fact, None))
         for was, now in zip_longest(recorded[place : place + len(decided)], decided):
             if was is None or now is None or replace(was, at=0.0) != replace(now, at=0.0):
                 return Replay(decisions=decisions, difference=_difference(was, now))
-            decisions += was is not fact or type(fact) in _STEPS
+            decisions += was is not fact or stepped
         place += len(decided)
     left = loop.decide_at(recorded[-1].at) if recorded else []
     return Replay(decisions=decisions, difference=_difference(None, left[0]) if left else None)
@@ -95,6 +97,7 @@ def what_if(
     plan: e.RunPlanned | None = None
     started: e.RunStarted | None = None
     were: dict[str, list[Outcome]] = {}
+    returned: dict[str, int] = {}  # the last attempt that did, by command
     unmet: set[str] = set()  # whose condition did not hold
     for event in events:
         if type(event) is e.RunStarted:
@@ -109,9 +112,13 @@ def what_if(
             were[event.command] = [Outcome(seconds=0.0, failure=event.failure)]
         elif type(event) is e.AttemptReturned:
             were.setdefault(event.command, []).append(Outcome(seconds=event.seconds))
+            returned[event.command] = event.attempt
         elif type(event) is e.AttemptFailed:
             failed = Outcome(seconds=event.seconds, failure=event.failure, crashed=event.crashed)
-            were.setdefault(event.command, []).append(failed)
+            told = were.setdefault(event.command, [])
+            if returned.pop(event.command, None) == event.attempt:
+                told.pop()  # it is one attempt, whose result did not pass
+            told.append(failed)
     if plan is None or started is None:
         raise UsageError("a run that has no plan yet cannot be simulated")
     if slots is not None and slots != started.slots:
@@ -121,10 +128,10 @@ def what_if(
         plan = replace(plan, commands=commands)
     other = durations or {}
     were = {
-        name: [Outcome(seconds=other[name], failure=item.failure, crashed=item.crashed) for item in told]
+        name: [Outcome(seconds=other[name], failure=item.failure, crashed=item.crashed) for item in each]
         if name in other
-        else told
-        for name, told in were.items()
+        else each
+        for name, each in were.items()
     }
     return simulate(
         plan,

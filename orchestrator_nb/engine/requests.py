@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator_nb import events as e
+from orchestrator_nb.command_facts import RETRY
+from orchestrator_nb.escalation import DONE_BY_HAND, ask, next_level
 from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import DONE
+from orchestrator_nb.transitions import DONE, FINAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,20 @@ class Accept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GoBack:
+    """Bring the run to rest and take it back; the fields are those of `RollbackAsked`."""
+
+    rollback: str
+    to: str | None = None
+    undo: tuple[str, ...] = ()
+    policy: str = "refuse"
+    because: str = ""
+    go_on: bool = False
+    id: str | None = None
+    by: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tell:
     """Record something that a person should know."""
 
@@ -82,7 +98,105 @@ class Tell:
     by: Mapping[str, Any] | None = None
 
 
-Request = Pause | Resume | Stop | Fail | Accept | Tell
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decide:
+    """Answer a decision. `parameters` are those with which the command is tried again, or what it gave where somebody
+    did it by hand."""
+
+    number: int
+    answer: str
+    note: str = ""
+    parameters: Mapping[str, Any] | None = None
+    id: str | None = None
+    by: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Escalate:
+    """Ask people about a command that has not come to its end; one level higher, where they were asked already."""
+
+    command: str
+    reason: str
+    id: str | None = None
+    by: Mapping[str, Any] | None = None
+
+
+Request = Pause | Resume | Stop | Fail | Accept | GoBack | Decide | Escalate | Tell
+
+
+def facts_of(request: Request, state: RunState, now: float) -> list[e.Event]:
+    """Return what a request comes to in this state; nothing when it has no meaning any more and nobody waits for it."""
+    run, ask, by = state.run.state, request.id, request.by
+    if isinstance(request, Pause) and run in ("executing", "paused", "completing"):
+        return [e.RunPaused(at=now, reason=request.reason, leaving=request.leaving, request=ask, by=by)]
+    if isinstance(request, Resume) and run == "paused":
+        return [e.RunResumed(at=now, reason=request.reason, request=ask, by=by)]
+    if isinstance(request, Stop) and run in ("executing", "paused", "stopping", "completing"):
+        return [e.RunStopping(at=now, reason=request.reason, request=ask, by=by)]
+    if isinstance(request, Tell):
+        return [e.NoticeGiven(at=now, text=request.text, command=request.command, request=ask, by=by)]
+    if isinstance(request, Fail):
+        return reported(request, state, now)
+    if isinstance(request, Accept):
+        return [accepted(request, state, now)]
+    if isinstance(request, GoBack):
+        return going_back(request, state, now)
+    if isinstance(request, Decide):
+        return [made(request, state, now)]
+    if isinstance(request, Escalate):
+        return [escalated(request, state, now)]
+    if ask is None:
+        return []
+    text = f"asked to {type(request).__name__.lower()}, and there is nothing to do: the run is {run}"
+    return [e.NoticeGiven(at=now, text=text, request=ask, by=by)]
+
+
+def made(request: Decide, state: RunState, now: float) -> e.Event:
+    """Return what an answer comes to: the decision, or a notice where it cannot be one."""
+    decision = state.decisions.get(request.number)
+    wrong = None
+    if decision is None:
+        numbers = ", ".join(str(open_.number) for open_ in state.open_decisions()) or "none"
+        wrong = f"there is no decision {request.number}; open: {numbers}"
+    elif decision.answer is not None:
+        wrong = f'decision {request.number} was made already: "{decision.answer}"'
+    elif not state.is_open(decision):
+        wrong = f"decision {request.number} has become needless"
+    elif request.answer not in decision.options:
+        wrong = f'"{request.answer}" is no answer to decision {request.number}; answers: {", ".join(decision.options)}'
+    elif request.parameters and request.answer not in (RETRY, DONE_BY_HAND):
+        wrong = f'"{request.answer}" takes no parameters; {RETRY} and {DONE_BY_HAND} do'
+    elif state.run.state == "stopping":
+        wrong = "the run is being stopped"
+    if wrong is not None or decision is None:
+        return e.NoticeGiven(at=now, text=f"not decided: {wrong}", request=request.id, by=request.by)
+    return e.DecisionMade(
+        at=now,
+        number=decision.number,
+        command=decision.command,
+        answer=request.answer,
+        parameters=request.parameters or {},
+        note=request.note,
+        request=request.id,
+        by=request.by,
+    )
+
+
+def escalated(request: Escalate, state: RunState, now: float) -> e.Event:
+    """Return what an escalation comes to: a question, or a notice where there is nothing to ask about."""
+    record = state.commands.get(request.command)
+    wrong = None
+    if record is None:
+        wrong = f'the run has no command "{request.command}"'
+    elif record.state in FINAL or record.returned:
+        wrong = f'"{request.command}" has come to its end: it is {record.state}'
+    elif state.run.state not in ("executing", "paused"):
+        wrong = f"the run is {state.run.state}"
+    if wrong is not None:
+        return e.NoticeGiven(at=now, text=f"not escalated: {wrong}", request=request.id, by=request.by)
+    level = next_level(request.command, state)
+    why = f"escalated: {request.reason}"
+    return ask(request.command, state, at=now, level=level, why=why, request=request.id, by=request.by)
 
 
 def accepted(request: Accept, state: RunState, now: float) -> e.Event:
@@ -101,3 +215,44 @@ def accepted(request: Accept, state: RunState, now: float) -> e.Event:
         request=request.id,
         by=request.by,
     )
+
+
+def going_back(request: GoBack, state: RunState, now: float) -> list[e.Event]:
+    """Return what it comes to that a rollback is asked for: the fact and a pause, or a notice where it cannot be."""
+    run = state.run
+    if run.rollback is not None or run.leaving or run.state not in ("executing", "paused"):
+        how = f"the run is {run.state}" + (" and is about to be left" if run.leaving else "")
+        why = how if run.rollback is None else "another one is under way"
+        text = f"a rollback was asked for, and it cannot be: {why}"
+        return [e.NoticeGiven(at=now, text=text, request=request.id, by=request.by)]
+    asked = e.RollbackAsked(
+        at=now,
+        rollback=request.rollback,
+        to=request.to,
+        undo=request.undo,
+        policy=request.policy,
+        because=request.because,
+        go_on=request.go_on and run.state == "executing",
+        request=request.id,
+        by=request.by,
+    )
+    return [asked, *([e.RunPaused(at=now, reason="for a rollback")] if run.state == "executing" else [])]
+
+
+def reported(request: Fail, state: RunState, now: float) -> list[e.Event]:
+    """Return what somebody's word about a command comes to: a failure of the attempt under way, else a notice."""
+    command, record = request.command, state.commands.get(request.command)
+    notice = e.NoticeGiven(
+        at=now,
+        text=f"reported as failed: {request.message}",
+        command=command,
+        attempt=record.attempt if record is not None else None,
+        request=request.id,
+        by=request.by,
+    )
+    if record is None or record.state != "running" or record.returned:
+        return [notice]
+    failure = e.Failure(kind="exception", message=request.message, types=request.types, stage="reported")
+    seconds = max(0.0, now - (record.started or now))
+    failed = e.AttemptFailed(at=now, command=command, attempt=record.attempt, seconds=seconds, failure=failure)
+    return [notice, failed]

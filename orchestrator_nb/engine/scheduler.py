@@ -9,6 +9,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.engine.allotment import Allotment
 from orchestrator_nb.engine.conditions import unmet
 from orchestrator_nb.engine.estimates import Estimates
+from orchestrator_nb.engine.parking import parked
 from orchestrator_nb.records import PlannedCommand
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import DONE, FINAL, GOOD
@@ -96,9 +97,11 @@ class Scheduler:
         run = state.run.state
         if run == "executing":
             ends = self._judge(state, now) if self._unjudged else []
+            if "" in state.due or state.run.rollback is not None:
+                return ends or self._rest(state, now)
             return ends or self._start(state, now) or self._complete(state, now)
         if run == "paused":
-            return self._judge(state, now)
+            return self._judge(state, now) or self._rest(state, now)
         if run == "stopping":
             return self._stop(state, now)
         return []
@@ -172,13 +175,29 @@ class Scheduler:
 
     def _complete(self, state: RunState, now: float) -> list[e.Event]:
         counts = state.counts
-        if counts.get("running") or counts.get("pending") or state.unfinished():
+        if counts.get("running"):
+            return []
+        if counts.get("waiting"):
+            pause = parked(state, now)
+            return [] if pause is None else [pause]
+        if counts.get("pending") or state.unfinished():
             return []
         return [e.RunCompleting(at=now)]
 
+    @staticmethod
+    def _rest(state: RunState, now: float) -> list[e.Event]:
+        """Say what is due once nothing runs any more, of a run that waits for a rollback or is paused."""
+        run = state.run
+        if state.counts.get("running") or "" in state.due or run.leaving:
+            return []
+        if run.rollback is not None:
+            return [e.StepsDue(at=now, moment="rollback")]
+        resting = run.state == "paused" and not run.rested and run.keeping and run.steps.get("pause")
+        return [e.StepsDue(at=now, moment="pause")] if resting else []
+
     def _stop(self, state: RunState, now: float) -> list[e.Event]:
         """Cancel what is left once nothing runs any more, and end the run."""
-        if state.counts.get("running", 0):
+        if state.counts.get("running", 0) or (state.run.moment == "rollback" and "" in state.due):
             return []
         reason = state.run.reason
         left = [name for name in self._order if state.commands[name].state not in FINAL]
@@ -269,4 +288,4 @@ _OTHER_ENDS: dict[type[e.Event], str] = {
 }
 """The ends of a command besides its success, and the states that they leave it in."""
 _OTHER_END_STATES = frozenset(_OTHER_ENDS.values())
-_UPHEAVALS = frozenset({e.RunPlanned, e.RunResumed, e.CommandReopened})
+_UPHEAVALS = frozenset({e.RunPlanned, e.RunResumed, e.CommandReopened, e.DecisionRequested})

@@ -16,7 +16,7 @@ from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.plan.ranks import expected_seconds
-from orchestrator_nb.ports import Policy, Report, Work
+from orchestrator_nb.ports import Policy, Report, Step, Work
 from orchestrator_nb.state import RunState
 
 _PLACEHOLDER = CommandDefinition(id="simulated", command="simulated")
@@ -134,12 +134,19 @@ _OUTCOMES: dict[type[e.Event], str] = {
 
 def _decided(planned: e.RunPlanned) -> e.RunPlanned:
     """Return the plan without the conditions that depend on anything."""
+    planned = _without_steps(planned)
     depends = [
         name for name, item in planned.commands.items() if item.get("when") and Expression.parse(item["when"]).names
     ]
     if not depends:
         return planned
     return replace(planned, commands={**planned.commands, **{n: {**planned.commands[n], "when": ""} for n in depends}})
+
+
+def _without_steps(planned: e.RunPlanned) -> e.RunPlanned:
+    """Return the plan without what is done besides its commands: that looks at results and files, and there are none."""
+    commands = {name: {key: item[key] for key in item if key != "steps"} for name, item in planned.commands.items()}
+    return replace(planned, commands=commands, steps={})
 
 
 def _planned(graph: Mapping[str, Sequence[str]]) -> e.RunPlanned:
@@ -221,6 +228,9 @@ class VirtualExecutor:
                     crashed=outcome.crashed,
                 )
             )
+
+    def carry_out(self, step: Step) -> None:
+        """Nothing asks for it: a simulated plan has no steps."""
 
     def end(self, command: str, attempt: int, reason: str, grace: float) -> None:
         """Nothing asks for it: a simulated run is neither paused nor stopped."""

@@ -35,7 +35,9 @@ from orchestrator_nb.events import (
 from orchestrator_nb.executors.failures import CRASHES, failure_of
 from orchestrator_nb.executors.outputs import check_outputs
 from orchestrator_nb.ports import Report, Work
+from orchestrator_nb.records import CommandRecord, returned
 
+_KEPT = (OutputRecorded, ArtifactRecorded, MetricRecorded)
 Answer = AttemptReturned | AttemptFailed
 Progress = Callable[[str, int, float, str], None]
 """Told (command, attempt, fraction from 0 to 1, text), from any thread."""
@@ -71,11 +73,11 @@ class LocalAttempt:
         "_ender",
         "_ending",
         "_grace",
+        "_kept",
         "_log",
         "_mute",
         "_printed",
         "_reason",
-        "_recorded",
         "_told",
         "advice",
         "closed",
@@ -96,7 +98,7 @@ class LocalAttempt:
         self._log: BoundedLog | None = None
         self._reason: str | None = None
         self._printed = Redacted(REDACTOR)
-        self._recorded: dict[str, Stored] = {}
+        self._kept: list[OutputRecorded | ArtifactRecorded | MetricRecorded] = []
         self._told = False
         self._mute = False
         self._grace = 0.0
@@ -108,8 +110,8 @@ class LocalAttempt:
     def report(self, event: Event) -> None:
         """Tell a fact; after the answer nothing more is told."""
         if not self._mute:
-            if self.work.definition.outputs and isinstance(event, (OutputRecorded, ArtifactRecorded)):
-                self._recorded[event.name] = event.value
+            if isinstance(event, _KEPT) and (self.work.definition.checks or self.work.definition.outputs):
+                self._kept.append(event)
             self._around.report(event)
 
     def load(self, stored: Stored) -> Any:
@@ -263,7 +265,8 @@ class LocalAttempt:
             result = value if isinstance(value, Stored) else self.store(value, at="result")
             declared = self.work.definition.outputs
             if declared:
-                check_outputs(declared, result=result, recorded=self._recorded, load=self.load)
+                recorded = {kept.name: kept.value for kept in self._kept if not isinstance(kept, MetricRecorded)}
+                check_outputs(declared, result=result, recorded=recorded, load=self.load)
         except BaseException as error:  # noqa: BLE001 - whatever the user's code raises is an answer
             return self.failed(failure_of(error))
         finally:
@@ -282,6 +285,19 @@ class LocalAttempt:
             notebook=self.notebook,
             log=self._log_name(),
         )
+
+    def came_to(self, answer: AttemptReturned) -> CommandRecord:
+        """Return what the attempt came to, as the fold of what it told will have it."""
+        kept = self._kept
+        record = CommandRecord(
+            state="running",
+            generation=self.work.generation,
+            attempt=self.work.attempt,
+            recorded={fact.name: fact.value for fact in kept if isinstance(fact, OutputRecorded)},
+            metrics={fact.name: fact.value for fact in kept if isinstance(fact, MetricRecorded)},
+            artifacts={fact.name: fact.value for fact in kept if isinstance(fact, ArtifactRecorded)},
+        )
+        return returned(record, answer)
 
     def end(self, reason: str, grace: float) -> bool:
         """Ask it to end, by its own function if it named one; False where it was asked before."""

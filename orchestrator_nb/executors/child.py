@@ -54,9 +54,10 @@ class Outlet:
             while data:
                 data = data[os.write(self._descriptor, data) :]
 
-    def event(self, event: Event) -> None:
-        """Send a fact."""
-        self.send(to_plain(event))
+    def event(self, *facts: Event) -> None:
+        """Send facts."""
+        for fact in facts:
+            self.send(to_plain(fact))
 
     def progress(self, _command: str, _attempt: int, fraction: float, text: str) -> None:
         """Send how far the callable is."""

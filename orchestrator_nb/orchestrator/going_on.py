@@ -29,6 +29,7 @@ def going_on(
     slots: int,
     accept_changes: bool,
     again: Collection[str] = (),
+    decide: str | None = None,
 ) -> list[e.Event]:
     """Return the facts with which a run goes on: a new owner, what its death cost, what is missing, what changed, and
     what is to run `again`.
@@ -46,16 +47,29 @@ def going_on(
         now=now,
         before=[*lost, *missing],
     )
-    facts: list[e.Event] = [e.RunResumed(at=now, owner=identity(), slots=slots), *lost, *missing, *live]
+    facts: list[e.Event] = [e.RunResumed(at=now, owner=identity(), slots=slots, decide=decide), *lost, *missing, *live]
+    if state.run.steps.get("completion", ()) != planned.steps.get("completion", ()):
+        changes.append("what is required of the run has changed")
     if changes:
         facts.append(e.DefinitionChanged(at=now, changes=tuple(changes)))
         facts.append(planned.planned(now))
+        facts.extend(_nothing_left(state, planned.commands, now))
     for name in touched:
         record = state.commands[name]
         if record.state in DONE:
             key = planned.commands[name].get("result_key", "")
             facts.append(e.CommandAccepted(at=now, command=name, key=key, reads=record.reads, writes=record.writes))
     return facts
+
+
+def _nothing_left(
+    state: RunState, planned: Mapping[str, Mapping[str, Any]], now: float
+) -> Iterator[e.CommandSucceeded]:
+    """Yield the success of what has returned and about which nothing is to be done by today's plan."""
+    for name in state.running():
+        record = state.commands[name]
+        if record.returned and name in planned and not planned[name].get("steps"):
+            yield e.CommandSucceeded(at=now, command=name, attempt=record.attempt)
 
 
 def _run_again(
@@ -97,6 +111,8 @@ def _changes(
             changes.append(f'"{name}" has other resources or another priority now')
         elif _route(before) != _route(planned_command(item)):
             changes.append(f'"{name}" has another trigger rule or condition now')
+        elif list(before.steps) != item.get("steps", []):
+            changes.append(f'"{name}" has other gates now')
     changes.extend(f'"{name}" is gone' for name in state.planned if name not in planned)
     if touched and not accept_changes:
         names = ", ".join(f'"{name}"' for name in touched)

@@ -16,9 +16,11 @@ from orchestrator_nb.journal.store import find_run, find_store
 from orchestrator_nb.orchestrator.building import Building
 from orchestrator_nb.orchestrator.collector import collector_at_rest
 from orchestrator_nb.orchestrator.command_types import command_types, import_registrations
+from orchestrator_nb.orchestrator.decisions import how_decided
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
 from orchestrator_nb.orchestrator.earlier_results import EarlierResults
 from orchestrator_nb.orchestrator.frozen import Frozen
+from orchestrator_nb.orchestrator.gates import gate_mistakes
 from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, with_open_matrices, without_unknown
 from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, cpus, machine_memory, resume_opened, start_opened
 from orchestrator_nb.orchestrator.overlap import OVERLAPS
@@ -27,7 +29,7 @@ from orchestrator_nb.orchestrator.preview import Preview, preview
 from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.saved import read_saved
-from orchestrator_nb.orchestrator.session_names import SESSION, session_name
+from orchestrator_nb.orchestrator.session_names import needs_session, session_name
 from orchestrator_nb.orchestrator.settings import given_settings, with_settings
 from orchestrator_nb.orchestrator.store_check import store_notes
 from orchestrator_nb.orchestrator.views import show_run
@@ -115,6 +117,7 @@ class Workflow(Building):
         durability: str | None = None,
         detach: bool = False,
         overlap: str | None = None,
+        decide: str | None = None,
         context: Mapping[str, Any] | None = None,
         quality_requirements: Sequence[str | Mapping[str, Any]] | None = None,
         recovery: Mapping[str, Any] | str | None = None,
@@ -137,7 +140,8 @@ class Workflow(Building):
         waits for the end. `wait` settles it either way. `slots` is how many commands run at a time, `durability` is full or
         process, `text_parameters` names those given as text, to be read as their type. With `detach` a process of its
         own drives the run, which then outlives this one, and nobody waits unless `wait` is True. `overlap` says what
-        happens while another run of the workflow is under way in the store: refuse, wait, skip or allow.
+        happens while another run of the workflow is under way in the store: refuse, wait, skip or allow. `decide` says
+        what becomes of decisions, see `orchestrator.decisions`: wait, now or park.
 
         `context` is the shared state that the run begins with, added to the definition's, as `quality_requirements`
         are to its own; `recovery`, `optimization`, `monitoring` and `deadline` (seconds) take the place of what the
@@ -168,6 +172,7 @@ class Workflow(Building):
             slots=slots,
             durability=durability,
             overlap=overlap,
+            decide=decide,
         )
         if detach:
             from orchestrator_nb.orchestrator.detach import start_detached
@@ -197,6 +202,7 @@ class Workflow(Building):
         accept_changes: bool = False,
         take_over: bool = False,
         start_from: Names = (),
+        decide: str | None = None,
         observers: Sequence[Observer] = (),
     ) -> Run:
         """Go on with a run of this workflow, with the code as it is now for what has not succeeded.
@@ -207,7 +213,7 @@ class Workflow(Building):
         RunNotFound, RunRefused, DefinitionError; when waiting, what `Run.wait` raises.
         """
         folder = find_run(find_store(store, start=self._folder), run, workflow=self.name)
-        opening_of = self._opening_of(observers, accept_changes=accept_changes)
+        opening_of = self._opening_of(observers, accept_changes=accept_changes, decide=decide)
         again = read_selection(start_from=start_from).start_from
         resumed = resume_opened(
             folder, opening_of, accept_changes=accept_changes, taking_over=take_over, start_from=again
@@ -245,7 +251,7 @@ class Workflow(Building):
         plan, commands = self._plan(
             parameters, text=(), settled=settled, unknown=unknown, within=within, accept_changes=accept_changes
         )
-        return replace(self._opening(plan, commands, observers, overlap="allow"), parent=parent)
+        return replace(self._opening(plan, commands, observers, overlap="allow", decide="wait"), parent=parent)
 
     def today(self, run_folder: Path) -> Opening:
         """Return the opening of a run of this workflow with its code as it is now; nothing is checked or started."""
@@ -287,12 +293,13 @@ class Workflow(Building):
         slots: int | None = None,
         durability: str | None = None,
         accept_changes: bool = False,
+        decide: str | None = None,
     ) -> OpeningOf:
         def opening(frozen: Frozen, settled: Collection[str]) -> Opening:
             plan, commands = self._plan(
                 frozen.parameters, text=(), settled=settled, settings=frozen.settings, accept_changes=accept_changes
             )
-            opened = self._opening(plan, commands, observers, slots=slots, durability=durability)
+            opened = self._opening(plan, commands, observers, slots=slots, durability=durability, decide=decide)
             return replace(opened, settings=frozen.settings)
 
         return opening
@@ -306,6 +313,7 @@ class Workflow(Building):
         slots: int | None = None,
         durability: str | None = None,
         overlap: str | None = None,
+        decide: str | None = None,
     ) -> Opening:
         if overlap is not None and overlap not in OVERLAPS:
             raise UsageError(f"overlap is one of {', '.join(OVERLAPS)}; found {overlap!r}")
@@ -320,7 +328,7 @@ class Workflow(Building):
             plan=plan,
             commands=commands,
             origin=self.origin,
-            defined_in=session_name() if self._needs_session() else None,
+            defined_in=session_name() if needs_session(self.definition) else None,
             slots=taken,
             memory=memory,
             durability=durability or plan.definition.durability,
@@ -328,11 +336,8 @@ class Workflow(Building):
             overlap=overlap or plan.definition.overlap,
             go_on=self.resume,
             today=self.today,
-        )
-
-    def _needs_session(self) -> bool:
-        return any(
-            command.call is not None and command.call.startswith(SESSION) for command in self.definition.commands
+            gates=self._gates,
+            decide=how_decided(decide),
         )
 
     @collector_at_rest()
@@ -368,6 +373,7 @@ class Workflow(Building):
             parameters = bind_parameters(declared, given, text=text)
         except DefinitionError as error:
             mistakes.extend(error.mistakes)
+        mistakes += gate_mistakes(definition, loaded, functions=self._gates, settled=settled)
         try:
             plan = make_plan(
                 definition,
