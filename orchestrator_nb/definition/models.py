@@ -122,6 +122,9 @@ class MonitoringDefinition(Model):
     log_size: Annotated[int, Field(ge=4096, le=10**12)] = Field(
         10 * 2**20, description="bytes kept of what an attempt prints: half of it its head, half its tail"
     )
+    resources: bool = Field(
+        True, description="record what attempts take: processor time, memory and disk, the machine's network meanwhile"
+    )
 
 
 class CommandDefinition(Model):

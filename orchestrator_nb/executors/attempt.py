@@ -31,8 +31,10 @@ from orchestrator_nb.events import (
     OutputRecorded,
     StatePreserved,
     Stored,
+    Used,
 )
 from orchestrator_nb.executors.failures import CRASHES, failure_of
+from orchestrator_nb.executors.measuring import Measure
 from orchestrator_nb.executors.outputs import check_outputs
 from orchestrator_nb.ports import Report, Work
 from orchestrator_nb.records import CommandRecord, returned
@@ -52,7 +54,8 @@ _turn = threading.Lock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What all attempts of an executor have in common. `endable` hears of an attempt that can be ended from now on."""
+    """What all attempts of an executor have in common. `measure` when what they take of the machine is
+    recorded; `endable` hears of an attempt that can be ended from now on."""
 
     report: Report
     artifacts: Artifacts
@@ -60,6 +63,7 @@ class Surroundings:
     clock: Callable[[], float]
     log_size: int = LOG_SIZE
     progress: Progress | None = None
+    measure: bool = True
     endable: Callable[[LocalAttempt], None] | None = None
 
 
@@ -75,6 +79,7 @@ class LocalAttempt:
         "_grace",
         "_kept",
         "_log",
+        "_measure",
         "_mute",
         "_printed",
         "_reason",
@@ -83,6 +88,7 @@ class LocalAttempt:
         "closed",
         "notebook",
         "transient",
+        "used",
         "work",
     )
 
@@ -91,13 +97,15 @@ class LocalAttempt:
         self.notebook: str | None = None
         self.transient: bool | None = None
         self.advice: Any = None
+        self.used: Used | None = None
         self.closed = False
         self._around = around
         self._begun = time.monotonic()
         self._changes: dict[str, Any] | None = None
+        self._measure: Measure | None = None
         self._log: BoundedLog | None = None
         self._reason: str | None = None
-        self._printed = Redacted(REDACTOR)
+        self._printed: Redacted | None = None
         self._kept: list[OutputRecorded | ArtifactRecorded | MetricRecorded] = []
         self._told = False
         self._mute = False
@@ -106,6 +114,11 @@ class LocalAttempt:
         self._ender: threading.Thread | None = None
 
     # ── for its command ─────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def measures(self) -> bool:
+        """Whether what it takes of the machine is recorded."""
+        return self._around.measure
 
     def report(self, event: Event) -> None:
         """Tell a fact; after the answer nothing more is told."""
@@ -134,7 +147,11 @@ class LocalAttempt:
 
     def write_log(self, text: str) -> None:
         """Add to the log, which is made with the first text."""
-        self._log_text(self._printed.feed(text) if REDACTOR.active else text)
+        if REDACTOR.active:
+            with _turn:
+                printed = self._printed = self._printed or Redacted(REDACTOR)
+            text = printed.feed(text)
+        self._log_text(text)
 
     def _log_text(self, text: str) -> None:
         if not text:
@@ -260,6 +277,8 @@ class LocalAttempt:
     def perform(self, run: Callable[[Any], Any]) -> Answer:
         """Run the command in the current context and return the answer; nothing that it raises comes out."""
         token = install(self)
+        if self._around.measure:
+            self._measure = Measure()
         try:
             value = run(self)
             result = value if isinstance(value, Stored) else self.store(value, at="result")
@@ -284,6 +303,7 @@ class LocalAttempt:
             shared=self._changes,
             notebook=self.notebook,
             log=self._log_name(),
+            used=self._usage(),
         )
 
     def came_to(self, answer: AttemptReturned) -> CommandRecord:
@@ -342,7 +362,8 @@ class LocalAttempt:
     def close(self) -> None:
         """Take nothing any more and let go of the log."""
         self._mute = self.closed = True
-        self._log_text(self._printed.rest())
+        if self._printed is not None:
+            self._log_text(self._printed.rest())
         if self._log is not None:
             self._log.close()
 
@@ -363,12 +384,17 @@ class LocalAttempt:
             crashed=failure.kind in CRASHES,
             notebook=self.notebook,
             log=self._log_name(),
+            used=self._usage(),
         )
+
+    def _usage(self) -> Used | None:
+        return self.used if self._measure is None else self._measure.used(self.used, seconds=self.seconds())
 
     def _settle(self) -> None:
         # whoever asked waits for what the attempt started to be gone: a retry must not meet it
         self.wait_for_ender(self._grace + 60.0)
-        self._log_text(self._printed.rest())
+        if self._printed is not None:
+            self._log_text(self._printed.rest())
         if self._log is not None and self._log.error is not None:
             text = f"some of what it printed could not be kept: {self._log.error.strerror}"
             work = self.work

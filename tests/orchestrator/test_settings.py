@@ -53,7 +53,7 @@ def test_all_inputs_are_recorded_with_their_defaults(project):
         "quality_requirements": ["a < 3.5", "a > 0"],
         "recovery": {"retries": 0, "retry_delay": None, "escalation": None},
         "optimization": {"history": True, "adaptive": True},
-        "monitoring": {"interval": 2.0, "log_size": 10 * 2**20},
+        "monitoring": {"interval": 2.0, "log_size": 10 * 2**20, "resources": True},
         "deadline": None,
     }
 
