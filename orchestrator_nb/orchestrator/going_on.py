@@ -36,7 +36,7 @@ def going_on(
     Raises RunRefused where what has succeeded has changed since, unless `accept_changes`.
     """
     now = time.time()
-    changes, touched = _changes(state, planned.commands, accept_changes=accept_changes, again=again)
+    changes, touched = _changes(state, planned, accept_changes=accept_changes, again=again)
     lost, missing = lost_attempts(state, now), missing_parts(state, now, rerouted=_rerouted(state, planned.commands))
     missing += _run_again(state, again, [*lost, *missing], now)
     live = lost_live_results(
@@ -70,13 +70,14 @@ def _run_again(
 
 
 def _changes(
-    state: RunState, planned: Mapping[str, Mapping[str, Any]], *, accept_changes: bool, again: Collection[str]
+    state: RunState, outline: Outline, *, accept_changes: bool, again: Collection[str]
 ) -> tuple[list[str], list[str]]:
     """Return in words what differs from the run's plan, and which commands have succeeded and changed since.
 
     Raises RunRefused where there are such, unless `accept_changes`; what runs `again` does not count.
     """
     changes, touched = [], []
+    planned = outline.commands
     for name, item in planned.items():
         before = state.planned.get(name)
         if before is None:
@@ -97,6 +98,11 @@ def _changes(
             changes.append(f'"{name}" has other resources or another priority now')
         elif _route(before) != _route(planned_command(item)):
             changes.append(f'"{name}" has another trigger rule or condition now')
+    steps = {
+        name: (item.steps, planned[name].get("steps", ())) for name, item in state.planned.items() if name in planned
+    }
+    if state.run.steps != outline.steps or any(tuple(now) != was for was, now in steps.values()):
+        changes.append("what is done besides the commands, to check and to keep what they give, is another now")
     changes.extend(f'"{name}" is gone' for name in state.planned if name not in planned)
     if touched and not accept_changes:
         names = ", ".join(f'"{name}"' for name in touched)

@@ -27,6 +27,7 @@ from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import asker
 from orchestrator_nb.journal.owner import Ownership
 from orchestrator_nb.orchestrator.attendant import Attendant
+from orchestrator_nb.orchestrator.checkpointing import Checkpointing
 from orchestrator_nb.orchestrator.clock import steady_clock
 from orchestrator_nb.orchestrator.control import ANSWER_WAIT, Answer
 from orchestrator_nb.orchestrator.live_view import LiveView
@@ -93,6 +94,14 @@ class Session:
             log_size=monitoring.log_size,
             clock=clock,
             progress=self.view.heard,
+            steps=Checkpointing(
+                plan,
+                owned.folder,
+                durable=durable,
+                clock=clock,
+                state=lambda: self.state,
+                position=lambda: owned.journal.position.seq,
+            ).steps,
             reusable=None if reuse is None else lambda work: reuse.check(work, self.state.commands, durable=durable),
         )
         self.view.under_way = self._executor.under_way
