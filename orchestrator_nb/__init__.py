@@ -17,6 +17,7 @@ _WHERE = {
     "RunFailed": "orchestrator_nb.errors",
     "DefinitionError": "orchestrator_nb.errors",
     "register": "orchestrator_nb.commands.registry",
+    "History": "orchestrator_nb.analytics.history",
     "attach": "orchestrator_nb.orchestrator.attaching",
     "context": "orchestrator_nb.context",
 }

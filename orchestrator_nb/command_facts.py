@@ -8,11 +8,14 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator_nb import events as e
-from orchestrator_nb.records import ACCEPTED, CommandRecord, begun, failed, reopened, returned, reused
+from orchestrator_nb.records import ACCEPTED, CommandRecord, asked, begun, failed, reopened, returned, reused
 from orchestrator_nb.standing import Standing
 from orchestrator_nb.step_facts import begin_steps
 from orchestrator_nb.transitions import COMMAND_TRANSITIONS, DONE, IllegalTransition
 from orchestrator_nb.trigger_rules import DEFAULT
+
+RETRY = "retry"
+"""The answer by which a command is tried again, with other parameters where these come with it."""
 
 
 def _known(state: Standing, command: str) -> CommandRecord:
@@ -196,6 +199,59 @@ def _deviation(state: Standing, event: e.DeviationRecorded) -> None:
     state.deviations = {**state.deviations, event.command: (*known, event.text)}
 
 
+# ── what people are asked ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _decision_requested(state: Standing, event: e.DecisionRequested) -> None:
+    if event.number != len(state.decisions) + 1:
+        raise IllegalTransition(f"decision {event.number} cannot follow decision {len(state.decisions)}")
+    decisions, generation = dict(state.decisions), 1
+    if event.command is not None:
+        record, after = _step(state, event)
+        generation = record.generation
+        earlier = state.open_decision(event.command)
+        if earlier is not None:
+            decisions[earlier.number] = replace(earlier, closed=True)
+        if record.state != "running":
+            _put(state, event.command, record, replace(record, state=after, due=None))
+    state.decisions = {**decisions, event.number: asked(event, generation)}
+
+
+def _decision_due(state: Standing, event: e.DecisionDue) -> None:
+    decision = state.decisions.get(event.number)
+    if decision is None or not state.is_open(decision):
+        raise IllegalTransition(f"there is no decision {event.number} to be made")
+
+
+def _decision_made(state: Standing, event: e.DecisionMade) -> None:
+    decision = state.decisions.get(event.number)
+    if decision is None or not state.is_open(decision):
+        raise IllegalTransition(f"there is no decision {event.number} to be made")
+    if event.command != decision.command or event.answer not in decision.options:
+        raise IllegalTransition(f'"{event.answer}" is no answer to decision {event.number}')
+    answered = replace(
+        decision,
+        answer=event.answer,
+        answered=event.at,
+        parameters=event.parameters,
+        note=event.note,
+        by_default=event.by_default,
+        by=event.by,
+    )
+    if event.command is not None and event.parameters and event.answer == RETRY:
+        record = state.commands[event.command]
+        changed = {**record.parameters, **event.parameters}
+        state.commands[event.command] = replace(record, parameters=changed)
+    state.decisions = {**state.decisions, event.number: answered}
+
+
+def _attempt_taken_over(state: Standing, event: e.AttemptTakenOver) -> None:
+    record, after = _step(state, event)
+    if event.attempt != record.attempt + 1:
+        raise IllegalTransition(f'attempt {event.attempt} of "{event.command}" cannot follow attempt {record.attempt}')
+    _put(state, event.command, record, replace(begun(record, after, event), parameters={}, by_hand=True))
+
+
 COMMAND_FACTS: dict[type[e.Event], Callable[[Standing, Any], None]] = {
     e.AttemptStarted: _attempt_started,
     e.CellStarted: _cell_started,
@@ -221,5 +277,9 @@ COMMAND_FACTS: dict[type[e.Event], Callable[[Standing, Any], None]] = {
     e.CommandCancelled: _command_ended,
     e.DeviationRecorded: _deviation,
     e.CommandReopened: _command_reopened,
+    e.DecisionRequested: _decision_requested,
+    e.DecisionDue: _decision_due,
+    e.DecisionMade: _decision_made,
+    e.AttemptTakenOver: _attempt_taken_over,
 }
 """How each kind of fact about a command is applied. They raise IllegalTransition, and then nothing has changed."""

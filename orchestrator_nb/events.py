@@ -22,6 +22,10 @@ from orchestrator_nb.checkpoint_events import CheckpointTaken as CheckpointTaken
 from orchestrator_nb.checkpoint_events import RollbackAsked as RollbackAsked
 from orchestrator_nb.checkpoint_events import RollbackFailed as RollbackFailed
 from orchestrator_nb.checkpoint_events import RolledBack as RolledBack
+from orchestrator_nb.decision_events import AttemptTakenOver as AttemptTakenOver
+from orchestrator_nb.decision_events import DecisionDue as DecisionDue
+from orchestrator_nb.decision_events import DecisionMade as DecisionMade
+from orchestrator_nb.decision_events import DecisionRequested as DecisionRequested
 from orchestrator_nb.event import Event as Event
 from orchestrator_nb.run_events import FORMAT as FORMAT
 from orchestrator_nb.run_events import DefinitionChanged as DefinitionChanged
@@ -38,6 +42,7 @@ from orchestrator_nb.run_events import RunStopping as RunStopping
 from orchestrator_nb.run_events import StepsDue as StepsDue
 from orchestrator_nb.values import Failure as Failure
 from orchestrator_nb.values import Stored as Stored
+from orchestrator_nb.values import Used as Used
 
 # ── an attempt ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -125,7 +130,7 @@ class AttemptReturned(Event, frozen=True, kw_only=True):
     `shared` holds what it changed in the shared state, `notebook` the path of its output notebook and `log` that of
     what it printed, both relative to the run's folder. `reads` and `writes` have, for each of the files that it
     declares, the SHA-256 of the content: of what it reads at the beginning, of what it writes at the end; None for
-    one that was not there.
+    one that was not there. `used` is what it took of the machine, None where that was not measured or is nothing.
     """
 
     command: str
@@ -137,6 +142,7 @@ class AttemptReturned(Event, frozen=True, kw_only=True):
     log: str | None = None
     reads: Mapping[str, str | None] | None = None
     writes: Mapping[str, str | None] | None = None
+    used: Used | None = None
 
 
 class ReuseDeclined(Event, frozen=True, kw_only=True):
@@ -157,6 +163,7 @@ class AttemptFailed(Event, frozen=True, kw_only=True):
     crashed: bool = False
     notebook: str | None = None
     log: str | None = None
+    used: Used | None = None
 
 
 class AttemptAbandoned(Event, frozen=True, kw_only=True):

@@ -49,6 +49,19 @@ class RunRecord(Struct, frozen=True, gc=False):
     rested: bool = False
     keeping: bool = True
     rollback: e.RollbackAsked | None = None
+    decide: str = "park"
+
+
+class EscalationLimits(Struct, frozen=True, gc=False):
+    """When a person is asked about a command that keeps failing, and for how long each level lasts, in seconds.
+
+    `automatic` is how long retries alone may go on, `default` the answer that is taken where nobody answers in time.
+    """
+
+    automatic: float = 300.0
+    guided: float = 900.0
+    manual: float = 3600.0
+    default: str | None = None
 
 
 class PlannedCommand(Struct, frozen=True, gc=False):
@@ -61,8 +74,8 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     cell of a matrix has the `matrix` that it is of, the `key` that tells it from the others there, and its values,
     `cell`. `fan_ins` are, where a condition may ask for them, the cells that it comes after: by the id of their matrix
     either one id, or ids by key. `result_key` is what its result depends on besides what upstream commands gave and
-    what is in files; see `plan.key`. `steps` are what is done, in order, between the return of an attempt and the
-    success of the command.
+    what is in files; see `plan.key`. `escalation` is there where a person is to be asked when it keeps failing.
+    `steps` are what is done, in order, between the return of an attempt and the success of the command.
     """
 
     kind: str = ""
@@ -78,11 +91,13 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     needs: Mapping[str, int] | None = None
     program: str = ""
     result_key: str = ""
+    escalation: EscalationLimits | None = None
     trigger_rule: str = DEFAULT
     when: str = ""
     matrix: str = ""
     key: str = ""
     cell: Mapping[str, Any] = {}
+    tags: tuple[str, ...] = ()
     fan_ins: Mapping[str, Any] = {}
     steps: tuple[str, ...] = ()
 
@@ -100,7 +115,8 @@ class CommandRecord(Struct, frozen=True, gc=False):
     of the last attempt, also when it failed; `partial` is what the attempts before it had recorded. `deaths` counts the
     owners that died in this generation while it was under way. `preserved` is the state that the command last handed
     over for its next attempt. `reads` and `writes` are the hashes of the files that it declares; `origin` is the run
-    from which the result of a reused command comes.
+    from which the result of a reused command comes. `parameters` are those that a decision put in the place of its own,
+    `by_hand` when a person did it.
     """
 
     state: str = "pending"
@@ -128,12 +144,39 @@ class CommandRecord(Struct, frozen=True, gc=False):
     reads: Mapping[str, str | None] | None = None
     writes: Mapping[str, str | None] | None = None
     origin: str = ""
+    parameters: Mapping[str, Any] = {}
+    by_hand: bool = False
 
     def output(self) -> e.Stored | None:
         """Return the stored result: what the command returned, else the mapping of what it recorded, else None."""
         result = self.result
         nothing = result is None or (result.form == "json" and result.value is None and result.artifact is None)
         return e.Stored(form="mapping", items=self.recorded) if nothing and self.recorded else result
+
+
+class DecisionRecord(Struct, frozen=True, gc=False):
+    """What a person was asked, and what came of it; replaced, never changed. Times are seconds since the epoch.
+
+    `generation` is that of the command when it was asked. It is `closed` when a later question took its place.
+    """
+
+    number: int
+    question: str
+    options: tuple[str, ...]
+    asked: float
+    command: str | None = None
+    generation: int = 1
+    level: int = 2
+    default: str | None = None
+    deadline: float | None = None
+    evidence: Mapping[str, Any] = {}
+    closed: bool = False
+    answer: str | None = None
+    answered: float | None = None
+    parameters: Mapping[str, Any] = {}
+    note: str = ""
+    by_default: bool = False
+    by: Mapping[str, Any] | None = None
 
 
 # ── what becomes of them ────────────────────────────────────────────────────────────────────────────────────────
@@ -151,15 +194,18 @@ def run_record(event: e.RunStarted, state: str) -> RunRecord:
         owner=event.owner,
         started=event.at,
         settings=event.settings,
+        decide=event.decide,
     )
 
 
-def begun(record: CommandRecord, state: str, event: e.AttemptStarted) -> CommandRecord:
+def begun(record: CommandRecord, state: str, event: e.AttemptStarted | e.AttemptTakenOver) -> CommandRecord:
     """Return the record of a command that begins another attempt."""
     fresh = CommandRecord(state, record.generation, event.attempt, record.retry, started=event.at)
-    if record.recorded or record.partial or record.deaths or record.preserved:
+    if record.recorded or record.partial or record.deaths or record.preserved or record.parameters:
         partial = {**record.partial, **record.recorded}
-        fresh = replace(fresh, partial=partial, deaths=record.deaths, preserved=record.preserved)
+        fresh = replace(
+            fresh, partial=partial, deaths=record.deaths, preserved=record.preserved, parameters=record.parameters
+        )
     return fresh
 
 
@@ -198,6 +244,22 @@ def failed(record: CommandRecord, state: str, event: e.AttemptFailed) -> Command
         seconds=event.seconds,
         notebook=event.notebook,
         log=event.log,
+    )
+
+
+def asked(event: e.DecisionRequested, generation: int) -> DecisionRecord:
+    """Return the record of a decision that was just asked for."""
+    return DecisionRecord(
+        number=event.number,
+        question=event.question,
+        options=event.options,
+        asked=event.at,
+        command=event.command,
+        generation=generation,
+        level=event.level,
+        default=event.default,
+        deadline=event.deadline,
+        evidence=event.evidence,
     )
 
 

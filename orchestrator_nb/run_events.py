@@ -15,7 +15,9 @@ class RunStarted(Event, frozen=True, kw_only=True):
     """A run was opened: what it is a run of, with which parameters, under which promises, and who owns it.
 
     `parent` is the run of which this one is a part, None where it stands by itself. `settings` are the context, the
-    quality requirements and the way in which it is driven, those that nobody gave at their defaults.
+    quality requirements and the way in which it is driven, those that nobody gave at their defaults. `decide` is what
+    becomes of decisions while it is driven: it waits for them, takes defaults now, or parks when only decisions are
+    left that have none.
     """
 
     run: str
@@ -28,6 +30,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
     format: int = FORMAT
     parent: str | None = None
     settings: Mapping[str, Any] = {}
+    decide: str = "park"
 
 
 class RunPlanned(Event, frozen=True, kw_only=True):
@@ -48,20 +51,26 @@ class RunPlanned(Event, frozen=True, kw_only=True):
 
 
 class RunResumed(Event, frozen=True, kw_only=True):
-    """The run goes on: in the owner's process after a pause, or in a new owner's, with as many slots as it has."""
+    """The run goes on: in the owner's process after a pause, or in a new owner's, with as many slots as it has.
+
+    `decide` is as in `RunStarted`, None where it stays as it was.
+    """
 
     owner: Mapping[str, Any] = {}
     reason: str = ""
     slots: int | None = None
+    decide: str | None = None
     request: str | None = None
     by: Mapping[str, Any] | None = None
 
 
 class RunPaused(Event, frozen=True, kw_only=True):
-    """Nothing new is started until the run is resumed; `leaving` when its owner is about to go."""
+    """Nothing new is started until the run is resumed; `leaving` when its owner is about to go, `parked` because nothing
+    is left but decisions that people have to make."""
 
     reason: str
     leaving: bool = False
+    parked: bool = False
     request: str | None = None
     by: Mapping[str, Any] | None = None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator_nb.events import CheckpointTaken, NoticeGiven, RolledBack
-from orchestrator_nb.records import CommandRecord, PlannedCommand, RunRecord
+from orchestrator_nb.records import CommandRecord, DecisionRecord, PlannedCommand, RunRecord
 from orchestrator_nb.transitions import FINAL, GOOD
 from orchestrator_nb.trigger_rules import Verdict, tally_of, verdict
 
@@ -26,6 +26,7 @@ class Standing:
         self.deviations: dict[str, tuple[str, ...]] = {}
         self.notices: tuple[NoticeGiven, ...] = ()
         self.counts: dict[str, int] = {}
+        self.decisions: Mapping[int, DecisionRecord] = {}
         self.due: Mapping[str, tuple[str, ...]] = {}
         self.checkpoints: tuple[CheckpointTaken, ...] = ()
         self.rollbacks: tuple[RolledBack, ...] = ()
@@ -43,6 +44,23 @@ class Standing:
     def running(self) -> Iterator[str]:
         """Yield the ids of the commands that have an attempt under way."""
         return (name for name, record in self.commands.items() if record.state == "running")
+
+    def is_open(self, decision: DecisionRecord) -> bool:
+        """Tell whether a decision is still to be made: it is not, where its command has come to its end without it."""
+        if decision.answer is not None or decision.closed:
+            return False
+        record = None if decision.command is None else self.commands.get(decision.command)
+        if record is None:
+            return decision.command is None
+        return record.generation == decision.generation and record.state not in FINAL and not record.returned
+
+    def open_decisions(self) -> Iterator[DecisionRecord]:
+        """Yield the decisions that are still to be made, in the order of their numbers."""
+        return (decision for decision in self.decisions.values() if self.is_open(decision))
+
+    def open_decision(self, command: str) -> DecisionRecord | None:
+        """Return the decision about a command that is still to be made, None where there is none."""
+        return next((decision for decision in self.open_decisions() if decision.command == command), None)
 
     def unfinished(self) -> int:
         """Return how many commands have not come to their end."""

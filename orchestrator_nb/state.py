@@ -41,6 +41,7 @@ class RunState(Standing):
         target.run = self.run
         target.shared = self.shared
         target.notices = self.notices
+        target.decisions = self.decisions
         target.due = self.due
         target.checkpoints = self.checkpoints
         target.rollbacks = self.rollbacks
@@ -112,6 +113,7 @@ def _run_resumed(state: RunState, event: e.RunResumed) -> None:
         state=_after(state, event),
         owner=event.owner or state.run.owner,
         slots=event.slots or state.run.slots,
+        decide=event.decide or state.run.decide,
         reason="",
         leaving=False,
         ended=None,

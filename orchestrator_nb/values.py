@@ -25,6 +25,23 @@ class Stored(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     items: Mapping[str, Stored] | None = None
 
 
+class Used(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What an attempt took of its machine; None for what could not be had.
+
+    `cpu` is in seconds, of the whole process tree, or of the thread for a callable that ran in one. `memory` is the
+    most resident memory that its processes were seen to have together, in bytes; a thread shares that of its process,
+    so it has none. `read` and `written` are bytes from and to disks. `received` and `sent` are the bytes that went
+    through the network interfaces of the **whole machine** meanwhile, whoever they were for.
+    """
+
+    cpu: float | None = None
+    memory: int | None = None
+    read: int | None = None
+    written: int | None = None
+    received: int | None = None
+    sent: int | None = None
+
+
 class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Why an attempt failed, as far as it is known.
 

@@ -48,6 +48,7 @@ BY_TYPE = {
     "str": st.text(),
     "int": st.integers(0, 2**40),
     "float": st.floats(allow_nan=False, allow_infinity=False),
+    "float | None": st.none() | st.floats(allow_nan=False, allow_infinity=False),
     "bool": st.booleans(),
     "str | None": st.none() | st.text(),
     "int | None": st.none() | st.integers(),
@@ -64,6 +65,8 @@ BY_TYPE = {
     "Stored | None": st.none() | STORED,
     "Failure": FAILURE,
     "Failure | None": st.none() | FAILURE,
+    "Used | None": st.none()
+    | st.builds(e.Used, cpu=st.none() | st.floats(0, 1e9), memory=st.none() | st.integers(0, 2**50)),
 }
 
 
@@ -156,4 +159,8 @@ def test_new_fields_have_defaults() -> None:
         "ReuseDeclined": {"at", "command", "attempt", "reason"},
         "CommandReused": {"at", "command", "origin"},
         "CommandAccepted": {"at", "command", "key"},
+        "DecisionRequested": {"at", "number", "question", "options"},
+        "DecisionDue": {"at", "number"},
+        "DecisionMade": {"at", "number", "answer"},
+        "AttemptTakenOver": {"at", "command", "attempt", "decision"},
     }

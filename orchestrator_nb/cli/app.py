@@ -12,6 +12,7 @@ from orchestrator_nb.cli import checkpoints, control, init, records
 from orchestrator_nb.cli.exits import COMPLETED, MEANINGS
 from orchestrator_nb.cli.kernels import kernels
 from orchestrator_nb.cli.options import (
+    DecideOption,
     DurabilityOption,
     Failed,
     From,
@@ -76,6 +77,7 @@ def run(
     until: Until = None,
     failed: Failed = False,
     reuse: ReuseOption = False,
+    decide: DecideOption = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return at once; a process of its own drives the run.")
     ] = False,
@@ -97,6 +99,7 @@ def run(
         "until": until or (),
         "failed": failed,
         "reuse": reuse,
+        "decide": decide.value if decide else None,
         "parameters": given.values,
         "text_parameters": given.texts,
     }
@@ -184,6 +187,7 @@ def resume(
         list[str] | None,
         typer.Option("--from", metavar="NAMES", help="Run these again, and everything after them.", show_default=False),
     ] = None,
+    decide: DecideOption = None,
 ) -> None:
     """Go on with a run that was killed, paused, stopped or failed; what succeeded is not run again."""
     from orchestrator_nb.cli.drive import drive
@@ -204,6 +208,7 @@ def resume(
             accept_changes=accept_changes,
             take_over=take_over,
             start_from=start_from or (),
+            decide=decide.value if decide else None,
             observers=(display,),
         ),
         progress=progress.value if progress else None,
@@ -260,6 +265,8 @@ for verb in (
     control.accept,
     checkpoints.checkpoints,
     checkpoints.rollback,
+    control.decisions,
+    control.escalate,
     control.save,
     control.restore,
     records.history,
@@ -268,6 +275,7 @@ for verb in (
     init.init,
 ):
     app.command(short_help=VERBS[verb.__name__])(verb)
+app.command(cls=PairsCommand, short_help=VERBS["decide"])(control.decide)
 app.add_typer(kernels, name="kernels", short_help=VERBS["kernels"])
 
 

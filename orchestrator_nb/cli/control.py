@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator_nb.cli.options import CommandName, GivenRun, Json, RunName, Store
+from orchestrator_nb.cli.parameters import Raw, Typed, collect, read_as_yaml
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is recorded with who asked.")]
 INTERRUPTED = 130
@@ -103,6 +104,41 @@ def accept(run: GivenRun, command: CommandName, store: Store = None) -> None:
     found = _attach(run, store)
     found.accept(command)
     print(f'the result of "{command}" in {found.id} is accepted: run --reuse takes it for up to date')
+
+
+def decisions(run: RunName = "latest", as_json: Json = False, store: Store = None) -> None:
+    """Show what people are asked in a run, and what was answered."""
+    import dataclasses
+
+    found = _attach(run, store).decisions()
+    if as_json:
+        print(json.dumps([dataclasses.asdict(decision) for decision in found], ensure_ascii=False))
+    else:
+        print("\n".join(map(str, found)) or "nobody was asked anything")
+
+
+def decide(
+    run: GivenRun,
+    number: Annotated[int, typer.Argument(help="The number of the decision.", min=1)],
+    answer: Annotated[str, typer.Argument(help="One of its options, such as retry, skip, fail.")],
+    note: Annotated[str | None, typer.Option("--note", help="Why; it is recorded with who decided.")] = None,
+    parameters: Typed = None,
+    raw: Raw = None,
+    store: Store = None,
+) -> None:
+    """Answer a decision, whoever drives the run, or nobody. With retry, the parameters given take the place of the
+    command's own; with done, they are its results."""
+    found = _attach(run, store)
+    found.decide(number, answer, note=note, parameters=read_as_yaml(collect(parameters, raw, None, None)))
+    told = f'decision {number} of {found.id} is made: "{answer}"'
+    print(told if found.is_running else f"{told}; go on with: orchestrator-nb resume {found.id}")
+
+
+def escalate(run: GivenRun, command: CommandName, reason: Reason = "asked to", store: Store = None) -> None:
+    """Have people asked about a command that has not come to its end; one level higher, where they were already."""
+    found = _attach(run, store)
+    found.escalate(command, reason)
+    print("\n".join(str(decision) for decision in found.decisions() if decision.is_open))
 
 
 def save(

@@ -57,7 +57,7 @@ def choose(progress: str | None, stream: TextIO) -> Display:
 
 def introduction(run: Run) -> str:
     """Return the line that stays on the screen whatever happens: the command that resumes the run."""
-    command = next((step.partition(": ")[2] for step in run.result.next_steps), "")
+    command = next((step.partition(": ")[2] for step in run.result.next_steps if step.startswith("to go on")), "")
     return f"should this be killed, go on with: {command}" if command else f"run {run.id}"
 
 

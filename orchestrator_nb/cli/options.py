@@ -32,6 +32,14 @@ class Overlapping(str, Enum):
     allow = "allow"
 
 
+class Deciding(str, Enum):
+    """What becomes of decisions while a run is driven."""
+
+    now = "now"
+    wait = "wait"
+    park = "park"
+
+
 Target = Annotated[str, typer.Argument(help="A definition (.yaml, .json), a folder of notebooks, or one notebook.")]
 RunName = Annotated[str, typer.Argument(metavar="[RUN]", help='The id of a run, its beginning, or "latest".')]
 GivenRun = Annotated[str, typer.Argument(metavar="RUN", help='The id of a run, its beginning, or "latest".')]
@@ -54,6 +62,15 @@ OverlapOption = Annotated[
         "--overlap",
         help="While another run of the workflow is under way: refuse, wait for it, skip this one, or allow both. "
         "Default: the definition's.",
+        show_default=False,
+    ),
+]
+DecideOption = Annotated[
+    Deciding | None,
+    typer.Option(
+        "--decide",
+        help="Decisions: wait for them, take their defaults now, or park when only some without a default are open. "
+        "Default: wait on a terminal, park elsewhere.",
         show_default=False,
     ),
 ]

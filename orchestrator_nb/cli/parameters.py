@@ -100,6 +100,16 @@ def collect(
     return Given({**values, **from_typed, **from_raw}, frozenset(from_typed.keys() - from_raw.keys()))
 
 
+def read_as_yaml(given: Given) -> dict[str, Any]:
+    """Return the parameters where no types are declared: the text of -p is read as a value in YAML. Raises UsageError."""
+    return {
+        name: _mapping(f"value: {value}", f'the value of "-p {name}"', None).get("value")
+        if name in given.texts
+        else value
+        for name, value in given.values.items()
+    }
+
+
 def _pairs(option: str, pairs: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for pair in pairs:

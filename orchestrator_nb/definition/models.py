@@ -69,6 +69,19 @@ class GateDefinition(Model):
     options: dict[str, Any] = Field(default_factory=dict, description="what the check takes")
 
 
+class EscalationDefinition(Model):
+    """When people are asked about a command that recovery alone does not mend, and for how long at each level."""
+
+    automatic: Seconds = Field(300.0, description="how long recovery alone may take before a person is asked")
+    guided: Seconds = Field(900.0, description="how long a person may take to say how the command goes on")
+    manual: Seconds = Field(
+        3600.0, description="how long a person may take to do the command, before it is handed over"
+    )
+    default: Literal["retry", "skip", "fail"] | None = Field(
+        None, description="the answer that is taken when nobody has answered in time"
+    )
+
+
 class RecoveryDefinition(Model):
     """What commands do about failures where they say nothing themselves."""
 
@@ -76,6 +89,7 @@ class RecoveryDefinition(Model):
     retry_delay: Seconds | None = Field(
         None, description="seconds before the first retry, doubled for each further one"
     )
+    escalation: EscalationDefinition | None = Field(None, description="whether people are asked, and for how long")
 
 
 class OptimizationDefinition(Model):
@@ -153,6 +167,7 @@ class CommandDefinition(Model):
     )
     idempotent: bool = Field(True, description="false: never tried again by default")
     reuse: bool = Field(True, description="false: it runs in every run, also in one that reuses earlier results")
+    escalate: bool | None = Field(None, description="whether people are asked when it keeps failing")
     timeout: Seconds | Literal["none"] | None = Field(None, description="seconds until an attempt is ended")
     start_timeout: Seconds | None = Field(None, description="seconds until a notebook's kernel has to answer; 120")
     cell_timeout: Seconds | None = Field(None, description="seconds for each cell of a notebook")

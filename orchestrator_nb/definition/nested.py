@@ -7,7 +7,12 @@ from typing import Any
 
 from orchestrator_nb.definition.durations import seconds
 from orchestrator_nb.definition.keys import meant, renamed
-from orchestrator_nb.definition.models import CheckpointsDefinition, GateDefinition, MonitoringDefinition
+from orchestrator_nb.definition.models import (
+    CheckpointsDefinition,
+    EscalationDefinition,
+    GateDefinition,
+    MonitoringDefinition,
+)
 from orchestrator_nb.definition.pointers import child
 from orchestrator_nb.definition.spelled import Spelled
 from orchestrator_nb.definition.values import described
@@ -21,6 +26,7 @@ RETRY_WORDS = {
 
 _GATE_WORDS = {"expression": "gate", "check": "gate"}
 _GATE_FIELDS = frozenset(GateDefinition.model_fields)
+_ESCALATION_FIELDS = frozenset(EscalationDefinition.model_fields)
 _MONITORING_FIELDS = frozenset(MonitoringDefinition.model_fields)
 _CHECKPOINT_FIELDS = frozenset(CheckpointsDefinition.model_fields)
 _CHECKPOINT_WORDS = {"boundaries": "at", "retention": "keep", "age": "keep_for", "limit": "size_limit"}
@@ -90,11 +96,29 @@ def _recovery(value: Any, pointer: str, spelled: Spelled) -> Any:
         retries = retries_in(named.pop("attempts"), f"{pointer}/attempts", spelled)
         if retries is not None:
             named["retries"] = retries
+    if "escalation" in named:
+        named["escalation"] = _escalation(named["escalation"], f"{pointer}/escalation", spelled)
     return _with_seconds(named, "retry_delay")
 
 
 def _recovery_name(key: str) -> str:
-    return meant(key, frozenset(RETRY_WORDS.values()), RETRY_WORDS)
+    return meant(key, frozenset((*RETRY_WORDS.values(), "escalation")), RETRY_WORDS)
+
+
+def _escalation(value: Any, pointer: str, spelled: Spelled) -> Any:
+    """Return when people are asked; true is all of it at its default."""
+    if isinstance(value, bool):
+        return {} if value else None
+    if not isinstance(value, Mapping):
+        return value
+    named = renamed(value, _escalation_name, pointer, spelled.origin(pointer), spelled)
+    for name in ("automatic", "guided", "manual"):
+        _with_seconds(named, name)
+    return named
+
+
+def _escalation_name(key: str) -> str:
+    return meant(key, _ESCALATION_FIELDS, {})
 
 
 def _monitoring(value: Any, pointer: str, spelled: Spelled) -> Any:

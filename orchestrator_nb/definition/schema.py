@@ -9,6 +9,7 @@ from orchestrator_nb.definition.names import RESERVED
 from orchestrator_nb.definition.wording import (
     CHECKPOINTS,
     COMMAND,
+    ESCALATION,
     GATE,
     MONITORING,
     OPTIMIZATION,
@@ -22,7 +23,7 @@ _GATES = ("gates", "quality_requirements")
 _NAMES = ("outputs", "context")
 _DURATIONS = (
     "timeout", "start_timeout", "cell_timeout", "idle_timeout", "duration", "retry_delay", "deadline",
-    "coordination_timeout", "interval", "keep_for",
+    "coordination_timeout", "interval", "keep_for", "automatic", "guided", "manual",
 )  # fmt: skip
 _DURATION = {
     "type": "string",
@@ -56,6 +57,7 @@ def json_schema() -> dict[str, Any]:
         (definitions["ParameterDefinition"]["properties"], PARAMETER),
         (definitions["GateDefinition"]["properties"], GATE),
         (definitions["RecoveryDefinition"]["properties"], RECOVERY),
+        (definitions["EscalationDefinition"]["properties"], ESCALATION),
         (definitions["OptimizationDefinition"]["properties"], OPTIMIZATION),
         (definitions["MonitoringDefinition"]["properties"], MONITORING),
         (definitions["CheckpointsDefinition"]["properties"], CHECKPOINTS),
@@ -93,6 +95,8 @@ def _finish(properties: dict[str, Any], words: dict[str, str]) -> None:
             keys = {"count": count, "age": {"anyOf": [{"type": "number"}, {"const": "none"}, _DURATION]}}
             mapping = {"type": "object", "properties": keys, "additionalProperties": False}
             found = {"anyOf": [*count["anyOf"], mapping], **found}
+        elif key == "escalation":
+            found = {**found, "anyOf": [*found["anyOf"], {"type": "boolean"}]}
         elif key in _DURATIONS:
             default = {"default": found.pop("default")} if "default" in found else {}
             found = {"anyOf": [*found.pop("anyOf", [found]), _DURATION], **default}

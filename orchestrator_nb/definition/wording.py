@@ -12,6 +12,7 @@ from orchestrator_nb.definition.models import (
     KINDS,
     CheckpointsDefinition,
     CommandDefinition,
+    EscalationDefinition,
     GateDefinition,
     MonitoringDefinition,
     OptimizationDefinition,
@@ -54,7 +55,7 @@ WORKFLOW = {
     "coordination_timeout": _SECONDS,
     "context": "a mapping of names to values",
     "quality_requirements": _GATES,
-    "recovery": "a mapping with retries and retry_delay, or one of the words none and retry",
+    "recovery": "a mapping with retries, retry_delay and escalation, or one of the words none and retry",
     "optimization": "a mapping with history and adaptive",
     "monitoring": "a mapping with interval and log_size",
     "checkpoints": "a mapping with at, include, exclude, keep, keep_for, size_limit and rollback, or the word off",
@@ -92,6 +93,7 @@ COMMAND = {
     "retry_delay": _SECONDS,
     "idempotent": "true or false",
     "reuse": "true or false",
+    "escalate": "true or false",
     "timeout": f'{_SECONDS}, or "none"',
     "start_timeout": _SECONDS,
     "cell_timeout": _SECONDS,
@@ -112,7 +114,17 @@ GATE = {
     "blocking": "true or false",
     "options": "a mapping of names to values",
 }
-RECOVERY = {"retries": "a whole number from 0 to 1000", "retry_delay": _SECONDS}
+RECOVERY = {
+    "retries": "a whole number from 0 to 1000",
+    "retry_delay": _SECONDS,
+    "escalation": "true, false, or a mapping with automatic, guided, manual and default",
+}
+ESCALATION = {
+    "automatic": _SECONDS,
+    "guided": _SECONDS,
+    "manual": _SECONDS,
+    "default": "retry, skip or fail",
+}
 OPTIMIZATION = {"history": "true or false", "adaptive": "true or false"}
 MONITORING = {"interval": _SECONDS, "log_size": "a whole number of bytes from 4096"}
 CHECKPOINTS = {
@@ -138,6 +150,7 @@ _SECTIONS: dict[str, tuple[str, Mapping[str, str], tuple[str, ...]]] = {
     "parameter": ("the declaration of a parameter", PARAMETER, tuple(ParameterDefinition.model_fields)),
     "gate": ("a gate", GATE, tuple(GateDefinition.model_fields)),
     "recovery": ("the recovery", RECOVERY, (*RecoveryDefinition.model_fields, *RETRY_WORDS)),
+    "escalation": ("the escalation", ESCALATION, tuple(EscalationDefinition.model_fields)),
     "optimization": ("the optimization", OPTIMIZATION, tuple(OptimizationDefinition.model_fields)),
     "monitoring": ("the monitoring", MONITORING, tuple(MonitoringDefinition.model_fields)),
     "checkpoints": ("the section of checkpoints", CHECKPOINTS, tuple(CheckpointsDefinition.model_fields)),
@@ -150,6 +163,7 @@ _CHOICES = {
         ("workflow", WorkflowDefinition),
         ("command", CommandDefinition),
         ("parameter", ParameterDefinition),
+        ("escalation", EscalationDefinition),
     )
     for name, field in model.model_fields.items()
     if get_origin(field.annotation) is Literal
@@ -208,6 +222,8 @@ def _section(keys: tuple[int | str, ...]) -> str:
         return "gate"
     if top == "parameters":
         return "parameter"
+    if keys[:2] == ("recovery", "escalation") and len(keys) >= 3:
+        return "escalation"
     return str(top) if top in _SECTIONS else "workflow"
 
 

@@ -25,21 +25,10 @@ from threading import Lock
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.endings import ENDINGS
 from orchestrator_nb.engine.held import HeldTurn
-from orchestrator_nb.engine.requests import (
-    Accept,
-    Fail,
-    GoBack,
-    Pause,
-    Request,
-    Resume,
-    Stop,
-    Tell,
-    accepted,
-    going_back,
-    reported,
-)
+from orchestrator_nb.engine.requests import Pause, Request, Stop, facts_of
 from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.engine.steps import Steps
+from orchestrator_nb.engine.waiting import Waiting
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.ports import Executor, Journal, Observer, Policy, Work
 from orchestrator_nb.state import RunState
@@ -87,7 +76,7 @@ class Loop:
         self._incoming: deque[e.Event | Request] = deque()
         self._turns_lock = Lock()
         self._wake = ThreadEvent()
-        self._due: list[tuple[float, str, float]] = []
+        self._waiting = Waiting()
         self._grace = 10.0
         self._steps = Steps(executor, make_work)
         self._ends_at: float | None = None
@@ -123,7 +112,7 @@ class Loop:
     def begin(self, beginning: Iterable[e.Event]) -> None:
         """Take the first facts; the executor may report from now on."""
         self._executor.start(self.report)
-        self._remember_retries()
+        self._waiting.begin(self._state, self._clock())
         self._incoming.extendleft(reversed(list(beginning)))
         self.take_due()
 
@@ -142,18 +131,17 @@ class Loop:
         self._catch_up()
 
     def take_due(self) -> None:
-        """Run the turns that there is something for: facts, requests, retries whose time has come."""
+        """Run the turns that there is something for: facts, requests, retries and decisions whose time has come."""
         with self._turns_lock:
             self._turns()
         self._catch_up()
 
     def next_due(self) -> float | None:
-        """Return when a retry, request, the end of what runs or a held turn is due, by the clock; None when nothing is."""
+        """Return when anything that is waited for is due, by the clock; None when nothing is."""
         if self._held is not None:
             return self._held.again
-        times = [at for at, *_ in self._due[:1]] + [at for at, *_ in self._timed[:1]]
-        if self._ends_at is not None:
-            times.append(self._ends_at)
+        timed = self._timed[0][0] if self._timed else None
+        times = [at for at in (self._waiting.next(), timed, self._ends_at) if at is not None]
         return min(times, default=None)
 
     def _catch_up(self) -> None:
@@ -203,7 +191,7 @@ class Loop:
             self._wake.set()
 
     def _take(self) -> list[e.Event | Request]:
-        """Return what came in, with the retries whose time has come."""
+        """Return what came in, with what is due by now."""
         incoming = self._incoming
         taken: list[e.Event | Request] = []
         while incoming and len(taken) < MOST_IN_A_TURN:
@@ -213,13 +201,8 @@ class Loop:
             self._end_running("cancelled", min(self._grace, LADDER_GRACE))
         while self._timed and self._timed[0][0] <= self._clock():
             taken.append(heappop(self._timed)[2])
-        if self._due:
-            now = self._clock()
-            while self._due and self._due[0][0] <= now:
-                _, command, due = heappop(self._due)
-                record = self._state.commands.get(command)  # the plan may be without it by now
-                if record is not None and record.state == "waiting" and record.due == due:
-                    taken.append(e.RetryDue(at=now, command=command))
+        if self._waiting:
+            taken += self._waiting.take(self._state, self._clock())
         return taken
 
     # ── answer ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -304,7 +287,10 @@ class Loop:
         attempt = getattr(fact, "attempt", None)
         if type(fact) is e.RetryDue:
             record = self._state.commands.get(fact.command)
-            return (fact,) if record is not None and record.state == "waiting" else ()
+            return (fact,) if record is not None and record.state == "waiting" and record.due is not None else ()
+        if type(fact) is e.DecisionDue:
+            decision = self._state.decisions.get(fact.number)
+            return (fact,) if decision is not None and self._state.is_open(decision) else ()
         if attempt is None:
             return (fact,)
         record = self._state.commands.get(fact.command)  # type: ignore[attr-defined]
@@ -320,27 +306,10 @@ class Loop:
 
     def _facts_of(self, request: Request) -> list[e.Event]:
         """Return what a request comes to in this state; nothing when it has no meaning any more."""
-        now, run, ask, by = self._clock(), self._state.run.state, request.id, request.by
-        if isinstance(request, Pause) and run in ("executing", "paused"):
+        facts = facts_of(request, self._state, self._clock())
+        if isinstance(request, Pause | Stop) and any(isinstance(fact, e.RunPaused | e.RunStopping) for fact in facts):
             self._grace = request.grace
-            return [e.RunPaused(at=now, reason=request.reason, leaving=request.leaving, request=ask, by=by)]
-        if isinstance(request, Resume) and run == "paused":
-            return [e.RunResumed(at=now, reason=request.reason, request=ask, by=by)]
-        if isinstance(request, Stop) and run in ("executing", "paused", "stopping"):
-            self._grace = request.grace
-            return [e.RunStopping(at=now, reason=request.reason, request=ask, by=by)]
-        if isinstance(request, Tell):
-            return [e.NoticeGiven(at=now, text=request.text, command=request.command, request=ask, by=by)]
-        if isinstance(request, Fail):
-            return reported(request, self._state, now)
-        if isinstance(request, GoBack):
-            return going_back(request, self._state, now)
-        if isinstance(request, Accept):
-            return [accepted(request, self._state, now)]
-        if ask is None:
-            return []
-        text = f"asked to {type(request).__name__.lower()}, and there is nothing to do: the run is {run}"
-        return [e.NoticeGiven(at=now, text=text, request=ask, by=by)]
+        return facts
 
     # ── act ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -352,9 +321,14 @@ class Loop:
             if kind is e.AttemptStarted:
                 self._executor.submit(self._make_work(event.command, self._state))  # type: ignore[attr-defined]
             elif kind is e.RetryScheduled:
-                due = event.due  # type: ignore[attr-defined]
-                heappush(self._due, (due, event.command, due))  # type: ignore[attr-defined]
+                self._waiting.retry(event)  # type: ignore[arg-type]
                 self._wake.set()
+            elif kind is e.DecisionRequested:
+                self._waiting.decision(event)  # type: ignore[arg-type]
+                self._wake.set()
+            elif kind is e.AttemptFailed and event.failure.stage == "reported":  # type: ignore[attr-defined]
+                # Somebody says that it has failed: it may not know of that itself.
+                self._executor.end(event.command, event.attempt, "cancelled", 0.0)  # type: ignore[attr-defined]
             elif kind is e.RunPaused and event.leaving:  # type: ignore[attr-defined]
                 self._ends_at = self._clock() + self._grace
                 self._wake.set()
@@ -374,14 +348,3 @@ class Loop:
     def _end_running(self, reason: str, grace: float) -> None:
         for command in list(self._state.running()):
             self._executor.end(command, self._state.commands[command].attempt, reason, grace)
-
-    def _remember_retries(self) -> None:
-        """Take up the retries that were scheduled before this loop began.
-
-        None waits for longer than it was told to from the start: the clock may have been put back meanwhile.
-        """
-        now = self._clock()
-        for command, record in self._state.commands.items():
-            if record.state == "waiting" and record.due is not None:
-                wait = record.due - (record.ended if record.ended is not None else now)
-                heappush(self._due, (min(record.due, now + max(wait, 0.0)), command, record.due))

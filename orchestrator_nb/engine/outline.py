@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from orchestrator_nb import events as e
 from orchestrator_nb.definition.matrix import CellDefinition
-from orchestrator_nb.definition.models import CommandDefinition, RecoveryDefinition
+from orchestrator_nb.definition.models import CommandDefinition, EscalationDefinition, RecoveryDefinition
 from orchestrator_nb.engine.priority import best_places, places_by_height
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import capacities, needs
@@ -128,12 +128,16 @@ def _item(command: CommandDefinition, upstream: tuple[str, ...], recovery: Recov
     delay = command.retry_delay or recovery.retry_delay
     if delay is not None:
         item["retry_delay"] = delay
+    if recovery.escalation is not None if command.escalate is None else command.escalate:
+        item["escalation"] = (recovery.escalation or EscalationDefinition()).model_dump(exclude_defaults=True)
     if not command.idempotent:
         item["idempotent"] = False
     if command.priority:
         item["priority"] = command.priority
     if command.trigger_rule != DEFAULT:
         item["trigger_rule"] = command.trigger_rule
+    if command.tags:
+        item["tags"] = list(command.tags)
     if command.when is not None:
         item["when"] = command.when
     if isinstance(command, CellDefinition):

@@ -69,13 +69,14 @@ def replay(events: Iterable[e.Event], *, policies: Sequence[Policy]) -> Replay:
             commands = fact.commands if type(fact) is e.RunPlanned else _commands(state)
             slots = (fact.slots if type(fact) is e.RunResumed else None) or state.run.slots
             loop.schedule_by(make_scheduler(commands, slots=slots))
-        decided = loop.decide_at(fact.at) if type(fact) in _STEPS else loop.decide(fact)
+        stepped = type(fact) in _STEPS or (type(fact) is e.RunPaused and fact.parked)
+        decided = loop.decide_at(fact.at) if stepped else loop.decide(fact)
         if not decided:
             return Replay(decisions=decisions, difference=_difference(fact, None))
         for was, now in zip_longest(recorded[place : place + len(decided)], decided):
             if was is None or now is None or replace(was, at=0.0) != replace(now, at=0.0):
                 return Replay(decisions=decisions, difference=_difference(was, now))
-            decisions += was is not fact or type(fact) in _STEPS
+            decisions += was is not fact or stepped
         place += len(decided)
     left = loop.decide_at(recorded[-1].at) if recorded else []
     return Replay(decisions=decisions, difference=_difference(None, left[0]) if left else None)

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator_nb import events as e
+from orchestrator_nb.command_facts import RETRY
+from orchestrator_nb.escalation import DONE_BY_HAND, ask, next_level
 from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import DONE
+from orchestrator_nb.transitions import DONE, FINAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,105 @@ class Tell:
     by: Mapping[str, Any] | None = None
 
 
-Request = Pause | Resume | Stop | Fail | Accept | GoBack | Tell
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decide:
+    """Answer a decision. `parameters` are those with which the command is tried again, or what it gave where somebody
+    did it by hand."""
+
+    number: int
+    answer: str
+    note: str = ""
+    parameters: Mapping[str, Any] | None = None
+    id: str | None = None
+    by: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Escalate:
+    """Ask people about a command that has not come to its end; one level higher, where they were asked already."""
+
+    command: str
+    reason: str
+    id: str | None = None
+    by: Mapping[str, Any] | None = None
+
+
+Request = Pause | Resume | Stop | Fail | Accept | GoBack | Decide | Escalate | Tell
+
+
+def facts_of(request: Request, state: RunState, now: float) -> list[e.Event]:
+    """Return what a request comes to in this state; nothing when it has no meaning any more and nobody waits for it."""
+    run, ask, by = state.run.state, request.id, request.by
+    if isinstance(request, Pause) and run in ("executing", "paused"):
+        return [e.RunPaused(at=now, reason=request.reason, leaving=request.leaving, request=ask, by=by)]
+    if isinstance(request, Resume) and run == "paused":
+        return [e.RunResumed(at=now, reason=request.reason, request=ask, by=by)]
+    if isinstance(request, Stop) and run in ("executing", "paused", "stopping"):
+        return [e.RunStopping(at=now, reason=request.reason, request=ask, by=by)]
+    if isinstance(request, Tell):
+        return [e.NoticeGiven(at=now, text=request.text, command=request.command, request=ask, by=by)]
+    if isinstance(request, Fail):
+        return reported(request, state, now)
+    if isinstance(request, Accept):
+        return [accepted(request, state, now)]
+    if isinstance(request, GoBack):
+        return going_back(request, state, now)
+    if isinstance(request, Decide):
+        return [made(request, state, now)]
+    if isinstance(request, Escalate):
+        return [escalated(request, state, now)]
+    if ask is None:
+        return []
+    text = f"asked to {type(request).__name__.lower()}, and there is nothing to do: the run is {run}"
+    return [e.NoticeGiven(at=now, text=text, request=ask, by=by)]
+
+
+def made(request: Decide, state: RunState, now: float) -> e.Event:
+    """Return what an answer comes to: the decision, or a notice where it cannot be one."""
+    decision = state.decisions.get(request.number)
+    wrong = None
+    if decision is None:
+        numbers = ", ".join(str(open_.number) for open_ in state.open_decisions()) or "none"
+        wrong = f"there is no decision {request.number}; open: {numbers}"
+    elif decision.answer is not None:
+        wrong = f'decision {request.number} was made already: "{decision.answer}"'
+    elif not state.is_open(decision):
+        wrong = f"decision {request.number} has become needless"
+    elif request.answer not in decision.options:
+        wrong = f'"{request.answer}" is no answer to decision {request.number}; answers: {", ".join(decision.options)}'
+    elif request.parameters and request.answer not in (RETRY, DONE_BY_HAND):
+        wrong = f'"{request.answer}" takes no parameters; {RETRY} and {DONE_BY_HAND} do'
+    elif state.run.state == "stopping":
+        wrong = "the run is being stopped"
+    if wrong is not None or decision is None:
+        return e.NoticeGiven(at=now, text=f"not decided: {wrong}", request=request.id, by=request.by)
+    return e.DecisionMade(
+        at=now,
+        number=decision.number,
+        command=decision.command,
+        answer=request.answer,
+        parameters=request.parameters or {},
+        note=request.note,
+        request=request.id,
+        by=request.by,
+    )
+
+
+def escalated(request: Escalate, state: RunState, now: float) -> e.Event:
+    """Return what an escalation comes to: a question, or a notice where there is nothing to ask about."""
+    record = state.commands.get(request.command)
+    wrong = None
+    if record is None:
+        wrong = f'the run has no command "{request.command}"'
+    elif record.state in FINAL or record.returned:
+        wrong = f'"{request.command}" has come to its end: it is {record.state}'
+    elif state.run.state not in ("executing", "paused"):
+        wrong = f"the run is {state.run.state}"
+    if wrong is not None:
+        return e.NoticeGiven(at=now, text=f"not escalated: {wrong}", request=request.id, by=request.by)
+    level = next_level(request.command, state)
+    why = f"escalated: {request.reason}"
+    return ask(request.command, state, at=now, level=level, why=why, request=request.id, by=request.by)
 
 
 def accepted(request: Accept, state: RunState, now: float) -> e.Event:

@@ -9,6 +9,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.engine.allotment import Allotment
 from orchestrator_nb.engine.conditions import unmet
 from orchestrator_nb.engine.estimates import Estimates
+from orchestrator_nb.engine.parking import parked
 from orchestrator_nb.records import PlannedCommand
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import DONE, FINAL, GOOD
@@ -174,7 +175,12 @@ class Scheduler:
 
     def _complete(self, state: RunState, now: float) -> list[e.Event]:
         counts = state.counts
-        if counts.get("running") or counts.get("pending") or state.unfinished():
+        if counts.get("running"):
+            return []
+        if counts.get("waiting"):
+            pause = parked(state, now)
+            return [] if pause is None else [pause]
+        if counts.get("pending") or state.unfinished():
             return []
         return [e.RunCompleting(at=now)]
 
@@ -282,4 +288,4 @@ _OTHER_ENDS: dict[type[e.Event], str] = {
 }
 """The ends of a command besides its success, and the states that they leave it in."""
 _OTHER_END_STATES = frozenset(_OTHER_ENDS.values())
-_UPHEAVALS = frozenset({e.RunPlanned, e.RunResumed, e.CommandReopened})
+_UPHEAVALS = frozenset({e.RunPlanned, e.RunResumed, e.CommandReopened, e.DecisionRequested})

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from orchestrator_nb.engine.requests import Accept, accepted
-from orchestrator_nb.errors import StoreError, UsageError
-from orchestrator_nb.events import NoticeGiven
-from orchestrator_nb.journal.file import JournalFile
-from orchestrator_nb.journal.identity import asker
-from orchestrator_nb.journal.owner import Ownership
-from orchestrator_nb.journal.store import JOURNAL
+from orchestrator_nb.errors import UsageError
 from orchestrator_nb.plan.contents import Contents
 from orchestrator_nb.plan.key import key_of, why_never
-from orchestrator_nb.state import RunState, fold
-from orchestrator_nb.transitions import DONE, IllegalTransition
+from orchestrator_nb.state import RunState
+from orchestrator_nb.transitions import DONE
 
 
 def acceptance(command: str, opening: Any, state: RunState) -> dict[str, Any]:
@@ -41,22 +32,3 @@ def acceptance(command: str, opening: Any, state: RunState) -> dict[str, Any]:
         return contents.of(texts, definition, folder=plan.folder, parameters=plan.parameters) if texts else None
 
     return {"command": command, "key": key, "reads": hashes(definition.reads), "writes": hashes(definition.writes)}
-
-
-def record_accepted(run_folder: Path, told: Mapping[str, Any]) -> None:
-    """Record the acceptance in the journal of a run that nobody drives. Raises RunRefused, UsageError, StoreError."""
-    ownership = Ownership(run_folder)
-    try:
-        journal = JournalFile(run_folder / JOURNAL, clock=time.time)
-        try:
-            state = fold(journal.read())
-            fact = accepted(Accept(**told, by=asker()), state, time.time())
-            if isinstance(fact, NoticeGiven):
-                raise UsageError(fact.text)
-            journal.append([fact])
-        except IllegalTransition as error:
-            raise StoreError(f'the journal "{journal.path}" tells something impossible: {error}') from error
-        finally:
-            journal.close()
-    finally:
-        ownership.release()

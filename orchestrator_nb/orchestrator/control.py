@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator_nb.engine.requests import Accept, Fail, GoBack, Pause, Request, Resume, Stop, Tell
+from orchestrator_nb.engine.requests import Accept, Decide, Escalate, Fail, GoBack, Pause, Request, Resume, Stop, Tell
 from orchestrator_nb.errors import RunNotRunning, RunUnanswered
 from orchestrator_nb.events import Event
 from orchestrator_nb.journal.file import Position, scan
@@ -137,6 +137,26 @@ def _accept(asked: Asked, given: dict[str, Any]) -> Request:
     )
 
 
+def _decide(asked: Asked, given: dict[str, Any]) -> Request:
+    number, parameters = given.get("number"), given.get("parameters", {})
+    if type(number) is not int:
+        raise ValueError(f"'number' has to be a whole number; found {number!r}")
+    if not isinstance(parameters, dict):
+        raise ValueError(f"'parameters' has to be a mapping; found {parameters!r}")  # noqa: TRY004 - as above
+    return Decide(
+        number=number,
+        answer=_text(given, "answer"),
+        note=_text(given, "note", ""),
+        parameters=parameters,
+        id=asked.id,
+        by=asked.by,
+    )
+
+
+def _escalate(asked: Asked, given: dict[str, Any]) -> Request:
+    return Escalate(command=_text(given, "command"), reason=_text(given, "reason"), id=asked.id, by=asked.by)
+
+
 def _hashes(arguments: Mapping[str, Any], name: str) -> dict[str, str | None] | None:
     value = arguments.get(name)
     fits = value is None or (isinstance(value, dict) and all(isinstance(item, str | None) for item in value.values()))
@@ -173,5 +193,7 @@ _KINDS: dict[str, Callable[[Asked, dict[str, Any]], Request]] = {
     "fail": _fail,
     "accept": _accept,
     "rollback": _rollback,
+    "decide": _decide,
+    "escalate": _escalate,
     "tell": _tell,
 }

@@ -48,7 +48,10 @@ def start_detached(opening: Opening, *, store: Path) -> Run:
     with admitted(store, definition.workflow, opening.overlap, wait=definition.coordination_timeout):
         folder = create_run(store, definition.workflow)
         opening.frozen().write(folder)
-        owner = _spawn(folder, {"slots": opening.slots, "durability": opening.durability, "path": _path()})
+        owner = _spawn(
+            folder,
+            {"slots": opening.slots, "durability": opening.durability, "decide": opening.decide, "path": _path()},
+        )
         threading.Thread(target=owner.wait, name=f"orchestrator-nb reap {folder.name}", daemon=True).start()
         _wait_for_beginning(owner, folder)
     return Run(folder, go_on=opening.go_on, today=opening.today)

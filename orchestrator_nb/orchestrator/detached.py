@@ -27,7 +27,9 @@ def main() -> int:
     signals = Signals()
     try:
         flow = frozen_workflow(Frozen.read(folder))
-        opening_of = flow._opening_of((), slots=options["slots"], durability=options["durability"])
+        opening_of = flow._opening_of(
+            (), slots=options["slots"], durability=options["durability"], decide=options["decide"]
+        )
         run = resume_opened(folder, opening_of, durable=options["durability"] == "full")
         signals.go_to(run)
         result = run.wait(check=False)

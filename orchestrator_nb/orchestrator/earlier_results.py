@@ -125,13 +125,15 @@ def read_results(folder: Path) -> EarlierRun:
             begun[event.command] = _begun(event.command, upstream, state)
         elif kind is e.CommandSucceeded:
             assert isinstance(event, e.CommandSucceeded)
-            key, given, records = begun[event.command]
+            record = state.commands[event.command]
+            key, given, records = begun.get(event.command, ("", None, {}))
+            as_written = not record.parameters and not record.by_hand
             kept[event.command] = Kept(
                 folder=folder,
                 origin=state.run.run,
                 attempt=event.attempt,
-                record=state.commands[event.command],
-                key=key,
+                record=record,
+                key=key if as_written else "",
                 given=given,
                 upstream=records,
             )

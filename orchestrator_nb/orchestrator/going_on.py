@@ -29,6 +29,7 @@ def going_on(
     slots: int,
     accept_changes: bool,
     again: Collection[str] = (),
+    decide: str | None = None,
 ) -> list[e.Event]:
     """Return the facts with which a run goes on: a new owner, what its death cost, what is missing, what changed, and
     what is to run `again`.
@@ -46,7 +47,7 @@ def going_on(
         now=now,
         before=[*lost, *missing],
     )
-    facts: list[e.Event] = [e.RunResumed(at=now, owner=identity(), slots=slots), *lost, *missing, *live]
+    facts: list[e.Event] = [e.RunResumed(at=now, owner=identity(), slots=slots, decide=decide), *lost, *missing, *live]
     if changes:
         facts.append(e.DefinitionChanged(at=now, changes=tuple(changes)))
         facts.append(planned.planned(now))

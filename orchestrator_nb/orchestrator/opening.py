@@ -58,7 +58,7 @@ class Opening:
     `parent` is the run that it is a part of, `memory` is how much the machine has, in bytes, where it is asked for,
     `settings` are those that were given besides the definition's. `selected` are the commands that were selected, None
     for all, and `given` the results of earlier runs that stand for others; with `reuse`, what is up to date does not
-    run; `left_out` commands are neither. `today` opens a run's workflow as it is now."""
+    run; `left_out` commands are neither. `decide` says whether decisions are waited for (wait, now, park). `today` opens a run's workflow as it is now."""
 
     plan: Plan
     commands: Mapping[str, Command]
@@ -77,6 +77,7 @@ class Opening:
     left_out: int = 0
     reuse: bool = False
     today: Today | None = None
+    decide: str = "park"
 
     def frozen(self) -> Frozen:
         """Return what the run has to keep of it."""
@@ -216,7 +217,13 @@ def resume_opened(
             check_kept_results(state, opening.plan, Artifacts(folder / ARTIFACTS), again=again)
             planned = opening.planned(folder.parent)
             beginning = going_on(
-                state, opening.plan, planned, slots=opening.slots, accept_changes=accept_changes, again=again
+                state,
+                opening.plan,
+                planned,
+                slots=opening.slots,
+                accept_changes=accept_changes,
+                again=again,
+                decide=opening.decide,
             )
             beginning.extend(e.NoticeGiven(at=time.time(), text=note) for note in notes)
             reuse = _reusing(folder, opening, planned)
@@ -316,6 +323,7 @@ def _first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> tuple[
         version=_version(),
         parent=opening.parent,
         settings=recorded_settings(plan.definition),
+        decide=opening.decide,
     )
     notes = (*plan.notes, *weaker_promises(opening.durability), *notes)
     notices: list[e.Event] = [e.NoticeGiven(at=now, text=note) for note in notes]

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb import events as e
-from orchestrator_nb.engine.requests import Accept, Fail, Pause, Resume, Stop, Tell
+from orchestrator_nb.engine.requests import Accept, Decide, Escalate, Fail, Pause, Request, Resume, Stop, Tell
 from orchestrator_nb.errors import OrchestratorError, RunFailed, RunNotRunning, RunRefused, StoreError, UsageError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.follow import Follower
 from orchestrator_nb.journal.live import read_live
 from orchestrator_nb.journal.owner import is_owned
 from orchestrator_nb.journal.store import JOURNAL, find_store
+from orchestrator_nb.orchestrator.awaiting import wait_for_owner, wait_in_loop
 from orchestrator_nb.orchestrator.control import Answer, ask_owner
+from orchestrator_nb.orchestrator.decisions import Decision, decisions_of, plain_parameters, what_to_type
 from orchestrator_nb.orchestrator.driver import Driver
 from orchestrator_nb.orchestrator.failure_story import failure_text
 from orchestrator_nb.orchestrator.metrics import execution_metrics
@@ -146,11 +148,12 @@ class Run(GoesBack):
         """Return what to type to go on."""
         if state.run.state == "completed" and not state.deviations:
             return ()
-        if self._in_session is not None:
-            return (f"to go on, in {self._in_session}: flow.resume()",)
         store = self.folder.parent
         elsewhere = "" if find_store() == store else f" --store {_quoted(store)}"
-        return (f"to go on: orchestrator-nb resume {self.id}{elsewhere}",)
+        asked = what_to_type(state, self.id, elsewhere)
+        if self._in_session is not None:
+            return (*asked, f"to go on, in {self._in_session}: flow.resume()")
+        return (*asked, f"to go on: orchestrator-nb resume {self.id}{elsewhere}")
 
     # ── waiting ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -163,7 +166,7 @@ class Run(GoesBack):
         """
         session = self._session
         if session is None:
-            self._wait_for_owner(timeout)
+            wait_for_owner(self.folder, timeout)
         else:
             self._wait_for_session(session, timeout)
         result = self.result
@@ -197,45 +200,9 @@ class Run(GoesBack):
         except StoreError:
             return kind(str(error))
 
-    def _wait_for_owner(self, timeout: float | None) -> None:
-        """Wait until the process that owns the run has let it go; an interrupt ends the waiting only."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while is_owned(self.folder):
-            if deadline is not None and time.monotonic() >= deadline:
-                raise TimeoutError(f'"{self.id}" has not ended within {timeout} seconds')
-            time.sleep(LOOK_EVERY)
-
     def __await__(self) -> Generator[Any, None, RunResult]:
         """Wait without blocking the event loop; like `wait`."""
-        return self._wait_in_loop().__await__()
-
-    async def _wait_in_loop(self) -> RunResult:
-        import asyncio
-
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[None] = loop.create_future()
-        session = self._session
-
-        def watch() -> None:
-            if session is None:
-                self._wait_for_owner(None)
-            else:
-                session.wait(None)
-            try:
-                loop.call_soon_threadsafe(lambda: None if ended.done() else ended.set_result(None))
-            except RuntimeError:  # the event loop was closed meanwhile
-                return
-
-        threading.Thread(target=watch, name=f"orchestrator-nb wait {self.id}", daemon=True).start()
-        try:
-            while not ended.done():
-                # The loop wakes now and then: in a Jupyter kernel an interrupt takes effect only when it does.
-                await asyncio.wait([ended], timeout=LOOK_EVERY)
-        except asyncio.CancelledError:
-            if session is not None:
-                self.interrupt("the task that awaited it was cancelled")
-            raise
-        return self.wait()
+        return wait_in_loop(self, self._session).__await__()
 
     # ── steering ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -311,19 +278,52 @@ class Run(GoesBack):
         if self._today is None:
             raise RunRefused(f'"{self.id}" is not known together with its workflow: attach("{self.id}").accept(…)')
         # What plans is imported where it is needed: whoever looks at a run does without.
-        from orchestrator_nb.orchestrator.acceptance import acceptance, record_accepted
+        from orchestrator_nb.orchestrator.acceptance import acceptance
 
         told = acceptance(command, self._today(self.folder), self.state)
+        self._whoever_drives("accept", Accept(**told), told)
+
+    def decisions(self) -> list[Decision]:
+        """Return what people were asked in this run, in the order of the numbers, answered or not."""
+        return decisions_of(self.state)
+
+    def decide(
+        self, number: int, answer: str, *, note: str | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> None:
+        """Answer a decision with one of its options; returns when that is recorded, whoever drives the run, or nobody.
+
+        `parameters` are those with which a command is tried again, or the results, by name, of one that was done by
+        hand. Raises UsageError for an answer that is none, StoreError, and as `pause` does where the owner is silent.
+        """
+        told: dict[str, Any] = {
+            "number": number,
+            "answer": answer,
+            "note": note or "",
+            "parameters": plain_parameters(parameters),
+        }
+        self._whoever_drives("decide", Decide(**told), told)
+
+    def escalate(self, command: str, reason: str = "asked to") -> None:
+        """Have people asked about a command that has not come to its end; one level higher, where they were asked
+        already. What runs of it goes on until somebody decides otherwise. Raises as `decide` does."""
+        told: dict[str, Any] = {"command": command, "reason": reason}
+        self._whoever_drives("escalate", Escalate(**told), told)
+
+    def _whoever_drives(self, kind: str, request: Request, told: Mapping[str, Any]) -> None:
+        """Have a request recorded. Raises UsageError where it came to nothing."""
         session = self._live_session()
         if session is not None:
-            answer = session.ask(Accept(**told))
+            answer = session.ask(request)
+            event = None if answer is None else answer.event
         elif is_owned(self.folder):
-            answer = self._ask("accept", **told)
+            event = self._ask(kind, **told).event
         else:
-            record_accepted(self.folder, told)
-            return
-        if answer is not None and isinstance(answer.event, e.NoticeGiven):
-            raise UsageError(answer.event.text)
+            # What folds and decides is imported where it is needed: whoever looks at a run does without.
+            from orchestrator_nb.orchestrator.unattended import record_request
+
+            event = record_request(self.folder, request)
+        if isinstance(event, e.NoticeGiven):
+            raise UsageError(event.text)
 
     def give_notice(self, text: str) -> Answer | None:
         """Record something that a person should know. Raises as `pause` does."""

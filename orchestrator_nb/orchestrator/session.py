@@ -32,19 +32,15 @@ from orchestrator_nb.orchestrator.clock import steady_clock
 from orchestrator_nb.orchestrator.control import ANSWER_WAIT, Answer
 from orchestrator_nb.orchestrator.live_view import LiveView
 from orchestrator_nb.orchestrator.manifest import write_manifest
+from orchestrator_nb.orchestrator.policies import POLICIES
 from orchestrator_nb.orchestrator.reuse import Reuse
 from orchestrator_nb.plan.plan import Plan
-from orchestrator_nb.ports import Command, Observer, Policy, Work
-from orchestrator_nb.recovery.optional import Optional
-from orchestrator_nb.recovery.retry import Retry
+from orchestrator_nb.ports import Command, Observer, Work
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import DONE
 
 log = logging.getLogger("orchestrator_nb.run")
 """What has to be said while it cannot be recorded; where nobody has set up logging it goes to stderr."""
-
-POLICIES: tuple[Policy, ...] = (Retry(), Optional())
-"""Asked in this order: the first that decides about a failure wins."""
 
 _NO_RESULT = e.Stored(form="json")
 
@@ -219,8 +215,6 @@ class Session:
             heard = self._asked.pop(getattr(event, "request", None) or "", None)
             if heard is not None:
                 heard(Answer(event=event, turn=turn))
-            elif isinstance(event, e.AttemptFailed) and event.failure.stage == "reported":
-                self._executor.end(event.command, event.attempt, "cancelled", 0.0)
 
     def _drive(self) -> None:
         try:
@@ -250,6 +244,9 @@ class Session:
         """Return what an executor needs to run the command's current attempt."""
         plan, records = self._plan, state.commands
         record, definition = records[command], plan.commands[command]
+        if record.parameters:  # a person has decided so
+            changed = {**definition.parameters, **record.parameters}
+            definition = definition.model_copy(update={"parameters": changed})
         inputs, recorded, metrics, changes = {}, {}, {}, {}
         for name in plan.upstream[command]:
             upstream = records[name]

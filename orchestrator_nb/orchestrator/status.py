@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator_nb.orchestrator.decisions import decisions_of
 from orchestrator_nb.orchestrator.shown import as_text, headline, html_table
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
@@ -29,6 +30,7 @@ class Status:
     owned: bool
     rows: tuple[dict[str, Any], ...]
     notices: tuple[str, ...]
+    decisions: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -54,6 +56,7 @@ class Status:
                 for name, record in state.commands.items()
             ),
             notices=tuple(f"{item.command}: {item.text}" if item.command else item.text for item in state.notices),
+            decisions=tuple(str(decision) for decision in decisions_of(state) if decision.is_open),
         )
 
     def __str__(self) -> str:
@@ -62,7 +65,7 @@ class Status:
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table
         ]
-        return as_text("\n".join([self._lead(), *lines, *self.notices]))
+        return as_text("\n".join([self._lead(), *lines, *self.notices, *self.decisions]))
 
     def __repr__(self) -> str:
         return str(self)

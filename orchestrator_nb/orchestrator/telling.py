@@ -94,4 +94,8 @@ def _of_command(event: e.Event, state: RunState) -> str | None:
         return f"interrupted: {event.reason}"
     if isinstance(event, e.DeviationRecorded):
         return f"deviation: {event.text}"
+    if isinstance(event, e.DecisionRequested):
+        return f"decision {event.number}: {event.question} ({', '.join(event.options)})"
+    if isinstance(event, e.DecisionMade):
+        return f'decision {event.number}: "{event.answer}"' + (" by default" if event.by_default else "")
     return None

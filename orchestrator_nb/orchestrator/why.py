@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from orchestrator_nb import events as e
 from orchestrator_nb.errors import UsageError
+from orchestrator_nb.escalation import LEVELS
 from orchestrator_nb.orchestrator.shown import as_text, listed
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import DONE, FINAL
@@ -132,6 +133,20 @@ def _of_command(event: e.Event) -> str | None:
             return f"deviation: {text}"
         case e.NoticeGiven(text=text, by=by):
             return f"notice{_by(by)}: {text}"
+    return _of_decision(event)
+
+
+def _of_decision(event: e.Event) -> str | None:
+    match event:
+        case e.DecisionRequested(number=number, level=level, by=by):
+            return f"decision {number} was asked for{_by(by)} (level {level}, {LEVELS[level]})"
+        case e.DecisionDue(number=number):
+            return f"nobody had answered decision {number} in time"
+        case e.DecisionMade(number=number, answer=answer, by=by, by_default=by_default, note=note):
+            whose = " by default" if by_default else _by(by)
+            return f'decision {number} was made{whose}: "{answer}"' + (f", {note}" if note else "")
+        case e.AttemptTakenOver(attempt=attempt):
+            return f"attempt {attempt} was done by hand"
     return None
 
 
@@ -153,6 +168,9 @@ def _present(command: str, state: RunState) -> Iterator[str]:
             )
     elif record.state == "waiting" and record.due is not None:
         yield f"now: it waits for its retry, {max(0.0, record.due - time.time()):.1f} s from now"
+    decision = state.open_decision(command)
+    if decision is not None:
+        yield f"now: it waits for decision {decision.number}: {' or '.join(decision.options)}"
     for name in _causes(command, state):
         cause = state.commands[name]
         text = cause.failure.message if cause.failure is not None else cause.reason

@@ -16,6 +16,7 @@ from orchestrator_nb.journal.store import find_run, find_store
 from orchestrator_nb.orchestrator.building import Building
 from orchestrator_nb.orchestrator.collector import collector_at_rest
 from orchestrator_nb.orchestrator.command_types import command_types, import_registrations
+from orchestrator_nb.orchestrator.decisions import how_decided
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
 from orchestrator_nb.orchestrator.earlier_results import EarlierResults
 from orchestrator_nb.orchestrator.frozen import Frozen
@@ -114,6 +115,7 @@ class Workflow(Building):
         durability: str | None = None,
         detach: bool = False,
         overlap: str | None = None,
+        decide: str | None = None,
         context: Mapping[str, Any] | None = None,
         quality_requirements: Sequence[str | Mapping[str, Any]] | None = None,
         recovery: Mapping[str, Any] | str | None = None,
@@ -135,7 +137,8 @@ class Workflow(Building):
         Waits for its end unless `wait` is False. `slots` is how many commands run at a time, `durability` is full or
         process, `text_parameters` names those given as text, to be read as their type. With `detach` a process of its
         own drives the run, which then outlives this one, and nobody waits unless `wait` is True. `overlap` says what
-        happens while another run of the workflow is under way in the store: refuse, wait, skip or allow.
+        happens while another run of the workflow is under way in the store: refuse, wait, skip or allow. `decide` says
+        what becomes of decisions, see `orchestrator.decisions`: wait, now or park.
 
         `context` is the shared state that the run begins with, added to the definition's, as `quality_requirements`
         are to its own; `recovery`, `optimization`, `monitoring` and `deadline` (seconds) take the place of what the
@@ -166,6 +169,7 @@ class Workflow(Building):
             slots=slots,
             durability=durability,
             overlap=overlap,
+            decide=decide,
         )
         if detach:
             from orchestrator_nb.orchestrator.detach import start_detached
@@ -194,6 +198,7 @@ class Workflow(Building):
         accept_changes: bool = False,
         take_over: bool = False,
         start_from: Names = (),
+        decide: str | None = None,
         observers: Sequence[Observer] = (),
     ) -> Run:
         """Go on with a run of this workflow, with the code as it is now for what has not succeeded.
@@ -204,7 +209,7 @@ class Workflow(Building):
         RunNotFound, RunRefused, DefinitionError; when waiting, what `Run.wait` raises.
         """
         folder = find_run(find_store(store, start=self._folder), run, workflow=self.name)
-        opening_of = self._opening_of(observers, accept_changes=accept_changes)
+        opening_of = self._opening_of(observers, accept_changes=accept_changes, decide=decide)
         again = read_selection(start_from=start_from).start_from
         resumed = resume_opened(
             folder, opening_of, accept_changes=accept_changes, taking_over=take_over, start_from=again
@@ -241,7 +246,7 @@ class Workflow(Building):
         plan, commands = self._plan(
             parameters, text=(), settled=settled, unknown=unknown, within=within, accept_changes=accept_changes
         )
-        return replace(self._opening(plan, commands, observers, overlap="allow"), parent=parent)
+        return replace(self._opening(plan, commands, observers, overlap="allow", decide="wait"), parent=parent)
 
     def today(self, run_folder: Path) -> Opening:
         """Return the opening of a run of this workflow with its code as it is now; nothing is checked or started."""
@@ -283,12 +288,13 @@ class Workflow(Building):
         slots: int | None = None,
         durability: str | None = None,
         accept_changes: bool = False,
+        decide: str | None = None,
     ) -> OpeningOf:
         def opening(frozen: Frozen, settled: Collection[str]) -> Opening:
             plan, commands = self._plan(
                 frozen.parameters, text=(), settled=settled, settings=frozen.settings, accept_changes=accept_changes
             )
-            opened = self._opening(plan, commands, observers, slots=slots, durability=durability)
+            opened = self._opening(plan, commands, observers, slots=slots, durability=durability, decide=decide)
             return replace(opened, settings=frozen.settings)
 
         return opening
@@ -302,6 +308,7 @@ class Workflow(Building):
         slots: int | None = None,
         durability: str | None = None,
         overlap: str | None = None,
+        decide: str | None = None,
     ) -> Opening:
         if overlap is not None and overlap not in OVERLAPS:
             raise UsageError(f"overlap is one of {', '.join(OVERLAPS)}; found {overlap!r}")
@@ -324,6 +331,7 @@ class Workflow(Building):
             overlap=overlap or plan.definition.overlap,
             go_on=self.resume,
             today=self.today,
+            decide=how_decided(decide),
         )
 
     def _needs_session(self) -> bool:

@@ -8,14 +8,21 @@ import pytest
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.endings import ENDINGS
-from orchestrator_nb.orchestrator.session import POLICIES
+from orchestrator_nb.orchestrator.policies import POLICIES
 from orchestrator_nb.ports import Policy
 from orchestrator_nb.state import RunState, fold
 
 FAILURE = e.Failure(kind="exception", message="no", types=("ConnectionError", "OSError", "Exception"))
 BEGINNING: list[e.Event] = [
     e.RunStarted(at=1.0, run="r", workflow="w"),
-    e.RunPlanned(at=1.0, commands={"a": {"optional": True}, "b": {"upstream": ["a"], "optional": True}}),
+    e.RunPlanned(
+        at=1.0,
+        commands={
+            "a": {"optional": True},
+            "b": {"upstream": ["a"], "optional": True},
+            "c": {"retries": 0, "escalation": {}},
+        },
+    ),
     e.AttemptStarted(at=2.0, command="a", attempt=1),
 ]
 MOMENTS: dict[str, list[e.Event]] = {
@@ -25,6 +32,16 @@ MOMENTS: dict[str, list[e.Event]] = {
     "given up": [
         e.AttemptFailed(at=3.0, command="a", attempt=1, seconds=1.0, failure=FAILURE),
         e.CommandFailed(at=3.0, command="a", reason="no"),
+    ],
+    "left to a person": [
+        e.AttemptStarted(at=2.0, command="c", attempt=1),
+        e.AttemptFailed(at=3.0, command="c", attempt=1, seconds=1.0, failure=FAILURE),
+    ],
+    "decided": [
+        e.AttemptStarted(at=2.0, command="c", attempt=1),
+        e.AttemptFailed(at=3.0, command="c", attempt=1, seconds=1.0, failure=FAILURE),
+        e.DecisionRequested(at=3.0, number=1, command="c", question="how?", options=("retry", "fail")),
+        e.DecisionMade(at=4.0, number=1, command="c", answer="retry"),
     ],
     "held back": [
         e.AttemptFailed(at=3.0, command="a", attempt=1, seconds=1.0, failure=FAILURE),

@@ -51,7 +51,7 @@ def test_all_inputs_are_recorded_with_their_defaults(project):
     assert recorded(run, e.RunStarted)[0].settings == {
         "context": {},
         "quality_requirements": ["rmse < 3.5", "rows > 0"],
-        "recovery": {"retries": 0, "retry_delay": None},
+        "recovery": {"retries": 0, "retry_delay": None, "escalation": None},
         "optimization": {"history": True, "adaptive": True},
         "monitoring": {"interval": 2.0, "log_size": 10 * 2**20},
         "deadline": None,

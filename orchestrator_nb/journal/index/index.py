@@ -75,13 +75,21 @@ class Index:
 
     def read(self, query: Select[Any]) -> list[dict[str, Any]]:
         """Bring the index up to date and return the rows that a query of the tables in `schema` finds."""
+        return self.look(lambda connection: [{**row} for row in connection.execute(query).mappings()])
+
+    def look(self, action: Callable[[Connection], T]) -> T:
+        """Bring the index up to date and return what `action` makes of it: all that it reads is of one moment.
+
+        It is called again where the file turned out to be of no use.
+        """
         found = self._found()
 
-        def look() -> list[dict[str, Any]]:
+        def act() -> T:
             self._take_in(found)
-            return self._rows(query)
+            with self._engine.connect() as connection:
+                return action(connection)
 
-        return self._try(look)
+        return self._try(act)
 
     def _found(self) -> dict[str, Stamp]:
         found = stamps(self._store)
@@ -102,10 +110,6 @@ class Index:
                 if emptied or not unsound or not self._empty_file():
                     self._leave_file(error)
                 emptied = True
-
-    def _rows(self, query: Select[Any]) -> list[dict[str, Any]]:
-        with self._engine.connect() as connection:
-            return [{**row} for row in connection.execute(query).mappings()]
 
     def _take_in(self, found: Mapping[str, Stamp]) -> Updated:
         left, gone = self._outdated(found)

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, ProgrammingError
 
 from orchestrator_nb.errors import StoreError
-from orchestrator_nb.events import Event
+from orchestrator_nb.events import AttemptStarted, Event
 from orchestrator_nb.journal.file import Position, continues, scan
 from orchestrator_nb.journal.index import schema
 from orchestrator_nb.journal.index.rows import Row, Rows, commands_of, new_run
@@ -43,6 +43,9 @@ _POSITIONS = select(schema.positions, schema.runs.c.run, schema.runs.c.damaged).
 )
 _RUN = select(schema.runs).where(schema.runs.c.key == bindparam("of_key"))
 _COMMANDS = select(schema.commands).where(schema.commands.c.run_key == bindparam("of_run"))
+_SETTLED_AT = select(schema.commands.c.command, schema.commands.c.settled).where(
+    schema.commands.c.run_key == bindparam("of_run")
+)
 _DELETE = [delete(table).where(table.c.run_key == bindparam("of_run")) for table in schema.OF_A_RUN]
 _DELETE_RUN = delete(schema.runs).where(schema.runs.c.key == bindparam("of_run"))
 _NEW_RUN = insert(schema.runs)
@@ -215,7 +218,10 @@ class _Journal:
         """Write what the events change; return what is impossible in them, up to which they are written."""
         if not events:
             return None
-        rows = Rows(run, _commands(self._connection, run["key"], commands_of(events)))
+        names = commands_of(events)
+        known = _commands(self._connection, run["key"], names)
+        before = {} if names is None else _settled(self._connection, run["key"], known, events)
+        rows = Rows(run, known, before)
         impossible = None
         for seq, event in enumerate(events, self._position.seq + 1):
             try:
@@ -261,6 +267,19 @@ def _commands(connection: Connection, key: int, names: Collection[str] | None) -
     for first in range(0, len(asked), ASKED):
         some = _COMMANDS.where(schema.commands.c.command.in_(asked[first : first + ASKED]))
         found.update((row["command"], {**row}) for row in connection.execute(some, {"of_run": key}).mappings())
+    return found
+
+
+def _settled(
+    connection: Connection, key: int, known: Mapping[str, Row], events: list[Event]
+) -> dict[str, float | None]:
+    """Return when those commands came to their end that the ones which start here are after, but for the known ones."""
+    starting = [known.get(event.command) for event in events if isinstance(event, AttemptStarted)]
+    asked = sorted({name for row in starting if row is not None for name in row["upstream"] if name not in known})
+    found: dict[str, float | None] = {}
+    for first in range(0, len(asked), ASKED):
+        some = _SETTLED_AT.where(schema.commands.c.command.in_(asked[first : first + ASKED]))
+        found.update((row.command, row.settled) for row in connection.execute(some, {"of_run": key}))
     return found
 
 

@@ -6,7 +6,7 @@ changes; one that is not there changes nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from orchestrator_nb import events as e
@@ -24,13 +24,16 @@ _NO_ATTEMPT: Row = {
 }  # fmt: skip
 """A command as it is when an attempt or a generation of it begins."""
 
+USED = e.Used.__struct_fields__
+"""The columns of an attempt that say what it took of the machine."""
+
 
 def new_run(run: str) -> Row:
     """Return the row of a run of which nothing is known yet, without its key."""
     return {
         "run": run, "workflow": "", "state": "new", "phase": "new", "parent": None, "parameters": {},
         "settings": {}, "durability": "full", "slots": 1, "version": "", "owner": {}, "reason": "", "leaving": False, "generation": 1,
-        "resumes": 0, "started": None, "ended": None, "last_attempt_ended": None, "commands": 0,
+        "resumes": 0, "started": None, "going": None, "ended": None, "last_attempt_ended": None, "commands": 0,
         **dict.fromkeys(COUNTED, 0), "attempts": 0, "retries": 0, "busy": 0.0, "deviations": {}, "notices": 0,
         "events": 0, "damaged": None,
     }  # fmt: skip
@@ -39,14 +42,16 @@ def new_run(run: str) -> Row:
 class Rows:
     """The rows of one run that events have changed, until they are written.
 
-    `commands` has to hold the rows of all commands that the events are about, see `commands_of`. A row in `attempts`
+    `commands` has to hold the rows of all commands that the events are about, see `commands_of`, `settled` when those
+    came to their end that they are after and that are not among them. A row in `attempts`
     or `cells` is whole when it is new, else it has the columns that changed. `gone` are commands that left the plan,
     `seq` is the number of the event that is being taken in.
     """
 
-    def __init__(self, run: Row, commands: dict[str, Row]) -> None:
+    def __init__(self, run: Row, commands: dict[str, Row], settled: Mapping[str, float | None] | None = None) -> None:
         self.run = run
         self.commands = commands
+        self._settled = settled or {}
         self.attempts: dict[tuple[str, int], Row] = {}
         self.cells: dict[tuple[str, int, int], Row] = {}
         self.metrics: list[Row] = []
@@ -78,14 +83,24 @@ class Rows:
             raise IllegalTransition(f'the plan has no command "{name}"')
         return row
 
+    def could_start(self, row: Row) -> float | None:
+        """Return since when a command could have started: since all that it waits for had come to its end, since it
+        was put back, and while the run was going on."""
+        settled = (
+            self.commands[name]["settled"] if name in self.commands else self._settled.get(name)
+            for name in row["upstream"]
+        )
+        return max((at for at in (*settled, row["free"], self.run["going"]) if at is not None), default=None)
+
     def attempt_ended(self, event: Any, outcome: str, **changes: Any) -> None:
         """Note the end of an attempt in its own row, in that of the command and in that of the run."""
         row, run = self.command(event.command), self.run
         run["busy"] += event.seconds - (row["seconds"] if row["returned"] else 0.0)
         run["last_attempt_ended"] = event.at
+        row["spent"] += event.seconds - (row["seconds"] if row["returned"] else 0.0)
         row.update(ended=event.at, seconds=event.seconds)
         attempt = self.attempts.setdefault((event.command, event.attempt), {})
-        attempt.update(outcome=outcome, ended=event.at, seconds=event.seconds, **changes)
+        attempt.update(outcome=outcome, ended=event.at, seconds=event.seconds, **changes, **_used(event))
 
     def _step_command(self, event: Any, table: dict[str, str]) -> None:
         row = self.command(event.command)
@@ -130,6 +145,12 @@ def _phase(run: Row) -> str:
     return str(run["state"])
 
 
+def _used(event: Any) -> Row:
+    """Return what the attempt took of the machine, as far as its last event says."""
+    used: e.Used | None = getattr(event, "used", None)
+    return {} if used is None else {name: value for name in USED if (value := getattr(used, name)) is not None}
+
+
 def _failure(failure: e.Failure) -> Row:
     first = failure.types[0] if failure.types else None
     return {"failure_kind": failure.kind, "failure_type": first, "failure_message": failure.message}
@@ -154,7 +175,7 @@ def _run_started(rows: Rows, event: e.RunStarted) -> None:
 
 def _run_planned(rows: Rows, event: e.RunPlanned) -> None:
     run = rows.run
-    run.update(dict.fromkeys(COUNTED, 0), commands=len(event.commands))
+    run.update(dict.fromkeys(COUNTED, 0), commands=len(event.commands), going=event.at)
     rows.gone.update(rows.commands.keys() - event.commands.keys())
     rows.gone.difference_update(event.commands)
     before, rows.commands = rows.commands, {}
@@ -162,6 +183,7 @@ def _run_planned(rows: Rows, event: e.RunPlanned) -> None:
         row = before.get(name)
         if row is None:
             row = {"command": name, "state": "pending", "generation": 1, "attempt": 0, "retry": 0, "deaths": 0}
+            row.update(spent=0.0, waited=0.0, free=None, settled=None)
             row.update(_NO_ATTEMPT)
         planned = planned_command(plain)
         row.update(
@@ -171,6 +193,7 @@ def _run_planned(rows: Rows, event: e.RunPlanned) -> None:
             optional=planned.optional,
             fingerprint=planned.fingerprint,
             program=planned.program,
+            tags=planned.tags,
         )
         rows.commands[name] = row
         run[row["state"]] += 1
@@ -185,6 +208,7 @@ def _run_resumed(rows: Rows, event: e.RunResumed) -> None:
         reason="",
         leaving=False,
         ended=None,
+        going=event.at,
         resumes=run["resumes"] + 1,
     )
 
@@ -219,26 +243,35 @@ def _deviation_recorded(rows: Rows, event: e.DeviationRecorded) -> None:
 
 def _attempt_started(rows: Rows, event: e.AttemptStarted) -> None:
     row = rows.command(event.command)
-    row.update(_NO_ATTEMPT, attempt=event.attempt, started=event.at)
+    since = rows.could_start(row)
+    waited = 0.0 if since is None else max(0.0, event.at - since)
+    row.update(_NO_ATTEMPT, attempt=event.attempt, started=event.at, waited=row["waited"] + waited)
     rows.run["attempts"] += 1
     rows.attempts[event.command, event.attempt] = {
         "generation": row["generation"], "retry": row["retry"], "started": event.at, "ended": None, "seconds": None,
-        "outcome": "running", "lost": False, "reason": None, **_NO_FAILURE, "result_form": None, "result_size": None,
+        "waited": waited, "kernel_seconds": None, "kernel_way": None, **dict.fromkeys(USED), "outcome": "running", "lost": False, "reason": None, **_NO_FAILURE, "result_form": None, "result_size": None,
         "notebook": None, "log": None,
     }  # fmt: skip
+
+
+def _kernel_started(rows: Rows, event: e.KernelStarted) -> None:
+    attempt = rows.attempts.setdefault((event.command, event.attempt), {})
+    attempt.update(kernel_seconds=event.seconds, kernel_way=event.way)
 
 
 def _cell_started(rows: Rows, event: e.CellStarted) -> None:
     rows.command(event.command).update(cell=event.number, cells=event.of)
     rows.cells[event.command, event.attempt, event.cell] = {
         "number": event.number, "of": event.of, "started": event.at, "ended": None, "seconds": None,
-        "status": "running", "outputs": None,
+        "status": "running", "outputs": None, "peak_memory": None,
     }  # fmt: skip
 
 
 def _cell_finished(rows: Rows, event: e.CellFinished) -> None:
     cell = rows.cells.setdefault((event.command, event.attempt, event.cell), {})
     cell.update(ended=event.at, seconds=event.seconds, status=event.status, outputs=event.outputs)
+    if event.peak_memory is not None:
+        cell["peak_memory"] = event.peak_memory
 
 
 def _metric_recorded(rows: Rows, event: e.MetricRecorded) -> None:
@@ -270,7 +303,7 @@ def _attempt_abandoned(rows: Rows, event: e.AttemptAbandoned) -> None:
 
 def _attempt_interrupted(rows: Rows, event: e.AttemptInterrupted) -> None:
     row = rows.command(event.command)
-    row.update(returned=False, reason=event.reason, deaths=row["deaths"] + event.lost)
+    row.update(returned=False, free=event.at, reason=event.reason, deaths=row["deaths"] + event.lost)
     attempt = rows.attempts.setdefault((event.command, event.attempt), {})
     attempt.update(outcome="interrupted", ended=event.at, reason=event.reason, lost=event.lost)
 
@@ -284,7 +317,11 @@ def _retry_scheduled(rows: Rows, event: e.RetryScheduled) -> None:
 
 
 def _retry_due(rows: Rows, event: e.RetryDue) -> None:
-    rows.command(event.command)["due"] = None
+    rows.command(event.command).update(due=None, free=event.at)
+
+
+def _command_succeeded(rows: Rows, event: e.CommandSucceeded) -> None:
+    rows.command(event.command)["settled"] = event.at
 
 
 def _command_ended(rows: Rows, event: Any) -> None:
@@ -292,7 +329,9 @@ def _command_ended(rows: Rows, event: Any) -> None:
     if isinstance(event, e.UpstreamFailed):
         reason = f"{', '.join(event.upstream)} did not succeed"
     failure = getattr(event, "failure", None)
-    rows.command(event.command).update(due=None, reason=reason, **(_failure(failure) if failure is not None else {}))
+    rows.command(event.command).update(
+        due=None, reason=reason, settled=event.at, **(_failure(failure) if failure is not None else {})
+    )
 
 
 def _reuse_declined(rows: Rows, event: e.ReuseDeclined) -> None:
@@ -302,7 +341,7 @@ def _reuse_declined(rows: Rows, event: e.ReuseDeclined) -> None:
 def _command_reused(rows: Rows, event: e.CommandReused) -> None:
     row = rows.command(event.command)
     found = {"ended": event.at, "reason": event.reason, "notebook": event.notebook, "log": event.log}
-    row.update({**_NO_ATTEMPT, "started": row["started"], **found}, retry=0, deaths=0)
+    row.update({**_NO_ATTEMPT, "started": row["started"], **found}, retry=0, deaths=0, settled=event.at)
     if event.attempt is not None:
         attempt = rows.attempts.setdefault((event.command, event.attempt), {})
         attempt.update(outcome="reused", **found)
@@ -315,6 +354,7 @@ def _command_accepted(rows: Rows, event: e.CommandAccepted) -> None:
 def _command_reopened(rows: Rows, event: e.CommandReopened) -> None:
     row = rows.command(event.command)
     row.update(_NO_ATTEMPT, generation=row["generation"] + 1, retry=0, deaths=0, reason=event.reason)
+    row.update(free=event.at, settled=None)
     known = rows.run["deviations"]
     if event.command in known:
         rows.run["deviations"] = {name: texts for name, texts in known.items() if name != event.command}
@@ -330,6 +370,7 @@ CHANGES: dict[type[e.Event], Callable[[Rows, Any], None]] = {
     e.NoticeGiven: _notice_given,
     e.DeviationRecorded: _deviation_recorded,
     e.AttemptStarted: _attempt_started,
+    e.KernelStarted: _kernel_started,
     e.CellStarted: _cell_started,
     e.CellFinished: _cell_finished,
     e.MetricRecorded: _metric_recorded,
@@ -339,6 +380,7 @@ CHANGES: dict[type[e.Event], Callable[[Rows, Any], None]] = {
     e.AttemptInterrupted: _attempt_interrupted,
     e.RetryScheduled: _retry_scheduled,
     e.RetryDue: _retry_due,
+    e.CommandSucceeded: _command_succeeded,
     e.CommandFailed: _command_ended,
     e.CommandCrashed: _command_ended,
     e.CommandSkipped: _command_ended,

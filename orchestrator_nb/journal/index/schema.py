@@ -15,7 +15,7 @@ from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, MetaData, T
 
 from orchestrator_nb.transitions import COMMAND_STATES
 
-MEANING = 1
+MEANING = 2
 """To be raised when other values go into the same columns; other columns are noticed by themselves, see VERSION."""
 
 COUNTED = tuple(state for state in COMMAND_STATES if state != "ready")
@@ -60,6 +60,7 @@ runs = Table(
     _column("generation", Integer, "counts from 1; one more each time it went on after an end (count)"),
     _column("resumes", Integer, "how often it went on (count)"),
     _column("started", Float, "when it was opened (seconds since the epoch)", optional=True),
+    _column("going", Float, "when its plan held, or when it last went on (seconds since the epoch)", optional=True),
     _column("ended", Float, "when it ended or was left (seconds since the epoch)", optional=True),
     _column("last_attempt_ended", Float, "when an attempt last ended (seconds since the epoch)", optional=True),
     _column("commands", Integer, "commands in the plan (count)"),
@@ -83,6 +84,7 @@ commands = Table(
     _column("kind", Text, "type of command: notebook, callable, shell …"),
     _column("upstream", JSON, "ids of the commands whose results it waits for"),
     _column("optional", Boolean, "the run may complete without it"),
+    _column("tags", JSON, "tags of the command"),
     _column("fingerprint", Text, "of what it runs and with what"),
     _column("program", Text, "what it runs, where that is known"),
     _column("state", Text, "recorded state; a pending one whose upstream is done is ready"),
@@ -94,6 +96,15 @@ commands = Table(
     _column("started", Float, "when the last attempt began (seconds since the epoch)", optional=True),
     _column("ended", Float, "when the last attempt ended (seconds since the epoch)", optional=True),
     _column("seconds", Float, "duration of the last attempt that ended, 0 without one (seconds)"),
+    _column("spent", Float, "duration of all its attempts that ended, summed (seconds)"),
+    _column("waited", Float, "time for which all its attempts could have started and had not, summed (seconds)"),
+    _column(
+        "free",
+        Float,
+        "when it was last put back: reopened, interrupted, its retry due (seconds since the epoch)",
+        optional=True,
+    ),
+    _column("settled", Float, "when its generation came to its end (seconds since the epoch)", optional=True),
     _column("due", Float, "when the retry is due (seconds since the epoch)", optional=True),
     _column("reason", Text, "why it is where it is"),
     *_failure(),
@@ -116,7 +127,18 @@ attempts = Table(
     _column("started", Float, "when it began (seconds since the epoch)"),
     _column("ended", Float, "when it ended (seconds since the epoch)", optional=True),
     _column("seconds", Float, "duration (seconds)", optional=True),
-    _column("outcome", Text, "running, returned, failed, crashed, abandoned or interrupted"),
+    _column(
+        "waited", Float, "time for which it could have started and had not: for a slot, or for what it needs (seconds)"
+    ),
+    _column("kernel_seconds", Float, "until its kernel was started (seconds)", optional=True),
+    _column("kernel_way", Text, "how its kernel was started: forked or plain", optional=True),
+    _column("cpu", Float, "processor time of its process tree, or of its thread (seconds)", optional=True),
+    _column("memory", Integer, "most resident memory of its process tree; none for a thread (bytes)", optional=True),
+    _column("read", Integer, "read from disks (bytes)", optional=True),
+    _column("written", Integer, "written to disks (bytes)", optional=True),
+    _column("received", Integer, "received by the whole machine meanwhile (bytes)", optional=True),
+    _column("sent", Integer, "sent by the whole machine meanwhile (bytes)", optional=True),
+    _column("outcome", Text, "running, returned, failed, crashed, abandoned, interrupted or reused"),
     _column("lost", Boolean, "interrupted by the death of its owner"),
     _column("reason", Text, "why it was interrupted", optional=True),
     *_failure(),
@@ -141,6 +163,7 @@ cells = Table(
     _column("seconds", Float, "duration (seconds)", optional=True),
     _column("status", Text, "running, completed or failed"),
     _column("outputs", Integer, "outputs of the cell (count)", optional=True),
+    _column("peak_memory", Integer, "most memory that the kernel has had by its end (bytes)", optional=True),
     sqlite_with_rowid=False,
 )
 

@@ -1,0 +1,99 @@
+"""The history of a store as tidy pandas frames: one row a run, a command, an attempt, a cell, a metric, an event."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from typing_extensions import Unpack
+
+from orchestrator_nb.analytics import tables
+from orchestrator_nb.analytics.columns import FrameColumn
+from orchestrator_nb.analytics.facts import event_rows
+from orchestrator_nb.analytics.frames import FRAMES, Frame, read_table
+from orchestrator_nb.analytics.selection import Filters, Selection, selection
+from orchestrator_nb.errors import UsageError
+from orchestrator_nb.journal.index.index import Index
+from orchestrator_nb.journal.store import find_store
+
+
+class History:
+    """The runs of a store, those under way included, brought up to date at every call.
+
+    Without a `store` it is the one that runs would be kept in. Every frame takes the same filters, which SQLite
+    applies: `workflow`, `run`, `state` (of the rows asked for) and `command` take one or several, `since` and `until`
+    bound the run's start and take a date, a time, seconds since the epoch, or a `timedelta` before now, `tag` is that
+    of a command. Every method raises StoreError when the store cannot be read. What each column holds, in which unit
+    and dtype, `columns()` tells.
+    """
+
+    def __init__(self, store: str | os.PathLike[str] | None = None) -> None:
+        self.store = Path(find_store(store))
+
+    def runs(self, **filters: Unpack[Filters]) -> pd.DataFrame:
+        """Return a row a run, the latest first."""
+        return self._frame("runs", **filters)
+
+    def commands(self, **filters: Unpack[Filters]) -> pd.DataFrame:
+        """Return a row for each command of each run, as it stands in its latest generation."""
+        return self._frame("commands", **filters)
+
+    def attempts(self, **filters: Unpack[Filters]) -> pd.DataFrame:
+        """Return a row an attempt, with what it took of time and machine."""
+        return self._frame("attempts", **filters)
+
+    def cells(self, **filters: Unpack[Filters]) -> pd.DataFrame:
+        """Return a row for each code cell of each attempt of a notebook."""
+        return self._frame("cells", **filters)
+
+    def metrics(self, **filters: Unpack[Filters]) -> pd.DataFrame:
+        """Return a row for each number that a command recorded about itself."""
+        return self._frame("metrics", **filters)
+
+    def events(self, **filters: Unpack[Filters]) -> pd.DataFrame:
+        """Return a row for each recorded fact, in order, read from the journals themselves; `state` is no filter here.
+
+        `details` has what the fact says besides, as a mapping.
+        """
+        return event_rows(self.store, self._chosen(filters), selection(**filters))
+
+    def columns(self, name: str | None = None) -> pd.DataFrame:
+        """Return what the columns of a frame, or of all, hold: `frame`, `column`, `dtype`, `unit`, `meaning`.
+
+        Raises UsageError for a frame that there is not.
+        """
+        if name is not None and name not in FRAMES:
+            raise UsageError(f'there is no frame "{name}"; there is {", ".join(FRAMES)}')
+        rows = [
+            (frame, column.name, column.dtype, column.unit, column.meaning)
+            for frame, made in FRAMES.items()
+            if name in (None, frame)
+            for column in made.columns
+        ]
+        return pd.DataFrame(rows, columns=["frame", "column", "dtype", "unit", "meaning"])
+
+    def read(self, name: str, columns: Collection[str], chosen: Selection | None = None) -> Any:
+        """Return some columns of a frame as an Arrow table: what sums are made of when there are a million rows."""
+        made = FRAMES[name]
+        wanted = [column for column in made.columns if column.name in columns or column.name == "run"]
+        return self._table(made, chosen or Selection(), wanted)
+
+    def _chosen(self, filters: Filters) -> pd.DataFrame:
+        """Return the runs of which something is asked for, whatever its state."""
+        of_runs: Filters = {**filters, "state": None, "command": None}
+        return self.runs(**of_runs)
+
+    def _frame(self, name: str, **filters: Unpack[Filters]) -> pd.DataFrame:
+        made = FRAMES[name]
+        table = self._table(made, selection(**filters), made.columns)
+        return tables.frame(table, made.columns)
+
+    def _table(self, made: Frame, chosen: Selection, wanted: list[FrameColumn]) -> Any:
+        index = Index(self.store)
+        try:
+            return index.look(lambda connection: read_table(connection, self.store, made, chosen, wanted))
+        finally:
+            index.close()

@@ -1,0 +1,12 @@
+"""What reacts to the facts of a run, in the order in which it is asked."""
+
+from __future__ import annotations
+
+from orchestrator_nb.ports import Policy
+from orchestrator_nb.recovery.decided import Decided
+from orchestrator_nb.recovery.escalation import Escalation
+from orchestrator_nb.recovery.optional import Optional
+from orchestrator_nb.recovery.retry import Retry
+
+POLICIES: tuple[Policy, ...] = (Decided(), Retry(), Escalation(), Optional())
+"""The first that decides about a failure wins: what a person decided, then a retry, then the question to a person."""

@@ -1,0 +1,227 @@
+"""Frames of a history: columns, filters, live runs, and the Parquet file beside the index."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import orchestrator_nb
+from orchestrator_nb import events as e
+from orchestrator_nb.analytics import cache, overview
+from orchestrator_nb.analytics.frames import FRAMES
+from orchestrator_nb.analytics.history import History
+from orchestrator_nb.analytics.selection import selection
+from orchestrator_nb.errors import UsageError
+
+BEGIN = 1_767_225_600.0
+
+
+def test_runs_are_a_row_each_with_their_figures(store: Path, named) -> None:
+    """The latest first, the one under way included, with states as people see them."""
+    runs = History(store).runs()
+    assert list(runs["run"]) == [named(3, "other"), named(2), named(1)]
+    assert list(runs["state"]) == ["executing", "completed", "completed"]
+    assert list(runs["seconds"][1:]) == [68.0, 34.0]
+    assert runs["started"][2] == pd.Timestamp("2026-01-01", tz="UTC")
+    assert runs["parameters"][2] == {"day": "x"}
+    assert (runs["busy"][2], runs["retries"][2], runs["succeeded"][2]) == (39.0, 1, 4)
+
+
+def test_attempts_say_what_they_waited_for_and_what_they_took(store: Path, named) -> None:
+    """Waits are from when it could have started; what was not measured is missing, not nought."""
+    attempts = History(store).attempts(run=named(1)).set_index(["command", "attempt"])
+    assert attempts["waited"].to_dict() == {
+        ("clean", 1): 0.0, ("model", 1): 0.0, ("stats", 1): 1.0, ("model", 2): 1.0, ("publish", 1): 0.0,
+    }  # fmt: skip
+    clean, model = attempts.loc["clean", 1], attempts.loc["model", 1]
+    assert (clean["kernel_seconds"], clean["kernel_way"]) == (0.5, "forked")
+    assert (clean["cpu"], clean["memory"], clean["read"], clean["received"]) == (8.0, 200_000_000, 1_000, 30_000)
+    assert pd.isna(model["cpu"])
+    assert pd.isna(model["memory"])
+    assert (model["outcome"], model["failure_type"]) == ("failed", "builtins.TimeoutError")
+
+
+def test_commands_have_their_sums_and_tags(store: Path, named) -> None:
+    """All attempts of a command together, its tags and what it comes after."""
+    commands = History(store).commands(run=named(1)).set_index("command")
+    assert commands["spent"].to_dict() == {"clean": 10.0, "model": 15.0, "stats": 10.0, "publish": 4.0}
+    assert commands["waited"]["model"] == 1.0
+    assert list(commands["tags"]["clean"]) == ["etl", "daily"]
+    assert list(commands["upstream"]["publish"]) == ["model", "stats"]
+
+
+def test_cells_and_metrics_are_rows(store: Path, named) -> None:
+    """A cell has its duration and memory, a metric its number."""
+    history = History(store)
+    (cell,) = history.cells(run=named(1)).itertuples()
+    assert (cell.seconds, cell.status, cell.peak_memory) == (8.0, "completed", 150_000_000)
+    metrics = history.metrics(workflow="sales")
+    assert sorted(metrics["value"]) == [3.0, 4.0]
+    assert set(metrics["command"]) == {"model"}
+
+
+def test_events_are_the_facts_in_order(store: Path, named, facts) -> None:
+    """Every recorded fact with its number, its moment and what it says besides."""
+    events = History(store).events(run=named(1))
+    assert list(events["kind"]) == [type(fact).__name__ for fact in facts(named(1))]
+    assert list(events["seq"]) == list(range(1, len(events) + 1))
+    (rmse,) = events[events["kind"] == "MetricRecorded"].itertuples()
+    assert (rmse.command, rmse.attempt, rmse.details) == ("model", 2, {"name": "rmse", "value": 3.0})
+    assert set(History(store).events(run=named(1), command="stats")["command"]) == {"stats"}
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"workflow": "sales"}, {1, 2}),
+        ({"workflow": ["sales", "other"], "state": "completed"}, {1, 2}),
+        ({"state": "executing"}, {3}),
+        ({"since": BEGIN + 1}, {2, 3}),
+        ({"since": datetime(2026, 1, 2, tzinfo=timezone.utc), "until": BEGIN + 2 * 86_400}, {2}),
+        ({"since": "2026-01-01T00:00:00+00:00", "until": "2026-01-02T00:00:00+00:00"}, {1}),
+        ({"since": timedelta(seconds=1)}, set()),
+        ({"tag": "etl"}, {1, 2, 3}),
+        ({"tag": "nobody"}, set()),
+    ],
+)
+def test_filters_choose_runs(store: Path, filters: dict, expected: set[int]) -> None:
+    """By workflow, state, moment and tag, one or several."""
+    found = {int(run.rsplit("-", 1)[1], 16) for run in History(store).runs(**filters)["run"]}
+    assert found == expected
+
+
+def test_filters_choose_rows_of_runs(store: Path, named) -> None:
+    """States are those of the rows asked for, tags those of the commands."""
+    history = History(store)
+    assert set(history.commands(tag="ml")["command"]) == {"model"}
+    assert set(history.attempts(tag="ml", run=named(2))["command"]) == {"model"}
+    assert list(history.attempts(state="failed")["failure_message"]) == ["the source is away"] * 2
+    assert set(history.commands(state="pending")["run"]) == {named(3, "other")}
+    assert len(history.metrics(tag="etl")) == 0
+
+
+def test_a_moment_that_is_none_is_refused(store: Path) -> None:
+    """The message names what was given and what is expected."""
+    with pytest.raises(UsageError, match='"soon" is no moment; expected a date'):
+        History(store).runs(since="soon")
+
+
+def test_every_column_is_documented_and_has_the_dtype_that_it_says(store: Path) -> None:
+    """Name, dtype, unit and meaning of every column of every frame, empty frames included."""
+    history = History(store)
+    told = history.columns()
+    assert set(told["frame"]) == set(FRAMES)
+    assert (told["meaning"].str.len() > 5).all()
+    for frame in FRAMES:
+        for made in (getattr(history, frame)(), getattr(history, frame)(workflow="nobody")):
+            of = told[told["frame"] == frame].set_index("column")["dtype"]
+            assert {column: str(dtype) for column, dtype in made.dtypes.items()} == of.to_dict()
+    with pytest.raises(UsageError, match='there is no frame "ducks"'):
+        history.columns("ducks")
+
+
+def test_an_empty_store_has_empty_frames(tmp_path: Path) -> None:
+    """Nothing is written where there are no runs."""
+    history = History(tmp_path / "none")
+    assert len(history.runs()) == len(history.commands()) == len(history.events()) == 0
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_run_that_goes_on_is_in_the_frames_at_once(store: Path, named, facts, write) -> None:
+    """Every call looks at the journals again."""
+    history = History(store)
+    assert len(history.attempts(run=named(3, "other"))) == 3
+    write(named(3, "other"), facts(named(3, "other"), BEGIN + 2 * 86_400)[10:])
+    assert len(history.attempts(run=named(3, "other"))) == 5
+    assert set(history.runs()["state"]) == {"completed"}
+
+
+def test_the_root_hands_it_on() -> None:
+    """`from orchestrator_nb import History` is the way to it."""
+    assert orchestrator_nb.History is History
+
+
+# ── the Parquet file ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a file be worth its while for a few rows."""
+    monkeypatch.setattr(cache, "WORTH", 3)
+
+
+def _same(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    keys = ["run", "command"]
+    one, other = (frame.astype(dict.fromkeys(keys, "object")).sort_values(keys) for frame in (one, other))
+    columns = [column for column in one.columns if column not in ("upstream", "tags")]
+    pd.testing.assert_frame_equal(
+        one[columns].reset_index(drop=True), other[columns].reset_index(drop=True), check_categorical=False
+    )
+
+
+@pytest.mark.usefixtures("_small")
+def test_rows_from_the_file_are_those_of_the_index(store: Path, named, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written at the first reading, read afterwards, with filters of runs and without."""
+    history = History(store)
+    path = cache.path_of(store, "commands")
+    history.commands()
+    assert path.exists()
+    read, of_sales = history.commands(), history.commands(workflow="sales", since=BEGIN + 5)
+    monkeypatch.setattr(cache, "WORTH", 10**9)
+    _same(read, history.commands())
+    _same(of_sales, history.commands(run=named(2)))
+
+
+@pytest.mark.usefixtures("_small")
+def test_what_the_file_does_not_know_comes_from_the_index(store: Path, named, facts, write, monkeypatch) -> None:
+    """A run that went on, a new one, and one that was deleted: never a row that is not true."""
+    history = History(store)
+    history.commands()
+    monkeypatch.setattr("orchestrator_nb.analytics.frames.STALE", 10.0)  # it is not written anew
+    before = cache.path_of(store, "commands").read_bytes()
+    write(named(3, "other"), facts(named(3, "other"), BEGIN + 2 * 86_400)[10:])
+    write(named(4), facts(named(4), BEGIN + 9))
+    (store / named(1) / "journal.jsonl").unlink()
+    found = history.commands()
+    assert cache.path_of(store, "commands").read_bytes() == before
+    assert sorted(set(found["run"])) == sorted([named(2), named(3, "other"), named(4)])
+    assert set(found["state"]) == {"succeeded"}
+
+
+@pytest.mark.usefixtures("_small")
+def test_a_file_that_cannot_be_read_is_written_anew(store: Path) -> None:
+    """Whatever is in its place: nothing is lost."""
+    history = History(store)
+    path = cache.path_of(store, "commands")
+    path.write_bytes(b"no parquet")
+    assert len(history.commands()) == 12
+    assert path.read_bytes()[:4] == b"PAR1"
+
+
+@pytest.mark.usefixtures("_small")
+def test_sums_are_those_worked_out_by_hand(store: Path) -> None:
+    """By workflow and by command, from the file and the index together."""
+    sums = {row["workflow"]: row for row in overview.of_runs(History(store))}
+    assert (sums["sales"]["runs"], sums["sales"]["completed"], sums["sales"]["seconds"]) == (2, 2, 51.0)
+    assert sums["other"]["completed"] == 0
+    rows = {(row["workflow"], row["command"]): row for row in overview.of_commands(History(store))}
+    model = rows["sales", "model"]
+    assert (model["runs"], model["seconds"], model["spent"], model["retries"]) == (2, 15.0, 45.0, 2)
+    assert model["waited"] == 3.0
+    chosen = selection(workflow="sales", until=BEGIN + 1)
+    assert overview.of_commands(History(store), chosen)[0]["spent"] == 15.0
+
+
+def test_the_facts_of_a_damaged_run_are_those_before_the_damage(store: Path, named) -> None:
+    """A journal that does not verify is told as damaged, and gives the facts that do."""
+    path = store / named(1) / "journal.jsonl"
+    text = path.read_bytes().replace(b'"value":3.0', b'"value":1.0').replace(b'"value":3,', b'"value":1,')
+    path.write_bytes(text)
+    history = History(store)
+    assert history.runs(run=named(1))["state"][0] == "damaged"
+    kinds = set(history.events(run=named(1))["kind"])
+    assert "RunStarted" in kinds
+    assert e.RunEnded.__name__ not in kinds

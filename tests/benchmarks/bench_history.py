@@ -1,0 +1,112 @@
+"""What it costs to read a history of a million commands: frames and sums, beside plain pandas.read_sql.
+
+    python tests/benchmarks/bench_history.py [RUNS] [COMMANDS]
+
+The index is generated: so many runs of so many commands each, every journal with the stamp that the index expects. Each
+figure is a whole process less one that only imports; the first reading of a frame, which writes the Parquet file, is a
+line of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from measure import cpu_seconds, python
+from sqlalchemy import insert
+
+from orchestrator_nb.journal.index import schema
+from orchestrator_nb.journal.index.index import Index
+from orchestrator_nb.journal.index.journals import stamps
+from orchestrator_nb.journal.index.rows import new_run
+
+IMPORTS = "import sys, pandas; from pathlib import Path; from orchestrator_nb.analytics.history import History\n"
+IMPORTS += "from orchestrator_nb.analytics import overview, frames; from orchestrator_nb.journal.index import schema\n"
+READERS = {
+    "nothing": "",
+    "runs": "History(STORE).runs()",
+    "overview": "overview.of_runs(History(STORE))",
+    "by command": "overview.of_commands(History(STORE))",
+    "commands": "f = History(STORE).commands(); assert len(f) == ROWS, len(f)",
+    "commands of 30 days": "f = History(STORE).commands(since=NOW - 30 * 86400)",
+    "failed commands": "f = History(STORE).commands(state='failed'); assert len(f)",
+    "pandas.read_sql": "import sqlite3; f = pandas.read_sql('select * from commands', "
+    "sqlite3.connect(STORE / 'history.db')); assert len(f) == ROWS",
+}
+
+
+def generate(store: Path, runs: int, commands: int) -> None:
+    """Write an index of so many rows, and journals that it takes for the ones it was made of."""
+    chance = random.Random(9)
+    now = time.time()
+    for number in range(runs):
+        folder = store / f"w{number % 7}-20260101-000000-{number:04x}"
+        folder.mkdir(parents=True)
+        (folder / "journal.jsonl").write_text("{}\n")
+    names = [column.name for column in schema.commands.columns]
+    items = [dict.fromkeys(names) | _command(place) for place in range(commands)]
+    put = f"INSERT INTO commands VALUES ({', '.join('?' * len(names))})"
+    index = Index(store)
+    with index._writing() as connection:
+        for key, (run, stamp) in enumerate(sorted(stamps(store).items()), start=1):
+            started = now - 86400 * 365 * (1 - key / runs)
+            row = {
+                **new_run(run),
+                "key": key,
+                "workflow": run.split("-")[0],
+                "started": started,
+                "ended": started + 900.0,
+            }
+            row.update(commands=commands, succeeded=commands, attempts=commands, phase="completed", state="completed")
+            connection.execute(insert(schema.runs), row)
+            connection.execute(
+                insert(schema.positions),
+                {"run_key": key, "stamp": str(stamp), "offset": 3, "seq": 9 * commands, "chain": f"{key:064x}"},
+            )
+            rows = [
+                tuple({**item, **_chance(chance), "run_key": key, "started": started}[name] for name in names)
+                for item in items
+            ]
+            connection.exec_driver_sql(put, rows)
+    index.close()
+
+
+def _command(place: int) -> dict[str, object]:
+    upstream = json.dumps([f"step-{place - 1:03d}"] if place else [])
+    return {
+        "command": f"step-{place:03d}", "position": place, "kind": "notebook", "upstream": upstream, "optional": False,
+        "tags": '["etl"]', "fingerprint": f"{place:040x}", "program": f"step_{place}.ipynb", "generation": 1,
+        "attempt": 1, "retry": 0, "returned": True, "deaths": 0, "spent": 2.0, "waited": 0.1, "reason": "",
+    }  # fmt: skip
+
+
+def _chance(chance: random.Random) -> dict[str, object]:
+    state = "failed" if chance.random() < 0.01 else "succeeded"
+    seconds = chance.expovariate(0.5)
+    return {"state": state, "seconds": seconds, "spent": seconds, "waited": chance.random()}
+
+
+def main(runs: int, commands: int) -> None:
+    """Print the CPU seconds of each reader."""
+    with tempfile.TemporaryDirectory() as place:
+        store = Path(place)
+        generate(store, runs, commands)
+        begin = f"{IMPORTS}STORE, ROWS, NOW = Path({place!r}), {runs * commands}, {time.time()}\n"
+        nothing = min(cpu_seconds(python(begin)) for _ in range(3))
+        print(f"{runs * commands:,} commands in {runs:,} runs; CPU in s, imports ({nothing:.2f} s) left out")
+        first = cpu_seconds(python(begin + READERS["commands"])) - nothing
+        print(f"  {'commands, the first time':26} {first:6.2f}")
+        for name, code in list(READERS.items())[1:]:
+            spent = sorted(cpu_seconds(python(begin + code)) for _ in range(3))[1]
+            print(f"  {name:26} {spent - nothing:6.2f}")
+        for file in sorted(store.glob("history.*")):
+            print(f"  {file.name}: {os.stat(file).st_size / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2000, int(sys.argv[2]) if len(sys.argv) > 2 else 500)
