@@ -152,6 +152,8 @@ def _command_succeeded(state: Standing, event: e.CommandSucceeded) -> None:
         raise IllegalTransition(f'"{event.command}" cannot succeed before its attempt has returned')
     if event.command in state.due:
         raise IllegalTransition(f'"{event.command}" cannot succeed before {state.due[event.command][0]}')
+    if record.gates and not all(gate.holds for gate in record.gates.values()):
+        raise IllegalTransition(f'"{event.command}" cannot succeed: a blocking gate does not hold')
     if record.shared:
         state.shared = {**state.shared, **record.shared}
     _put(state, event.command, record, replace(record, state=after))
@@ -194,7 +196,8 @@ def _command_reopened(state: Standing, event: e.CommandReopened) -> None:
 
 
 def _deviation(state: Standing, event: e.DeviationRecorded) -> None:
-    _known(state, event.command)
+    if event.command:
+        _known(state, event.command)
     known = state.deviations.get(event.command, ())
     state.deviations = {**state.deviations, event.command: (*known, event.text)}
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,10 +17,6 @@ from orchestrator_nb.commands.kernel_folder import KernelFolder
 from orchestrator_nb.commands.output import Pump
 from orchestrator_nb.commands.processes import Tree
 from orchestrator_nb.errors import Cancelled
-
-log = logging.getLogger("orchestrator_nb.kernel")
-log.addHandler(logging.NullHandler())  # what Jupyter has to say about a kernel is no business of the terminal
-
 
 ASK_EVERY = 0.05
 """Seconds between two looks whether a process is still there, where the system cannot tell by itself."""
@@ -117,62 +111,13 @@ class KernelProcess:
             self._pump.let_go()
         self._private.close()
 
-    def manager_class(self) -> type[Any]:
-        """Return the class of kernel manager that starts this kernel and no other."""
-        from traitlets import default
+    def manager(self, **options: Any) -> Any:
+        """Return the kernel manager that starts this kernel and no other."""
+        from orchestrator_nb.commands.kernel_start import PrivateManager
 
-        from orchestrator_nb.kernels.forking_manager import ForkingManager
+        return PrivateManager(owner=self, **options)
 
-        owner = self
-
-        class Manager(ForkingManager):
-            """Starts the kernel in its environment, over the sockets in its folder."""
-
-            @default("log")
-            def _quiet(self) -> logging.Logger:
-                return log
-
-            @default("transport")
-            def _private(self) -> str:
-                return "tcp" if sys.platform == "win32" else "ipc"
-
-            @default("ip")
-            def _place(self) -> str:
-                return "127.0.0.1" if sys.platform == "win32" else str(owner.folder / "k")
-
-            @default("connection_file")
-            def _connection(self) -> str:
-                return str(owner.folder / "connection.json")
-
-            @default("forks")
-            def _if_it_may(self) -> bool:
-                return owner.plain_reason is None
-
-            @default("preload")
-            def _imported_before(self) -> list[str]:
-                return list(owner.preload)
-
-            async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]  # theirs is untyped
-                with owner._output() as pipe:
-                    begun = time.monotonic()
-                    await super().start_kernel(**options, env=owner.environment, stdout=pipe, stderr=pipe)
-                    owner._started(self.provisioner, time.monotonic() - begun)
-
-            async def _async_wait(self, pollinterval: float = 0.1) -> None:
-                # instead of asking ten times a second, both when it was asked to leave and when it was killed
-                if owner.pid is None:
-                    await super()._async_wait(pollinterval)
-                else:
-                    await owner.exited()
-
-            def client(self, **options: Any) -> Any:
-                owner.client = super().client(**options)
-                owner.client.iopub_channel_class = _heard_by(owner.on_message)
-                return owner.client
-
-        return Manager
-
-    def _output(self) -> Any:
+    def output(self) -> Any:
         """Return the writing end of a pipe, as a file, whose other end is read until nobody holds it any more."""
         with self._lock:
             if self._ending:
@@ -181,7 +126,8 @@ class KernelProcess:
         self._pump = Pump(os.fdopen(reading, "rb", buffering=0), self.on_text)
         return os.fdopen(writing, "wb", buffering=0)
 
-    def _started(self, provisioner: Any, seconds: float) -> None:
+    def started(self, provisioner: Any, seconds: float) -> None:
+        """Take notice of the kernel that was started. Raises Cancelled where it is not to live."""
         way = getattr(provisioner, "way", "plain")
         reason = self.plain_reason or getattr(provisioner, "why", "") or ""
         self.on_start(KernelStart(way=way, seconds=seconds, reason=reason))
@@ -203,21 +149,6 @@ def _settle(ended: asyncio.Future[None]) -> None:
 
 def _ignore(_: object) -> None:
     """Hear nothing."""
-
-
-def _heard_by(listener: Callable[[dict[str, Any]], None]) -> type[Any]:
-    """Return a class of channel that shows each message to `listener` before it hands it on."""
-    from jupyter_client.channels import AsyncZMQSocketChannel
-
-    class Heard(AsyncZMQSocketChannel):
-        async def get_msg(  # type: ignore[override]  # as its base class does
-            self, timeout: float | None = None
-        ) -> dict[str, Any]:
-            message: dict[str, Any] = await super().get_msg(timeout)
-            listener(message)
-            return message
-
-    return Heard
 
 
 def _interrupt(process: subprocess.Popen[bytes]) -> None:

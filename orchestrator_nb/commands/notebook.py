@@ -288,5 +288,5 @@ def _write_data(folder: Path, work: Work) -> Path:
     path = folder / "context.json"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(data, file, allow_nan=False)
+        file.write(json.dumps(data, allow_nan=False))  # at once: piece by piece takes ten times as long
     return path

@@ -26,7 +26,7 @@ Keep = Callable[[Mapping[str, Any]], bool]
 @lru_cache(maxsize=1)
 def client_class() -> type[Any]:
     """Return the class; it is made once, since it derives from papermill's."""
-    from jupyter_core.utils import ensure_async
+    from jupyter_core.utils import ensure_async, run_sync
     from nbclient.exceptions import CellExecutionError, CellTimeoutError
     from papermill.clientwrap import PapermillNotebookClient
 
@@ -45,8 +45,6 @@ def client_class() -> type[Any]:
             keep: Keep = lambda _: True,
             **options: Any,
         ) -> None:
-            if process is not None:
-                options["kernel_manager_class"] = process.manager_class()
             super().__init__(manager, **options)
             self._process = process
             self._goes_on = goes_on
@@ -54,28 +52,52 @@ def client_class() -> type[Any]:
             self._messages = 0
             self._interrupted: int | None = None
 
+        def create_kernel_manager(self) -> Any:
+            """Return what starts the kernel."""
+            if self._process is None:
+                return super().create_kernel_manager()
+            named = {"kernel_name": self.kernel_name} if self.kernel_name else {}
+            self.km = self._process.manager(config=self.config, **named)
+            return self.km
+
         def execute(self, **options: Any) -> Any:
             """Run the notebook. Raises what nbclient does when the kernel dies or a cell's time is over."""
             self.reset_execution_trackers()
-            with self.setup_kernel(**options):
-                # asked for before the cells, as nbclient does, and not after them: a cell may end its kernel
-                info = self.wait_for_reply(self.kc.kernel_info())
+            run_sync(self._async_run)(**options)
+            return self.nb
+
+        async def _async_run(self, *, cleanup_kc: bool | None = None, **options: Any) -> None:
+            """Start the kernel, run the cells, end it: in one go, since each start of an event loop has its price."""
+            leaves = self.owns_km if cleanup_kc is None else cleanup_kc
+            if self.km is None:
+                self.km = self.create_kernel_manager()
+            if not self.km.has_kernel:
+                await self.async_start_new_kernel(**options)
+            if self.kc is None:
+                await self.async_start_new_kernel_client()
+            try:
+                # before the cells, as nbclient does, and not after them: a cell may end its kernel
+                info = getattr(self.kc, "kernel_info_reply", None)
+                if info is None:
+                    info = await self.async_wait_for_reply(await ensure_async(self.kc.kernel_info()))
                 if info is not None:
                     self.nb.metadata["language_info"] = info["content"]["language_info"]
                 try:
-                    self.papermill_execute_cells()
+                    await self._async_run_cells()
                 finally:
                     self.set_widgets_metadata()
-            return self.nb
+            finally:
+                if leaves:
+                    await self._async_cleanup_kernel()
 
-        def papermill_execute_cells(self) -> None:
+        async def _async_run_cells(self) -> None:
             """Run cell after cell, until one raises."""
             for index, cell in enumerate(self.nb.cells):
                 if not self._goes_on(index):
                     return
                 self.nb_man.cell_start(cell, index)
                 try:
-                    self.execute_cell(cell, index)
+                    await self.async_execute_cell(cell, index)
                 except CellExecutionError as error:
                     self.nb_man.cell_exception(self.nb.cells[index], cell_index=index, exception=error)
                     return

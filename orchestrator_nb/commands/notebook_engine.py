@@ -48,6 +48,25 @@ def import_papermill() -> Any:
     return papermill
 
 
+def prepared(node: Any, parameters: Mapping[str, Any], *, kernel: str, language: str) -> Any:
+    """Return a notebook, in the newest minor version of format 4, with its parameters in, ready for an engine."""
+    import papermill.execute
+    from papermill.parameterize import parameterize_notebook
+
+    if "papermill" not in node.metadata:
+        nothing: dict[str, Any] = {"default_parameters": {}, "parameters": {}, "environment_variables": {}}
+        node.metadata["papermill"] = {**nothing, "version": papermill.__version__}
+    for cell in node.cells:
+        for key, value in (("tags", []), ("papermill", {})):
+            if key not in cell.metadata:
+                cell.metadata[key] = value
+    if parameters:
+        names = {"kernel_name": kernel, "language": language, "engine_name": NAME}
+        node = parameterize_notebook(node, dict(parameters), **names)
+    node = papermill.execute.prepare_notebook_metadata(node, None, None)
+    return papermill.execute.remove_error_markers(node)
+
+
 class Engine:
     """What papermill asks of an engine."""
 

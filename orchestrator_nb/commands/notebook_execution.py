@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator_nb.commands import kernel_messages, notebook_failure
+from orchestrator_nb.commands import kernel_messages, notebook_engine, notebook_failure
 from orchestrator_nb.commands.kernel_messages import METRIC, OUTPUT, PROGRESS, SHARED, Told
 from orchestrator_nb.commands.kernel_process import KernelProcess
 from orchestrator_nb.commands.notebook_bounds import Bounds
 from orchestrator_nb.commands.notebook_engine import LATE_OUTPUT_TIMEOUT, import_papermill
-from orchestrator_nb.commands.notebook_engine import NAME as ENGINE
 from orchestrator_nb.commands.notebook_file import RAISES_TAG, SKIP_TAG
 from orchestrator_nb.commands.notebook_kernel import Kernel
 from orchestrator_nb.commands.notebook_output import COMPLETED, FAILED, OutputNotebook, relative_path
@@ -91,7 +90,7 @@ class NotebookExecution:
         """Run it to its end. Raises CommandError where it failed and Cancelled where it was asked to end."""
         trouble: Exception | None = None
         failed = True
-        self._watch = Watch(process, self._limits, notice=self._notice)
+        self._watch = Watch(process, self._limits, notice=self._notice, measures=self._attempt.measures)
         self._watch.start()
         try:
             papermill = import_papermill()
@@ -101,6 +100,7 @@ class NotebookExecution:
             trouble = error
         finally:
             self._watch.close()
+            self._attempt.used = self._watch.used
             stopped = self._running
             self._read_told()
             if stopped is not None:
@@ -132,13 +132,12 @@ class NotebookExecution:
         # without it, every kernel of the user writes to the same file of history
         history = ["--HistoryManager.hist_file=:memory:"] if self._kernel.is_ipykernel else []
         try:
-            papermill.execute_notebook(
-                self._node,
-                None,
-                self._parameters or None,
-                engine_name=ENGINE,
-                kernel_name=self._kernel.name,
-                language=self._language,
+            # what papermill.execute_notebook does, which would write the notebook into a text and read it again, twice
+            kernel, language = self._kernel.name, self._language
+            prepared = notebook_engine.prepared(self._node, self._parameters, kernel=kernel, language=language)
+            papermill.execute.raise_for_execution_errors(notebook_engine.Engine.execute_notebook(
+                prepared,
+                kernel,
                 progress_bar=False,
                 # the watch ends a kernel that does not answer; this is for one that it cannot end
                 start_timeout=None if self._limits.start is None else self._limits.start + START_SLACK,
@@ -153,7 +152,7 @@ class NotebookExecution:
                 on_cell_execute=self._cell_starts,
                 on_cell_executed=self._cell_executed,
                 on_cell_error=self._cell_failed,
-            )
+            ), None)  # fmt: skip
         finally:
             _close(loop)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import time
@@ -78,12 +79,9 @@ class NotebookSaves:
 
     def _pieces(self) -> Iterator[str]:
         """Yield the text that nbformat would write, cell by cell."""
-        import nbformat
-
-        v4: Any = nbformat.v4
-        around = str(v4.writes(REDACTOR.value(_node({**self.node, "cells": []}))))
+        around = written(REDACTOR.value(_node({**self.node, "cells": []})))
         if not self.node.cells or not around.startswith(_NO_CELLS):
-            yield str(v4.writes(REDACTOR.value(self.node)))
+            yield written(REDACTOR.value(self.node))
             return
         yield _OPENING
         for number, cell in enumerate(self.node.cells):
@@ -94,6 +92,43 @@ class NotebookSaves:
                 kept = self._texts[id(cell)] = (cell, _text(cell))  # with the cell, so that its id stays its own
             yield kept[1]
         yield "\n ]" + around[len(_NO_CELLS) :]
+
+
+def written(node: Any) -> str:
+    """Return the text that nbformat writes for a notebook, in a fraction of the time: it indents by Python code."""
+    import msgspec
+    import nbformat
+    from nbformat.v4 import rwbase
+
+    form: Any = rwbase
+    copied = _node({**node, "metadata": _node(node["metadata"]), "cells": list(map(_copied, node["cells"]))})
+    plain = form.strip_transient(form.split_lines(copied))
+    try:
+        dense = json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=_ascii)
+        return msgspec.json.format(dense.encode(), indent=1).decode()
+    except (UnicodeEncodeError, msgspec.DecodeError):  # a lone surrogate or no number: what is not quite JSON
+        v4: Any = nbformat.v4
+        return str(v4.writes(node))
+
+
+def _copied(cell: Any) -> Any:
+    """Return a copy of a cell, as deep as nbformat changes it for the file."""
+    made = _node({**cell, "metadata": _node(cell["metadata"])})
+    if "attachments" in cell:
+        made["attachments"] = _node({name: _node(bundle) for name, bundle in cell["attachments"].items()})
+    if "outputs" in cell:
+        made["outputs"] = [
+            _node({**output, "data": _node(output["data"])}) if "data" in output else _node(output)
+            for output in cell["outputs"]
+        ]
+    return made
+
+
+def _ascii(value: Any) -> str:
+    """Return bytes as the text that they are."""
+    if isinstance(value, bytes):
+        return value.decode("ascii")
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 def may_be_replaced(path: Path) -> bool:
@@ -113,10 +148,6 @@ def _node(fields: dict[str, Any]) -> Any:
 
 def _text(cell: Any) -> str:
     """Return a cell as it stands in the list of cells of a written notebook."""
-    import nbformat
-
-    v4: Any = nbformat.v4
-    text = str(
-        v4.writes(_node({"cells": [REDACTOR.value(cell)], "metadata": _node({}), "nbformat": 4, "nbformat_minor": 5}))
-    )
+    around = {"metadata": _node({}), "nbformat": 4, "nbformat_minor": 5}
+    text = written(_node({"cells": [REDACTOR.value(cell)], **around}))
     return text[len(_OPENING) : text.rindex('\n ],\n "metadata"')]

@@ -65,8 +65,26 @@ class GateDefinition(Model):
 
     gate: str = Field(min_length=1, description="an expression over results and metrics, or the name of a check")
     name: str = Field("", description="what it is called in reports")
-    blocking: bool = Field(True, description="false: a warning only")
+    blocking: bool | None = Field(
+        None, description="false: a warning only, as `targets` and `anomaly` are where nothing is said"
+    )
+    retry: bool = Field(False, description="a bad verdict may pass by itself: the command is tried again")
+    timeout: Seconds | None = Field(None, description="seconds until the check is given up (300)")
     options: dict[str, Any] = Field(default_factory=dict, description="what the check takes")
+
+    @property
+    def title(self) -> str:
+        """What it is called: its name, else the gate itself."""
+        return self.name or self.gate.removeprefix("__main__:")
+
+    @property
+    def blocks(self) -> bool:
+        """Whether nothing goes on without it."""
+        return self.gate not in WARNING_GATES if self.blocking is None else self.blocking
+
+
+WARNING_GATES = frozenset({"targets", "anomaly"})
+"""The gates that only warn where nothing else is said: they are about how a result came about, not about the result."""
 
 
 class EscalationDefinition(Model):
@@ -105,6 +123,9 @@ class MonitoringDefinition(Model):
     interval: Seconds = Field(0.5, description="seconds between two updates for watchers in other processes")
     log_size: Annotated[int, Field(ge=4096, le=10**12)] = Field(
         10 * 2**20, description="bytes kept of what an attempt prints: half of it its head, half its tail"
+    )
+    resources: bool = Field(
+        True, description="record what attempts take: processor time, memory and disk, the machine's network meanwhile"
     )
 
 
@@ -200,6 +221,13 @@ class CommandDefinition(Model):
         fields = self.__dict__
         kind = next(name for name in KINDS if fields[name] is not None)
         return str(self.type) if kind == "type" else kind
+
+    @cached_property
+    def checks(self) -> tuple[GateDefinition, ...]:
+        """All that its results are held against: its gates, and its targets where there are any."""
+        if not self.targets or any(gate.gate == "targets" for gate in self.gates):
+            return self.gates
+        return (*self.gates, GateDefinition(gate="targets"))
 
     @property
     def base(self) -> str:

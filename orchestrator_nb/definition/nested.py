@@ -64,9 +64,9 @@ def _gate(value: Any, pointer: str, spelled: Spelled) -> Any:
     if isinstance(value, str):
         spelled.origins[f"{pointer}/gate"] = spelled.origin(pointer)
         return {"gate": value}
-    return (
-        renamed(value, _gate_name, pointer, spelled.origin(pointer), spelled) if isinstance(value, Mapping) else value
-    )
+    if not isinstance(value, Mapping):
+        return value
+    return _with_seconds(renamed(value, _gate_name, pointer, spelled.origin(pointer), spelled), "timeout")
 
 
 def _gate_name(key: str) -> str:

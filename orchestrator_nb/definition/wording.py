@@ -112,6 +112,8 @@ GATE = {
     "gate": "an expression such as rmse < 3.5, or the name of a check, as text",
     "name": "text",
     "blocking": "true or false",
+    "retry": "true or false",
+    "timeout": _SECONDS,
     "options": "a mapping of names to values",
 }
 RECOVERY = {

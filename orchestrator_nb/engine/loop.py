@@ -80,6 +80,7 @@ class Loop:
         self._grace = 10.0
         self._steps = Steps(executor, make_work)
         self._ends_at: float | None = None
+        self._ended = False
         self._timed: list[tuple[float, int, Request]] = []
         self._deciding: dict[type[e.Event], list[Policy]] = {}
         self._adding: dict[type[e.Event], list[Policy]] = {}
@@ -125,9 +126,9 @@ class Loop:
         """Let a request come in at this time, by the clock; to be called before the loop runs."""
         heappush(self._timed, (at, len(self._timed), request))
 
-    def report(self, fact: e.Event) -> None:
-        """Hand in a fact, from a thread of an executor, and run the turn that it needs if no other thread is at it."""
-        self._incoming.append(fact)
+    def report(self, *facts: e.Event) -> None:
+        """Hand in facts, from a thread of an executor, and run the turn that they need if no other thread is at it."""
+        self._incoming.extend(facts)
         self._catch_up()
 
     def take_due(self) -> None:
@@ -183,6 +184,7 @@ class Loop:
         try:
             while not self.is_over and self._record_held() and (taken := self._take()):
                 self._turn(taken)
+            self.is_over = self.is_over or (self._held is None and self._is_left())
         except BaseException as error:  # noqa: BLE001 - kept for the thread that waits for it
             self.error = error
             self.is_over = True
@@ -197,7 +199,7 @@ class Loop:
         while incoming and len(taken) < MOST_IN_A_TURN:
             taken.append(incoming.popleft())
         if self._ends_at is not None and self._clock() >= self._ends_at:
-            self._ends_at = None
+            self._ends_at, self._ended = None, True
             self._end_running("cancelled", min(self._grace, LADDER_GRACE))
         while self._timed and self._timed[0][0] <= self._clock():
             taken.append(heappop(self._timed)[2])
@@ -219,9 +221,17 @@ class Loop:
 
     def _recorded(self, turn: list[e.Event]) -> None:
         self._act(turn)
-        run = self._state.run
-        leaving = run.leaving and not self._state.counts.get("running", 0)
-        self.is_over = run.state in ENDED or (leaving and not (run.moment == "rollback" and "" in self._state.due))
+        self.is_over = self._state.run.state in ENDED or self._is_left()
+
+    def _is_left(self) -> bool:
+        """Whether the run is being left and nothing has to be waited for: what has returned, and had its time for the
+        steps that are due, has these done by whoever goes on with the run."""
+        state = self._state
+        if not state.run.leaving or (state.run.moment == "rollback" and "" in state.due):
+            return False
+        if not state.counts.get("running", 0):
+            return True
+        return self._ended and all(state.commands[name].returned for name in state.running())
 
     def _record_held(self) -> bool:
         """Record the turn that could not be recorded before, if there is one; False while it still cannot be.
@@ -294,8 +304,10 @@ class Loop:
         if attempt is None:
             return (fact,)
         record = self._state.commands.get(fact.command)  # type: ignore[attr-defined]
-        if record is None or record.attempt != attempt or record.state != "running" or record.returned:
+        if record is None or record.attempt != attempt or record.state != "running":
             return ()
+        if record.returned and self._state.run.state != "stopping":
+            return ()  # a step that was ended is done once more by whoever goes on with the run
         if isinstance(fact, (e.AttemptFailed, e.AttemptAbandoned)) and fact.failure.kind == "cancelled":
             reason, abandoned = self._state.run.reason or fact.failure.message, isinstance(fact, e.AttemptAbandoned)
             interrupted = e.AttemptInterrupted(
@@ -333,7 +345,7 @@ class Loop:
                 self._ends_at = self._clock() + self._grace
                 self._wake.set()
             elif kind is e.RunPaused or kind is e.RunResumed:
-                self._ends_at = None
+                self._ends_at, self._ended = None, False
             elif kind is e.RunStopping:
                 self._ends_at = None
                 self._end_running("cancelled", self._grace)

@@ -31,11 +31,15 @@ from orchestrator_nb.events import (
     OutputRecorded,
     StatePreserved,
     Stored,
+    Used,
 )
 from orchestrator_nb.executors.failures import CRASHES, failure_of
+from orchestrator_nb.executors.measuring import Measure
 from orchestrator_nb.executors.outputs import check_outputs
 from orchestrator_nb.ports import Report, Work
+from orchestrator_nb.records import CommandRecord, returned
 
+_KEPT = (OutputRecorded, ArtifactRecorded, MetricRecorded)
 Answer = AttemptReturned | AttemptFailed
 Progress = Callable[[str, int, float, str], None]
 """Told (command, attempt, fraction from 0 to 1, text), from any thread."""
@@ -50,7 +54,8 @@ _turn = threading.Lock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What all attempts of an executor have in common. `endable` hears of an attempt that can be ended from now on."""
+    """What all attempts of an executor have in common. `measure` when what they take of the machine is
+    recorded; `endable` hears of an attempt that can be ended from now on."""
 
     report: Report
     artifacts: Artifacts
@@ -58,6 +63,7 @@ class Surroundings:
     clock: Callable[[], float]
     log_size: int = LOG_SIZE
     progress: Progress | None = None
+    measure: bool = True
     endable: Callable[[LocalAttempt], None] | None = None
 
 
@@ -71,16 +77,18 @@ class LocalAttempt:
         "_ender",
         "_ending",
         "_grace",
+        "_kept",
         "_log",
+        "_measure",
         "_mute",
         "_printed",
         "_reason",
-        "_recorded",
         "_told",
         "advice",
         "closed",
         "notebook",
         "transient",
+        "used",
         "work",
     )
 
@@ -89,14 +97,16 @@ class LocalAttempt:
         self.notebook: str | None = None
         self.transient: bool | None = None
         self.advice: Any = None
+        self.used: Used | None = None
         self.closed = False
         self._around = around
         self._begun = time.monotonic()
         self._changes: dict[str, Any] | None = None
+        self._measure: Measure | None = None
         self._log: BoundedLog | None = None
         self._reason: str | None = None
         self._printed = Redacted(REDACTOR)
-        self._recorded: dict[str, Stored] = {}
+        self._kept: list[OutputRecorded | ArtifactRecorded | MetricRecorded] = []
         self._told = False
         self._mute = False
         self._grace = 0.0
@@ -105,11 +115,16 @@ class LocalAttempt:
 
     # ── for its command ─────────────────────────────────────────────────────────────────────────────────────────
 
+    @property
+    def measures(self) -> bool:
+        """Whether what it takes of the machine is recorded."""
+        return self._around.measure
+
     def report(self, event: Event) -> None:
         """Tell a fact; after the answer nothing more is told."""
         if not self._mute:
-            if self.work.definition.outputs and isinstance(event, (OutputRecorded, ArtifactRecorded)):
-                self._recorded[event.name] = event.value
+            if isinstance(event, _KEPT) and (self.work.definition.checks or self.work.definition.outputs):
+                self._kept.append(event)
             self._around.report(event)
 
     def load(self, stored: Stored) -> Any:
@@ -258,12 +273,15 @@ class LocalAttempt:
     def perform(self, run: Callable[[Any], Any]) -> Answer:
         """Run the command in the current context and return the answer; nothing that it raises comes out."""
         token = install(self)
+        if self._around.measure:
+            self._measure = Measure()
         try:
             value = run(self)
             result = value if isinstance(value, Stored) else self.store(value, at="result")
             declared = self.work.definition.outputs
             if declared:
-                check_outputs(declared, result=result, recorded=self._recorded, load=self.load)
+                recorded = {kept.name: kept.value for kept in self._kept if not isinstance(kept, MetricRecorded)}
+                check_outputs(declared, result=result, recorded=recorded, load=self.load)
         except BaseException as error:  # noqa: BLE001 - whatever the user's code raises is an answer
             return self.failed(failure_of(error))
         finally:
@@ -281,7 +299,21 @@ class LocalAttempt:
             shared=self._changes,
             notebook=self.notebook,
             log=self._log_name(),
+            used=self._usage(),
         )
+
+    def came_to(self, answer: AttemptReturned) -> CommandRecord:
+        """Return what the attempt came to, as the fold of what it told will have it."""
+        kept = self._kept
+        record = CommandRecord(
+            state="running",
+            generation=self.work.generation,
+            attempt=self.work.attempt,
+            recorded={fact.name: fact.value for fact in kept if isinstance(fact, OutputRecorded)},
+            metrics={fact.name: fact.value for fact in kept if isinstance(fact, MetricRecorded)},
+            artifacts={fact.name: fact.value for fact in kept if isinstance(fact, ArtifactRecorded)},
+        )
+        return returned(record, answer)
 
     def end(self, reason: str, grace: float) -> bool:
         """Ask it to end, by its own function if it named one; False where it was asked before."""
@@ -347,7 +379,11 @@ class LocalAttempt:
             crashed=failure.kind in CRASHES,
             notebook=self.notebook,
             log=self._log_name(),
+            used=self._usage(),
         )
+
+    def _usage(self) -> Used | None:
+        return self.used if self._measure is None else self._measure.used(self.used, seconds=self.seconds())
 
     def _settle(self) -> None:
         # whoever asked waits for what the attempt started to be gone: a retry must not meet it

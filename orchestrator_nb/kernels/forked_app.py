@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from orchestrator_nb.kernels import forked_streams
+
 SPLIT = 7
 """The major version of ipykernel whose start is known well enough here to be done in two parts."""
 
@@ -69,6 +71,10 @@ def build() -> Any:
     app.init_shell()
     shell = app.shell
     shell.Completer, shell.display_formatter.formatters  # noqa: B018 - made when they are first asked for
+    if "StoreMagics" not in app.config:  # else it may read what was stored by other kernels meanwhile
+        for extension in app.default_extensions:
+            shell.extension_manager.load_extension(extension)
+    forked_streams.are_known()
     return app
 
 
@@ -85,10 +91,11 @@ def config_files(app: Any) -> list[str]:
     return [os.path.join(folder, name) for folder in app.config_file_paths for name in sorted(names)]
 
 
-def run(app: Any, argv: Sequence[str], ready: Callable[[], None], *, heartbeat: bool = True) -> Any:
+def run(app: Any, argv: Sequence[str], ready: Callable[[], None], *, lean: bool = False) -> Any:
     """Run a kernel with these arguments until it is shut down; return its application.
 
-    `ready` is called once its sockets are there. Without `heartbeat` it has none, nor the threads for it.
+    `ready` is called once its sockets are there. A `lean` one has what running cell after cell takes: no heartbeat, no
+    subshells, nor the threads for them, and fewer hand-overs between the threads that are left.
     """
     from ipykernel.kernelapp import IPKernelApp
 
@@ -100,7 +107,7 @@ def run(app: Any, argv: Sequence[str], ready: Callable[[], None], *, heartbeat: 
         app = IPKernelApp.instance()
         app.initialize([*argv, "--IPKernelApp.parent_handle=1"])
     else:
-        _finish(app, argv, connection_file, ready, heartbeat=heartbeat)
+        _finish(app, argv, connection_file, ready, lean=lean)
     app.start()
     # the thread that publishes is stopped at exit: the one that still answers the request to shut down must be done
     control = getattr(app, "control_thread", None)
@@ -124,7 +131,7 @@ def _forget(app: Any) -> None:
             type(made).clear_instance()
 
 
-def _finish(app: Any, argv: Sequence[str], connection_file: str, ready: Callable[[], None], *, heartbeat: bool) -> None:
+def _finish(app: Any, argv: Sequence[str], connection_file: str, ready: Callable[[], None], *, lean: bool) -> None:
     """Give the application an identity, sockets and threads, in the order in which ipykernel does it."""
     from jupyter_client.session import Session
 
@@ -139,8 +146,10 @@ def _finish(app: Any, argv: Sequence[str], connection_file: str, ready: Callable
     if "JPY_SESSION_NAME" in os.environ:
         shell.user_ns["__session__"] = os.environ["JPY_SESSION_NAME"]
     app.init_connection_file()
+    if lean:
+        _leave_out()
     app.init_sockets()
-    if heartbeat:
+    if not lean:
         app.init_heartbeat()
     ready()
     app.write_connection_file()
@@ -148,9 +157,7 @@ def _finish(app: Any, argv: Sequence[str], connection_file: str, ready: Callable
     app.init_io()
     app.init_signal()
     kernel = app.kernel
-    app.kernel_class = _adopting(kernel)
-    app.init_kernel()
-    app.kernel_class = type(kernel)
+    _adopt(kernel, app.init_kernel)
     shell.save_sys_module_state()
     app.init_gui_pylab()
     app.init_extensions()
@@ -159,25 +166,38 @@ def _finish(app: Any, argv: Sequence[str], connection_file: str, ready: Callable
     sys.stderr.flush()
 
 
-def _adopting(kernel: Any) -> type[Any]:
-    """Return a class of kernel that makes no new one: its instance is `kernel`, given what it could not have before."""
+def _adopt(kernel: Any, init_kernel: Callable[[], None]) -> None:
+    """Have that function, which makes a kernel, take this one instead, and give it what it could not have before."""
 
-    class Adopting(type(kernel)):  # type: ignore[misc]  # a class that is known at run time only
-        @classmethod
-        def instance(cls, **traits: Any) -> Any:
-            for name in ("parent", "log", "profile_dir", "user_ns"):  # it was built with them
-                del traits[name]
-            for name, value in traits.items():
-                setattr(kernel, name, value)
-            kernel.ident = str(uuid.uuid4())
-            kernel._stdout, kernel._stderr = sys.stdout, sys.stderr
-            shell = kernel.shell
-            for publisher in (shell.displayhook, shell.display_pub):
-                publisher.session, publisher.pub_socket = kernel.session, kernel.iopub_socket
-            shell.displayhook.topic = kernel._topic("execute_result")
-            return kernel
+    def adopted(**traits: Any) -> Any:
+        for name in ("parent", "log", "profile_dir", "user_ns"):  # it was built with them
+            del traits[name]
+        for name, value in traits.items():
+            setattr(kernel, name, value)
+        kernel.ident = str(uuid.uuid4())
+        kernel._stdout, kernel._stderr = sys.stdout, sys.stderr
+        shell = kernel.shell
+        for publisher in (shell.displayhook, shell.display_pub):
+            publisher.session, publisher.pub_socket = kernel.session, kernel.iopub_socket
+        shell.displayhook.topic = kernel._topic("execute_result")
+        return kernel
 
-    return Adopting
+    made: Any = type(kernel)
+    made.instance = adopted
+    try:
+        init_kernel()
+    finally:
+        del made.instance  # what it hides is its base class's
+
+
+def _leave_out() -> None:
+    """Do without the thread that hands the requests of subshells on, and without needless hand-overs."""
+    import ipykernel.kernelapp as module
+
+    if hasattr(module, "ShellChannelThread"):
+        module.ShellChannelThread = lambda *_, **__: None
+    if forked_streams.are_known():
+        forked_streams.install()
 
 
 def _children_are_few() -> None:

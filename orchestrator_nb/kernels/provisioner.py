@@ -38,7 +38,7 @@ class ForkProvisioner(LocalProvisioner):
 
     preload = List(Unicode(), help="Modules that are imported before the fork.").tag(config=True)
 
-    heartbeat = Bool(True, help="Whether anyone listens to its heartbeat.")
+    lean = Bool(False, help="Whether it needs no heartbeat and no subshells.")
 
     process: Any = None
     way = PLAIN
@@ -81,7 +81,7 @@ class ForkProvisioner(LocalProvisioner):
 
     async def _fork(self, cmd: Sequence[str], options: dict[str, Any]) -> None:
         python, arguments = _understood(cmd, options)
-        request = {**_request(arguments, options), "heartbeat": self.heartbeat}
+        request = {**_request(arguments, options), "lean": self.lean}
         environment = request["env"]
         with _streams(options) as streams:
             try:

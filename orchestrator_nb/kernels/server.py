@@ -295,7 +295,7 @@ def _live(born: Forked, app: Any, *, path: list[str], variables: Mapping[str, st
         sys.path[:] = [*request["path"], *(entry for entry in path if entry not in request["path"])]
         sys.argv[:] = request["argv"]
         gc.enable()
-        app = forked_app.run(app, request["argv"][1:], _teller(born.line), heartbeat=request["heartbeat"])
+        app = forked_app.run(app, request["argv"][1:], _teller(born.line), lean=request["lean"])
         namespace, status = app.shell.user_ns, 0
     except SystemExit as asked:
         status = asked.code if isinstance(asked.code, int) else int(asked.code is not None)

@@ -17,6 +17,10 @@ from orchestrator_nb.errors import UsageError
 from orchestrator_nb.orchestrator.collector import collector_at_rest
 from orchestrator_nb.orchestrator.session_names import address, cell_number
 
+GATES = frozenset({"gates", "quality_gates"})
+REQUIREMENTS = frozenset({"quality_requirements", "qualityRequirements"})
+"""The options that hold gates, functions among them."""
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 Upstream = str | Callable[..., Any] | Iterable[str | Callable[..., Any]]
 
@@ -44,6 +48,9 @@ class Building:
             **options,
             "commands": {},
         }
+        self._gates: dict[str, Callable[..., Any]] = {}
+        for option in REQUIREMENTS & options.keys():
+            self._written[option] = self._addressed(options[option])
         self._folder = Path(folder or Path.cwd()).absolute()
         self._functions: dict[str, Callable[..., Any]] = {}
         self._names: dict[int, str] = {}
@@ -140,6 +147,8 @@ class Building:
         body["after"] = self._ids(body.pop("after", ()))
         if not body["after"]:
             del body["after"]
+        for option in GATES & body.keys():
+            body[option] = self._addressed(body[option])
         if name in self._document["commands"] and not anew:
             other = "give this one another id=, or make the workflow anew before it is added again"
             raise UsageError(f'"{self.name}" has a command "{name}" already; {other}')
@@ -147,6 +156,18 @@ class Building:
         check_command(name, {key: value for key, value in body.items() if key != "after"})
         self._document["commands"][name] = body
         self._loaded = None
+        return name
+
+    def _addressed(self, gates: Any) -> Any:
+        """Return gates with the functions among them by their address; they are kept."""
+        if isinstance(gates, list | tuple):
+            return [self._addressed(gate) for gate in gates]
+        if isinstance(gates, Mapping):
+            return {key: self._addressed(value) if key == "gate" else value for key, value in gates.items()}
+        if not callable(gates):
+            return gates
+        name = address(gates)
+        self._gates[name] = gates
         return name
 
     def _ids(self, after: Upstream) -> list[str]:

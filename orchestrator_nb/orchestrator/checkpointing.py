@@ -50,7 +50,7 @@ def with_checkpoints(outline: Outline, plan: Plan, own: Collection[str]) -> Outl
         steps.update(start=(CHECKPOINT,), shared=(CHECKPOINT,))
         for name in writing:
             item = outline.commands[name]
-            item["steps"] = (*item.get("steps", ()), CHECKPOINT)
+            item["steps"] = [*item.get("steps", ()), CHECKPOINT]
     return outline._replace(
         steps={**outline.steps, **{name: (*outline.steps.get(name, ()), *of) for name, of in steps.items()}}
     )

@@ -48,15 +48,30 @@ def going_on(
         before=[*lost, *missing],
     )
     facts: list[e.Event] = [e.RunResumed(at=now, owner=identity(), slots=slots, decide=decide), *lost, *missing, *live]
+    if state.run.steps != planned.steps:
+        required = state.run.steps.get("completion", ()) != planned.steps.get("completion", ())
+        what = "what is required of the run" if required else "when the files of the run are kept"
+        changes.append(f"{what} has changed")
     if changes:
         facts.append(e.DefinitionChanged(at=now, changes=tuple(changes)))
         facts.append(planned.planned(now))
+        facts.extend(_nothing_left(state, planned, now))
     for name in touched:
         record = state.commands[name]
         if record.state in DONE:
             key = planned.commands[name].get("result_key", "")
             facts.append(e.CommandAccepted(at=now, command=name, key=key, reads=record.reads, writes=record.writes))
     return facts
+
+
+def _nothing_left(state: RunState, planned: Outline, now: float) -> Iterator[e.CommandSucceeded]:
+    """Yield the success of what has returned and about which nothing is to be done by today's plan."""
+    for name in state.running():
+        record, item = state.commands[name], planned.commands.get(name)
+        if item is None or not record.returned:
+            continue
+        if not item.get("steps") and not (record.shared and planned.steps.get("shared")):
+            yield e.CommandSucceeded(at=now, command=name, attempt=record.attempt)
 
 
 def _run_again(
@@ -99,11 +114,8 @@ def _changes(
             changes.append(f'"{name}" has other resources or another priority now')
         elif _route(before) != _route(planned_command(item)):
             changes.append(f'"{name}" has another trigger rule or condition now')
-    steps = {
-        name: (item.steps, planned[name].get("steps", ())) for name, item in state.planned.items() if name in planned
-    }
-    if state.run.steps != outline.steps or any(tuple(now) != was for was, now in steps.values()):
-        changes.append("what is done besides the commands, to check and to keep what they give, is another now")
+        elif list(before.steps) != list(item.get("steps", ())):
+            changes.append(f'"{name}" has other gates or checkpoints now')
     changes.extend(f'"{name}" is gone' for name in state.planned if name not in planned)
     if touched and not accept_changes:
         names = ", ".join(f'"{name}"' for name in touched)

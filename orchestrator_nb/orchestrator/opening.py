@@ -58,7 +58,8 @@ class Opening:
     `parent` is the run that it is a part of, `memory` is how much the machine has, in bytes, where it is asked for,
     `settings` are those that were given besides the definition's. `selected` are the commands that were selected, None
     for all, and `given` the results of earlier runs that stand for others; with `reuse`, what is up to date does not
-    run; `left_out` commands are neither. `decide` says whether decisions are waited for (wait, now, park). `today` opens a run's workflow as it is now."""
+    run; `left_out` commands are neither. `decide` says whether decisions are waited for (wait, now, park). `today` opens a run's workflow as it is now.
+    `gates` are the functions of the session that are gates, by their address."""
 
     plan: Plan
     commands: Mapping[str, Command]
@@ -77,6 +78,7 @@ class Opening:
     left_out: int = 0
     reuse: bool = False
     today: Today | None = None
+    gates: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     decide: str = "park"
 
     def frozen(self) -> Frozen:
@@ -286,6 +288,7 @@ def _begin(
         live=LiveResults(),
         observers=opening.observers,
         reuse=reuse,
+        gates=opening.gates,
     )
     session.start(beginning)
     return Run(owned.folder, session=session, in_session=opening.defined_in, go_on=opening.go_on, today=opening.today)

@@ -20,6 +20,7 @@ from orchestrator_nb.orchestrator.decisions import how_decided
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
 from orchestrator_nb.orchestrator.earlier_results import EarlierResults
 from orchestrator_nb.orchestrator.frozen import Frozen
+from orchestrator_nb.orchestrator.gates import gate_mistakes
 from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, with_open_matrices, without_unknown
 from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, cpus, machine_memory, resume_opened, start_opened
 from orchestrator_nb.orchestrator.overlap import OVERLAPS
@@ -28,7 +29,7 @@ from orchestrator_nb.orchestrator.preview import Preview, preview
 from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.saved import read_saved
-from orchestrator_nb.orchestrator.session_names import SESSION, session_name
+from orchestrator_nb.orchestrator.session_names import needs_session, session_name
 from orchestrator_nb.orchestrator.settings import given_settings, with_settings
 from orchestrator_nb.orchestrator.store_check import store_notes
 from orchestrator_nb.plan.plan import Plan, make_plan
@@ -323,7 +324,7 @@ class Workflow(Building):
             plan=plan,
             commands=commands,
             origin=self.origin,
-            defined_in=session_name() if self._needs_session() else None,
+            defined_in=session_name() if needs_session(self.definition) else None,
             slots=taken,
             memory=memory,
             durability=durability or plan.definition.durability,
@@ -331,12 +332,8 @@ class Workflow(Building):
             overlap=overlap or plan.definition.overlap,
             go_on=self.resume,
             today=self.today,
+            gates=self._gates,
             decide=how_decided(decide),
-        )
-
-    def _needs_session(self) -> bool:
-        return any(
-            command.call is not None and command.call.startswith(SESSION) for command in self.definition.commands
         )
 
     @collector_at_rest()
@@ -372,6 +369,7 @@ class Workflow(Building):
             parameters = bind_parameters(declared, given, text=text)
         except DefinitionError as error:
             mistakes.extend(error.mistakes)
+        mistakes += gate_mistakes(definition, loaded, functions=self._gates, settled=settled)
         try:
             plan = make_plan(
                 definition,

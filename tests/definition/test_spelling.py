@@ -120,7 +120,7 @@ def test_a_whole_definition_of_the_seed_is_read() -> None:
     }).definition  # fmt: skip
     get, use = definition.commands
     assert (get.args, get.timeout, get.retries, get.provides) == ("topic", 300, 2, ("search",))
-    assert [(gate.gate, gate.blocking) for gate in (*get.gates, *use.gates)] == [
+    assert [(gate.gate, gate.blocks) for gate in (*get.gates, *use.gates)] == [
         ("rows > 0", True),
         ("rmse < 3.5", False),
     ]
