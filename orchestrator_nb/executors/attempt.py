@@ -105,7 +105,7 @@ class LocalAttempt:
         self._measure: Measure | None = None
         self._log: BoundedLog | None = None
         self._reason: str | None = None
-        self._printed = Redacted(REDACTOR)
+        self._printed: Redacted | None = None
         self._kept: list[OutputRecorded | ArtifactRecorded | MetricRecorded] = []
         self._told = False
         self._mute = False
@@ -147,7 +147,11 @@ class LocalAttempt:
 
     def write_log(self, text: str) -> None:
         """Add to the log, which is made with the first text."""
-        self._log_text(self._printed.feed(text) if REDACTOR.active else text)
+        if REDACTOR.active:
+            with _turn:
+                printed = self._printed = self._printed or Redacted(REDACTOR)
+            text = printed.feed(text)
+        self._log_text(text)
 
     def _log_text(self, text: str) -> None:
         if not text:
@@ -358,7 +362,8 @@ class LocalAttempt:
     def close(self) -> None:
         """Take nothing any more and let go of the log."""
         self._mute = self.closed = True
-        self._log_text(self._printed.rest())
+        if self._printed is not None:
+            self._log_text(self._printed.rest())
         if self._log is not None:
             self._log.close()
 
@@ -388,7 +393,8 @@ class LocalAttempt:
     def _settle(self) -> None:
         # whoever asked waits for what the attempt started to be gone: a retry must not meet it
         self.wait_for_ender(self._grace + 60.0)
-        self._log_text(self._printed.rest())
+        if self._printed is not None:
+            self._log_text(self._printed.rest())
         if self._log is not None and self._log.error is not None:
             text = f"some of what it printed could not be kept: {self._log.error.strerror}"
             work = self.work

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -227,7 +228,8 @@ class Session:
                 self._heed(events)
             for observer in self._observers:
                 with suppress(Exception):  # a view that fails must not fail the run
-                    observer(events, state)
+                    # In nobody's context, or what a view prints would be taken for what the command prints.
+                    Context().run(observer, events, state)
         finally:
             self._observing = None
 
