@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator_nb.cli import control, init, records
+from orchestrator_nb.cli import checkpoints, control, init, records
 from orchestrator_nb.cli.exits import COMPLETED, MEANINGS
 from orchestrator_nb.cli.kernels import kernels
 from orchestrator_nb.cli.options import (
@@ -263,6 +263,8 @@ for verb in (
     control.pause,
     control.stop,
     control.accept,
+    checkpoints.checkpoints,
+    checkpoints.rollback,
     control.decisions,
     control.escalate,
     control.save,
