@@ -7,7 +7,7 @@ whether its files, kernels and functions are there is checked before a run by th
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -24,6 +24,8 @@ Seconds = Annotated[float, Field(gt=0, le=366 * 86400, allow_inf_nan=False)]
 Pattern = Literal["sequential", "parallel", "hybrid"]
 Amount = Annotated[int, Field(ge=0, le=10**18)] | Annotated[str, Field(pattern=AMOUNT)]
 Overlap = Literal["refuse", "wait", "skip", "allow"]
+Boundary = Literal["start", "command", "recovery", "pause", "completion"]
+BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)
 ParameterType = Literal["string", "integer", "number", "boolean", "date", "datetime", "path", "list", "object", "any"]
 OutputType = Literal[
     "string",
@@ -168,6 +170,20 @@ class MonitoringDefinition(Model):
     )
 
 
+class CheckpointsDefinition(Model):
+    """When the files of the project are kept, which of them, for how long; and what goes back by itself."""
+
+    at: tuple[Boundary, ...] = Field(BOUNDARIES, description="the moments at which files are kept; none: off")
+    include: tuple[str, ...] = Field((), description="ignored paths (globs too) that are kept all the same")
+    exclude: tuple[str, ...] = Field((), description="paths (globs too) that are never kept")
+    keep: Annotated[int, Field(ge=2, le=10**6)] | None = Field(None, description="so many of each run, the latest")
+    keep_for: Seconds | Literal["none"] = Field(30 * 86400.0, description="seconds after which they go")
+    size_limit: Amount = Field("50MB", description="larger files are not kept")
+    rollback: Literal["off", "ask", "automatic"] = Field(
+        "off", description="what becomes of the files that a command left when it failed for good"
+    )
+
+
 class CommandDefinition(Model):
     """One command. Exactly one of `notebook`, `call`, `shell`, `command`, `workflow` and `type` says what it runs."""
 
@@ -287,6 +303,9 @@ class WorkflowDefinition(Model):
     recovery: RecoveryDefinition = Field(RecoveryDefinition(), description="what commands do about failures")
     optimization: OptimizationDefinition = Field(OptimizationDefinition(), description="what may be learned")
     monitoring: MonitoringDefinition = Field(MonitoringDefinition(), description="what is kept and shown of a run")
+    checkpoints: CheckpointsDefinition = Field(
+        CheckpointsDefinition(), description="when and how long the project's files are kept, to go back to; or off"
+    )
 
     def command(self, name: str) -> CommandDefinition:
         """Return the command of that id. Raises KeyError."""

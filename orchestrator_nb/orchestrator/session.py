@@ -31,6 +31,7 @@ from orchestrator_nb.journal.identity import asker
 from orchestrator_nb.journal.owner import Ownership
 from orchestrator_nb.orchestrator.attendant import Attendant
 from orchestrator_nb.orchestrator.baselines import completed_before
+from orchestrator_nb.orchestrator.checkpointing import Checkpointing
 from orchestrator_nb.orchestrator.clock import steady_clock
 from orchestrator_nb.orchestrator.control import ANSWER_WAIT, Answer
 from orchestrator_nb.orchestrator.gates import all_gates
@@ -97,6 +98,14 @@ class Session:
             measure=monitoring.resources,
             clock=clock,
             progress=self.view.heard,
+            steps=Checkpointing(
+                plan,
+                owned.folder,
+                durable=durable,
+                clock=clock,
+                state=lambda: self.state,
+                position=lambda: owned.journal.position.seq,
+            ).steps,
             gates=self._gates(gates or {}),
             reusable=None if reuse is None else lambda work: reuse.check(work, self.state.commands, durable=durable),
         )
