@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from orchestrator_nb.definition.models import CommandDefinition, GateDefinition
 from orchestrator_nb.errors import Mistake
-from orchestrator_nb.events import Event, Stored
+from orchestrator_nb.events import Event, Stored, Used
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
 
@@ -238,12 +238,18 @@ class Attempt(Protocol):
 
     A command that writes an output notebook sets `notebook` to its path relative to the run's folder. One that knows
     about its own failure sets `transient` to whether a repetition may succeed, and `advice` to anything in plain JSON.
+    One that starts processes sets `used` to what they took of the machine, where `measures` says that it is wanted.
     """
 
     work: Work
     notebook: str | None
     transient: bool | None
     advice: Any
+    used: Used | None
+
+    @property
+    def measures(self) -> bool:
+        """Whether it is to be recorded what this attempt takes of the machine."""
 
     def report(self, event: Event) -> None:
         """Tell a fact about this attempt."""

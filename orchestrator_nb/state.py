@@ -42,16 +42,19 @@ class RunState(Standing):
         target.shared = self.shared
         target.notices = self.notices
         target.decisions = self.decisions
+        target.causes = self.causes
+        target.retried = self.retried
         target.due = self.due
         target.checkpoints = self.checkpoints
         target.rollbacks = self.rollbacks
+        records, shown = self.commands, target.commands
         for event in events:
             command = getattr(event, "command", None)
-            if command in self.commands:
-                target.commands[command] = self.commands[command]
+            if command in records:
+                shown[command] = records[command]
             elif type(event) is e.RunPlanned:
                 target.planned = self.planned
-                target.commands = dict(self.commands)
+                shown = target.commands = dict(records)
         target.deviations = self.deviations
         target.counts = dict(self.counts)
 

@@ -16,6 +16,7 @@ from orchestrator_nb.events import Failure, Stored
 from orchestrator_nb.orchestrator.compliance import Compliance, compliance_of
 from orchestrator_nb.orchestrator.failure_card import card_html
 from orchestrator_nb.orchestrator.shown import headline, html_table
+from orchestrator_nb.orchestrator.views import is_shown
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import DONE
@@ -189,6 +190,10 @@ class RunResult:
     def __repr__(self) -> str:
         done = sum(record.state in DONE for record in self.commands.values())
         return f"<RunResult {self.run}: {self.state}, {done} of {len(self.commands)} commands succeeded>"
+
+    def _ipython_display_(self) -> None:
+        if not is_shown(self.run):
+            raise NotImplementedError  # IPython goes on to ask for the representations
 
     def _repr_html_(self) -> str:
         lead = f"{self.run}: {self.state}" + (f" ({self.reason})" if self.reason else "")
