@@ -114,15 +114,15 @@ def test_the_environment_that_others_see_has_the_marks(kernel):
     assert b"ORCHESTRATOR_NB_ATTEMPT" not in Path(f"/proc/{server}/environ").read_bytes()
 
 
-@pytest.mark.parametrize("code", ["import time; time.sleep(60)", "while True: pass"])
+@pytest.mark.parametrize("code", ["import time; time.sleep(60)", "while True: pass", "await asyncio.sleep(60)"])
 def test_an_interrupt_ends_the_cell(kernel, tmp_path, code):
-    """A sleeping and a busy cell end with KeyboardInterrupt, and the kernel goes on."""
+    """A sleeping, a busy and a waiting cell end with an exception, and the kernel goes on."""
     one = kernel()
     begun = tmp_path / "begun"
-    busy = one.start(f"open({str(begun)!r}, 'w').close()\n{code}")
+    busy = one.start(f"import asyncio; open({str(begun)!r}, 'w').close()\n{code}")
     eventually(begun.exists, 30)
     one.call(one.manager.interrupt_kernel())
-    assert str(busy.exception(30)) == "KeyboardInterrupt"
+    assert str(busy.exception(30)) == ("CancelledError" if code.startswith("await") else "KeyboardInterrupt")
     assert one.value("1 + 1") == 2
 
 
@@ -165,6 +165,19 @@ def test_graceful_shutdown_flushes_files(kernel, tmp_path):
     one.run("atexit.register(lambda: open('exit.txt', 'w').write('called'))")
     one.call(one.manager.shutdown_kernel())
     assert (tmp_path.joinpath("open.txt").read_text(), tmp_path.joinpath("exit.txt").read_text()) == ("kept", "called")
+    assert one.process.returncode == 0
+
+
+def test_shared_memory_is_cleaned_up_at_once(kernel):
+    """A kernel that leaves shared memory behind ends without a wait for what cleans it up, which has done so then."""
+    one = kernel()
+    code = "from multiprocessing import shared_memory as s; block = s.SharedMemory(create=True, size=99); print(block.name)"
+    name = one.run(code).strip()
+    assert Path("/dev/shm", name).exists()
+    began = time.monotonic()
+    one.call(one.manager.shutdown_kernel())
+    assert time.monotonic() - began < 3.0  # ipykernel takes more than four seconds, and kills it
+    assert not Path("/dev/shm", name).exists()
     assert one.process.returncode == 0
 
 
