@@ -22,10 +22,18 @@ _WHERE = {
     "context": "orchestrator_nb.context",
 }
 
+_OF_IPYTHON = {
+    "load_ipython_extension": "orchestrator_nb.jupyter.extension",
+    "unload_ipython_extension": "orchestrator_nb.jupyter.extension",
+}
+"""What `%load_ext orchestrator_nb` looks for; no user types these."""
+
 __all__ = sorted(_WHERE)  # noqa: PLE0605 - the table is the one place where the names stand
 
 
 def __getattr__(name: str) -> Any:
+    if name in _OF_IPYTHON:
+        return getattr(import_module(_OF_IPYTHON[name]), name)
     if name not in _WHERE:
         raise AttributeError(f'module "orchestrator_nb" has no attribute "{name}"')
     module = import_module(_WHERE[name])

@@ -14,6 +14,9 @@ from orchestrator_nb.step_facts import begin_steps
 from orchestrator_nb.transitions import COMMAND_TRANSITIONS, DONE, IllegalTransition
 from orchestrator_nb.trigger_rules import DEFAULT
 
+_AFTER = {e.KINDS[name]: states for name, states in COMMAND_TRANSITIONS.items()}
+"""The table of the transitions, by class instead of by name."""
+
 RETRY = "retry"
 """The answer by which a command is tried again, with other parameters where these come with it."""
 
@@ -28,7 +31,7 @@ def _known(state: Standing, command: str) -> CommandRecord:
 def _step(state: Standing, event: Any) -> tuple[CommandRecord, str]:
     """Return the command's record and its state after the event."""
     record = state.commands.get(event.command) or _known(state, event.command)
-    after = COMMAND_TRANSITIONS[type(event).__name__].get(record.state)
+    after = _AFTER[type(event)].get(record.state)
     if after is None:
         raise IllegalTransition(f'"{type(event).__name__}" cannot come while "{event.command}" is {record.state}')
     return record, after
@@ -46,10 +49,11 @@ def _current(state: Standing, event: Any) -> tuple[CommandRecord, str]:
 
 def _put(state: Standing, command: str, before: CommandRecord, after: CommandRecord) -> None:
     state.commands[command] = after
-    if before.state != after.state:
+    was, now = before.state, after.state
+    if was != now:
         counts = state.counts
-        counts[before.state] -= 1
-        counts[after.state] = counts.get(after.state, 0) + 1
+        counts[was] -= 1
+        counts[now] = counts.get(now, 0) + 1
         if command in state.due:
             state.due = {name: steps for name, steps in state.due.items() if name != command}
 
@@ -152,6 +156,8 @@ def _command_succeeded(state: Standing, event: e.CommandSucceeded) -> None:
         raise IllegalTransition(f'"{event.command}" cannot succeed before its attempt has returned')
     if event.command in state.due:
         raise IllegalTransition(f'"{event.command}" cannot succeed before {state.due[event.command][0]}')
+    if record.gates and not all(gate.holds for gate in record.gates.values()):
+        raise IllegalTransition(f'"{event.command}" cannot succeed: a blocking gate does not hold')
     if record.shared:
         state.shared = {**state.shared, **record.shared}
     _put(state, event.command, record, replace(record, state=after))
@@ -194,7 +200,8 @@ def _command_reopened(state: Standing, event: e.CommandReopened) -> None:
 
 
 def _deviation(state: Standing, event: e.DeviationRecorded) -> None:
-    _known(state, event.command)
+    if event.command:
+        _known(state, event.command)
     known = state.deviations.get(event.command, ())
     state.deviations = {**state.deviations, event.command: (*known, event.text)}
 

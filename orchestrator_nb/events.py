@@ -145,6 +145,41 @@ class AttemptReturned(Event, frozen=True, kw_only=True):
     used: Used | None = None
 
 
+class GateChecked(Event, frozen=True, kw_only=True):
+    """A gate was held against what an attempt gave, or against the run as a whole, where `command` is None.
+
+    `verdict` is passed, failed, or error where the gate itself could not be carried out: `message` says why. `blocking`
+    when nothing goes on without it, `retry` when the command may be tried again for it. `value` is what was found and
+    `expected` what should have been, in words; `evidence` is kept among the artifacts.
+    """
+
+    gate: str
+    verdict: str
+    command: str | None = None
+    attempt: int | None = None
+    blocking: bool = True
+    retry: bool = False
+    value: Any = None
+    expected: str = ""
+    message: str = ""
+    evidence: Stored | None = None
+    seconds: float = 0.0
+
+    @property
+    def step(self) -> str:
+        """The step that it is the answer of."""
+        return f"{GATE}{self.gate}"
+
+    @property
+    def holds(self) -> bool:
+        """False when a blocking gate stands in the way."""
+        return self.verdict == "passed" or not self.blocking
+
+
+GATE = "gate "
+"""What the names of steps that are gates begin with."""
+
+
 class ReuseDeclined(Event, frozen=True, kw_only=True):
     """The command runs although reuse was asked for: `reason` says in what it is not as it was."""
 
@@ -296,7 +331,10 @@ class CommandCancelled(Event, frozen=True, kw_only=True):
 
 
 class DeviationRecorded(Event, frozen=True, kw_only=True):
-    """Something is not as the definition wants it, and the run may complete all the same: `text` says what."""
+    """Something is not as the definition wants it, and the run may complete all the same: `text` says what.
+
+    `command` is empty where it is about the run as a whole.
+    """
 
     command: str
     text: str

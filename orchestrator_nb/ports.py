@@ -12,14 +12,21 @@ from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from orchestrator_nb.definition.models import CommandDefinition
+from orchestrator_nb.definition.models import CommandDefinition, GateDefinition
 from orchestrator_nb.errors import Mistake
-from orchestrator_nb.events import Event, Stored
+from orchestrator_nb.events import Event, Stored, Used
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
 
-Report = Callable[[Event], None]
-"""How a fact gets from a worker to the loop: callable from any thread, returns at once, keeps the order of a thread."""
+
+class Report(Protocol):
+    """How facts get from a worker to the loop: callable from any thread, returns at once, keeps the order of a thread.
+
+    Facts that are told together are taken together, as far as a turn has room for them.
+    """
+
+    def __call__(self, *facts: Event) -> None:
+        """Hand them in."""
 
 
 class Work(Struct, frozen=True, kw_only=True, gc=False):
@@ -96,6 +103,8 @@ class Executor(Protocol):
     The last event of an attempt is exactly one of AttemptReturned, AttemptFailed, AttemptAbandoned and CommandReused,
     and an AttemptReturned or a CommandReused is reported only after its results are durable. `submit` and `end` return at once. Submitting an
     (command, attempt) that is already there does nothing.
+
+    The verdicts of gates may come together with an AttemptReturned.
     """
 
     def start(self, report: Report) -> None:
@@ -119,6 +128,85 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Let go of threads, processes and files; nothing is reported afterwards."""
+
+
+class Gates(Protocol):
+    """Holds what attempts gave, and runs, against their gates. Safe in any thread; a gate may be checked twice."""
+
+    def at_once(self, work: Work, record: CommandRecord) -> Sequence[Event]:
+        """Return the verdicts of those gates of an attempt that cost next to nothing; nothing of it is durable yet."""
+
+    def check(self, step: Step, attempt: Attempt) -> Event:
+        """Return the verdict of the gate that a step is. `attempt` gives access to results; it may be ended meanwhile.
+
+        Raises Cancelled when it is.
+        """
+
+
+class Verdict(Struct, frozen=True, kw_only=True, gc=False):
+    """What a gate has found: whether it holds, the `value` that was found as plain JSON and what was `expected`, in
+    words; `message` says what is wrong, or worth knowing; `evidence` is what `Subject.keep` gave."""
+
+    holds: bool
+    value: Any = None
+    expected: str = ""
+    message: str = ""
+    evidence: Stored | None = None
+
+
+class Subject(Protocol):
+    """What a gate looks at: a command whose attempt has returned, or a run as a whole, and the way to its results.
+
+    `command` is empty for a run. `record` is what the attempt came to; `definition` is None for a run. `options` are
+    those of the gate, `folder` is the definition's, `run_folder` where the run keeps its files.
+    """
+
+    command: str
+    definition: CommandDefinition | None
+    record: CommandRecord
+    options: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    folder: Path
+    run_folder: Path
+
+    def value(self, name: str) -> Any:
+        """Return a value by the name that it has in expressions, whole tables and files (their paths) included.
+
+        Raises UsageError naming what is there instead.
+        """
+
+    def earlier(self) -> Iterable[CommandRecord]:
+        """Yield what the command came to in earlier runs that completed, the latest first."""
+
+    def keep(self, content: str | bytes | Path, name: str) -> Stored:
+        """Keep evidence among the artifacts of the run, under that file name."""
+
+    def program(
+        self, argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> tuple[int, str]:
+        """Run a program to its end, within the time of the gate, and return its exit code and what it printed.
+
+        `env` is added to the environment. Raises TimeoutError, and OSError where it cannot be started.
+        """
+
+
+@runtime_checkable
+class Gate(Protocol):
+    """A check of results that is used by its name. One instance serves all; it is stateless.
+
+    It looks at stored results only and changes nothing, so that it may be asked twice.
+    """
+
+    name: str
+
+    def check(self, gate: GateDefinition, command: CommandDefinition | None, *, folder: Path) -> list[Mistake]:
+        """Return what is wrong with its use, before anything runs: options, missing tools with the extra to install.
+
+        `command` is None where it is required of the run. Paths of mistakes are relative to the gate (``/options/lax``).
+        """
+
+    def verdict(self, subject: Subject) -> Verdict:
+        """Return what it finds. Whatever it raises means that the gate itself could not be carried out."""
 
 
 class Policy(Protocol):
@@ -147,12 +235,18 @@ class Attempt(Protocol):
 
     A command that writes an output notebook sets `notebook` to its path relative to the run's folder. One that knows
     about its own failure sets `transient` to whether a repetition may succeed, and `advice` to anything in plain JSON.
+    One that starts processes sets `used` to what they took of the machine, where `measures` says that it is wanted.
     """
 
     work: Work
     notebook: str | None
     transient: bool | None
     advice: Any
+    used: Used | None
+
+    @property
+    def measures(self) -> bool:
+        """Whether it is to be recorded what this attempt takes of the machine."""
 
     def report(self, event: Event) -> None:
         """Tell a fact about this attempt."""

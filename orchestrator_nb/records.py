@@ -24,7 +24,8 @@ class RunRecord(Struct, frozen=True, gc=False):
 
     `steps` are what is done at its moments, `moment` is the latest of so many `moments`; `rested` when that of a pause
     has come; `keeping` unless it turned out that no checkpoints can be taken.
-    `rollback` is one that was asked for and has not come to its end.
+    `rollback` is one that was asked for and has not come to its end. `gates` are the verdicts about the run as a whole,
+    by name.
     """
 
     run: str = ""
@@ -49,6 +50,7 @@ class RunRecord(Struct, frozen=True, gc=False):
     rested: bool = False
     keeping: bool = True
     rollback: e.RollbackAsked | None = None
+    gates: Mapping[str, e.GateChecked] = {}
     decide: str = "park"
 
 
@@ -115,7 +117,7 @@ class CommandRecord(Struct, frozen=True, gc=False):
     of the last attempt, also when it failed; `partial` is what the attempts before it had recorded. `deaths` counts the
     owners that died in this generation while it was under way. `preserved` is the state that the command last handed
     over for its next attempt. `reads` and `writes` are the hashes of the files that it declares; `origin` is the run
-    from which the result of a reused command comes. `parameters` are those that a decision put in the place of its own,
+    from which the result of a reused command comes. `gates` are the verdicts about what the attempt gave, by name. `parameters` are those that a decision put in the place of its own,
     `by_hand` when a person did it.
     """
 
@@ -144,6 +146,7 @@ class CommandRecord(Struct, frozen=True, gc=False):
     reads: Mapping[str, str | None] | None = None
     writes: Mapping[str, str | None] | None = None
     origin: str = ""
+    gates: Mapping[str, e.GateChecked] = {}
     parameters: Mapping[str, Any] = {}
     by_hand: bool = False
 

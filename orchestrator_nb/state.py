@@ -16,7 +16,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.command_facts import COMMAND_FACTS
 from orchestrator_nb.records import CommandRecord, planned_command, run_record
 from orchestrator_nb.standing import Standing
-from orchestrator_nb.step_facts import STEP_FACTS, begin_moment, end_moment
+from orchestrator_nb.step_facts import STEP_FACTS, begin_moment, begin_steps, end_moment
 from orchestrator_nb.transitions import ENDED, RUN_TRANSITIONS, IllegalTransition
 from orchestrator_nb.trigger_rules import TRIGGER_RULES
 
@@ -45,13 +45,14 @@ class RunState(Standing):
         target.due = self.due
         target.checkpoints = self.checkpoints
         target.rollbacks = self.rollbacks
+        records, shown = self.commands, target.commands
         for event in events:
             command = getattr(event, "command", None)
-            if command in self.commands:
-                target.commands[command] = self.commands[command]
+            if command in records:
+                shown[command] = records[command]
             elif type(event) is e.RunPlanned:
                 target.planned = self.planned
-                target.commands = dict(self.commands)
+                shown = target.commands = dict(records)
         target.deviations = self.deviations
         target.counts = dict(self.counts)
 
@@ -103,6 +104,12 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     state.commands = {name: state.commands.get(name, fresh) for name in planned}
     state.deviations = {name: texts for name, texts in state.deviations.items() if name in planned}
     state.counts = dict(Counter(record.state for record in state.commands.values()))
+    for name in [
+        name for name in state.due if name in planned
+    ]:  # what is to be done is done by today's plan, all of it
+        state.commands[name] = replace(state.commands[name], gates={})
+        state.due = {other: steps for other, steps in state.due.items() if other != name}
+        begin_steps(state, name, shared=bool(state.commands[name].shared))
     begin_moment(state, "start" if began else state.run.moment)
 
 
@@ -139,7 +146,9 @@ def _run_completing(state: RunState, event: e.RunCompleting) -> None:
     after = _after(state, event)
     if state.unfinished():
         raise IllegalTransition(f"the run cannot complete: {state.unfinished()} commands have not ended")
-    state.run = replace(state.run, state=after)
+    state.run = replace(state.run, state=after, gates={})
+    if "" in state.deviations:
+        state.deviations = {name: texts for name, texts in state.deviations.items() if name}
     if not state.bad():
         begin_moment(state, "completion")
 
@@ -149,6 +158,8 @@ def _run_ended(state: RunState, event: e.RunEnded) -> None:
     if after == "completed":
         if bad := state.bad():
             raise IllegalTransition(f"the run cannot be completed: {', '.join(bad[:3])} did not succeed")
+        if unmet := [name for name, gate in state.run.gates.items() if not gate.holds] or state.due.get(""):
+            raise IllegalTransition(f'the run cannot be completed: "{unmet[0]}" is required')
     end_moment(state)
     state.run = replace(state.run, state=after, reason=event.reason, ended=event.at)
 

@@ -24,15 +24,16 @@ STEP_ANSWERS: dict[type[e.Event], str] = {
     e.CheckpointSkipped: CHECKPOINT,
     e.RolledBack: ROLLBACK,
     e.RollbackFailed: ROLLBACK,
+    e.GateChecked: e.GATE,
 }
 """Which step each of these facts answers; one of several of a kind is named by the fact itself, as its `step`."""
 
 
 def answers_what_is_due(state: Standing, fact: Any) -> bool:
-    """Tell whether a fact answers the next step of its command, or of the run."""
+    """Tell whether a fact answers the next step of its command, or of the run; gates are answered in any order."""
     command = getattr(fact, "command", None) or ""
     due = state.due.get(command)
-    if not due or due[0] != (getattr(fact, "step", "") or STEP_ANSWERS[type(fact)]):
+    if not due or (fact.step not in due if type(fact) is e.GateChecked else due[0] != STEP_ANSWERS[type(fact)]):
         return False
     if command:
         return bool(state.commands[command].attempt == fact.attempt)
@@ -74,9 +75,19 @@ def _answered(state: Standing, event: Any) -> None:
     if not answers_what_is_due(state, event):
         what = f'of "{command}"' if command else "of the run"
         raise IllegalTransition(f'"{type(event).__name__}" answers no step {what} that is due')
-    left = state.due[command][1:]
+    answered = getattr(event, "step", state.due[command][0])
+    left = tuple(step for step in state.due[command] if step != answered)
     others = {name: steps for name, steps in state.due.items() if name != command}
     state.due = {**others, command: left} if left else others
+
+
+def _gate_checked(state: Standing, event: e.GateChecked) -> None:
+    _answered(state, event)
+    if event.command is None:
+        state.run = replace(state.run, gates={**state.run.gates, event.gate: event})
+    else:
+        record = state.commands[event.command]
+        state.commands[event.command] = replace(record, gates={**record.gates, event.gate: event})
 
 
 def _checkpoint_taken(state: Standing, event: e.CheckpointTaken) -> None:
@@ -118,6 +129,7 @@ def _steps_due(state: Standing, event: e.StepsDue) -> None:
 
 
 STEP_FACTS: dict[type[e.Event], Callable[[Standing, Any], None]] = {
+    e.GateChecked: _gate_checked,
     e.CheckpointTaken: _checkpoint_taken,
     e.CheckpointSkipped: _checkpoint_skipped,
     e.RollbackAsked: _rollback_asked,

@@ -73,6 +73,7 @@ class Timing:
     upstream: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unfinished: frozenset[str] = frozenset()
     pauses: tuple[tuple[float, float], ...] = ()
+    retries: int = 0
 
     @property
     def busy(self) -> float:
@@ -334,6 +335,10 @@ def _attempt_interrupted(fold: _Fold, event: e.AttemptInterrupted) -> None:
     fold.free[event.command] = event.at
 
 
+def _retry_scheduled(fold: _Fold, _: e.RetryScheduled) -> None:
+    fold.run = replace(fold.run, retries=fold.run.retries + 1)
+
+
 def _retry_due(fold: _Fold, event: e.RetryDue) -> None:
     fold.free[event.command] = event.at
 
@@ -363,6 +368,7 @@ _HANDLERS: dict[type[e.Event], Any] = {
     e.AttemptFailed: _attempt_failed,
     e.AttemptAbandoned: _attempt_abandoned,
     e.AttemptInterrupted: _attempt_interrupted,
+    e.RetryScheduled: _retry_scheduled,
     e.RetryDue: _retry_due,
     e.CommandSucceeded: _settled,
     e.CommandReused: _settled,

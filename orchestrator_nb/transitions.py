@@ -8,7 +8,7 @@ from __future__ import annotations
 RUN_TRANSITIONS: dict[str, dict[str, str]] = {
     "RunStarted": {"new": "initializing"},
     "RunPlanned": {"initializing": "executing", "executing": "executing"},
-    "RunPaused": {"executing": "paused", "paused": "paused"},
+    "RunPaused": {"executing": "paused", "paused": "paused", "completing": "paused"},
     "RunResumed": {
         "initializing": "initializing",
         "executing": "executing",

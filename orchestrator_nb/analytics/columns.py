@@ -18,7 +18,20 @@ Kind = Literal["name", "text", "texts", "mapping", "time", "number", "count", "o
 _UNIT = re.compile(r" \(([^()]*)\)$")
 _MOMENT = "seconds since the epoch"
 _KEYS = ("key", "run_key")
-_FREE = ("reason", "damaged", "failure_message", "text", "notebook", "log", "version")
+_FREE = (
+    "reason",
+    "damaged",
+    "failure_message",
+    "text",
+    "notebook",
+    "log",
+    "version",
+    "message",
+    "question",
+    "note",
+    "id",
+    "commit",
+)
 _MAPPINGS = ("parameters", "settings", "owner", "deviations")
 
 ARROW: dict[Kind, pa.DataType] = {
@@ -76,11 +89,11 @@ def columns_of(table: Table, *, leading: Sequence[str] = ()) -> list[FrameColumn
     found = [] if table is schema.runs else [_column(schema.runs.c[name]) for name in ("run", "workflow", *leading)]
     found += [_column(column) for column in table.columns if column.name not in _KEYS]
     if table is schema.runs:
-        found = [column for column in found if column.name not in ("state", "phase", "ended")]
+        found = [column for column in found if column.name not in ("state", "phase", "ended", "last", "seconds")]
         found[2:2] = [
             FrameColumn("state", "name", "", "state as people see it; damaged where its journal is", _state()),
             _column(schema.runs.c.ended),
-            FrameColumn("seconds", "number", "seconds", "from its start to its end or its last attempt's", _seconds()),
+            _column(schema.runs.c.seconds),
         ]
     return found
 
@@ -88,12 +101,6 @@ def columns_of(table: Table, *, leading: Sequence[str] = ()) -> list[FrameColumn
 def _state() -> Any:
     runs = schema.runs.c
     return func.iif(runs.damaged.is_(None), runs.phase, "damaged")
-
-
-def _seconds() -> Any:
-    runs = schema.runs.c
-    ended = func.coalesce(runs.ended, runs.last_attempt_ended, runs.started)
-    return func.max(0.0, ended - runs.started)
 
 
 def _column(column: Column[Any]) -> FrameColumn:

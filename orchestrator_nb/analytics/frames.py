@@ -41,9 +41,8 @@ class Frame:
 
 
 def _frames() -> dict[str, Frame]:
-    runs, commands, attempts, cells, metrics = (
-        schema.runs, schema.commands, schema.attempts, schema.cells, schema.metrics,
-    )  # fmt: skip
+    runs, commands, attempts, cells = schema.runs, schema.commands, schema.attempts, schema.cells
+    metrics, checkpoints, decisions = schema.metrics, schema.checkpoints, schema.decisions
     of_runs = columns_of(runs)
     state = next(column.source for column in of_runs if column.name == "state")
     events = runs.c.events
@@ -75,6 +74,12 @@ def _frames() -> dict[str, Frame]:
             columns=columns_of(metrics),
             order=(metrics.c.run_key, metrics.c.seq),
             counted=events,
+        ),
+        "checkpoints": Frame(
+            table=checkpoints, columns=columns_of(checkpoints), state=checkpoints.c.boundary, order=(checkpoints.c.at,)
+        ),
+        "decisions": Frame(
+            table=decisions, columns=columns_of(decisions), state=decisions.c.answer, order=(decisions.c.started,)
         ),
     }
 

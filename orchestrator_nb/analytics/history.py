@@ -53,6 +53,14 @@ class History:
         """Return a row for each number that a command recorded about itself."""
         return self._frame("metrics", **filters)
 
+    def checkpoints(self, **filters: Unpack[Filters]) -> pd.DataFrame:
+        """Return a row for each checkpoint that was taken or could not be; its `state` is where in the run it was."""
+        return self._frame("checkpoints", **filters)
+
+    def decisions(self, **filters: Unpack[Filters]) -> pd.DataFrame:
+        """Return a row for each decision that people were asked for; its `state` is the answer."""
+        return self._frame("decisions", **filters)
+
     def events(self, **filters: Unpack[Filters]) -> pd.DataFrame:
         """Return a row for each recorded fact, in order, read from the journals themselves; `state` is no filter here.
 

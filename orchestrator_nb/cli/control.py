@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator_nb.cli.options import CommandName, GivenRun, Json, RunName, Store
-from orchestrator_nb.cli.parameters import Raw, Typed, collect, read_as_yaml
+from orchestrator_nb.cli.parameters import Raw, Typed, collect
+from orchestrator_nb.orchestrator.given import read_as_yaml
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is recorded with who asked.")]
 INTERRUPTED = 130
@@ -61,12 +62,27 @@ def metrics(run: RunName = "latest", as_json: Json = False, store: Store = None)
         f"{found['run']}: {found['state']}, {duration(found['seconds'])}, commands busy for {duration(found['busy'])}, "
         f"{found['parallelism']:g} at a time, {found['attempts']} attempts, {found['retries']} retries"
     )
-    rows = [("command", "state", "attempts", "time", "waited")]
+    print(
+        f"slots used: {_percent(found['efficiency'])}, coordination: {_percent(found['overhead'])}, waited "
+        f"{duration(found['wait'])}, attempts that came to nothing: {duration(found['waste'])}"
+    )
+    if found["critical_path"]:
+        print(f"critical path, {duration(found['critical_path_seconds'])}: {' → '.join(found['critical_path'])}")
+    rows = [("command", "state", "attempts", "time", "waited", "kernel", "CPU", "memory")]
     rows += [
-        (name, item["state"], str(item["attempts"]), duration(item["seconds"]), duration(item["wait"]))
+        (
+            name, item["state"], str(item["attempts"]), duration(item["seconds"]), duration(item["wait"]),
+            duration(item["kernel"]) if item["kernel"] else "",
+            duration(item["cpu"]) if item["cpu"] is not None else "",
+            f"{item['peak_memory_bytes'] / 1e6:.0f} MB" if item["peak_memory_bytes"] else "",
+        )
         for name, item in found["commands"].items()
-    ]
+    ]  # fmt: skip
     print("\n".join(table_lines(rows)))
+
+
+def _percent(part: float | None) -> str:
+    return "nothing to say" if part is None else f"{part:.0%}"
 
 
 def logs(run: GivenRun, command: CommandName, store: Store = None) -> None:

@@ -90,7 +90,7 @@ class NotebookExecution:
         """Run it to its end. Raises CommandError where it failed and Cancelled where it was asked to end."""
         trouble: Exception | None = None
         failed = True
-        self._watch = Watch(process, self._limits, notice=self._notice)
+        self._watch = Watch(process, self._limits, notice=self._notice, measures=self._attempt.measures)
         self._watch.start()
         try:
             papermill = import_papermill()
@@ -100,6 +100,7 @@ class NotebookExecution:
             trouble = error
         finally:
             self._watch.close()
+            self._attempt.used = self._watch.used
             stopped = self._running
             self._read_told()
             if stopped is not None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from orchestrator_nb.commands.kernel_process import KernelProcess
 from orchestrator_nb.commands.process_vitals import vitals
+from orchestrator_nb.commands.usage import Meter
+from orchestrator_nb.events import Used
 
 INTERRUPT_GRACE = 10.0
 """Seconds between the interrupt of a cell that ran out of time and the end of its kernel's whole process tree."""
@@ -18,6 +20,9 @@ STOPPED_LIMIT = 10.0
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at the process of the kernel."""
+
+MEASURE_EVERY = 0.5
+"""Seconds between two looks at what the kernel and all that it started take, at the least."""
 
 START, TOTAL, CELL, IDLE, STOPPED = "start_timeout", "timeout", "cell_timeout", "idle_timeout", "stopped"
 
@@ -51,10 +56,13 @@ class Watch:
     `notice` is told, on the watch's thread, of what a person may want to know before the end.
     """
 
-    def __init__(self, process: KernelProcess, limits: Limits, *, notice: Callable[[str], None]) -> None:
+    def __init__(
+        self, process: KernelProcess, limits: Limits, *, notice: Callable[[str], None], measures: bool = False
+    ) -> None:
         self.expired: Expired | None = None
         self._process = process
         self._limits = limits
+        self._measures = measures
         self._notice = notice
         self._changed = threading.Condition()
         self._closed = False
@@ -62,6 +70,7 @@ class Watch:
         self._heard = 0.0
         self._stopped_since: float | None = None
         self._peak: int | None = None
+        self._meter: Meter | None = None
 
     def start(self) -> None:
         """Begin, with the limit for the kernel's first answer."""
@@ -83,6 +92,7 @@ class Watch:
         """The kernel has replied to the cell; sample its memory, since a dead one cannot be asked any more."""
         self._clear(CELL, IDLE)
         self._look()
+        self._measure()
 
     def heard(self) -> None:
         """The cell gave a sign of life. Cheap enough for each line of a flood."""
@@ -96,6 +106,12 @@ class Watch:
     def all_done(self) -> None:
         """All cells have run: what is left is to shut down, which has bounds of its own."""
         self._clear(TOTAL)
+        self._measure(after=0.0)
+
+    @property
+    def used(self) -> Used | None:
+        """What the kernel was seen to take, and all that it started; None where that is not measured or unknown."""
+        return None if self._meter is None else self._meter.used()
 
     def close(self) -> None:
         """Watch no longer; `expired` stays as it is. A kernel that is being ended is left to whoever closes it."""
@@ -123,6 +139,7 @@ class Watch:
                 self._changed.wait(max(0.0, min(left, LOOK_EVERY)))
                 if self._closed:
                     return
+                self._measure()
                 self.expired = self._passed(time.monotonic()) or self._stopped(time.monotonic())
             if self.expired is not None:
                 # a kernel that has not answered yet, or cannot, has nothing to be interrupted in
@@ -149,6 +166,11 @@ class Watch:
         elif now - self._stopped_since >= STOPPED_LIMIT:
             return Expired(limit=STOPPED, seconds=STOPPED_LIMIT)
         return None
+
+    def _measure(self, *, after: float = MEASURE_EVERY) -> None:
+        if self._measures and self._process.pid is not None:
+            self._meter = self._meter or Meter(self._process.pid)
+            self._meter.look(after=after)
 
     def _look(self) -> bool:
         """Sample the memory of the kernel; tell whether it is stopped."""

@@ -16,6 +16,7 @@ from orchestrator_nb.commands.arguments import resolved
 from orchestrator_nb.commands.code import imported_code, normalised
 from orchestrator_nb.commands.output import Excerpt, Pump
 from orchestrator_nb.commands.processes import MARK, Tree, explained, is_want, marks, start
+from orchestrator_nb.commands.usage import Meter, collected, with_memory
 from orchestrator_nb.data.redaction import REDACTOR, Redacted
 from orchestrator_nb.data.secret_values import environment_with
 from orchestrator_nb.definition.models import CommandDefinition
@@ -127,7 +128,10 @@ class ShellCommand(Command):
         attempt.on_end(tree.end)
         stdout, stderr = _Printed(attempt), _Printed(attempt)
         pumps = Pump(process.stdout, stdout.write), Pump(process.stderr, stderr.write)
-        code = process.wait()
+        meter = Meter(process.pid).start() if attempt.measures else None
+        code, taken = collected(process)
+        if meter is not None:
+            attempt.used = with_memory(taken, meter.used())
         for pump, stream in zip(pumps, (stdout, stderr), strict=True):
             pump.let_go()
             stream.finish()

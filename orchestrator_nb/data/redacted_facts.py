@@ -9,7 +9,7 @@ from msgspec import structs
 from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.events import Event, Failure, MetricRecorded, NoticeGiven, Stored
 
-_FROM_COMMANDS = frozenset({"name", "value", "result", "shared", "failure", "text"})
+_FROM_COMMANDS = frozenset({"name", "value", "result", "shared", "failure", "text", "message"})
 """The fields of events that hold what a command has made up; the others are names and paths of ours."""
 
 _OURS = frozenset({"kind", "notebook", "source"})

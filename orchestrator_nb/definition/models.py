@@ -7,7 +7,7 @@ whether its files, kernels and functions are there is checked before a run by th
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -24,6 +24,8 @@ Seconds = Annotated[float, Field(gt=0, le=366 * 86400, allow_inf_nan=False)]
 Pattern = Literal["sequential", "parallel", "hybrid"]
 Amount = Annotated[int, Field(ge=0, le=10**18)] | Annotated[str, Field(pattern=AMOUNT)]
 Overlap = Literal["refuse", "wait", "skip", "allow"]
+Boundary = Literal["start", "command", "recovery", "pause", "completion"]
+BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)
 ParameterType = Literal["string", "integer", "number", "boolean", "date", "datetime", "path", "list", "object", "any"]
 OutputType = Literal[
     "string",
@@ -63,8 +65,26 @@ class GateDefinition(Model):
 
     gate: str = Field(min_length=1, description="an expression over results and metrics, or the name of a check")
     name: str = Field("", description="what it is called in reports")
-    blocking: bool = Field(True, description="false: a warning only")
+    blocking: bool | None = Field(
+        None, description="false: a warning only, as `targets` and `anomaly` are where nothing is said"
+    )
+    retry: bool = Field(False, description="a bad verdict may pass by itself: the command is tried again")
+    timeout: Seconds | None = Field(None, description="seconds until the check is given up (300)")
     options: dict[str, Any] = Field(default_factory=dict, description="what the check takes")
+
+    @property
+    def title(self) -> str:
+        """What it is called: its name, else the gate itself."""
+        return self.name or self.gate.removeprefix("__main__:")
+
+    @property
+    def blocks(self) -> bool:
+        """Whether nothing goes on without it."""
+        return self.gate not in WARNING_GATES if self.blocking is None else self.blocking
+
+
+WARNING_GATES = frozenset({"targets", "anomaly"})
+"""The gates that only warn where nothing else is said: they are about how a result came about, not about the result."""
 
 
 class EscalationDefinition(Model):
@@ -103,6 +123,23 @@ class MonitoringDefinition(Model):
     interval: Seconds = Field(0.5, description="seconds between two updates for watchers in other processes")
     log_size: Annotated[int, Field(ge=4096, le=10**12)] = Field(
         10 * 2**20, description="bytes kept of what an attempt prints: half of it its head, half its tail"
+    )
+    resources: bool = Field(
+        True, description="record what attempts take: processor time, memory and disk, the machine's network meanwhile"
+    )
+
+
+class CheckpointsDefinition(Model):
+    """When the files of the project are kept, which of them, for how long; and what goes back by itself."""
+
+    at: tuple[Boundary, ...] = Field(BOUNDARIES, description="the moments at which files are kept; none: off")
+    include: tuple[str, ...] = Field((), description="ignored paths (globs too) that are kept all the same")
+    exclude: tuple[str, ...] = Field((), description="paths (globs too) that are never kept")
+    keep: Annotated[int, Field(ge=2, le=10**6)] | None = Field(None, description="so many of each run, the latest")
+    keep_for: Seconds | Literal["none"] = Field(30 * 86400.0, description="seconds after which they go")
+    size_limit: Amount = Field("50MB", description="larger files are not kept")
+    rollback: Literal["off", "ask", "automatic"] = Field(
+        "off", description="what becomes of the files that a command left when it failed for good"
     )
 
 
@@ -185,6 +222,13 @@ class CommandDefinition(Model):
         kind = next(name for name in KINDS if fields[name] is not None)
         return str(self.type) if kind == "type" else kind
 
+    @cached_property
+    def checks(self) -> tuple[GateDefinition, ...]:
+        """All that its results are held against: its gates, and its targets where there are any."""
+        if not self.targets or any(gate.gate == "targets" for gate in self.gates):
+            return self.gates
+        return (*self.gates, GateDefinition(gate="targets"))
+
     @property
     def base(self) -> str:
         """The id under which it was written; a cell of a matrix has another one."""
@@ -218,6 +262,9 @@ class WorkflowDefinition(Model):
     recovery: RecoveryDefinition = Field(RecoveryDefinition(), description="what commands do about failures")
     optimization: OptimizationDefinition = Field(OptimizationDefinition(), description="what may be learned")
     monitoring: MonitoringDefinition = Field(MonitoringDefinition(), description="what is kept and shown of a run")
+    checkpoints: CheckpointsDefinition = Field(
+        CheckpointsDefinition(), description="when and how long the project's files are kept, to go back to; or off"
+    )
 
     def command(self, name: str) -> CommandDefinition:
         """Return the command of that id. Raises KeyError."""

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from orchestrator_nb.definition.models import (
     KINDS,
+    CheckpointsDefinition,
     CommandDefinition,
     EscalationDefinition,
     GateDefinition,
@@ -57,6 +58,7 @@ WORKFLOW = {
     "recovery": "a mapping with retries, retry_delay and escalation, or one of the words none and retry",
     "optimization": "a mapping with history and adaptive",
     "monitoring": "a mapping with interval and log_size",
+    "checkpoints": "a mapping with at, include, exclude, keep, keep_for, size_limit and rollback, or the word off",
 }
 COMMAND = {
     "id": ID,
@@ -110,6 +112,8 @@ GATE = {
     "gate": "an expression such as rmse < 3.5, or the name of a check, as text",
     "name": "text",
     "blocking": "true or false",
+    "retry": "true or false",
+    "timeout": _SECONDS,
     "options": "a mapping of names to values",
 }
 RECOVERY = {
@@ -125,6 +129,15 @@ ESCALATION = {
 }
 OPTIMIZATION = {"history": "true or false", "adaptive": "true or false"}
 MONITORING = {"interval": _SECONDS, "log_size": "a whole number of bytes from 4096"}
+CHECKPOINTS = {
+    "at": "a list of start, command, recovery, pause and completion",
+    "include": "a list of paths",
+    "exclude": "a list of paths",
+    "keep": "a whole number from 2",
+    "keep_for": f'{_SECONDS}, or "none"',
+    "size_limit": 'a whole number of bytes, or an amount such as "50MB"',
+    "rollback": "off, ask or automatic",
+}
 PARAMETER = {
     "type": f"one of {', '.join(TYPES)}",
     "required": "true or false",
@@ -142,6 +155,7 @@ _SECTIONS: dict[str, tuple[str, Mapping[str, str], tuple[str, ...]]] = {
     "escalation": ("the escalation", ESCALATION, tuple(EscalationDefinition.model_fields)),
     "optimization": ("the optimization", OPTIMIZATION, tuple(OptimizationDefinition.model_fields)),
     "monitoring": ("the monitoring", MONITORING, tuple(MonitoringDefinition.model_fields)),
+    "checkpoints": ("the section of checkpoints", CHECKPOINTS, tuple(CheckpointsDefinition.model_fields)),
 }
 
 

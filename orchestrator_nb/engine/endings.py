@@ -5,22 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator_nb import events as e
+from orchestrator_nb.engine.verdicts import failed_by, said_of, warnings
 from orchestrator_nb.state import RunState
 
 
 class AcceptResult:
-    """An attempt that returned is a success when none of its steps is left."""
+    """An attempt that returned is a success when none of its steps is left and no blocking gate is against it.
 
-    kinds: tuple[type[e.Event], ...] = (e.AttemptReturned, e.CheckpointTaken, e.CheckpointSkipped)
+    All gates are checked before a bad one decides, so that everything that is wrong is known; what comes after the
+    gates is not done for a failure. A gate that only warns makes the success a deviation.
+    """
+
+    kinds: tuple[type[e.Event], ...] = (e.AttemptReturned, e.GateChecked, e.CheckpointTaken, e.CheckpointSkipped)
     decides: tuple[type[e.Event], ...] = kinds
 
     def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
-        """Return the success."""
-        assert isinstance(event, (e.AttemptReturned, e.CheckpointTaken, e.CheckpointSkipped))
+        """Return the success or the failure, or nothing while something is left to be done."""
+        assert isinstance(event, (e.AttemptReturned, e.GateChecked, e.CheckpointTaken, e.CheckpointSkipped))
         command, attempt = event.command, event.attempt
-        if command in state.due or command is None or attempt is None:
+        if command is None or attempt is None:
             return ()
-        return (e.CommandSucceeded(at=event.at, command=command, attempt=attempt),)
+        due, record = state.due.get(command), state.commands[command]
+        if record.gates and not (due and due[0].startswith(e.GATE)):
+            failed = failed_by(command, record, event.at)
+            if failed is not None:
+                return (failed,)
+        if due:
+            return ()
+        success = e.CommandSucceeded(at=event.at, command=command, attempt=attempt)
+        return (success, *warnings(command, record.gates.values(), event.at)) if record.gates else (success,)
 
 
 class Reopen:
@@ -59,19 +72,27 @@ class Conclude:
     """A run is completed when every command has succeeded, was skipped, or is excused by a deviation; else it failed.
 
     That another command ran because of a failure (trigger rules such as one_failed and all_done) excuses nothing: the
-    run goes its way and has failed at its end, unless what failed is optional.
+    run goes its way and has failed at its end, unless what failed is optional. One that would be completed is held
+    against what is required of it as a whole; where that does not hold it ends in an error.
     """
 
-    kinds: tuple[type[e.Event], ...] = (e.RunCompleting, e.CheckpointTaken, e.CheckpointSkipped)
+    kinds: tuple[type[e.Event], ...] = (e.RunCompleting, e.GateChecked, e.CheckpointTaken, e.CheckpointSkipped)
     decides: tuple[type[e.Event], ...] = kinds
 
     def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
         """Return the end of the run, once its last steps are done."""
-        if state.run.state != "completing" or state.due:
+        if state.run.state != "completing":
+            return ()
+        due, gates = state.due.get(""), state.run.gates
+        if gates and not (due and due[0].startswith(e.GATE)):
+            unmet = [said_of(gate) for gate in gates.values() if not gate.holds]
+            if unmet:
+                return (e.RunEnded(at=event.at, state="error", reason="; ".join(unmet)),)
+        if due:
             return ()
         bad = state.bad()
         if not bad:
-            return (e.RunEnded(at=event.at, state="completed"),)
+            return (*warnings("", gates.values(), event.at), e.RunEnded(at=event.at, state="completed"))
         causes = [name for name in bad if state.commands[name].state in ("failed", "crashed")] or bad
         named = ", ".join(f'"{name}" {state.commands[name].state}' for name in causes[:3])
         more = f" and {len(causes) - 3} more" if len(causes) > 3 else ""

@@ -80,13 +80,13 @@ class Loop:
         self._grace = 10.0
         self._steps = Steps(executor, make_work)
         self._ends_at: float | None = None
+        self._ended = False
         self._timed: list[tuple[float, int, Request]] = []
-        self._deciding: dict[type[e.Event], list[Policy]] = {}
-        self._adding: dict[type[e.Event], list[Policy]] = {}
+        self._answering: dict[type[e.Event], tuple[list[Policy], list[Policy]]] = {}
         for policy in (*policies, *ENDINGS):
             for kind in policy.kinds:
-                table = self._deciding if kind in policy.decides else self._adding
-                table.setdefault(kind, []).append(policy)
+                deciding, adding = self._answering.setdefault(kind, ([], []))
+                (deciding if kind in policy.decides else adding).append(policy)
         self.published = state.copy()
         """The state as of the last durable turn: what everyone but the loop looks at."""
         self.is_over = False
@@ -125,9 +125,9 @@ class Loop:
         """Let a request come in at this time, by the clock; to be called before the loop runs."""
         heappush(self._timed, (at, len(self._timed), request))
 
-    def report(self, fact: e.Event) -> None:
-        """Hand in a fact, from a thread of an executor, and run the turn that it needs if no other thread is at it."""
-        self._incoming.append(fact)
+    def report(self, *facts: e.Event) -> None:
+        """Hand in facts, from a thread of an executor, and run the turn that they need if no other thread is at it."""
+        self._incoming.extend(facts)
         self._catch_up()
 
     def take_due(self) -> None:
@@ -152,8 +152,7 @@ class Loop:
         """
         while self._incoming and self._held is None and not self.is_over and self._turns_lock.acquire(blocking=False):
             try:
-                # Nobody's context, or what a view prints would be taken for what the command prints.
-                Context().run(self._turns)
+                self._turns()
             finally:
                 self._turns_lock.release()
 
@@ -181,8 +180,9 @@ class Loop:
     def _turns(self) -> None:
         """Run turns until nothing is left to take; what breaks one off is raised by `run`."""
         try:
-            while not self.is_over and self._record_held() and (taken := self._take()):
+            while not self.is_over and (self._held is None or self._record_held()) and (taken := self._take()):
                 self._turn(taken)
+            self.is_over = self.is_over or (self._held is None and self._is_left())
         except BaseException as error:  # noqa: BLE001 - kept for the thread that waits for it
             self.error = error
             self.is_over = True
@@ -197,7 +197,7 @@ class Loop:
         while incoming and len(taken) < MOST_IN_A_TURN:
             taken.append(incoming.popleft())
         if self._ends_at is not None and self._clock() >= self._ends_at:
-            self._ends_at = None
+            self._ends_at, self._ended = None, True
             self._end_running("cancelled", min(self._grace, LADDER_GRACE))
         while self._timed and self._timed[0][0] <= self._clock():
             taken.append(heappop(self._timed)[2])
@@ -219,9 +219,17 @@ class Loop:
 
     def _recorded(self, turn: list[e.Event]) -> None:
         self._act(turn)
-        run = self._state.run
-        leaving = run.leaving and not self._state.counts.get("running", 0)
-        self.is_over = run.state in ENDED or (leaving and not (run.moment == "rollback" and "" in self._state.due))
+        self.is_over = self._state.run.state in ENDED or self._is_left()
+
+    def _is_left(self) -> bool:
+        """Whether the run is being left and nothing has to be waited for: what has returned, and had its time for the
+        steps that are due, has these done by whoever goes on with the run."""
+        state = self._state
+        if not state.run.leaving or (state.run.moment == "rollback" and "" in state.due):
+            return False
+        if not state.counts.get("running", 0):
+            return True
+        return self._ended and all(state.commands[name].returned for name in state.running())
 
     def _record_held(self) -> bool:
         """Record the turn that could not be recorded before, if there is one; False while it still cannot be.
@@ -243,7 +251,7 @@ class Loop:
             if leaving or held.is_given_up(self.published, asked, now=now):
                 raise held.given_up(asked) from error
             if self._on_trouble is not None and held.is_news():
-                self._on_trouble(held.trouble())
+                Context().run(self._on_trouble, held.trouble())  # or it would be taken for what a command prints
             self._wake.set()  # whoever waits for the next thing that is due has to wait for this one
             return False
         self._held = None
@@ -266,17 +274,20 @@ class Loop:
 
     def _fold(self, event: e.Event, turn: list[e.Event]) -> None:
         """Apply an event and the answers to it, and the answers to those, and add them to the turn."""
-        state = self._state
+        state, answering = self._state, self._answering
         unanswered = [event]
         for fact in unanswered:  # which grows by the answers
             state.apply(fact)
             self._scheduler.observe(fact)
-            kind = type(fact)
-            for policy in self._deciding.get(kind, ()):
+            policies = answering.get(type(fact))
+            if policies is None:
+                continue
+            deciding, adding = policies
+            for policy in deciding:
                 if decision := tuple(policy(fact, state)):
                     unanswered += decision
                     break
-            for policy in self._adding.get(kind, ()):
+            for policy in adding:
                 unanswered += policy(fact, state)
         turn += unanswered
 
@@ -294,8 +305,10 @@ class Loop:
         if attempt is None:
             return (fact,)
         record = self._state.commands.get(fact.command)  # type: ignore[attr-defined]
-        if record is None or record.attempt != attempt or record.state != "running" or record.returned:
+        if record is None or record.attempt != attempt or record.state != "running":
             return ()
+        if record.returned and self._state.run.state != "stopping":
+            return ()  # a step that was ended is done once more by whoever goes on with the run
         if isinstance(fact, (e.AttemptFailed, e.AttemptAbandoned)) and fact.failure.kind == "cancelled":
             reason, abandoned = self._state.run.reason or fact.failure.message, isinstance(fact, e.AttemptAbandoned)
             interrupted = e.AttemptInterrupted(
@@ -333,7 +346,7 @@ class Loop:
                 self._ends_at = self._clock() + self._grace
                 self._wake.set()
             elif kind is e.RunPaused or kind is e.RunResumed:
-                self._ends_at = None
+                self._ends_at, self._ended = None, False
             elif kind is e.RunStopping:
                 self._ends_at = None
                 self._end_running("cancelled", self._grace)

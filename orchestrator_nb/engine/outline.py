@@ -69,7 +69,9 @@ def outline(
         commands[name]["seconds"] = known[name]
         commands[name]["program"] = _program(plan.commands[name])
     _rank(commands, slots=slots, search=search and not pools)
-    return Outline(commands, pools, plan.definition.optimization.adaptive)
+    required = tuple(f"{e.GATE}{gate.title}" for gate in plan.definition.quality_requirements)
+    steps = {"completion": required} if required else {}
+    return Outline(commands, pools, plan.definition.optimization.adaptive, steps=steps)
 
 
 def with_ranks(
@@ -140,6 +142,8 @@ def _item(command: CommandDefinition, upstream: tuple[str, ...], recovery: Recov
         item["tags"] = list(command.tags)
     if command.when is not None:
         item["when"] = command.when
+    if command.checks:
+        item["steps"] = [f"{e.GATE}{gate.title}" for gate in command.checks]
     if isinstance(command, CellDefinition):
         item.update(matrix=command.matrix_of, key=command.key, cell=command.cell)
     return item

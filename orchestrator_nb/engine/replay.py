@@ -97,6 +97,7 @@ def what_if(
     plan: e.RunPlanned | None = None
     started: e.RunStarted | None = None
     were: dict[str, list[Outcome]] = {}
+    returned: dict[str, int] = {}  # the last attempt that did, by command
     unmet: set[str] = set()  # whose condition did not hold
     for event in events:
         if type(event) is e.RunStarted:
@@ -111,9 +112,13 @@ def what_if(
             were[event.command] = [Outcome(seconds=0.0, failure=event.failure)]
         elif type(event) is e.AttemptReturned:
             were.setdefault(event.command, []).append(Outcome(seconds=event.seconds))
+            returned[event.command] = event.attempt
         elif type(event) is e.AttemptFailed:
             failed = Outcome(seconds=event.seconds, failure=event.failure, crashed=event.crashed)
-            were.setdefault(event.command, []).append(failed)
+            told = were.setdefault(event.command, [])
+            if returned.pop(event.command, None) == event.attempt:
+                told.pop()  # it is one attempt, whose result did not pass
+            told.append(failed)
     if plan is None or started is None:
         raise UsageError("a run that has no plan yet cannot be simulated")
     if slots is not None and slots != started.slots:
@@ -123,10 +128,10 @@ def what_if(
         plan = replace(plan, commands=commands)
     other = durations or {}
     were = {
-        name: [Outcome(seconds=other[name], failure=item.failure, crashed=item.crashed) for item in told]
+        name: [Outcome(seconds=other[name], failure=item.failure, crashed=item.crashed) for item in each]
         if name in other
-        else told
-        for name, told in were.items()
+        else each
+        for name, each in were.items()
     }
     return simulate(
         plan,

@@ -127,11 +127,11 @@ Request = Pause | Resume | Stop | Fail | Accept | GoBack | Decide | Escalate | T
 def facts_of(request: Request, state: RunState, now: float) -> list[e.Event]:
     """Return what a request comes to in this state; nothing when it has no meaning any more and nobody waits for it."""
     run, ask, by = state.run.state, request.id, request.by
-    if isinstance(request, Pause) and run in ("executing", "paused"):
+    if isinstance(request, Pause) and run in ("executing", "paused", "completing"):
         return [e.RunPaused(at=now, reason=request.reason, leaving=request.leaving, request=ask, by=by)]
     if isinstance(request, Resume) and run == "paused":
         return [e.RunResumed(at=now, reason=request.reason, request=ask, by=by)]
-    if isinstance(request, Stop) and run in ("executing", "paused", "stopping"):
+    if isinstance(request, Stop) and run in ("executing", "paused", "stopping", "completing"):
         return [e.RunStopping(at=now, reason=request.reason, request=ask, by=by)]
     if isinstance(request, Tell):
         return [e.NoticeGiven(at=now, text=request.text, command=request.command, request=ask, by=by)]

@@ -36,7 +36,8 @@ class Scheduler:
         slots: int,
     ) -> None:
         self._order = order
-        self._rank: Mapping[str, int] = {command: place for place, command in enumerate(order)}
+        self._place = {command: place for place, command in enumerate(order)}
+        self._rank: Mapping[str, int] = self._place
         self._upstream = upstream
         self._downstream = downstream
         self._slots = slots
@@ -119,7 +120,8 @@ class Scheduler:
             return []
         unjudged, self._unjudged = self._unjudged, []
         ends: list[e.Event] = []
-        for command in dict.fromkeys(unjudged):
+        # In the order of the plan: a replay, which judges only where something came of it, has to find the same.
+        for command in sorted(set(unjudged), key=self._place.__getitem__):
             if state.commands[command].state == "pending":
                 if command in self._again and self._missing[command] < 0:
                     self._tallies[command] = tally_of(state.commands[name].state for name in self._upstream[command])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from orchestrator_nb.events import GATE
 from orchestrator_nb.ports import Executor, Step, Work
 from orchestrator_nb.state import RunState
 
@@ -29,6 +30,7 @@ class Steps:
 
     def _step(self, command: str, attempt: int, name: str, state: RunState) -> Step:
         if not command:
-            return Step(name=name, moment=state.run.moment)
+            work = self._make_work("", state) if name.startswith(GATE) else None
+            return Step(name=name, moment=state.run.moment, work=work)
         work, record = self._make_work(command, state), state.commands[command]
         return Step(name=name, moment="command", command=command, attempt=attempt, work=work, record=record)

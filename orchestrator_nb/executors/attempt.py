@@ -16,8 +16,7 @@ from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.command_result import previous_results
 from orchestrator_nb.data.disk import Kept, once_there_is_room
 from orchestrator_nb.data.live import LiveResults
-from orchestrator_nb.data.log import BoundedLog
-from orchestrator_nb.data.redaction import REDACTOR, Redacted
+from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.data.stored import load, store
 from orchestrator_nb.errors import ResultRefused, StoreFull, UsageError
 from orchestrator_nb.events import (
@@ -31,16 +30,20 @@ from orchestrator_nb.events import (
     OutputRecorded,
     StatePreserved,
     Stored,
+    Used,
 )
+from orchestrator_nb.executors.attempt_log import AttemptLog
 from orchestrator_nb.executors.failures import CRASHES, failure_of
+from orchestrator_nb.executors.measuring import Measure
 from orchestrator_nb.executors.outputs import check_outputs
 from orchestrator_nb.ports import Report, Work
+from orchestrator_nb.records import CommandRecord, returned
 
+_KEPT = (OutputRecorded, ArtifactRecorded, MetricRecorded)
 Answer = AttemptReturned | AttemptFailed
 Progress = Callable[[str, int, float, str], None]
 """Told (command, attempt, fraction from 0 to 1, text), from any thread."""
 
-LOGS = "logs"
 LOG_SIZE = 10 * 2**20
 """Bytes that are kept of what an attempt prints, half of it its head and half its tail, where nobody says otherwise."""
 
@@ -50,7 +53,8 @@ _turn = threading.Lock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What all attempts of an executor have in common. `endable` hears of an attempt that can be ended from now on."""
+    """What all attempts of an executor have in common. `measure` when what they take of the machine is
+    recorded; `endable` hears of an attempt that can be ended from now on."""
 
     report: Report
     artifacts: Artifacts
@@ -58,6 +62,7 @@ class Surroundings:
     clock: Callable[[], float]
     log_size: int = LOG_SIZE
     progress: Progress | None = None
+    measure: bool = True
     endable: Callable[[LocalAttempt], None] | None = None
 
 
@@ -71,16 +76,17 @@ class LocalAttempt:
         "_ender",
         "_ending",
         "_grace",
+        "_kept",
         "_log",
+        "_measure",
         "_mute",
-        "_printed",
         "_reason",
-        "_recorded",
         "_told",
         "advice",
         "closed",
         "notebook",
         "transient",
+        "used",
         "work",
     )
 
@@ -89,14 +95,15 @@ class LocalAttempt:
         self.notebook: str | None = None
         self.transient: bool | None = None
         self.advice: Any = None
+        self.used: Used | None = None
         self.closed = False
         self._around = around
         self._begun = time.monotonic()
         self._changes: dict[str, Any] | None = None
-        self._log: BoundedLog | None = None
+        self._measure: Measure | None = None
+        self._log: AttemptLog | None = None
         self._reason: str | None = None
-        self._printed = Redacted(REDACTOR)
-        self._recorded: dict[str, Stored] = {}
+        self._kept: list[OutputRecorded | ArtifactRecorded | MetricRecorded] = []
         self._told = False
         self._mute = False
         self._grace = 0.0
@@ -105,11 +112,16 @@ class LocalAttempt:
 
     # ── for its command ─────────────────────────────────────────────────────────────────────────────────────────
 
+    @property
+    def measures(self) -> bool:
+        """Whether what it takes of the machine is recorded."""
+        return self._around.measure
+
     def report(self, event: Event) -> None:
         """Tell a fact; after the answer nothing more is told."""
         if not self._mute:
-            if self.work.definition.outputs and isinstance(event, (OutputRecorded, ArtifactRecorded)):
-                self._recorded[event.name] = event.value
+            if isinstance(event, _KEPT) and (self.work.definition.checks or self.work.definition.outputs):
+                self._kept.append(event)
             self._around.report(event)
 
     def load(self, stored: Stored) -> Any:
@@ -132,20 +144,16 @@ class LocalAttempt:
 
     def write_log(self, text: str) -> None:
         """Add to the log, which is made with the first text."""
-        self._log_text(self._printed.feed(text) if REDACTOR.active else text)
-
-    def _log_text(self, text: str) -> None:
         if not text:
             return
-        log = self._log
-        if log is None:
+        if self._log is None:
             with _turn:
                 if self._log is None:
-                    path = self.work.run_folder / LOGS / f"{self.work.command}.{self.work.attempt}.log"
-                    half = self._around.log_size // 2
-                    self._log = BoundedLog(path, head=half, tail=half)
-                log = self._log
-        log.write(text)
+                    work = self.work
+                    self._log = AttemptLog(
+                        work.run_folder, command=work.command, attempt=work.attempt, size=self._around.log_size
+                    )
+        self._log.write(text)
 
     def on_end(self, ending: Callable[[float], None], *, timed: bool = True) -> None:
         """Name the function that ends it; called at once, on a thread of its own, where the end has been asked for.
@@ -258,12 +266,15 @@ class LocalAttempt:
     def perform(self, run: Callable[[Any], Any]) -> Answer:
         """Run the command in the current context and return the answer; nothing that it raises comes out."""
         token = install(self)
+        if self._around.measure:
+            self._measure = Measure()
         try:
             value = run(self)
             result = value if isinstance(value, Stored) else self.store(value, at="result")
             declared = self.work.definition.outputs
             if declared:
-                check_outputs(declared, result=result, recorded=self._recorded, load=self.load)
+                recorded = {kept.name: kept.value for kept in self._kept if not isinstance(kept, MetricRecorded)}
+                check_outputs(declared, result=result, recorded=recorded, load=self.load)
         except BaseException as error:  # noqa: BLE001 - whatever the user's code raises is an answer
             return self.failed(failure_of(error))
         finally:
@@ -281,7 +292,21 @@ class LocalAttempt:
             shared=self._changes,
             notebook=self.notebook,
             log=self._log_name(),
+            used=self._usage(),
         )
+
+    def came_to(self, answer: AttemptReturned) -> CommandRecord:
+        """Return what the attempt came to, as the fold of what it told will have it."""
+        kept = self._kept
+        record = CommandRecord(
+            state="running",
+            generation=self.work.generation,
+            attempt=self.work.attempt,
+            recorded={fact.name: fact.value for fact in kept if isinstance(fact, OutputRecorded)},
+            metrics={fact.name: fact.value for fact in kept if isinstance(fact, MetricRecorded)},
+            artifacts={fact.name: fact.value for fact in kept if isinstance(fact, ArtifactRecorded)},
+        )
+        return returned(record, answer)
 
     def end(self, reason: str, grace: float) -> bool:
         """Ask it to end, by its own function if it named one; False where it was asked before."""
@@ -326,7 +351,6 @@ class LocalAttempt:
     def close(self) -> None:
         """Take nothing any more and let go of the log."""
         self._mute = self.closed = True
-        self._log_text(self._printed.rest())
         if self._log is not None:
             self._log.close()
 
@@ -347,13 +371,19 @@ class LocalAttempt:
             crashed=failure.kind in CRASHES,
             notebook=self.notebook,
             log=self._log_name(),
+            used=self._usage(),
         )
+
+    def _usage(self) -> Used | None:
+        return self.used if self._measure is None else self._measure.used(self.used, seconds=self.seconds())
 
     def _settle(self) -> None:
         # whoever asked waits for what the attempt started to be gone: a retry must not meet it
         self.wait_for_ender(self._grace + 60.0)
-        self._log_text(self._printed.rest())
-        if self._log is not None and self._log.error is not None:
+        if self._log is None:
+            return
+        self._log.settle()
+        if self._log.error is not None:
             text = f"some of what it printed could not be kept: {self._log.error.strerror}"
             work = self.work
             self.report(NoticeGiven(at=self._around.clock(), text=text, command=work.command, attempt=work.attempt))
@@ -364,4 +394,4 @@ class LocalAttempt:
         self._ender.start()
 
     def _log_name(self) -> str | None:
-        return None if self._log is None else f"{LOGS}/{self._log.path.name}"
+        return None if self._log is None else self._log.name

@@ -21,8 +21,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from orchestrator_nb.commands.callable import CallableCommand
 from orchestrator_nb.commands.processes import MARK, kill_attempt
+from orchestrator_nb.commands.usage import own_usage
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.secret_values import keep_out_environment
 from orchestrator_nb.event_json import to_plain
@@ -54,9 +57,10 @@ class Outlet:
             while data:
                 data = data[os.write(self._descriptor, data) :]
 
-    def event(self, event: Event) -> None:
-        """Send a fact."""
-        self.send(to_plain(event))
+    def event(self, *facts: Event) -> None:
+        """Send facts."""
+        for fact in facts:
+            self.send(to_plain(fact))
 
     def progress(self, _command: str, _attempt: int, fraction: float, text: str) -> None:
         """Send how far the callable is."""
@@ -99,9 +103,11 @@ def main() -> None:
         live=None,
         clock=time.time,
         progress=outlet.progress,
+        measure=False,
     )
     command = CallableCommand({} if function is None else {work.definition.base: function})
-    outlet.event(ChildAttempt(work, around).perform(command.run))
+    answer = ChildAttempt(work, around).perform(command.run)
+    outlet.event(structs.replace(answer, used=own_usage()))
 
 
 def _separate() -> tuple[int, Outlet]:

@@ -17,15 +17,17 @@ from orchestrator_nb.commands.processes import MARK, TERMINATE_GRACE, kill_attem
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.redacted_facts import redacted
+from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.data.secret_values import keep_out_environment
-from orchestrator_nb.events import AttemptAbandoned, AttemptReturned, CommandReused, Event, Failure, NoticeGiven
+from orchestrator_nb.errors import Cancelled
+from orchestrator_nb.events import GATE, AttemptAbandoned, AttemptReturned, CommandReused, Event, Failure, NoticeGiven
 from orchestrator_nb.executors import capture
 from orchestrator_nb.executors.attempt import LOG_SIZE, LocalAttempt, Progress, Surroundings
 from orchestrator_nb.executors.failures import failure_of
 from orchestrator_nb.executors.process import run_in_child
 from orchestrator_nb.executors.timer import Timer
 from orchestrator_nb.plan.contents import Contents
-from orchestrator_nb.ports import Command, Report, Step, Work
+from orchestrator_nb.ports import Command, Gates, Report, Step, Work
 
 TIMEOUT_GRACE = 10.0
 """Seconds between the interrupt of an attempt that ran into its timeout and what follows."""
@@ -41,9 +43,11 @@ class LocalExecutor:
 
     A callable that needs a process gets one; everything else runs on the thread itself, and starts the processes it
     needs. `live` keeps results that have no stored form, `progress` hears what commands say about how far they are,
-    `log_size` is how many bytes are kept of what an attempt prints. `reusable` looks at an attempt before its command
+    `log_size` is how many bytes are kept of what an attempt prints, `measure` whether what attempts take of the machine is
+    recorded. `reusable` looks at an attempt before its command
     begins: it returns the `CommandReused` that answers it, or else what there is to tell. `steps` are those that it can
-    carry out, by name; they return what answers them and raise nothing.
+    carry out, by name; they return what answers them and raise nothing. `gates` holds what attempts gave against their
+    gates: what costs next to nothing on the attempt's thread, told together with it.
     """
 
     def __init__(
@@ -55,9 +59,11 @@ class LocalExecutor:
         durable: bool = True,
         clock: Callable[[], float] = time.time,
         log_size: int = LOG_SIZE,
+        measure: bool = True,
         progress: Progress | None = None,
         reusable: Callable[[Work], Event | None] | None = None,
         steps: Mapping[str, Callable[[Step], Event]] | None = None,
+        gates: Gates | None = None,
     ) -> None:
         self._commands = commands
         # Found out here: `isinstance` with a protocol among the bases is slow, and this is asked for every attempt.
@@ -66,9 +72,11 @@ class LocalExecutor:
         self._report: Report | None = None
         self._reusable = reusable
         self._steps = steps or {}
+        self._gates = gates
         self._contents = Contents()
         self._timer = Timer()
         self._queue: SimpleQueue[LocalAttempt | None] = SimpleQueue()
+        self._next: dict[int, LocalAttempt | None] = {}
         self._lock = threading.Lock()
         self._threads = 0
         self._idle = 0
@@ -80,6 +88,7 @@ class LocalExecutor:
             live=live,
             clock=clock,
             log_size=log_size,
+            measure=measure,
             progress=progress,
             endable=self._arm,
         )
@@ -99,6 +108,10 @@ class LocalExecutor:
                 return
             self._latest[work.command] = work.attempt
             self._attempts[work.command, work.attempt] = attempt
+            this = threading.get_ident()
+            if this in self._next and self._next[this] is None:
+                self._next[this] = attempt  # of the worker whose news it follows from: no other has to be woken
+                return
             needs_thread = self._idle == 0
             if not needs_thread:
                 self._idle -= 1
@@ -108,12 +121,31 @@ class LocalExecutor:
 
     def carry_out(self, step: Step) -> None:
         """Carry out a step on a thread of its own; commands go on meanwhile."""
-        work = partial(self._carry_out, self._steps[step.name], step)
+        if step.name.startswith(GATE):
+            assert step.work is not None
+            attempt = LocalAttempt(step.work, self._around)
+            with self._lock:
+                self._attempts[step.command or "", step.attempt or 0] = attempt
+            work = partial(self._check, step, attempt)
+        else:
+            work = partial(self._carry_out, self._steps[step.name], step)
         threading.Thread(target=work, name=f"orchestrator_nb {step.name}", daemon=True).start()
 
     def _carry_out(self, work: Callable[[Step], Event], step: Step) -> None:
         # A context of its own: what a step prints or sets is no command's.
         self._tell(Context().run(work, step))
+
+    def _check(self, step: Step, attempt: LocalAttempt) -> None:
+        """Check a gate; one that is ended has no verdict."""
+        assert self._gates is not None
+        try:
+            answer: Event = Context().run(self._gates.check, step, attempt)
+        except Cancelled:
+            failure = Failure(kind="cancelled", message="it was asked to end while its results were checked")
+            answer = attempt.failed(failure)
+        if answer_is_due := self._attempts.pop((step.command or "", step.attempt or 0), None):
+            answer_is_due.close()
+            self._tell(answer)
 
     def end(self, command: str, attempt: int, reason: str, grace: float) -> None:
         """Ask the attempt to end, and end it after `grace` seconds if it can be ended.
@@ -160,24 +192,36 @@ class LocalExecutor:
         except RuntimeError as error:  # the system gives no more threads
             message = f"no thread could be started for it: {error}"
             failure = Failure(kind="not_started", message=message, transient=True)
-            self._answer(attempt, attempt.failed(failure))
+            self._answer(attempt, (attempt.failed(failure),))
             return False
         with self._lock:
             self._threads += 1
         return True
 
     def _work(self) -> None:
+        this = threading.get_ident()
         while (attempt := self._queue.get()) is not None:
-            # a context of its own, so that nothing that a command sets in it is met by the next
-            try:
-                answer = Context().run(self._perform, attempt)
-            except BaseException as error:  # noqa: BLE001 - nothing may leave an attempt without its answer
-                answer = attempt.failed(failure_of(error, kind="lost", stage="reporting what it came to"))
-            # Free before the answer is told: whoever hears it may hand out the next attempt at once, to this thread.
+            while attempt is not None:
+                # a context of its own, so that nothing that a command sets in it is met by the next
+                try:
+                    answer = Context().run(self._perform_and_check, attempt)
+                except BaseException as error:  # noqa: BLE001 - nothing may leave an attempt without its answer
+                    answer = (attempt.failed(failure_of(error, kind="lost", stage="reporting what it came to")),)
+                # Free while the answer is told: the next attempt may be handed out there and then, to this thread.
+                self._next[this] = None
+                self._answer(attempt, answer)
+                del answer  # or the last result would be kept alive while the thread waits
+                attempt = self._next.pop(this)
             with self._lock:
                 self._idle += 1
-            self._answer(attempt, answer)
-            del attempt, answer  # or the last result would be kept alive while the thread waits
+
+    def _perform_and_check(self, attempt: LocalAttempt) -> Sequence[Event]:
+        """Perform an attempt; with its answer come the verdicts of gates that cost next to nothing."""
+        answer = self._perform(attempt)
+        gates = self._gates
+        if gates is None or not attempt.work.definition.checks or not isinstance(answer, AttemptReturned):
+            return (answer,)
+        return (answer, *gates.at_once(attempt.work, attempt.came_to(answer)))
 
     def _perform(self, attempt: LocalAttempt) -> Event:
         capture.ensure()
@@ -225,17 +269,17 @@ class LocalExecutor:
             self._timer.after(float(definition.timeout), partial(self._say_unenforceable, key))
         return attempt.perform(command.run)
 
-    def _answer(self, attempt: LocalAttempt, answer: Event) -> None:
+    def _answer(self, attempt: LocalAttempt, answer: Sequence[Event]) -> None:
         """Report the answer, unless the attempt was answered before."""
         work = attempt.work
         attempt.close()
         if self._attempts.pop((work.command, work.attempt), None) is not None:
-            self._tell(answer)
+            self._tell(*answer)
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, *events: Event) -> None:
         report = self._report
         if report is not None:
-            report(redacted(event))
+            report(*(map(redacted, events) if REDACTOR.active else events))
 
     # ── on the timer's thread ───────────────────────────────────────────────────────────────────────────────────
 

@@ -22,6 +22,7 @@ from orchestrator_nb.commands.importing import CannotImport
 from orchestrator_nb.commands.output import Pump
 from orchestrator_nb.commands.processes import MARK, Tree, explained, is_want, marks, start
 from orchestrator_nb.commands.shell import environment_text
+from orchestrator_nb.commands.usage import Meter, with_memory
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.secret_values import environment_with
 from orchestrator_nb.definition.references import secrets_in
@@ -81,8 +82,11 @@ def run_in_child(attempt: LocalAttempt, *, command: FunctionCommand, artifacts: 
     tree = Tree(process.pid, mark=mark[MARK])
     attempt.on_end(tree.end)
     dialogue = Dialogue(process, attempt)
+    meter = Meter(process.pid).start() if attempt.measures else None
     code = dialogue.carry_on(parts, tree)
     answer = dialogue.answer
+    if meter is not None:
+        attempt.used = with_memory(None if answer is None else answer.used, meter.used())
     if isinstance(answer, AttemptReturned):
         for name, value in (answer.shared or {}).items():
             attempt.share(name, value)

@@ -13,9 +13,16 @@ from orchestrator_nb.definition.models import WorkflowDefinition
 from orchestrator_nb.definition.names import slug
 from orchestrator_nb.definition.reading import Loaded, read_definition
 from orchestrator_nb.definition.writing import to_dict, to_json, to_yaml
-from orchestrator_nb.errors import UsageError
+from orchestrator_nb.drawing.card import listing
+from orchestrator_nb.drawing.workflow_card import workflow_card
+from orchestrator_nb.errors import DefinitionError, UsageError
 from orchestrator_nb.orchestrator.collector import collector_at_rest
 from orchestrator_nb.orchestrator.session_names import address, cell_number
+from orchestrator_nb.orchestrator.views import show_workflow
+
+GATES = frozenset({"gates", "quality_gates"})
+REQUIREMENTS = frozenset({"quality_requirements", "qualityRequirements"})
+"""The options that hold gates, functions among them."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Upstream = str | Callable[..., Any] | Iterable[str | Callable[..., Any]]
@@ -44,6 +51,9 @@ class Building:
             **options,
             "commands": {},
         }
+        self._gates: dict[str, Callable[..., Any]] = {}
+        for option in REQUIREMENTS & options.keys():
+            self._written[option] = self._addressed(options[option])
         self._folder = Path(folder or Path.cwd()).absolute()
         self._functions: dict[str, Callable[..., Any]] = {}
         self._names: dict[int, str] = {}
@@ -77,6 +87,16 @@ class Building:
     def to_json(self) -> str:
         """Return the definition as JSON."""
         return to_json(self.definition)
+
+    def _ipython_display_(self) -> None:
+        if not show_workflow(self):
+            raise NotImplementedError  # IPython goes on to ask for the representations
+
+    def _repr_html_(self) -> str:
+        try:
+            return workflow_card(self.definition)
+        except DefinitionError as error:
+            return listing([repr(self), str(error)])
 
     # ── building ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -140,6 +160,8 @@ class Building:
         body["after"] = self._ids(body.pop("after", ()))
         if not body["after"]:
             del body["after"]
+        for option in GATES & body.keys():
+            body[option] = self._addressed(body[option])
         if name in self._document["commands"] and not anew:
             other = "give this one another id=, or make the workflow anew before it is added again"
             raise UsageError(f'"{self.name}" has a command "{name}" already; {other}')
@@ -147,6 +169,18 @@ class Building:
         check_command(name, {key: value for key, value in body.items() if key != "after"})
         self._document["commands"][name] = body
         self._loaded = None
+        return name
+
+    def _addressed(self, gates: Any) -> Any:
+        """Return gates with the functions among them by their address; they are kept."""
+        if isinstance(gates, list | tuple):
+            return [self._addressed(gate) for gate in gates]
+        if isinstance(gates, Mapping):
+            return {key: self._addressed(value) if key == "gate" else value for key, value in gates.items()}
+        if not callable(gates):
+            return gates
+        name = address(gates)
+        self._gates[name] = gates
         return name
 
     def _ids(self, after: Upstream) -> list[str]:

@@ -7,49 +7,24 @@ from typing import Any
 
 from orchestrator_nb import events as e
 from orchestrator_nb.state import RunState
+from orchestrator_nb.timing import Span, timing
 
 
 def execution_metrics(events: Iterable[e.Event], state: RunState) -> dict[str, Any]:
     """Return the figures of a run, seconds throughout.
 
-    ``seconds`` from start to end or to the last fact, ``busy`` the attempts' durations added up, ``parallelism`` busy
-    over seconds, ``attempts``, ``retries``, ``states`` (commands by state), and for each of ``commands`` its
-    ``state``, ``attempts``, ``seconds`` (all its attempts), ``wait`` (from when it could have started until it did)
-    and the ``metrics`` that it recorded.
+    ``seconds`` for which it was driven, ``busy`` the attempts' durations added up, ``parallelism`` and ``speed_up``
+    busy over seconds, ``efficiency`` the part of its slots' time in which attempts ran, ``idle`` the rest in
+    slot-seconds, ``wait`` the queue waits, ``waste`` what attempts cost that came to nothing, ``coordination`` the time
+    in which nothing ran and ``overhead`` the part of its time that this is, ``cpu``, ``peak_memory_bytes``,
+    ``critical_path`` as it really was, ``attempts``, ``retries``, ``states`` (commands by state), and for each of
+    ``commands`` its ``state``, ``attempts``, ``seconds`` (all its attempts), ``wait`` (from when it could have started
+    until it did), ``kernel`` (starts of kernels), ``cpu``, ``peak_memory_bytes`` and the ``metrics`` that it recorded.
     """
-    begun = last = state.run.started or 0.0
-    spent: dict[str, float] = {}
-    ready: dict[str, float] = {}
-    wait: dict[str, float] = {}
-    done: dict[str, float] = {}
-    retries = 0
-    for event in events:
-        last = max(last, event.at)
-        if isinstance(event, e.AttemptStarted):
-            name = event.command
-            upstream = [done.get(item, begun) for item in state.planned[name].upstream if name in state.planned]
-            since = ready.pop(name, max([begun, *upstream]))
-            wait[name] = wait.get(name, 0.0) + max(0.0, event.at - since)
-        elif isinstance(event, (e.AttemptReturned, e.AttemptFailed, e.AttemptAbandoned)):
-            spent[event.command] = spent.get(event.command, 0.0) + event.seconds
-        elif isinstance(
-            event,
-            (
-                e.CommandSucceeded,
-                e.CommandReused,
-                e.CommandSkipped,
-                e.CommandFailed,
-                e.CommandCrashed,
-                e.UpstreamFailed,
-            ),
-        ):
-            done[event.command] = event.at
-        elif isinstance(event, e.RetryScheduled):
-            retries += 1
-        elif isinstance(event, (e.RetryDue, e.AttemptInterrupted, e.CommandReopened)):
-            ready[event.command] = event.at
-    seconds = max(0.0, (state.run.ended or last) - begun)
-    busy = sum(spent.values())
+    found = timing(events)
+    spans: dict[str, list[Span]] = {}
+    for span in found.spans:
+        spans.setdefault(span.command, []).append(span)
     states: dict[str, int] = {}
     for name in state.commands:
         kind = state.command_state(name)
@@ -60,20 +35,30 @@ def execution_metrics(events: Iterable[e.Event], state: RunState) -> dict[str, A
         "state": state.phase,
         "started": state.run.started,
         "ended": state.run.ended,
-        "seconds": round(seconds, 6),
-        "busy": round(busy, 6),
-        "parallelism": round(busy / seconds, 3) if seconds else 0.0,
+        **found.figures(),
+        "parallelism": round(found.speed_up or 0.0, 3),
         "attempts": sum(record.attempt for record in state.commands.values()),
-        "retries": retries,
+        "retries": found.retries,
         "states": states,
         "commands": {
             name: {
                 "state": state.command_state(name),
                 "attempts": record.attempt,
-                "seconds": round(spent.get(name, 0.0), 6),
-                "wait": round(wait.get(name, 0.0), 6),
+                **_of_command(spans.get(name, [])),
                 "metrics": dict(record.metrics),
             }
             for name, record in state.commands.items()
         },
+    }
+
+
+def _of_command(spans: list[Span]) -> dict[str, Any]:
+    used = [span.used for span in spans if span.used is not None]
+    cpu = [item.cpu for item in used if item.cpu is not None]
+    return {
+        "seconds": round(sum(span.seconds for span in spans if span.outcome != "running"), 6),
+        "wait": round(sum(span.waited for span in spans), 6),
+        "kernel": round(sum(span.kernel for span in spans), 6),
+        "cpu": round(sum(cpu), 6) if cpu else None,
+        "peak_memory_bytes": max((item.memory for item in used if item.memory is not None), default=None),
     }

@@ -12,9 +12,10 @@ from orchestrator_nb.data.command_result import CommandResult, command_result
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.stored import load
 from orchestrator_nb.errors import UsageError
-from orchestrator_nb.events import Failure, Stored
+from orchestrator_nb.events import GATE, Failure, GateChecked, Stored
 from orchestrator_nb.orchestrator.failure_card import card_html
 from orchestrator_nb.orchestrator.shown import headline, html_table
+from orchestrator_nb.orchestrator.views import is_shown
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import DONE
@@ -74,7 +75,7 @@ class RunResult:
 
     `state` is the run's state; `outputs` has the results of the commands that are done, `partial` what the others had
     recorded, `errors` why they failed. `shared` is the shared state. `seconds` is from start to end by the wall clock,
-    `requirements` what was required of its quality, `next_steps` what to type to go on. `matrices` has for
+    `requirements` what was required of its quality, `gates` the verdicts about that by name, `next_steps` what to type to go on. `matrices` has for
     each cell the id of its matrix command.
     """
 
@@ -96,18 +97,21 @@ class RunResult:
     logs: Mapping[str, Path]
     seconds: float
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    requirements: tuple[Any, ...] = ()
+    requirements: tuple[str, ...] = ()
+    gates: Mapping[str, GateChecked] = field(default_factory=dict)
     next_steps: tuple[str, ...] = ()
     matrices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def compliance(self) -> dict[str, Any]:
         """What was required of the run and what became of it: each of the `requirements` with its verdict, the
-        `deviations` by command, and whether it `complies`; None where a requirement was not checked."""
-        complies = self.state == "completed" and not self.deviations
+        `deviations` by command, and whether it `complies`: completed, with nothing relaxed."""
         return {
-            "complies": complies if not (complies and self.requirements) else None,
-            "requirements": [{"gate": gate, "verdict": "not checked"} for gate in self.requirements],
+            "complies": self.state == "completed" and not self.deviations,
+            "requirements": [
+                {"gate": gate, "verdict": self.gates[gate].verdict if gate in self.gates else "not checked"}
+                for gate in self.requirements
+            ],
             "deviations": {name: list(texts) for name, texts in self.deviations.items()},
         }
 
@@ -193,6 +197,10 @@ class RunResult:
         done = sum(record.state in DONE for record in self.commands.values())
         return f"<RunResult {self.run}: {self.state}, {done} of {len(self.commands)} commands succeeded>"
 
+    def _ipython_display_(self) -> None:
+        if not is_shown(self.run):
+            raise NotImplementedError  # IPython goes on to ask for the representations
+
     def _repr_html_(self) -> str:
         lead = f"{self.run}: {self.state}" + (f" ({self.reason})" if self.reason else "")
         cards = (
@@ -243,7 +251,10 @@ def result_of(
         notebooks={name: folder / record.notebook for name, record in commands.items() if record.notebook},
         logs={name: folder / record.log for name, record in commands.items() if record.log},
         seconds=max(0.0, end - run.started) if run.started else 0.0,
-        requirements=tuple(run.settings.get("quality_requirements", ())),
+        requirements=tuple(
+            step.removeprefix(GATE) for step in run.steps.get("completion", ()) if step.startswith(GATE)
+        ),
+        gates=dict(run.gates),
         next_steps=next_steps,
         matrices={name: planned.matrix for name, planned in state.planned.items() if planned.matrix},
     )

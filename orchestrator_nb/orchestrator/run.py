@@ -22,8 +22,10 @@ from orchestrator_nb.orchestrator.control import Answer, ask_owner
 from orchestrator_nb.orchestrator.decisions import Decision, decisions_of, plain_parameters, what_to_type
 from orchestrator_nb.orchestrator.driver import Driver
 from orchestrator_nb.orchestrator.failure_story import failure_text
+from orchestrator_nb.orchestrator.looks import Looks
 from orchestrator_nb.orchestrator.metrics import execution_metrics
 from orchestrator_nb.orchestrator.result import RunResult, result_of
+from orchestrator_nb.orchestrator.run_files import GoesBack
 from orchestrator_nb.orchestrator.saved import read_saved, restore_state, saved_state, write_saved
 from orchestrator_nb.orchestrator.status import Status
 from orchestrator_nb.orchestrator.why import Why, why
@@ -36,7 +38,7 @@ LOOK_EVERY = 0.2
 """Seconds between two looks at a run of another process."""
 
 
-class Run:
+class Run(GoesBack, Looks):
     """A run, whoever owns it: this process, another, or nobody.
 
     `id` is its name in the store, `folder` where its files are.

@@ -10,14 +10,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from msgspec import structs
 
 from orchestrator_nb import events as e
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.definition.matrix import FanIn
+from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.requests import Request, Stop
 from orchestrator_nb.engine.scheduler import Scheduler
@@ -27,14 +30,17 @@ from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import asker
 from orchestrator_nb.journal.owner import Ownership
 from orchestrator_nb.orchestrator.attendant import Attendant
+from orchestrator_nb.orchestrator.baselines import completed_before
+from orchestrator_nb.orchestrator.checkpointing import Checkpointing
 from orchestrator_nb.orchestrator.clock import steady_clock
 from orchestrator_nb.orchestrator.control import ANSWER_WAIT, Answer
+from orchestrator_nb.orchestrator.gates import all_gates
 from orchestrator_nb.orchestrator.live_view import LiveView
 from orchestrator_nb.orchestrator.manifest import write_manifest
 from orchestrator_nb.orchestrator.policies import POLICIES
 from orchestrator_nb.orchestrator.reuse import Reuse
 from orchestrator_nb.plan.plan import Plan
-from orchestrator_nb.ports import Command, Observer, Work
+from orchestrator_nb.ports import Command, Gates, Observer, Work
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import DONE
 
@@ -73,7 +79,9 @@ class Session:
         live: LiveResults,
         observers: Sequence[Observer],
         reuse: Reuse | None = None,
+        gates: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
+        """`gates` are the functions of this session that are gates, by their address."""
         self.live = live
         self.error: BaseException | None = None
         self._owned = owned
@@ -87,8 +95,18 @@ class Session:
             live=live,
             durable=durable,
             log_size=monitoring.log_size,
+            measure=monitoring.resources,
             clock=clock,
             progress=self.view.heard,
+            steps=Checkpointing(
+                plan,
+                owned.folder,
+                durable=durable,
+                clock=clock,
+                state=lambda: self.state,
+                position=lambda: owned.journal.position.seq,
+            ).steps,
+            gates=self._gates(gates or {}),
             reusable=None if reuse is None else lambda work: reuse.check(work, self.state.commands, durable=durable),
         )
         self.view.under_way = self._executor.under_way
@@ -114,6 +132,20 @@ class Session:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._drive, name=f"orchestrator-nb {owned.folder.name}", daemon=True)
         self._beginning: Sequence[e.Event] = ()
+
+    def _gates(self, functions: Mapping[str, Callable[..., Any]]) -> Gates | None:
+        """Return what holds results against gates, None where there are none: it is not imported for nothing."""
+        definition = self._plan.definition
+        if not any(all_gates(definition)):
+            return None
+        from orchestrator_nb.quality.checking import CheckedGates
+
+        return CheckedGates(
+            requirements=definition.quality_requirements,
+            functions=functions,
+            past=completed_before(self._owned.folder, definition.workflow),
+            clock=self._clock,
+        )
 
     @property
     def state(self) -> RunState:
@@ -196,7 +228,8 @@ class Session:
                 self._heed(events)
             for observer in self._observers:
                 with suppress(Exception):  # a view that fails must not fail the run
-                    observer(events, state)
+                    # In nobody's context, or what a view prints would be taken for what the command prints.
+                    Context().run(observer, events, state)
         finally:
             self._observing = None
 
@@ -232,7 +265,9 @@ class Session:
             log.warning("%s: the run has come to its end without its manifest", error)
 
     def _work(self, command: str, state: RunState) -> Work:
-        """Return what an executor needs to run the command's current attempt."""
+        """Return what an executor needs to run the command's current attempt; without a command, to look at the run."""
+        if not command:
+            return self._work_of_run(state)
         plan, records = self._plan, state.commands
         record, definition = records[command], plan.commands[command]
         if record.parameters:  # a person has decided so
@@ -258,20 +293,8 @@ class Session:
         timeout = definition.timeout
         if timeout is None and definition.workflow is None:  # the commands of an inner workflow have their own
             timeout = plan.definition.timeout
-        if self._common is None:
-            self._common = Work(
-                run=state.run.run,
-                workflow=state.run.workflow,
-                command="",
-                attempt=0,
-                generation=0,
-                definition=definition,
-                parameters=plan.parameters,
-                folder=plan.folder,
-                run_folder=self._owned.folder,
-            )
         return structs.replace(
-            self._common,
+            self._common or self._common_work(definition, state),
             command=command,
             attempt=record.attempt,
             generation=record.generation,
@@ -284,6 +307,33 @@ class Session:
             partial=record.partial,
             preserved=record.preserved,
             timeout=None if timeout == "none" else timeout,
+        )
+
+    def _common_work(self, definition: CommandDefinition, state: RunState) -> Work:
+        """Return what is the same in the work of all commands; `definition` is there for the time being."""
+        plan = self._plan
+        self._common = Work(
+            run=state.run.run,
+            workflow=state.run.workflow,
+            command="",
+            attempt=0,
+            generation=0,
+            definition=definition,
+            parameters=plan.parameters,
+            folder=plan.folder,
+            run_folder=self._owned.folder,
+        )
+        return self._common
+
+    def _work_of_run(self, state: RunState) -> Work:
+        """Return what is needed to look at all that the commands of the run came to."""
+        done = {name: record for name, record in state.commands.items() if record.state in DONE}
+        return structs.replace(
+            self._common or self._common_work(self._plan.definition.commands[0], state),
+            inputs={name: record.output() or _NO_RESULT for name, record in done.items()},
+            recorded={name: record.recorded for name, record in done.items()},
+            metrics={name: record.metrics for name, record in done.items()},
+            shared=state.shared,
         )
 
 

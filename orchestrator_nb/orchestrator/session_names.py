@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from orchestrator_nb.definition.models import WorkflowDefinition
+from orchestrator_nb.orchestrator.gates import all_gates
+
 SESSION = "__main__:"
 """How the address of a function begins that exists in a session only."""
 
@@ -21,6 +24,13 @@ def address(function: Any) -> str:
         return f"{module}:{name}"
     plain = getattr(function, "__name__", type(function).__name__)
     return f"{SESSION}{plain if plain.isidentifier() else 'function'}"
+
+
+def needs_session(definition: WorkflowDefinition) -> bool:
+    """Whether functions of a session are commands or gates of a workflow, so that no other process can run it."""
+    if any(command.call is not None and command.call.startswith(SESSION) for command in definition.commands):
+        return True
+    return any(gate.gate.startswith(SESSION) for gate in all_gates(definition))
 
 
 def cell_number() -> int | None:

@@ -19,7 +19,7 @@ MANY = 10
 """So many cells, and reasons of cells, are named at the most."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Why:
     """A command's state and the facts that led there, the earliest first; prints as text."""
 
@@ -30,6 +30,9 @@ class Why:
     def __str__(self) -> str:
         lead = f'"{self.command}" is {self.state.replace("_", " ")}:'
         return as_text("\n".join([lead, *(f"  {fact}" for fact in self.facts)]))
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def why(command: str, events: Iterable[e.Event], state: RunState) -> Why:

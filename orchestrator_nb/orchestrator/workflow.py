@@ -20,6 +20,7 @@ from orchestrator_nb.orchestrator.decisions import how_decided
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
 from orchestrator_nb.orchestrator.earlier_results import EarlierResults
 from orchestrator_nb.orchestrator.frozen import Frozen
+from orchestrator_nb.orchestrator.gates import gate_mistakes
 from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, with_open_matrices, without_unknown
 from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, cpus, machine_memory, resume_opened, start_opened
 from orchestrator_nb.orchestrator.overlap import OVERLAPS
@@ -28,9 +29,10 @@ from orchestrator_nb.orchestrator.preview import Preview, preview
 from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.saved import read_saved
-from orchestrator_nb.orchestrator.session_names import SESSION, session_name
+from orchestrator_nb.orchestrator.session_names import needs_session, session_name
 from orchestrator_nb.orchestrator.settings import given_settings, with_settings
 from orchestrator_nb.orchestrator.store_check import store_notes
+from orchestrator_nb.orchestrator.views import show_run
 from orchestrator_nb.plan.plan import Plan, make_plan
 from orchestrator_nb.plan.pools import check_pools
 from orchestrator_nb.plan.selection import Names, Selection, read_selection
@@ -134,7 +136,8 @@ class Workflow(Building):
     ) -> Run:
         """Start a run with these parameters; they may also be given by name.
 
-        Waits for its end unless `wait` is False. `slots` is how many commands run at a time, `durability` is full or
+        Where somebody is looking, in a notebook that is open, it shows a live panel and returns at once; elsewhere it
+        waits for the end. `wait` settles it either way. `slots` is how many commands run at a time, `durability` is full or
         process, `text_parameters` names those given as text, to be read as their type. With `detach` a process of its
         own drives the run, which then outlives this one, and nobody waits unless `wait` is True. `overlap` says what
         happens while another run of the workflow is under way in the store: refuse, wait, skip or allow. `decide` says
@@ -177,7 +180,8 @@ class Workflow(Building):
             run = start_detached(opening, store=place)
         else:
             run = start_opened(opening, store=place)
-        if wait or (wait is None and not detach):
+        seen = show_run(run)
+        if wait or (wait is None and not detach and not seen):
             run.wait(check=check)
         return run
 
@@ -214,7 +218,8 @@ class Workflow(Building):
         resumed = resume_opened(
             folder, opening_of, accept_changes=accept_changes, taking_over=take_over, start_from=again
         )
-        if wait is not False:
+        seen = show_run(resumed)
+        if wait or (wait is None and not seen):
             resumed.wait(check=check)
         return resumed
 
@@ -323,7 +328,7 @@ class Workflow(Building):
             plan=plan,
             commands=commands,
             origin=self.origin,
-            defined_in=session_name() if self._needs_session() else None,
+            defined_in=session_name() if needs_session(self.definition) else None,
             slots=taken,
             memory=memory,
             durability=durability or plan.definition.durability,
@@ -331,12 +336,8 @@ class Workflow(Building):
             overlap=overlap or plan.definition.overlap,
             go_on=self.resume,
             today=self.today,
+            gates=self._gates,
             decide=how_decided(decide),
-        )
-
-    def _needs_session(self) -> bool:
-        return any(
-            command.call is not None and command.call.startswith(SESSION) for command in self.definition.commands
         )
 
     @collector_at_rest()
@@ -372,6 +373,7 @@ class Workflow(Building):
             parameters = bind_parameters(declared, given, text=text)
         except DefinitionError as error:
             mistakes.extend(error.mistakes)
+        mistakes += gate_mistakes(definition, loaded, functions=self._gates, settled=settled)
         try:
             plan = make_plan(
                 definition,

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from orchestrator_nb.definition.models import WorkflowDefinition
 
 _OF_COMMANDS = {
-    "gates": "nothing checks it",
-    "targets": "nothing checks it",
     "context": "nothing checks it; what is shared is there all the same",
     "fallback": "a command that is named there runs like any other",
     "degraded": "a command that fails is not run again in a reduced form",
@@ -26,7 +24,5 @@ def unacted(definition: WorkflowDefinition) -> Iterator[str]:
             more = f" and {len(given) - _SHOWN} more" if len(given) > _SHOWN else ""
             names = ", ".join(f'"{command}"' for command in given[:_SHOWN])
             yield f'"{name}" of {names}{more} has no effect in this version: {effect}'
-    if definition.quality_requirements:
-        yield '"quality_requirements" has no effect in this version: nothing checks it'
     if definition.coordination_timeout is not None and definition.overlap != "wait":
         yield f'"coordination_timeout" has an effect with `overlap: wait` only; it is `{definition.overlap}`'

@@ -27,6 +27,7 @@ def test_runs_are_a_row_each_with_their_figures(store: Path, named) -> None:
     assert list(runs["seconds"][1:]) == [68.0, 34.0]
     assert runs["started"][2] == pd.Timestamp("2026-01-01", tz="UTC")
     assert runs["parameters"][2] == {"day": "x"}
+    assert list(runs["under_way"][1:]) == [64.0, 32.0]
     assert (runs["busy"][2], runs["retries"][2], runs["succeeded"][2]) == (39.0, 1, 4)
 
 
@@ -225,3 +226,29 @@ def test_the_facts_of_a_damaged_run_are_those_before_the_damage(store: Path, nam
     kinds = set(history.events(run=named(1))["kind"])
     assert "RunStarted" in kinds
     assert e.RunEnded.__name__ not in kinds
+
+
+def test_checkpoints_and_decisions_are_rows(tmp_path: Path, named, write) -> None:
+    """What was kept and what could not be, what was asked and what somebody answered."""
+    facts = [
+        e.RunStarted(at=1.0, run=named(1), workflow="sales", owner={"pid": 1}),
+        e.RunPlanned(at=1.0, commands={"a": {"kind": "call"}}),
+        e.AttemptStarted(at=1.0, command="a", attempt=1),
+        e.AttemptFailed(
+            at=2.0, command="a", attempt=1, seconds=1.0, failure=e.Failure(kind="exception", message="no")
+        ),
+        e.DecisionRequested(at=2.0, number=1, question="again?", options=("retry", "stop"), command="a", default="stop"),
+        e.DecisionMade(at=5.0, number=1, answer="retry", command="a", note="once more", by={"user": "ada"}),
+        e.CheckpointTaken(at=6.0, boundary="command", id="r/1", commit="c0ffee", files=3, seconds=0.25, command="a", attempt=1),
+        e.CheckpointSkipped(at=7.0, boundary="completion", reason="there is no git"),
+    ]  # fmt: skip
+    history = History(write(named(1), facts))
+    (decision,) = history.decisions().itertuples()
+    assert (decision.question, list(decision.options), decision.answer) == ("again?", ["retry", "stop"], "retry")
+    assert (decision.person, decision.note, (decision.answered - decision.started).total_seconds()) == (
+        "ada", "once more", 3.0,
+    )  # fmt: skip
+    taken, skipped = history.checkpoints().itertuples()
+    assert (taken.taken, taken.id, taken.files, taken.seconds) == (True, "r/1", 3, 0.25)
+    assert (skipped.taken, skipped.reason) == (False, "there is no git")
+    assert history.attempts()["checkpoint_seconds"][0] == 0.25

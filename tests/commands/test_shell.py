@@ -31,6 +31,8 @@ class Attempt:
         )  # fmt: skip
         self.notebook = None
         self.ending = None
+        self.measures = True
+        self.used = None
         self.log = ""
         self.ender = None
         self._artifacts = Artifacts(folder / "artifacts", durable=False)

@@ -20,6 +20,7 @@ from orchestrator_nb.errors import StoreError
 from orchestrator_nb.events import AttemptStarted, Event
 from orchestrator_nb.journal.file import Position, continues, scan
 from orchestrator_nb.journal.index import schema
+from orchestrator_nb.journal.index.changes import apply
 from orchestrator_nb.journal.index.rows import Row, Rows, commands_of, new_run
 from orchestrator_nb.journal.index.writing import write_rows
 from orchestrator_nb.journal.store import JOURNAL
@@ -225,7 +226,7 @@ class _Journal:
         impossible = None
         for seq, event in enumerate(events, self._position.seq + 1):
             try:
-                rows.apply(event, seq)
+                apply(rows, event, seq)
             except IllegalTransition as error:
                 impossible = self._impossible(error)
                 break

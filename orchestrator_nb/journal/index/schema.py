@@ -62,6 +62,9 @@ runs = Table(
     _column("started", Float, "when it was opened (seconds since the epoch)", optional=True),
     _column("going", Float, "when its plan held, or when it last went on (seconds since the epoch)", optional=True),
     _column("ended", Float, "when it ended or was left (seconds since the epoch)", optional=True),
+    _column("last", Float, "when something last happened (seconds since the epoch)", optional=True),
+    _column("seconds", Float, "for how long it was driven, up to its end or to what last happened (seconds)"),
+    _column("under_way", Float, "for how long at least one attempt was under way (seconds)"),
     _column("last_attempt_ended", Float, "when an attempt last ended (seconds since the epoch)", optional=True),
     _column("commands", Integer, "commands in the plan (count)"),
     *(_column(state, Integer, f"commands that are {state} (count)") for state in COUNTED),
@@ -138,6 +141,7 @@ attempts = Table(
     _column("written", Integer, "written to disks (bytes)", optional=True),
     _column("received", Integer, "received by the whole machine meanwhile (bytes)", optional=True),
     _column("sent", Integer, "sent by the whole machine meanwhile (bytes)", optional=True),
+    _column("checkpoint_seconds", Float, "for the checkpoint after it (seconds)", optional=True),
     _column("outcome", Text, "running, returned, failed, crashed, abandoned, interrupted or reused"),
     _column("lost", Boolean, "interrupted by the death of its owner"),
     _column("reason", Text, "why it was interrupted", optional=True),
@@ -193,6 +197,45 @@ notices = Table(
     sqlite_with_rowid=False,
 )
 
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    _of_run(),
+    _column("seq", Integer, "number of the event in the journal (count)", key=True),
+    _column("at", Float, "when it was taken, or was to be (seconds since the epoch)"),
+    _column("boundary", Text, "where in the run: start, command, recovery, pause, completion"),
+    _column("taken", Boolean, "the files were kept; else the run went on without"),
+    _column("id", Text, "name of the checkpoint over all runs", optional=True),
+    _column("commit", Text, "hash of its commit", optional=True),
+    _column("message", Text, "first line of the commit's message", optional=True),
+    _column("files", Integer, "files that had changed since the one before (count)", optional=True),
+    _column("seconds", Float, "how long it took (seconds)", optional=True),
+    _column("command", Text, "id of the command that it is of", optional=True),
+    _column("attempt", Integer, "number of the attempt that it is of (count)", optional=True),
+    _column("reason", Text, "why it was not taken", optional=True),
+    sqlite_with_rowid=False,
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    _of_run(),
+    _column("number", Integer, "number of the decision in its run, from 1 (count)", key=True),
+    _column("started", Float, "when it was asked for (seconds since the epoch)"),
+    _column("command", Text, "id of the command that it is about", optional=True),
+    _column("question", Text, "what is asked"),
+    _column("options", JSON, "the answers that there are"),
+    _column("level", Integer, "level of escalation: 2 guided, 3 by hand, 4 handed over (count)"),
+    _column("default", Text, "the answer that is taken at the deadline", optional=True),
+    _column("deadline", Float, "until when somebody can answer (seconds since the epoch)", optional=True),
+    _column("answer", Text, "the answer", optional=True),
+    _column("answered", Float, "when it was answered (seconds since the epoch)", optional=True),
+    _column("by_default", Boolean, "nobody had answered, so that the default was taken", optional=True),
+    _column("note", Text, "what was said with the answer", optional=True),
+    _column("person", Text, "who answered", optional=True),
+    sqlite_with_rowid=False,
+)
+
 positions = Table(
     "positions",
     metadata,
@@ -204,7 +247,7 @@ positions = Table(
     sqlite_with_rowid=False,
 )
 
-OF_A_RUN = (commands, attempts, cells, metrics, notices, positions)
+OF_A_RUN = (commands, attempts, cells, metrics, notices, checkpoints, decisions, positions)
 """The tables with rows of a run, `runs` itself left out."""
 
 _LAYOUT = [(str(column), str(column.type)) for table in metadata.sorted_tables for column in table.columns]

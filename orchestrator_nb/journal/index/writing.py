@@ -11,7 +11,7 @@ from orchestrator_nb.journal.index import schema
 from orchestrator_nb.journal.index.rows import Row, Rows
 
 NEW = "started"
-"""The column that a row of an attempt or of a cell has only when it is new and whole."""
+"""The column that a row of an attempt, a cell or a decision has only when it is new and whole."""
 
 
 _PUT = {table: insert(table).prefix_with("OR REPLACE") for table in schema.OF_A_RUN}
@@ -30,6 +30,8 @@ def write_rows(connection: Connection, rows: Rows) -> None:
     _put_or_change(connection, schema.attempts, key, rows.attempts)
     _put_or_change(connection, schema.cells, key, rows.cells)
     _put(connection, schema.metrics, [{**row, "run_key": key} for row in rows.metrics])
+    _put_or_change(connection, schema.decisions, key, rows.decisions)
+    _put(connection, schema.checkpoints, [{**row, "run_key": key} for row in rows.checkpoints])
     _put(connection, schema.notices, [{**row, "run_key": key} for row in rows.notices])
     connection.execute(_RUN, {**{name: value for name, value in rows.run.items() if name != "key"}, "of_key": key})
 
@@ -39,7 +41,7 @@ def _put(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
         connection.execute(_PUT[table], rows)
 
 
-def _put_or_change(connection: Connection, table: Table, run_key: int, rows: Mapping[tuple[Any, ...], Row]) -> None:
+def _put_or_change(connection: Connection, table: Table, run_key: int, rows: Mapping[Any, Row]) -> None:
     """Write new rows whole, and of rows that are there the columns that changed."""
     names = [column.name for column in table.primary_key]
     keyed = [(dict(zip(names, (run_key, *key), strict=True)), row) for key, row in rows.items()]

@@ -1,0 +1,45 @@
+"""What the verdicts of gates come to: a failure where a blocking one is bad, deviations where others are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from orchestrator_nb import events as e
+from orchestrator_nb.records import CommandRecord
+
+
+def failed_by(command: str, record: CommandRecord, now: float) -> e.AttemptFailed | None:
+    """Return the failure of an attempt that has returned and against which blocking gates are, else None.
+
+    It is permanent unless all of these gates say that it may pass by itself.
+    """
+    bad = [gate for gate in record.gates.values() if not gate.holds]
+    if not bad:
+        return None
+    failure = e.Failure(
+        kind="gate",
+        message="; ".join(said_of(gate) for gate in bad),
+        stage="checking its results",
+        transient=all(gate.retry for gate in bad),
+    )
+    return e.AttemptFailed(
+        at=now,
+        command=command,
+        attempt=record.attempt,
+        seconds=record.seconds,
+        failure=failure,
+        notebook=record.notebook,
+        log=record.log,
+    )
+
+
+def warnings(command: str, gates: Iterable[e.GateChecked], now: float) -> list[e.DeviationRecorded]:
+    """Return a deviation for each gate that did not pass; `command` is empty for those of the run."""
+    bad = (gate for gate in gates if gate.verdict != "passed")
+    return [e.DeviationRecorded(at=now, command=command, text=said_of(gate)) for gate in bad]
+
+
+def said_of(gate: e.GateChecked) -> str:
+    """Return what a gate has found, in a sentence."""
+    how = "could not be checked" if gate.verdict == "error" else gate.verdict
+    return f'the gate "{gate.gate}" {how}' + (f": {gate.message}" if gate.message else "")

@@ -1,0 +1,1 @@
+"""Gates: what results are held against before anything goes on with them."""
