@@ -42,6 +42,8 @@ class RunState(Standing):
         target.shared = self.shared
         target.notices = self.notices
         target.decisions = self.decisions
+        target.causes = self.causes
+        target.retried = self.retried
         target.due = self.due
         target.checkpoints = self.checkpoints
         target.rollbacks = self.rollbacks
