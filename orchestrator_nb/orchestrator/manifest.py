@@ -14,8 +14,10 @@ from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.flush import write_whole
 from orchestrator_nb.event_json import stored_to_plain
 from orchestrator_nb.events import Stored
-from orchestrator_nb.journal.file import Position
+from orchestrator_nb.journal.file import Position, scan
+from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.orchestrator.compliance import FILES as REPORTS
+from orchestrator_nb.orchestrator.compliance import write_compliance
 from orchestrator_nb.orchestrator.frozen import FILE as DEFINITION
 from orchestrator_nb.orchestrator.frozen import SOURCES
 from orchestrator_nb.orchestrator.result import ARTIFACTS
@@ -55,7 +57,11 @@ def complete_manifest(folder: Path, state: RunState) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         said = None
     if said != state.run.state:
-        write_manifest(folder, state)
+        position = None
+        for _, position in scan(folder / JOURNAL):
+            pass
+        write_compliance(folder, state)
+        write_manifest(folder, state, position)
 
 
 def _command(record: CommandRecord, folder: Path, artifacts: Artifacts) -> dict[str, Any]:
