@@ -33,6 +33,7 @@ from orchestrator_nb.orchestrator.attendant import Attendant
 from orchestrator_nb.orchestrator.baselines import completed_before
 from orchestrator_nb.orchestrator.checkpointing import Checkpointing
 from orchestrator_nb.orchestrator.clock import steady_clock
+from orchestrator_nb.orchestrator.compliance import write_compliance
 from orchestrator_nb.orchestrator.control import ANSWER_WAIT, Answer
 from orchestrator_nb.orchestrator.gates import all_gates
 from orchestrator_nb.orchestrator.handoff import write_handoff
@@ -271,6 +272,7 @@ class Session:
 
     def _leave_manifest(self) -> None:
         try:
+            write_compliance(self._owned.folder, self.state)
             write_manifest(self._owned.folder, self.state)
         except Exception as error:  # noqa: BLE001 - what the run has come to is in the journal, and stands
             log.warning("%s: the run has come to its end without its manifest", error)
