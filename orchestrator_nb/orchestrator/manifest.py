@@ -57,9 +57,7 @@ def complete_manifest(folder: Path, state: RunState) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         said = None
     if said != state.run.state:
-        position = None
-        for _, position in scan(folder / JOURNAL):
-            pass
+        *_, (_, position) = scan(folder / JOURNAL)
         write_compliance(folder, state)
         write_manifest(folder, state, position)
 
