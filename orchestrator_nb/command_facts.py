@@ -71,7 +71,8 @@ def _attempt_started(state: Standing, event: e.AttemptStarted) -> None:
                 raise IllegalTransition(f'"{event.command}" cannot start: "{name}" is {its}')
     elif state.verdict(event.command) != "start":
         raise IllegalTransition(f'"{event.command}" cannot start: {planned.trigger_rule} does not hold')
-    _put(state, event.command, record, begun(record, after, event))
+    fresh = begun(record, after, event)
+    _put(state, event.command, record, replace(fresh, seen=len(state.versions)) if state.versions else fresh)
 
 
 def _attempt_returned(state: Standing, event: e.AttemptReturned) -> None:
@@ -163,10 +164,17 @@ def _command_succeeded(state: Standing, event: e.CommandSucceeded) -> None:
     if record.gates and not all(gate.holds for gate in record.gates.values()):
         raise IllegalTransition(f'"{event.command}" cannot succeed: a blocking gate does not hold')
     if record.shared:
-        state.shared = {**state.shared, **record.shared}
+        _share(state, event.command, event.attempt, event.at, record.shared, record.seen)
     if state.causes and record.retry:
         state.causes = mended(state.causes, event.command)
     _put(state, event.command, record, replace(record, state=after))
+
+
+def _share(state: Standing, command: str, attempt: int, at: float, changes: Any, seen: int | None = None) -> None:
+    try:
+        state.share(command, attempt, at, changes, seen)
+    except ValueError as error:
+        raise IllegalTransition(str(error)) from None
 
 
 def _reuse_declined(state: Standing, event: e.ReuseDeclined) -> None:
@@ -179,7 +187,7 @@ def _command_reused(state: Standing, event: e.CommandReused) -> None:
     if (record.state == "running") != (event.attempt is not None):
         raise IllegalTransition(f'"{event.command}" is {record.state}, so it cannot be reused by {event.attempt}')
     if event.shared:
-        state.shared = {**state.shared, **event.shared}
+        _share(state, event.command, event.attempt or 0, event.at, event.shared)
     _put(state, event.command, record, reused(record, after, event))
 
 

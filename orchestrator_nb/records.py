@@ -52,6 +52,7 @@ class RunRecord(Struct, frozen=True, gc=False):
     keeping: bool = True
     rollback: e.RollbackAsked | None = None
     gates: Mapping[str, e.GateChecked] = {}
+    merge: Mapping[str, str] = {}
     decide: str = "park"
 
 
@@ -122,7 +123,8 @@ class CommandRecord(Struct, frozen=True, gc=False):
     of the last attempt, also when it failed; `partial` is what the attempts before it had recorded. `deaths` counts the
     owners that died in this generation while it was under way. `preserved` is the state that the command last handed
     over for its next attempt. `reads` and `writes` are the hashes of the files that it declares; `origin` is the run
-    from which the result of a reused command comes. `gates` are the verdicts about what the attempt gave, by name.
+    from which the result of a reused command comes. `gates` are the verdicts about what the attempt gave, by name,
+    `seen` is the version of the shared state that it began with.
     `parameters` are those that a decision put in the place of its own, `by_hand` when a person did it; `substitute` is
     the command that is run in its place. `troubled` is when it first failed in this generation. `error` is what kind of
     error its last failure was.
@@ -159,6 +161,7 @@ class CommandRecord(Struct, frozen=True, gc=False):
     substitute: str = ""
     troubled: float | None = None
     error: Classified | None = None
+    seen: int = 0
 
     def output(self) -> e.Stored | None:
         """Return the stored result: what the command returned, else the mapping of what it recorded, else None."""

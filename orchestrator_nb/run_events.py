@@ -40,7 +40,7 @@ class RunPlanned(Event, frozen=True, kw_only=True):
     when the order is made anew while durations turn out to be wrong. `left_out` counts the commands of the workflow
     that are no part of this run, because they were not selected. `steps` says what is done besides, in order, at the
     moments of the run: at its start, its recovery by a new owner, its pauses, its completion; and, under shared, after
-    an attempt that changed the shared state.
+    an attempt that changed the shared state. `merge` has the strategies for keys of the shared state, see `sharing`.
     """
 
     commands: Mapping[str, Mapping[str, Any]]
@@ -48,6 +48,7 @@ class RunPlanned(Event, frozen=True, kw_only=True):
     adaptive: bool = True
     left_out: int = 0
     steps: Mapping[str, tuple[str, ...]] = {}
+    merge: Mapping[str, str] = {}
 
 
 class RunResumed(Event, frozen=True, kw_only=True):

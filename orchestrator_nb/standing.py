@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator_nb.events import CheckpointTaken, NoticeGiven, RolledBack
 from orchestrator_nb.records import CauseRecord, CommandRecord, DecisionRecord, PlannedCommand, RunRecord
+from orchestrator_nb.sharing import SharedVersion, contested_by, merged
 from orchestrator_nb.transitions import FINAL, GOOD
 from orchestrator_nb.trigger_rules import Verdict, tally_of, verdict
 
@@ -27,6 +28,7 @@ class Standing:
         self.shared: Mapping[str, Any] = {}
         self.deviations: dict[str, tuple[str, ...]] = {}
         self.notices: tuple[NoticeGiven, ...] = ()
+        self.versions: tuple[SharedVersion, ...] = ()
         self.counts: dict[str, int] = {}
         self.decisions: Mapping[int, DecisionRecord] = {}
         self.causes: Mapping[str, CauseRecord] = {}
@@ -34,6 +36,17 @@ class Standing:
         self.due: Mapping[str, tuple[str, ...]] = {}
         self.checkpoints: tuple[CheckpointTaken, ...] = ()
         self.rollbacks: tuple[RolledBack, ...] = ()
+
+    def share(self, command: str, attempt: int, at: float, changes: Mapping[str, Any], seen: int | None = None) -> None:
+        """Take in what a command changed in the shared state, of which it had seen that version (all of it, if None).
+
+        Raises ValueError where it cannot be combined; then nothing has changed.
+        """
+        known = len(self.versions) if seen is None else seen
+        contested = contested_by(known, self.versions, command, changes)
+        self.shared = merged(self.shared, changes, self.run.merge, contested)
+        version = SharedVersion(len(self.versions) + 1, command, attempt, at, changes, contested)
+        self.versions = (*self.versions, version)
 
     def command_state(self, command: str) -> str:
         """Return the state of a command as people see it: a pending one that its trigger rule lets start is ready."""

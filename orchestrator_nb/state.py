@@ -40,6 +40,7 @@ class RunState(Standing):
         """Bring `target`, which was equal before these events, up to this state; a record at a time."""
         target.run = self.run
         target.shared = self.shared
+        target.versions = self.versions
         target.notices = self.notices
         target.decisions = self.decisions
         target.causes = self.causes
@@ -101,6 +102,7 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
         adaptive=event.adaptive,
         left_out=event.left_out,
         steps=event.steps,
+        merge=event.merge,
     )
     state.planned = planned
     left = {name: record.attempt for name, record in state.commands.items() if name not in planned}

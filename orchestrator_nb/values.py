@@ -46,7 +46,8 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Why an attempt failed, as far as it is known.
 
     `kind` is one of exception, exit_code, signal, timeout, kernel_died, early_exit, result_refused, not_started,
-    cancelled, lost, condition (what `when` says could not be evaluated), gate (a blocking gate does not hold). `types` are the qualified names of the
+    cancelled, lost, condition (what `when` says could not be evaluated), gate (a blocking gate does not hold), conflict (its changes of
+    the shared state cannot be taken), context (what it declares to read of that is not there). `types` are the qualified names of the
     exception's class and its bases, most derived first. `cell` counts all cells of the notebook from 0, `cell_source`
     is the source of that cell, `line` the line of it that raised, from 1; `source` is the path of the notebook that was
     run, `notebook` that of its output, relative to the run's folder. `stage` says where in the attempt it happened when

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from orchestrator_nb.sharing import Strategy
 from orchestrator_nb.trigger_rules import DEFAULT, TriggerRule
 
 AMOUNT = r"^([0-9]+(\.[0-9]+)? *([KMGT]i?)?B|all)$"
@@ -299,6 +300,9 @@ class WorkflowDefinition(Model):
         None, description="seconds that a start waits for another run of the workflow (overlap: wait)"
     )
     context: dict[str, Any] = Field(default_factory=dict, description="the shared state that a run begins with")
+    merge: dict[str, Strategy] = Field(
+        default_factory=dict, description="how changes of the shared state come together, by key; * for all others"
+    )
     quality_requirements: tuple[GateDefinition, ...] = Field((), description="what has to hold of the run as a whole")
     recovery: RecoveryDefinition = Field(RecoveryDefinition(), description="what commands do about failures")
     optimization: OptimizationDefinition = Field(OptimizationDefinition(), description="what may be learned")

@@ -23,7 +23,7 @@ WORKFLOW_WORDS = {
     "workflow_id": "workflow", "id": "workflow", "name": "workflow", "workflow_type": "pattern",
     "execution_context": "context", "error_recovery_strategy": "recovery", "recovery_strategy": "recovery",
     "recovery_strategies": "recovery", "optimization_preferences": "optimization",
-    "monitoring_configuration": "monitoring", "max_parallel": "slots", "resource_pools": "pools",
+    "monitoring_configuration": "monitoring", "conflict_resolution": "merge", "merge_strategies": "merge", "max_parallel": "slots", "resource_pools": "pools",
 }  # fmt: skip
 """Other words for the keys of a workflow, in snake_case."""
 

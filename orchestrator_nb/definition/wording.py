@@ -30,6 +30,7 @@ from orchestrator_nb.definition.pointers import child
 from orchestrator_nb.definition.spelling import COMMAND_WORDS, WORKFLOW_WORDS
 from orchestrator_nb.definition.values import described, escaped
 from orchestrator_nb.errors import Mistake
+from orchestrator_nb.sharing import Strategy
 from orchestrator_nb.trigger_rules import TRIGGER_RULES
 
 ID = 'at most 100 of the letters a to z and A to Z, digits, "_", "-" and ".", and neither "-" nor "." first'
@@ -56,6 +57,7 @@ WORKFLOW = {
     "deadline": _SECONDS,
     "coordination_timeout": _SECONDS,
     "context": "a mapping of names to values",
+    "merge": f"a mapping of keys of the shared state, or *, to {', '.join(get_args(Strategy))}",
     "quality_requirements": _GATES,
     "recovery": "a mapping with retries, retry_delay, rules and escalation, or one of the words none and retry",
     "optimization": "a mapping with history and adaptive",

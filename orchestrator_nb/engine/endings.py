@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator_nb import events as e
-from orchestrator_nb.engine.verdicts import failed_by, said_of, warnings
+from orchestrator_nb.engine.verdicts import clash, failed_by, said_of, warnings
 from orchestrator_nb.state import RunState
 
 
@@ -32,6 +32,10 @@ class AcceptResult:
                 return (failed,)
         if due:
             return ()
+        if record.shared:
+            clashed = clash(command, record, state, event.at)
+            if clashed is not None:
+                return (clashed,)
         success = e.CommandSucceeded(at=event.at, command=command, attempt=attempt)
         return (success, *warnings(command, record.gates.values(), event.at)) if record.gates else (success,)
 

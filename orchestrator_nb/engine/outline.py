@@ -23,6 +23,7 @@ class Outline(NamedTuple):
     adaptive: bool = True
     left_out: int = 0
     steps: Mapping[str, tuple[str, ...]] = {}
+    merge: Mapping[str, str] = {}
 
     def planned(self, at: float) -> e.RunPlanned:
         """Return the event that records it."""
@@ -33,6 +34,7 @@ class Outline(NamedTuple):
             adaptive=self.adaptive,
             left_out=self.left_out,
             steps=self.steps,
+            merge=self.merge,
         )
 
 
@@ -75,7 +77,7 @@ def outline(
     _rank(commands, slots=slots, search=search and not pools)
     required = tuple(f"{e.GATE}{gate.title}" for gate in plan.definition.quality_requirements)
     steps = {"completion": required} if required else {}
-    return Outline(commands, pools, plan.definition.optimization.adaptive, steps=steps)
+    return Outline(commands, pools, plan.definition.optimization.adaptive, steps=steps, merge=plan.definition.merge)
 
 
 def with_ranks(

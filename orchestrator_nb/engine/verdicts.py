@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from orchestrator_nb import events as e
 from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.sharing import contested_by, refused
+from orchestrator_nb.state import RunState
 
 
 def failed_by(command: str, record: CommandRecord, now: float) -> e.AttemptFailed | None:
@@ -22,6 +24,26 @@ def failed_by(command: str, record: CommandRecord, now: float) -> e.AttemptFaile
         stage="checking its results",
         transient=all(gate.retry for gate in bad),
     )
+    return e.AttemptFailed(
+        at=now,
+        command=command,
+        attempt=record.attempt,
+        seconds=record.seconds,
+        failure=failure,
+        notebook=record.notebook,
+        log=record.log,
+    )
+
+
+def clash(command: str, record: CommandRecord, state: RunState, now: float) -> e.AttemptFailed | None:
+    """Return the failure of an attempt whose changes of the shared state cannot be taken, else None."""
+    changes = record.shared or {}
+    contested = contested_by(record.seen, state.versions, command, changes)
+    why = refused(state.shared, changes, state.run.merge, contested)
+    if why is None:
+        return None
+    text, passing = why
+    failure = e.Failure(kind="conflict", message=text, stage="merging the shared state", transient=passing)
     return e.AttemptFailed(
         at=now,
         command=command,

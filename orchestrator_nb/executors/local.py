@@ -24,6 +24,7 @@ from orchestrator_nb.events import GATE, AttemptAbandoned, AttemptReturned, Comm
 from orchestrator_nb.executors import capture
 from orchestrator_nb.executors.attempt import LOG_SIZE, LocalAttempt, Progress, Surroundings
 from orchestrator_nb.executors.failures import failure_of
+from orchestrator_nb.executors.inputs import wrong_context
 from orchestrator_nb.executors.process import run_in_child
 from orchestrator_nb.executors.timer import Timer
 from orchestrator_nb.plan.contents import Contents
@@ -232,6 +233,10 @@ class LocalExecutor:
             known = ", ".join(sorted(self._commands))
             message = f'there is no type of command "{definition.kind}"; there is {known}'
             return attempt.failed(Failure(kind="not_started", message=message))
+        if definition.context:
+            wrong = wrong_context(definition.context, attempt.work.shared)
+            if wrong is not None:
+                return attempt.failed(wrong)
         if self._reusable is not None:
             told = self._reusable(attempt.work)
             if isinstance(told, CommandReused):

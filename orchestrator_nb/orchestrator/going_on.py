@@ -61,6 +61,8 @@ def going_on(
         required = state.run.steps.get("completion", ()) != planned.steps.get("completion", ())
         what = "what is required of the run" if required else "when the files of the run are kept"
         changes.append(f"{what} has changed")
+    if state.run.merge != planned.merge:
+        changes.append("how changes of the shared state come together has changed")
     if changes:
         facts.append(e.DefinitionChanged(at=now, changes=tuple(changes)))
         facts.append(planned.planned(now))

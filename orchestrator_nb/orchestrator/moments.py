@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from orchestrator_nb import events as e
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.errors import UsageError
+from orchestrator_nb.sharing import merged
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import DONE, FINAL
 
@@ -82,7 +83,8 @@ class Past:
         for command in sorted(self._successes, key=self._successes.__getitem__):
             record = state.commands.get(command)
             if record is not None and record.state in DONE and record.shared and command not in left:
-                shared.update(record.shared)
+                contested = next((each.contested for each in reversed(state.versions) if each.command == command), ())
+                shared = merged(shared, record.shared, state.run.merge, contested)
         return shared
 
 

@@ -25,6 +25,7 @@ from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.requests import Request, Stop
 from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.errors import RunNotRunning, RunUnanswered, StoreError
+from orchestrator_nb.executors.inputs import declared_only
 from orchestrator_nb.executors.local import LocalExecutor
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import asker
@@ -320,7 +321,7 @@ class Session:
             recorded=recorded,
             metrics=metrics,
             changes=changes,
-            shared=state.shared,
+            shared=declared_only(definition.context, state.shared) if definition.context else state.shared,
             partial=record.partial,
             preserved=record.preserved,
             timeout=None if timeout == "none" else timeout,

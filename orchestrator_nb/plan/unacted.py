@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from orchestrator_nb.definition.models import WorkflowDefinition
 
 _OF_COMMANDS = {
-    "context": "nothing checks it; what is shared is there all the same",
     "provides": "no command takes another's place",
     "milestone": "nothing is delivered before the end",
 }

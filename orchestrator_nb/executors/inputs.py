@@ -1,0 +1,32 @@
+"""What a command declares to read of the shared state: it is given that and no more, once it is there and of its type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator_nb.definition.annotations import mismatch
+from orchestrator_nb.events import Failure
+
+_ANNOTATIONS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "list": "list", "object": "dict",
+                "date": "date", "datetime": "datetime", "path": "str"}  # fmt: skip
+
+
+def declared_only(declared: Mapping[str, str], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of the shared state is declared, as far as it is there."""
+    return {name: shared[name] for name in declared if name in shared}
+
+
+def wrong_context(declared: Mapping[str, str], shared: Mapping[str, Any]) -> Failure | None:
+    """Return the failure of an attempt whose declared keys are missing or of another type, None where all are right."""
+    wrong = []
+    for name, type_name in declared.items():
+        if name not in shared:
+            wrong.append(f'"{name}" is missing')
+        elif type_name in _ANNOTATIONS and (unfit := mismatch(shared[name], _ANNOTATIONS[type_name])):
+            wrong.append(f'"{name}": {unfit}')
+    if not wrong:
+        return None
+    there = ", ".join(f'"{name}"' for name in shared) or "none"
+    message = f"the shared state is not as it declares: {'; '.join(wrong)}; of its keys there is {there}"
+    return Failure(kind="context", message=message, stage="before it started", transient=False)

@@ -1,0 +1,65 @@
+"""Shared state in real runs: merged as declared, filtered as declared, each version with its author."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from orchestrator_nb import RunFailed, Workflow, context
+
+
+def test_commands_side_by_side_add_up(project):
+    """Both began before either had ended, and nothing of either is lost."""
+    together = threading.Barrier(2, timeout=20)
+    flow = Workflow("w", context={"rows": 1, "seen": []}, merge={"rows": "add", "seen": "append"}, slots=2)
+
+    def count(number):
+        together.wait()
+        context.shared["rows"] = number
+        context.shared["seen"] = [number]
+        return number
+
+    flow.command(lambda: count(10), id="a")
+    flow.command(lambda: count(100), id="b")
+    flow.command(lambda: context.shared["rows"], id="after", after=["a", "b"])
+    run = flow.start(wait=True)
+    assert run.result.outputs["after"] == 111
+    assert sorted(run.state.shared["seen"]) == [10, 100]
+    first, second = run.state.versions
+    assert {first.command, second.command} == {"a", "b"}
+    assert (first.contested, set(second.contested)) == ((), {"rows", "seen"})
+
+
+def test_a_conflict_fails_the_later_one_which_sees_the_other_when_it_is_tried_again(project):
+    """With `fail`, the second attempt begins with what the first of them has written."""
+    together = threading.Barrier(2, timeout=20)
+    flow = Workflow("w", merge={"*": "fail"}, slots=2)
+
+    def note(name):
+        if context.attempt == 1:
+            together.wait()
+        seen = dict(context.shared)
+        context.shared["who"] = [*seen.get("who", []), name]
+        return len(seen)
+
+    flow.command(lambda: note("a"), id="a", retries=1, retry_delay=0.01)
+    flow.command(lambda: note("b"), id="b", retries=1, retry_delay=0.01)
+    result = flow.run()
+    assert sorted(result.shared["who"]) == ["a", "b"]
+    assert sorted(record.attempt for record in result.commands.values()) == [1, 2]
+
+
+def test_a_command_gets_the_keys_that_it_declares(project):
+    """And no others; one that is missing or of another type stops it before it starts."""
+    flow = Workflow("w", context={"rows": 3, "name": "x", "other": 1})
+    flow.command(lambda: sorted(context.shared), id="a", context={"rows": "integer"})
+    assert flow.run().outputs["a"] == ["rows"]
+    began = []
+    for declared, said in (({"gone": "any"}, '"gone" is missing'), ({"name": "integer"}, '"name"')):
+        flow = Workflow("w", context={"rows": 3, "name": "x"})
+        flow.command(lambda: began.append(1), id="a", context=declared)
+        with pytest.raises(RunFailed, match=said) as caught:
+            flow.run()
+        assert caught.value.result.errors["a"].kind == "context"
+    assert not began
