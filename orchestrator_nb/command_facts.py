@@ -8,11 +8,16 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator_nb import events as e
+from orchestrator_nb.breaker import mended, once_more
 from orchestrator_nb.records import ACCEPTED, CommandRecord, asked, begun, failed, reopened, returned, reused
 from orchestrator_nb.standing import Standing
 from orchestrator_nb.step_facts import begin_steps
 from orchestrator_nb.transitions import COMMAND_TRANSITIONS, DONE, IllegalTransition
 from orchestrator_nb.trigger_rules import DEFAULT
+from orchestrator_nb.values import Classified
+
+_AFTER = {e.KINDS[name]: states for name, states in COMMAND_TRANSITIONS.items()}
+"""The table of the transitions, by class instead of by name."""
 
 RETRY = "retry"
 """The answer by which a command is tried again, with other parameters where these come with it."""
@@ -28,7 +33,7 @@ def _known(state: Standing, command: str) -> CommandRecord:
 def _step(state: Standing, event: Any) -> tuple[CommandRecord, str]:
     """Return the command's record and its state after the event."""
     record = state.commands.get(event.command) or _known(state, event.command)
-    after = COMMAND_TRANSITIONS[type(event).__name__].get(record.state)
+    after = _AFTER[type(event)].get(record.state)
     if after is None:
         raise IllegalTransition(f'"{type(event).__name__}" cannot come while "{event.command}" is {record.state}')
     return record, after
@@ -46,10 +51,11 @@ def _current(state: Standing, event: Any) -> tuple[CommandRecord, str]:
 
 def _put(state: Standing, command: str, before: CommandRecord, after: CommandRecord) -> None:
     state.commands[command] = after
-    if before.state != after.state:
+    was, now = before.state, after.state
+    if was != now:
         counts = state.counts
-        counts[before.state] -= 1
-        counts[after.state] = counts.get(after.state, 0) + 1
+        counts[was] -= 1
+        counts[now] = counts.get(now, 0) + 1
         if command in state.due:
             state.due = {name: steps for name, steps in state.due.items() if name != command}
 
@@ -136,6 +142,8 @@ def _state_preserved(state: Standing, event: e.StatePreserved) -> None:
 
 def _retry_scheduled(state: Standing, event: e.RetryScheduled) -> None:
     record, after = _step(state, event)
+    if event.retry > record.retry:
+        state.retried += 1
     _put(state, event.command, record, replace(record, state=after, retry=event.retry, due=event.due))
 
 
@@ -156,6 +164,8 @@ def _command_succeeded(state: Standing, event: e.CommandSucceeded) -> None:
         raise IllegalTransition(f'"{event.command}" cannot succeed: a blocking gate does not hold')
     if record.shared:
         state.shared = {**state.shared, **record.shared}
+    if state.causes and record.retry:
+        state.causes = mended(state.causes, event.command)
     _put(state, event.command, record, replace(record, state=after))
 
 
@@ -200,6 +210,29 @@ def _deviation(state: Standing, event: e.DeviationRecorded) -> None:
         _known(state, event.command)
     known = state.deviations.get(event.command, ())
     state.deviations = {**state.deviations, event.command: (*known, event.text)}
+
+
+def _error_classified(state: Standing, event: e.ErrorClassified) -> None:
+    record = _known(state, event.command)
+    if event.attempt != record.attempt:
+        raise IllegalTransition(f'the error of attempt {event.attempt} of "{event.command}" is classified too late')
+    error = Classified(
+        category=event.category,
+        kind=event.error,
+        severity=event.severity,
+        transient=event.transient,
+        evidence=event.evidence,
+    )
+    state.commands[event.command] = replace(record, error=error)
+    if event.cause:
+        state.causes = {**state.causes, event.cause: once_more(state.causes.get(event.cause), event)}
+
+
+def _command_adapted(state: Standing, event: e.CommandAdapted) -> None:
+    record, after = _step(state, event)
+    parameters = {**record.parameters, **event.parameters}
+    adapted = replace(record, state=after, parameters=parameters, substitute=event.substitute or record.substitute)
+    state.commands[event.command] = adapted
 
 
 # ── what people are asked ───────────────────────────────────────────────────────────────────────────────────────
@@ -280,6 +313,8 @@ COMMAND_FACTS: dict[type[e.Event], Callable[[Standing, Any], None]] = {
     e.CommandCancelled: _command_ended,
     e.DeviationRecorded: _deviation,
     e.CommandReopened: _command_reopened,
+    e.ErrorClassified: _error_classified,
+    e.CommandAdapted: _command_adapted,
     e.DecisionRequested: _decision_requested,
     e.DecisionDue: _decision_due,
     e.DecisionMade: _decision_made,

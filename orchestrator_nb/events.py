@@ -27,6 +27,8 @@ from orchestrator_nb.decision_events import DecisionDue as DecisionDue
 from orchestrator_nb.decision_events import DecisionMade as DecisionMade
 from orchestrator_nb.decision_events import DecisionRequested as DecisionRequested
 from orchestrator_nb.event import Event as Event
+from orchestrator_nb.recovery_events import CommandAdapted as CommandAdapted
+from orchestrator_nb.recovery_events import ErrorClassified as ErrorClassified
 from orchestrator_nb.run_events import FORMAT as FORMAT
 from orchestrator_nb.run_events import DefinitionChanged as DefinitionChanged
 from orchestrator_nb.run_events import JournalCut as JournalCut
@@ -36,6 +38,7 @@ from orchestrator_nb.run_events import RunDeleted as RunDeleted
 from orchestrator_nb.run_events import RunEnded as RunEnded
 from orchestrator_nb.run_events import RunPaused as RunPaused
 from orchestrator_nb.run_events import RunPlanned as RunPlanned
+from orchestrator_nb.run_events import RunRated as RunRated
 from orchestrator_nb.run_events import RunResumed as RunResumed
 from orchestrator_nb.run_events import RunStarted as RunStarted
 from orchestrator_nb.run_events import RunStopping as RunStopping

@@ -42,16 +42,19 @@ class RunState(Standing):
         target.shared = self.shared
         target.notices = self.notices
         target.decisions = self.decisions
+        target.causes = self.causes
+        target.retried = self.retried
         target.due = self.due
         target.checkpoints = self.checkpoints
         target.rollbacks = self.rollbacks
+        records, shown = self.commands, target.commands
         for event in events:
             command = getattr(event, "command", None)
-            if command in self.commands:
-                target.commands[command] = self.commands[command]
+            if command in records:
+                shown[command] = records[command]
             elif type(event) is e.RunPlanned:
                 target.planned = self.planned
-                target.commands = dict(self.commands)
+                shown = target.commands = dict(records)
         target.deviations = self.deviations
         target.counts = dict(self.counts)
 
@@ -172,7 +175,7 @@ def _notice(state: RunState, event: e.NoticeGiven) -> None:
 
 
 _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
-    **dict.fromkeys((e.DefinitionChanged, e.JournalCut, e.RunDeleted, e.KernelStarted), _unchanging),
+    **dict.fromkeys((e.DefinitionChanged, e.JournalCut, e.RunDeleted, e.RunRated, e.KernelStarted), _unchanging),
     e.RunStarted: _run_started,
     e.RunPlanned: _run_planned,
     e.RunResumed: _run_resumed,

@@ -135,7 +135,9 @@ def test_what_a_failed_attempt_recorded_is_given_to_the_next() -> None:
 
 def test_a_run_is_completed_only_when_every_command_is_good_or_excused() -> None:
     """A failure without a deviation keeps the run from being completed."""
-    events = [*BEGINNING, *_fail("a"), e.CommandFailed(at=3.0, command="a")]
+    optional = {"a": {"optional": True}, "b": {"upstream": ["a"], "optional": True}, "c": {}}
+    beginning = [BEGINNING[0], e.RunPlanned(at=1.0, commands=optional)]
+    events = [*beginning, *_fail("a"), e.CommandFailed(at=3.0, command="a")]
     events += [e.UpstreamFailed(at=3.0, command="b", upstream=("a",)), *_succeed("c"), e.RunCompleting(at=4.0)]
     state = fold(events)
     with pytest.raises(IllegalTransition, match="cannot be completed: a, b"):

@@ -181,9 +181,9 @@ def _performance(material: _Material, refresh: float | None) -> Page:
     runs, attempts = material.runs, material.frame("attempts")
     parts = [
         of_history.durations(runs),
-        of_history.efficiency(runs),
         of_history.time_spent(attempts),
         of_history.distribution(attempts),
+        of_history.efficiency(runs),
         of_history.failures(attempts),
         of_history.checkpoint_history(material.frame("checkpoints")),
     ]
@@ -247,11 +247,30 @@ def _quality(material: _Material, refresh: float | None) -> Page:
         parts += [of_quality.trend(last, name), of_quality.tradeoff(material.runs, last, name)]
     if not names:
         parts.append(of_quality.trend(metrics, "a metric"))
+    parts.append(_ratings(material))
     decisions = material.frame("decisions")
     made = decisions[decisions["answer"].notna()]
     parts.append(_who_decided(made, material.runs))
     lead = "What runs recorded about their quality, and what it has to do with the time that they took."
     return material.page("Quality and performance", lead, parts, refresh=refresh)
+
+
+def _ratings(material: _Material) -> Table:
+    """Return what people thought of runs, the latest first."""
+    since = material.runs["started"].min()
+    given = material.history.ratings(since=None if pd.isna(since) else since.timestamp() - 1e-6).iloc[::-1]
+    rows = [
+        [row.run, "" if pd.isna(row.stars) else "★" * row.stars + "☆" * (5 - row.stars), row.note, row.author, row.role]
+        for row in _rows(given.head(30))
+    ]
+    mean = given["stars"].mean()
+    told = f"{counted(len(given), 'rating')}, {mean:.1f} stars in the mean." if len(given) and not pd.isna(mean) else ""
+    return Table(
+        title="What people thought of runs",
+        text=told or "Nobody has rated a run yet: orchestrator-nb rate RUN --stars 4 --note …",
+        columns=["run", "stars", "note", "by", "role"],
+        rows=rows,
+    )
 
 
 def _rows(frame: pd.DataFrame) -> Any:

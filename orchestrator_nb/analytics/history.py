@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 
 from orchestrator_nb.analytics import tables
 from orchestrator_nb.analytics.columns import FrameColumn
-from orchestrator_nb.analytics.facts import event_rows
+from orchestrator_nb.analytics.facts import event_rows, rating_rows
 from orchestrator_nb.analytics.frames import FRAMES, Frame, read_table
 from orchestrator_nb.analytics.selection import Filters, Selection, selection
 from orchestrator_nb.analytics.trends import RUN_FIGURES, last_values, run_figures
@@ -61,6 +61,11 @@ class History:
     def decisions(self, **filters: Unpack[Filters]) -> pd.DataFrame:
         """Return a row for each decision that people were asked for; its `state` is the answer."""
         return self._frame("decisions", **filters)
+
+    def ratings(self, **filters: Unpack[Filters]) -> pd.DataFrame:
+        """Return a row for each rating or note that somebody gave a run of these, the oldest first: `run`, `at`,
+        `stars` (1 to 5), `note`, `author`, `role`, `about` (a recommendation's subject, empty for the run itself)."""
+        return rating_rows(self.store, self._chosen(filters))
 
     def events(self, **filters: Unpack[Filters]) -> pd.DataFrame:
         """Return a row for each recorded fact, in order, read from the journals themselves; `state` is no filter here.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from orchestrator_nb.analytics.figures.figure import Figure
 from orchestrator_nb.analytics.page import Table
@@ -25,7 +26,7 @@ def write_notebook(made: Report, path: Path, *, kind: str, run: str, store: Path
     import nbformat
     import papermill
 
-    new = nbformat.v4
+    new: Any = nbformat.v4
     cells = [
         new.new_markdown_cell(f"# {made.title}\n\n{made.lead}"),
         new.new_code_cell(f"kind = {kind!r}\nrun = {run!r}\nstore = {str(store)!r}", metadata={"tags": ["parameters"]}),
@@ -46,7 +47,7 @@ def write_notebook(made: Report, path: Path, *, kind: str, run: str, store: Path
     notebook.metadata["kernelspec"] = {"name": kernel, "display_name": kernel, "language": "python"}
     with tempfile.TemporaryDirectory() as place:
         source = Path(place, "report.ipynb")
-        nbformat.write(notebook, source)
+        source.write_text(nbformat.writes(notebook), encoding="utf-8")  # type: ignore[no-untyped-call]
         fresh = path.with_name(f".{path.stem}.{os.getpid()}.ipynb")
         papermill.execute_notebook(
             str(source),

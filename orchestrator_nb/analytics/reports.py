@@ -192,7 +192,7 @@ def _recommendations(subject: _Subject) -> Report:
 
 
 def _quality(subject: _Subject) -> Report:
-    history, bounds = subject.history, {"workflow": subject.workflow, "until": subject.until}
+    history = subject.history
     runs = history.runs(workflow=subject.workflow, until=subject.until)
     names = history.metric_names(workflow=subject.workflow, until=subject.until)[:MOST_METRICS]
     recorded = [
@@ -209,7 +209,7 @@ def _quality(subject: _Subject) -> Report:
         )
     ]
     for name in names:
-        values = history.trends(name, workflow=bounds["workflow"], until=bounds["until"])
+        values = history.trends(name, workflow=subject.workflow, until=subject.until)
         parts += [of_quality.trend(values, name), of_quality.tradeoff(runs, values, name)]
     title = f"Quality and what it had to do with performance: {subject.workflow}"
     return Report(title=title, lead=_lead(subject), parts=parts)
@@ -223,8 +223,8 @@ def _trends(subject: _Subject) -> Report:
         of_history.durations(runs), of_history.efficiency(runs), of_history.distribution(attempts),
         of_history.failures(attempts), of_history.checkpoint_history(history.checkpoints(workflow=workflow, until=until)),
     ]  # fmt: skip
-    for name in history.metric_names(workflow=workflow, until=until)[:MOST_METRICS]:
-        parts.append(of_quality.trend(history.trends(name, workflow=workflow, until=until), name))
+    names = history.metric_names(workflow=workflow, until=until)[:MOST_METRICS]
+    parts += [of_quality.trend(history.trends(name, workflow=workflow, until=until), name) for name in names]
     changes = [item for item in patterns(runs, attempts) if item.kind in ("change", "time of day")]
     told = [str(item) for item in changes] or ["No lasting change of the duration can be told from these runs."]
     parts.insert(0, Words(title="What has changed", paragraphs=told))

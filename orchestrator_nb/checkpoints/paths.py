@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,9 @@ class Sorted:
     skipped: dict[str, str] = field(default_factory=dict)
 
 
-def sort_paths(root: Path, paths: Iterable[str], *, limit: int) -> Sorted:
+def sort_paths(
+    root: Path, paths: Iterable[str], *, limit: int, excluded: Callable[[Path], bool] | None = None
+) -> Sorted:
     """Look at each path, relative to the root, and say what becomes of it."""
     found = Sorted()
     for path in dict.fromkeys(paths):
@@ -31,6 +33,8 @@ def sort_paths(root: Path, paths: Iterable[str], *, limit: int) -> Sorted:
             found.skipped[path.rstrip("/")] = "a repository of its own"
             continue
         verdict = _verdict(root, path, limit)
+        if verdict is None and excluded is not None and excluded(root / path):
+            verdict = "it is excluded"
         if verdict is None:
             found.kept.append(path)
             continue

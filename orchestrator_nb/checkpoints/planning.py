@@ -38,7 +38,8 @@ class Conflict(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class RollbackPlan:
     """What a rollback comes to: `steps` are carried out; `conflicts` are left; `unowned` changed since without an
-    owner and stay, too. `label` says it in words, `commands` are those whose changes are undone."""
+    owner and stay, too. `label` says it in words, `commands` are those whose changes are undone, in the files `owned`.
+    """
 
     run: str
     label: str
@@ -47,6 +48,7 @@ class RollbackPlan:
     unowned: tuple[str, ...]
     commands: tuple[str, ...]
     paths: tuple[str, ...]
+    owned: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def without(store: CheckpointStore, run: str, commands: Iterable[str]) -> Goal:
     """Undo what these commands changed, and nothing else. Raises CheckpointError for one without a checkpoint."""
     names = tuple(dict.fromkeys(commands))
     moves = transitions(store, store.checkpoints(run))
-    owned = {move.owner for move in moves if move.checkpoint.kind == "command"}
+    owned = {move.owner for move in moves if move.checkpoint.is_of_command}
     if missing := [name for name in names if name not in owned]:
         raise CheckpointError(
             f'there is no checkpoint of the command "{missing[0]}" in the run "{run}": it changed nothing that it '
@@ -87,7 +89,7 @@ def without(store: CheckpointStore, run: str, commands: Iterable[str]) -> Goal:
     return _goal(
         f"without {', '.join(names)}",
         moves,
-        lambda move: move.checkpoint.kind == "command" and move.owner in names,
+        lambda move: move.checkpoint.is_of_command and move.owner in names,
         since=min(move.checkpoint.number for move in moves if move.owner in names) - 1,
     )
 
@@ -111,7 +113,7 @@ def _goal(label: str, moves: list[Transition], chosen: Callable[[Transition], bo
         if move.checkpoint.number > since and move.owner is None and not chosen(move)
         for path in move.changes
     }
-    commands = dict.fromkeys(move.owner for move in picked if move.checkpoint.kind == "command" and move.owner)
+    commands = dict.fromkeys(move.owner for move in picked if move.checkpoint.is_of_command and move.owner)
     last = moves[-1].checkpoint
     return Goal(
         run=last.run,
@@ -164,6 +166,7 @@ def plan_rollback(
         unowned=goal.unowned,
         commands=goal.commands,
         paths=tuple(sorted({*goal.wanted, *steps})),
+        owned=frozenset(goal.wanted),
     )
 
 

@@ -62,7 +62,7 @@ def roll_back_step_by_step(
     if check is None and decide is None:
         raise CheckpointError("a rollback step by step needs a check or somebody who decides; give check= or decide=")
     found = store.checkpoints(run)
-    targets = [before for before, each in pairwise(found) if each.kind == "command"]
+    targets = [before for before, each in pairwise(found) if each.is_of_command]
     if not targets:
         raise CheckpointError(f'there is nothing to step back over: no command of the run "{run}" has a checkpoint')
     present = take(store, run=run, kind="safety", workflow=found[-1].workflow, label="step by step")

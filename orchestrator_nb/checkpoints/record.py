@@ -10,8 +10,9 @@ import msgspec
 
 from orchestrator_nb.errors import CheckpointError
 
-KINDS = ("start", "command", "gate", "recovery", "completion", "pause", "safety", "rollback")
-"""What a checkpoint can be of. Those of a command and of a rollback hold changes that belong to somebody."""
+KINDS = ("start", "command", "left", "gate", "recovery", "completion", "pause", "safety", "rollback")
+"""What a checkpoint can be of. Those of a command, of what one has left that did not succeed, and of a rollback hold
+changes that belong to somebody."""
 
 _FACTS = "Checkpoint: "
 
@@ -21,7 +22,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `subject` is the command, gate or recovery strategy that it is of. `whole` when the whole work tree was looked at,
     else only the declared paths. `previous` is the commit before it in the run, `position` the journal's sequence
-    number, `head` and `branch` where the user's repository stood. `skipped` has every path that is not in it and why,
+    number, `head` and `branch` where the user's repository stood. `files` counts those that were read for it, because they
+    are declared or looked changed. `skipped` has every path that is not in it and why,
     `empty` the folders without a file. `more` are facts of whoever took it: outputs, shared state, evidence of gates.
     """
 
@@ -37,6 +39,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     previous: str | None = None
     head: str | None = None
     branch: str | None = None
+    files: int = 0
     skipped: tuple[tuple[str, str], ...] = ()
     empty: tuple[str, ...] = ()
     more: Mapping[str, Any] = {}
@@ -51,7 +54,12 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def owner(self) -> str | None:
         """Whose the changes since the checkpoint before are: a command's, a rollback's, or nobody's."""
-        return self.subject if self.kind == "command" else ("rollback" if self.kind == "rollback" else None)
+        return self.subject if self.is_of_command else ("rollback" if self.kind == "rollback" else None)
+
+    @property
+    def is_of_command(self) -> bool:
+        """Whether a command has made the changes since the checkpoint before."""
+        return self.kind in {"command", "left"}
 
     @property
     def name(self) -> str:
@@ -60,6 +68,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return {
             "start": f"workflow_start_{self.workflow}",
             "command": f"command_completion_{subject}",
+            "left": f"command_left_{subject}",
             "gate": f"quality_validation_{subject}",
             "completion": f"workflow_complete_{self.workflow}",
         }.get(self.kind, f"{self.kind}_{subject}")
@@ -70,9 +79,20 @@ _READ = msgspec.json.Decoder(Checkpoint)
 
 def message_of(checkpoint: Checkpoint) -> str:
     """Return the message of the checkpoint's commit: the sentences that people look for, and all facts in one line."""
+    facts = msgspec.structs.replace(checkpoint, commit="", tree="")
+    # In ASCII, since a path that is no valid text has no other form in a message.
+    return "\n\n".join((headline_of(checkpoint), *_sentences(checkpoint)[1:], _FACTS + _ascii(facts))) + "\n"
+
+
+def headline_of(checkpoint: Checkpoint) -> str:
+    """Return the first line of the checkpoint's message."""
+    return " ".join(_sentences(checkpoint)[0].splitlines())
+
+
+def _sentences(checkpoint: Checkpoint) -> tuple[str, ...]:
     flow, subject = checkpoint.workflow, checkpoint.subject or ""
     label = checkpoint.label or subject
-    sentences = {
+    sentences: dict[str, tuple[str, ...]] = {
         "start": (
             f"WORKFLOW-INIT: {flow} - workflow initialization with validated configuration",
             f"PRE-WORKFLOW: {flow} - initialization complete with validation",
@@ -81,6 +101,7 @@ def message_of(checkpoint: Checkpoint) -> str:
             f"WORKFLOW-STEP: {subject} completed in {flow} with validation",
             f"WORKFLOW-EXEC: {subject} - {label} completed in workflow {flow}",
         ),
+        "left": (f"WORKFLOW-RECOVERY: {flow} - what {subject} left when it was {label}",),
         "gate": (f"WORKFLOW-QUALITY: {label} passed in {flow} with evidence",),
         "recovery": (f"WORKFLOW-RECOVERY: {flow} - recovery strategy {label} applied",),
         "completion": (
@@ -90,10 +111,8 @@ def message_of(checkpoint: Checkpoint) -> str:
         "pause": (f"WORKFLOW-PAUSE: {flow} - as it was left",),
         "safety": (f"WORKFLOW-SAFETY: {flow} - before the rollback {label}",),
         "rollback": (f"WORKFLOW-ROLLBACK: {flow} - rolled back {label}",),
-    }[checkpoint.kind]
-    facts = msgspec.structs.replace(checkpoint, commit="", tree="")
-    # In ASCII, since a path that is no valid text has no other form in a message.
-    return "\n\n".join((" ".join(sentences[0].splitlines()), *sentences[1:], _FACTS + _ascii(facts))) + "\n"
+    }
+    return sentences[checkpoint.kind]
 
 
 def read_message(message: str, *, commit: str, tree: str) -> Checkpoint:

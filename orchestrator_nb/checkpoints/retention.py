@@ -9,6 +9,9 @@ from contextlib import suppress
 from orchestrator_nb.checkpoints.record import Checkpoint, ref_of
 from orchestrator_nb.checkpoints.store import CheckpointStore
 
+MANY_LOOSE = 6700
+"""Loose objects above which they are packed."""
+
 
 def thin(
     store: CheckpointStore,
@@ -16,9 +19,10 @@ def thin(
     keep: int | None = None,
     days: float | None = None,
     run: str | None = None,
+    workflow: str | None = None,
     now: float | None = None,
 ) -> tuple[Checkpoint, ...]:
-    """Forget checkpoints, of one run or of each, and return those that are gone.
+    """Forget checkpoints, of one run, of those of a workflow or of each, and return those that are gone.
 
     A run keeps its last `keep` ones and those younger than `days`; whatever is given says what goes, and both do when
     both are given. Its first and its last stay in any case, for the way back to its beginning and what is next, and so
@@ -29,6 +33,8 @@ def thin(
     with store.lock():
         by_run: dict[str, list[Checkpoint]] = {}
         for each in store.checkpoints(run):
+            if workflow not in (None, each.workflow):
+                continue
             by_run.setdefault(each.run, []).append(each)
         for of_run in by_run.values():
             for place, each in enumerate(of_run[1:-1], start=2):
@@ -59,6 +65,15 @@ def collect(store: CheckpointStore) -> None:
         for left in store.folder.glob("objects/pack/tmp_*"):
             with suppress(OSError):
                 left.unlink()
+
+
+def tidy(store: CheckpointStore, *, workflow: str, keep: int | None, days: float | None) -> None:
+    """Forget what is not to be kept of a workflow's runs, and give back the room once much of it is loose."""
+    if keep is not None or days is not None:
+        thin(store, keep=keep, days=days, workflow=workflow)
+    # One folder of 256 is looked at, as git does.
+    if len(list(store.folder.glob("objects/17/*"))) * 256 > MANY_LOOSE:
+        collect(store)
 
 
 def _delete(store: CheckpointStore, gone: Iterable[Checkpoint]) -> None:

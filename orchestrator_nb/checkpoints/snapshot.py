@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +39,19 @@ def take(
     position: int = 0,
     more: Mapping[str, Any] | None = None,
     limit: int = SIZE_LIMIT,
+    excluded: Callable[[Path], bool] | None = None,
 ) -> Checkpoint:
     """Take a checkpoint of the whole work tree with the declared paths, or of the declared paths only.
 
     Untracked files are in it, ignored ones only when they are declared or tracked by the user, files of more than
-    `limit` bytes never; what was left out is in its `skipped`. Raises CheckpointError.
+    `limit` bytes never, nor those that are `excluded`; what was left out is in its `skipped`. Raises CheckpointError.
     """
     asked = Checkpoint(
         run=run, number=0, kind=kind, workflow=workflow, at=time.time(), subject=subject, label=label, whole=whole,
         position=position, more=more or {},
     )  # fmt: skip
     with store.lock():
-        return take_locked(store, asked, declared=declared, limit=limit)
+        return take_locked(store, asked, declared=declared, limit=limit, excluded=excluded)
 
 
 def take_locked(
@@ -59,13 +60,14 @@ def take_locked(
     *,
     declared: Iterable[str | os.PathLike[str]] = (),
     limit: int = SIZE_LIMIT,
+    excluded: Callable[[Path], bool] | None = None,
 ) -> Checkpoint:
     """Take a checkpoint as asked, with the store's lock held by the caller."""
     paths = list(declared)
     for attempt in range(TRIES):
         try:
             before = store.last_taken(asked.run)
-            checkpoint = _Snapshot(store, asked, before, paths, limit, knowing=not attempt).take()
+            checkpoint = _Snapshot(store, asked, before, paths, limit, excluded, knowing=not attempt).take()
             break
         except CheckpointError:
             # A file that vanished or was cut while git read it, an index that lost its objects, a number that another
@@ -88,11 +90,14 @@ class _Snapshot:
         before: Checkpoint | None,
         declared: list[str | os.PathLike[str]],
         limit: int,
+        excluded: Callable[[Path], bool] | None,
         *,
         knowing: bool,
     ) -> None:
         self._store, self._asked, self._before, self._limit = store, asked, before, limit
         self._declared = sort_declared(store.root, declared)
+        self._excluded = excluded
+        self._files = 0
         self._index = store.index(asked.run)
         self._knowing = knowing
         self._skipped: dict[str, str] = dict(self._declared.skipped)
@@ -117,6 +122,7 @@ class _Snapshot:
             previous=self._before.commit if self._before else None,
             head=head,
             branch=branch,
+            files=self._files,
             skipped=tuple(sorted(self._all_skipped().items())),
             empty=self._empty_folders(),
         )
@@ -156,7 +162,8 @@ class _Snapshot:
         return [path for path in os.fsdecode(told).split("\0") if path]
 
     def _update(self, paths: list[str]) -> None:
-        found = sort_paths(self._store.root, paths, limit=self._limit)
+        found = sort_paths(self._store.root, paths, limit=self._limit, excluded=self._excluded)
+        self._files = len(found.kept) + len(found.gone)
         self._skipped.update(found.skipped)
         self._remove(found.gone)
         if found.kept or not self._index.exists():

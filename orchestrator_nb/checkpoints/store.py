@@ -92,6 +92,14 @@ class CheckpointStore:
         finally:
             lock.release()
 
+    def known(self, run: str) -> list[str]:
+        """Return the paths that the last checkpoint of a run has, relative to the root."""
+        last = self.last_taken(run)
+        if last is None:
+            return []
+        told = self.git.run("ls-tree", "-r", "-z", "--name-only", "--full-tree", last.commit)
+        return [path for path in os.fsdecode(told).split("\0") if path]
+
     def index(self, run: str) -> Path:
         """Return the index of a run, which is git's memory of what it has seen of every file."""
         return self.folder / "indexes" / ref_of(run).split("/")[2]

@@ -163,7 +163,7 @@ class CallableCommand(FunctionCommand):
     def __init__(self, functions: Mapping[str, Function] | None = None) -> None:
         super().__init__()
         self.functions: Mapping[str, Function] = functions if functions is not None else {}
-        self._found: dict[tuple[str, Path], Function] = {}
+        self._found: dict[Path, dict[str, Function]] = {}
         self._looked_at: set[tuple[str, Path]] = set()
 
     def find(self, command: CommandDefinition, *, folder: Path, fresh: bool = False) -> Function:
@@ -171,12 +171,15 @@ class CallableCommand(FunctionCommand):
         function = self.functions.get(command.base)
         if function is not None:
             return function
-        key = (command.call or "", folder)
-        function = self._found.get(key)
-        if function is None or (fresh and key not in self._looked_at):
-            function = self._found[key] = find(key[0], folder=folder, fresh=fresh)
+        known = self._found.get(folder)
+        if known is None:
+            known = self._found[folder] = {}
+        name = command.call or ""
+        function = known.get(name)
+        if function is None or (fresh and (name, folder) not in self._looked_at):
+            function = known[name] = find(name, folder=folder, fresh=fresh)
             if fresh:
-                self._looked_at.add(key)
+                self._looked_at.add((name, folder))
         return function
 
 

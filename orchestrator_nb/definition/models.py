@@ -7,7 +7,7 @@ whether its files, kernels and functions are there is checked before a run by th
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -24,6 +24,8 @@ Seconds = Annotated[float, Field(gt=0, le=366 * 86400, allow_inf_nan=False)]
 Pattern = Literal["sequential", "parallel", "hybrid"]
 Amount = Annotated[int, Field(ge=0, le=10**18)] | Annotated[str, Field(pattern=AMOUNT)]
 Overlap = Literal["refuse", "wait", "skip", "allow"]
+Boundary = Literal["start", "command", "recovery", "pause", "completion"]
+BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)
 ParameterType = Literal["string", "integer", "number", "boolean", "date", "datetime", "path", "list", "object", "any"]
 OutputType = Literal[
     "string",
@@ -98,6 +100,43 @@ class EscalationDefinition(Model):
     )
 
 
+ErrorKind = Literal[
+    "command_failure",
+    "partial_completion",
+    "timeout_expiration",
+    "resource_exhaustion",
+    "dependency_violation",
+    "state_synchronization_failure",
+    "resource_contention",
+    "coordination_timeout",
+    "quality_gate_failure",
+    "compliance_violation",
+    "security_validation_failure",
+    "performance_degradation",
+    "context_overflow",
+    "network_connectivity",
+    "storage_limitations",
+    "external_service_failure",
+]
+
+
+class RuleDefinition(Model):
+    """What a failure is to be taken for: all that is given of the first five has to fit, then the others count."""
+
+    type: str | None = Field(
+        None, description="the class of the exception, or one that it derives from or was led to by"
+    )
+    message: str | None = Field(None, min_length=1, description="text that its message has in it, in any case")
+    exit_code: int | None = Field(None, description="the exit code of its process")
+    signal: int | None = Field(None, description="the number of the signal that ended its process")
+    failure: str | None = Field(None, description="how it failed: exception, exit_code, timeout, gate, kernel_died …")
+    kind: ErrorKind | None = Field(None, description="the kind of error that it is")
+    severity: Literal["critical", "major", "minor", "informational"] | None = Field(
+        None, description="how severe it is"
+    )
+    transient: bool | None = Field(None, description="whether it may pass by itself, so that it is tried again")
+
+
 class RecoveryDefinition(Model):
     """What commands do about failures where they say nothing themselves."""
 
@@ -105,6 +144,10 @@ class RecoveryDefinition(Model):
     retry_delay: Seconds | None = Field(
         None, description="seconds before the first retry, doubled for each further one"
     )
+    retry_budget: Annotated[int, Field(ge=0, le=10**6)] | None = Field(
+        None, description="retries of a run in all; 50, or two for each command where that is more"
+    )
+    rules: tuple[RuleDefinition, ...] = Field((), description="what failures are to be taken for; the first that fits")
     escalation: EscalationDefinition | None = Field(None, description="whether people are asked, and for how long")
 
 
@@ -124,6 +167,20 @@ class MonitoringDefinition(Model):
     )
     resources: bool = Field(
         True, description="record what attempts take: processor time, memory and disk, the machine's network meanwhile"
+    )
+
+
+class CheckpointsDefinition(Model):
+    """When the files of the project are kept, which of them, for how long; and what goes back by itself."""
+
+    at: tuple[Boundary, ...] = Field(BOUNDARIES, description="the moments at which files are kept; none: off")
+    include: tuple[str, ...] = Field((), description="ignored paths (globs too) that are kept all the same")
+    exclude: tuple[str, ...] = Field((), description="paths (globs too) that are never kept")
+    keep: Annotated[int, Field(ge=2, le=10**6)] | None = Field(None, description="so many of each run, the latest")
+    keep_for: Seconds | Literal["none"] = Field(30 * 86400.0, description="seconds after which they go")
+    size_limit: Amount = Field("50MB", description="larger files are not kept")
+    rollback: Literal["off", "ask", "automatic"] = Field(
+        "off", description="what becomes of the files that a command left when it failed for good"
     )
 
 
@@ -246,6 +303,9 @@ class WorkflowDefinition(Model):
     recovery: RecoveryDefinition = Field(RecoveryDefinition(), description="what commands do about failures")
     optimization: OptimizationDefinition = Field(OptimizationDefinition(), description="what may be learned")
     monitoring: MonitoringDefinition = Field(MonitoringDefinition(), description="what is kept and shown of a run")
+    checkpoints: CheckpointsDefinition = Field(
+        CheckpointsDefinition(), description="when and how long the project's files are kept, to go back to; or off"
+    )
 
     def command(self, name: str) -> CommandDefinition:
         """Return the command of that id. Raises KeyError."""

@@ -7,7 +7,13 @@ from typing import Any
 
 from orchestrator_nb.definition.durations import seconds
 from orchestrator_nb.definition.keys import meant, renamed
-from orchestrator_nb.definition.models import EscalationDefinition, GateDefinition, MonitoringDefinition
+from orchestrator_nb.definition.models import (
+    CheckpointsDefinition,
+    EscalationDefinition,
+    GateDefinition,
+    MonitoringDefinition,
+    RuleDefinition,
+)
 from orchestrator_nb.definition.pointers import child
 from orchestrator_nb.definition.spelled import Spelled
 from orchestrator_nb.definition.values import described
@@ -22,7 +28,11 @@ RETRY_WORDS = {
 _GATE_WORDS = {"expression": "gate", "check": "gate"}
 _GATE_FIELDS = frozenset(GateDefinition.model_fields)
 _ESCALATION_FIELDS = frozenset(EscalationDefinition.model_fields)
+_RULE_FIELDS = frozenset(RuleDefinition.model_fields)
 _MONITORING_FIELDS = frozenset(MonitoringDefinition.model_fields)
+_CHECKPOINT_FIELDS = frozenset(CheckpointsDefinition.model_fields)
+_CHECKPOINT_WORDS = {"boundaries": "at", "retention": "keep", "age": "keep_for", "limit": "size_limit"}
+_CHECKPOINTS: dict[Any, dict[str, Any]] = {"off": {"at": ()}, False: {"at": ()}, "on": {}, True: {}}
 _RECOVERIES: dict[str, dict[str, Any]] = {"none": {"retries": 0}, "retry": {}}
 
 Reader = Callable[[Any, str, Spelled], Any]
@@ -88,13 +98,24 @@ def _recovery(value: Any, pointer: str, spelled: Spelled) -> Any:
         retries = retries_in(named.pop("attempts"), f"{pointer}/attempts", spelled)
         if retries is not None:
             named["retries"] = retries
+    if isinstance(named.get("rules"), (list, tuple)):
+        named["rules"] = tuple(
+            renamed(rule, _rule_name, f"{pointer}/rules/{place}", spelled.origin(f"{pointer}/rules/{place}"), spelled)
+            if isinstance(rule, Mapping)
+            else rule
+            for place, rule in enumerate(named["rules"])
+        )
     if "escalation" in named:
         named["escalation"] = _escalation(named["escalation"], f"{pointer}/escalation", spelled)
     return _with_seconds(named, "retry_delay")
 
 
 def _recovery_name(key: str) -> str:
-    return meant(key, frozenset((*RETRY_WORDS.values(), "escalation")), RETRY_WORDS)
+    return meant(key, frozenset((*RETRY_WORDS.values(), "retry_budget", "rules", "escalation")), RETRY_WORDS)
+
+
+def _rule_name(key: str) -> str:
+    return meant(key, _RULE_FIELDS, {})
 
 
 def _escalation(value: Any, pointer: str, spelled: Spelled) -> Any:
@@ -130,6 +151,26 @@ def _monitoring_name(key: str) -> str:
     return meant(key, _MONITORING_FIELDS, {})
 
 
+def _checkpoints(value: Any, pointer: str, spelled: Spelled) -> Any:
+    """Return when files are kept; "off" stands for never, `keep` may be a mapping of count and age."""
+    if isinstance(value, (str, bool)) and value in _CHECKPOINTS:
+        return dict(_CHECKPOINTS[value])
+    if not isinstance(value, Mapping):
+        return value
+    named = renamed(value, _checkpoints_name, pointer, spelled.origin(pointer), spelled)
+    if isinstance(named.get("keep"), Mapping) and {"count", "age"}.issuperset(named["keep"]):
+        kept = named.pop("keep")
+        named.update({name: kept[key] for key, name in (("count", "keep"), ("age", "keep_for")) if key in kept})
+    for name in ("at", "include", "exclude"):
+        if isinstance(named.get(name), (str, list, tuple)):
+            named[name] = (named[name],) if isinstance(named[name], str) else tuple(named[name])
+    return _with_seconds(named, "keep_for")
+
+
+def _checkpoints_name(key: str) -> str:
+    return meant(key, _CHECKPOINT_FIELDS, _CHECKPOINT_WORDS)
+
+
 def _matrix(value: Any, pointer: str, spelled: Spelled) -> Any:  # noqa: ARG001 - as all readers
     """Return a matrix with its values in lists."""
     if not isinstance(value, Mapping):
@@ -137,6 +178,8 @@ def _matrix(value: Any, pointer: str, spelled: Spelled) -> Any:  # noqa: ARG001 
     return {name: list(values) if isinstance(values, tuple) else values for name, values in value.items()}
 
 
-WORKFLOW_PARTS: dict[str, Reader] = {"quality_requirements": _gates, "recovery": _recovery, "monitoring": _monitoring}
+WORKFLOW_PARTS: dict[str, Reader] = {
+    "quality_requirements": _gates, "recovery": _recovery, "monitoring": _monitoring, "checkpoints": _checkpoints,
+}  # fmt: skip
 COMMAND_PARTS: dict[str, Reader] = {"gates": _gates, "outputs": _typed, "context": _typed, "matrix": _matrix}
 """How each part is read, by its key."""

@@ -7,6 +7,7 @@ from typing import Any
 from orchestrator_nb.definition.models import KINDS, WorkflowDefinition
 from orchestrator_nb.definition.names import RESERVED
 from orchestrator_nb.definition.wording import (
+    CHECKPOINTS,
     COMMAND,
     ESCALATION,
     GATE,
@@ -14,15 +15,16 @@ from orchestrator_nb.definition.wording import (
     OPTIMIZATION,
     PARAMETER,
     RECOVERY,
+    RULE,
     WORKFLOW,
 )
 
-_ONE_OR_MORE = ("after", "reads", "writes", "tags", "imports", "provides")
+_ONE_OR_MORE = ("after", "reads", "writes", "tags", "imports", "provides", "at", "include", "exclude")
 _GATES = ("gates", "quality_requirements")
 _NAMES = ("outputs", "context")
 _DURATIONS = (
     "timeout", "start_timeout", "cell_timeout", "idle_timeout", "duration", "retry_delay", "deadline",
-    "coordination_timeout", "interval", "automatic", "guided", "manual",
+    "coordination_timeout", "interval", "keep_for", "automatic", "guided", "manual",
 )  # fmt: skip
 _DURATION = {
     "type": "string",
@@ -56,9 +58,11 @@ def json_schema() -> dict[str, Any]:
         (definitions["ParameterDefinition"]["properties"], PARAMETER),
         (definitions["GateDefinition"]["properties"], GATE),
         (definitions["RecoveryDefinition"]["properties"], RECOVERY),
+        (definitions["RuleDefinition"]["properties"], RULE),
         (definitions["EscalationDefinition"]["properties"], ESCALATION),
         (definitions["OptimizationDefinition"]["properties"], OPTIMIZATION),
         (definitions["MonitoringDefinition"]["properties"], MONITORING),
+        (definitions["CheckpointsDefinition"]["properties"], CHECKPOINTS),
     ):  # fmt: skip
         _finish(properties, words)
     command.pop("title", None)
@@ -86,6 +90,13 @@ def _finish(properties: dict[str, Any], words: dict[str, str]) -> None:
             found = {"anyOf": [found, {"type": "array", "items": {"type": "string"}}, {"type": "string"}]}
         elif key == "recovery":
             found = {"anyOf": [found, {"enum": ["none", "retry"]}]}
+        elif key == "checkpoints":
+            found = {"anyOf": [found, {"enum": ["off", "on", False, True]}]}
+        elif key == "keep":
+            count = {"anyOf": found.pop("anyOf")}
+            keys = {"count": count, "age": {"anyOf": [{"type": "number"}, {"const": "none"}, _DURATION]}}
+            mapping = {"type": "object", "properties": keys, "additionalProperties": False}
+            found = {"anyOf": [*count["anyOf"], mapping], **found}
         elif key == "escalation":
             found = {**found, "anyOf": [*found["anyOf"], {"type": "boolean"}]}
         elif key in _DURATIONS:

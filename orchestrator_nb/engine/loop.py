@@ -82,12 +82,11 @@ class Loop:
         self._ends_at: float | None = None
         self._ended = False
         self._timed: list[tuple[float, int, Request]] = []
-        self._deciding: dict[type[e.Event], list[Policy]] = {}
-        self._adding: dict[type[e.Event], list[Policy]] = {}
+        self._answering: dict[type[e.Event], tuple[list[Policy], list[Policy]]] = {}
         for policy in (*policies, *ENDINGS):
             for kind in policy.kinds:
-                table = self._deciding if kind in policy.decides else self._adding
-                table.setdefault(kind, []).append(policy)
+                deciding, adding = self._answering.setdefault(kind, ([], []))
+                (deciding if kind in policy.decides else adding).append(policy)
         self.published = state.copy()
         """The state as of the last durable turn: what everyone but the loop looks at."""
         self.is_over = False
@@ -153,8 +152,7 @@ class Loop:
         """
         while self._incoming and self._held is None and not self.is_over and self._turns_lock.acquire(blocking=False):
             try:
-                # Nobody's context, or what a view prints would be taken for what the command prints.
-                Context().run(self._turns)
+                self._turns()
             finally:
                 self._turns_lock.release()
 
@@ -182,7 +180,7 @@ class Loop:
     def _turns(self) -> None:
         """Run turns until nothing is left to take; what breaks one off is raised by `run`."""
         try:
-            while not self.is_over and self._record_held() and (taken := self._take()):
+            while not self.is_over and (self._held is None or self._record_held()) and (taken := self._take()):
                 self._turn(taken)
             self.is_over = self.is_over or (self._held is None and self._is_left())
         except BaseException as error:  # noqa: BLE001 - kept for the thread that waits for it
@@ -253,7 +251,7 @@ class Loop:
             if leaving or held.is_given_up(self.published, asked, now=now):
                 raise held.given_up(asked) from error
             if self._on_trouble is not None and held.is_news():
-                self._on_trouble(held.trouble())
+                Context().run(self._on_trouble, held.trouble())  # or it would be taken for what a command prints
             self._wake.set()  # whoever waits for the next thing that is due has to wait for this one
             return False
         self._held = None
@@ -276,17 +274,20 @@ class Loop:
 
     def _fold(self, event: e.Event, turn: list[e.Event]) -> None:
         """Apply an event and the answers to it, and the answers to those, and add them to the turn."""
-        state = self._state
+        state, answering = self._state, self._answering
         unanswered = [event]
         for fact in unanswered:  # which grows by the answers
             state.apply(fact)
             self._scheduler.observe(fact)
-            kind = type(fact)
-            for policy in self._deciding.get(kind, ()):
+            policies = answering.get(type(fact))
+            if policies is None:
+                continue
+            deciding, adding = policies
+            for policy in deciding:
                 if decision := tuple(policy(fact, state)):
                     unanswered += decision
                     break
-            for policy in self._adding.get(kind, ()):
+            for policy in adding:
                 unanswered += policy(fact, state)
         turn += unanswered
 

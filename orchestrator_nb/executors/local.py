@@ -17,6 +17,7 @@ from orchestrator_nb.commands.processes import MARK, TERMINATE_GRACE, kill_attem
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.redacted_facts import redacted
+from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.data.secret_values import keep_out_environment
 from orchestrator_nb.errors import Cancelled
 from orchestrator_nb.events import GATE, AttemptAbandoned, AttemptReturned, CommandReused, Event, Failure, NoticeGiven
@@ -75,6 +76,7 @@ class LocalExecutor:
         self._contents = Contents()
         self._timer = Timer()
         self._queue: SimpleQueue[LocalAttempt | None] = SimpleQueue()
+        self._next: dict[int, LocalAttempt | None] = {}
         self._lock = threading.Lock()
         self._threads = 0
         self._idle = 0
@@ -106,6 +108,10 @@ class LocalExecutor:
                 return
             self._latest[work.command] = work.attempt
             self._attempts[work.command, work.attempt] = attempt
+            this = threading.get_ident()
+            if this in self._next and self._next[this] is None:
+                self._next[this] = attempt  # of the worker whose news it follows from: no other has to be woken
+                return
             needs_thread = self._idle == 0
             if not needs_thread:
                 self._idle -= 1
@@ -193,17 +199,21 @@ class LocalExecutor:
         return True
 
     def _work(self) -> None:
+        this = threading.get_ident()
         while (attempt := self._queue.get()) is not None:
-            # a context of its own, so that nothing that a command sets in it is met by the next
-            try:
-                answer = Context().run(self._perform_and_check, attempt)
-            except BaseException as error:  # noqa: BLE001 - nothing may leave an attempt without its answer
-                answer = (attempt.failed(failure_of(error, kind="lost", stage="reporting what it came to")),)
-            # Free before the answer is told: whoever hears it may hand out the next attempt at once, to this thread.
+            while attempt is not None:
+                # a context of its own, so that nothing that a command sets in it is met by the next
+                try:
+                    answer = Context().run(self._perform_and_check, attempt)
+                except BaseException as error:  # noqa: BLE001 - nothing may leave an attempt without its answer
+                    answer = (attempt.failed(failure_of(error, kind="lost", stage="reporting what it came to")),)
+                # Free while the answer is told: the next attempt may be handed out there and then, to this thread.
+                self._next[this] = None
+                self._answer(attempt, answer)
+                del answer  # or the last result would be kept alive while the thread waits
+                attempt = self._next.pop(this)
             with self._lock:
                 self._idle += 1
-            self._answer(attempt, answer)
-            del attempt, answer  # or the last result would be kept alive while the thread waits
 
     def _perform_and_check(self, attempt: LocalAttempt) -> Sequence[Event]:
         """Perform an attempt; with its answer come the verdicts of gates that cost next to nothing."""
@@ -269,7 +279,7 @@ class LocalExecutor:
     def _tell(self, *events: Event) -> None:
         report = self._report
         if report is not None:
-            report(*map(redacted, events))
+            report(*(map(redacted, events) if REDACTOR.active else events))
 
     # ── on the timer's thread ───────────────────────────────────────────────────────────────────────────────────
 

@@ -161,6 +161,11 @@ class JournalFile:
             self._position = after
         return there == data
 
+    @property
+    def position(self) -> Position:
+        """How far it was written."""
+        return self._position
+
     def read(self) -> Iterator[Event]:
         """Yield every event of every whole turn. Raises JournalDamaged naming the line."""
         return read(self.path)

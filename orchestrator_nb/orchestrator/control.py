@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator_nb.engine.requests import Accept, Decide, Escalate, Fail, Pause, Request, Resume, Stop, Tell
+from orchestrator_nb.engine.requests import Accept, Decide, Escalate, Fail, GoBack, Pause, Request, Resume, Stop, Tell
 from orchestrator_nb.errors import RunNotRunning, RunUnanswered
 from orchestrator_nb.events import Event
 from orchestrator_nb.journal.file import Position, scan
@@ -165,6 +165,21 @@ def _hashes(arguments: Mapping[str, Any], name: str) -> dict[str, str | None] | 
     return value
 
 
+def _rollback(asked: Asked, given: dict[str, Any]) -> Request:
+    undo = given.get("undo", [])
+    if not isinstance(undo, list) or not all(isinstance(name, str) for name in undo):
+        raise ValueError(f"'undo' has to be a list of names; found {undo!r}")
+    return GoBack(
+        rollback=_text(given, "rollback"),
+        to=None if given.get("to") is None else _text(given, "to"),
+        undo=tuple(undo),
+        policy=_text(given, "policy", "refuse"),
+        because=_text(given, "because", ""),
+        id=asked.id,
+        by=asked.by,
+    )
+
+
 def _tell(asked: Asked, given: dict[str, Any]) -> Request:
     command = _text(given, "command") if given.get("command") is not None else None
     return Tell(text=_text(given, "text"), command=command, id=asked.id, by=asked.by)
@@ -177,6 +192,7 @@ _KINDS: dict[str, Callable[[Asked, dict[str, Any]], Request]] = {
     "stop": _stop,
     "fail": _fail,
     "accept": _accept,
+    "rollback": _rollback,
     "decide": _decide,
     "escalate": _escalate,
     "tell": _tell,

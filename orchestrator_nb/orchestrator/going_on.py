@@ -37,7 +37,7 @@ def going_on(
     Raises RunRefused where what has succeeded has changed since, unless `accept_changes`.
     """
     now = time.time()
-    changes, touched = _changes(state, planned.commands, accept_changes=accept_changes, again=again)
+    changes, touched = _changes(state, planned, accept_changes=accept_changes, again=again)
     lost, missing = lost_attempts(state, now), missing_parts(state, now, rerouted=_rerouted(state, planned.commands))
     missing += _run_again(state, again, [*lost, *missing], now)
     live = lost_live_results(
@@ -48,12 +48,14 @@ def going_on(
         before=[*lost, *missing],
     )
     facts: list[e.Event] = [e.RunResumed(at=now, owner=identity(), slots=slots, decide=decide), *lost, *missing, *live]
-    if state.run.steps.get("completion", ()) != planned.steps.get("completion", ()):
-        changes.append("what is required of the run has changed")
+    if state.run.steps != planned.steps:
+        required = state.run.steps.get("completion", ()) != planned.steps.get("completion", ())
+        what = "what is required of the run" if required else "when the files of the run are kept"
+        changes.append(f"{what} has changed")
     if changes:
         facts.append(e.DefinitionChanged(at=now, changes=tuple(changes)))
         facts.append(planned.planned(now))
-        facts.extend(_nothing_left(state, planned.commands, now))
+        facts.extend(_nothing_left(state, planned, now))
     for name in touched:
         record = state.commands[name]
         if record.state in DONE:
@@ -62,13 +64,13 @@ def going_on(
     return facts
 
 
-def _nothing_left(
-    state: RunState, planned: Mapping[str, Mapping[str, Any]], now: float
-) -> Iterator[e.CommandSucceeded]:
+def _nothing_left(state: RunState, planned: Outline, now: float) -> Iterator[e.CommandSucceeded]:
     """Yield the success of what has returned and about which nothing is to be done by today's plan."""
     for name in state.running():
-        record = state.commands[name]
-        if record.returned and name in planned and not planned[name].get("steps"):
+        record, item = state.commands[name], planned.commands.get(name)
+        if item is None or not record.returned:
+            continue
+        if not item.get("steps") and not (record.shared and planned.steps.get("shared")):
             yield e.CommandSucceeded(at=now, command=name, attempt=record.attempt)
 
 
@@ -84,13 +86,14 @@ def _run_again(
 
 
 def _changes(
-    state: RunState, planned: Mapping[str, Mapping[str, Any]], *, accept_changes: bool, again: Collection[str]
+    state: RunState, outline: Outline, *, accept_changes: bool, again: Collection[str]
 ) -> tuple[list[str], list[str]]:
     """Return in words what differs from the run's plan, and which commands have succeeded and changed since.
 
     Raises RunRefused where there are such, unless `accept_changes`; what runs `again` does not count.
     """
     changes, touched = [], []
+    planned = outline.commands
     for name, item in planned.items():
         before = state.planned.get(name)
         if before is None:
@@ -111,8 +114,8 @@ def _changes(
             changes.append(f'"{name}" has other resources or another priority now')
         elif _route(before) != _route(planned_command(item)):
             changes.append(f'"{name}" has another trigger rule or condition now')
-        elif list(before.steps) != item.get("steps", []):
-            changes.append(f'"{name}" has other gates now')
+        elif list(before.steps) != list(item.get("steps", ())):
+            changes.append(f'"{name}" has other gates or checkpoints now')
     changes.extend(f'"{name}" is gone' for name in state.planned if name not in planned)
     if touched and not accept_changes:
         names = ", ".join(f'"{name}"' for name in touched)

@@ -15,6 +15,7 @@ from orchestrator_nb.journal.store import find_run, find_store
 from orchestrator_nb.orchestrator.attaching import attach
 from orchestrator_nb.orchestrator.control import Answer
 from orchestrator_nb.orchestrator.result import RunResult
+from orchestrator_nb.orchestrator.rollback_report import RollbackReport
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.status import Status
 from orchestrator_nb.orchestrator.workflow import Workflow
@@ -149,13 +150,11 @@ class WorkflowOrchestrator:
             answer = await asyncio.to_thread(run.report_failure, about, message, types=types)
         return _decision(answer, about)
 
-    async def rollback_workflow(self, workflow_id: str, checkpoint_id: str) -> None:
-        """Raise UsageError: a run without checkpoints has nothing to roll back to."""
-        run = self._run(workflow_id)
-        raise UsageError(
-            f'"{run.id}" has no checkpoints, so there is no "{checkpoint_id}" to roll back to; a state that was saved '
-            f"with save_workflow_state can be restored with restore_workflow_state"
-        )
+    async def rollback_workflow(self, workflow_id: str, checkpoint_id: str) -> RollbackReport:
+        """Take it back to a checkpoint (``command_completion_clean``, its number, its commit) or to the moment after a
+        command; what came later runs again when it is resumed. Returns what that came to."""
+        report: RollbackReport = await asyncio.to_thread(self._run(workflow_id).rollback, to=checkpoint_id)
+        return report
 
     def _run(self, workflow_id: str) -> Run:
         for name, run in self._runs.items():

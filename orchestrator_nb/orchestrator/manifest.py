@@ -77,7 +77,7 @@ def _file(folder: Path, path: Path) -> dict[str, Any]:
 def _plain(stored: Stored, folder: Path, artifacts: Artifacts) -> Any:
     if stored.items is not None:
         return {name: _plain(item, folder, artifacts) for name, item in stored.items.items()}
-    plain = stored_to_plain(stored)
-    if stored.artifact is not None:
-        plain["path"] = artifacts.path(stored.artifact).relative_to(folder).as_posix()
-    return plain
+    if stored.artifact is None:
+        return stored
+    path = artifacts.path(stored.artifact).relative_to(folder).as_posix()
+    return {**stored_to_plain(stored), "path": path}

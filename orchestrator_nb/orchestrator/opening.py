@@ -24,6 +24,7 @@ from orchestrator_nb.journal.identity import identity
 from orchestrator_nb.journal.live import remove_live
 from orchestrator_nb.journal.owner import Ownership, take_over
 from orchestrator_nb.journal.store import JOURNAL, create_run
+from orchestrator_nb.orchestrator.checkpointing import with_checkpoints
 from orchestrator_nb.orchestrator.collector import collector_at_rest
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
 from orchestrator_nb.orchestrator.earlier_results import EarlierResults, Kept
@@ -113,7 +114,7 @@ class Opening:
             key = key_of(name, plan=plan, commands=self.commands, said=said)
             if key:
                 item["result_key"] = key
-        return found._replace(left_out=self.left_out)
+        return with_checkpoints(found._replace(left_out=self.left_out), plan, self._own())
 
     def forecast(self, store: Path) -> dict[str, Verdict]:
         """Return for each command whether it is up to date, nothing where reuse is not asked for. Raises StoreError."""
@@ -204,7 +205,7 @@ def resume_opened(
                 opening = opening.part(frozen.selected, given_to(opening.plan, frozen.selected, earlier))
             beginning, reuse = _first_facts(folder, opening, notes)
             freeze_sources(_that_run(opening), opening.plan.folder, folder)
-        elif state.run.state == "completed" and not state.deviations and not again:
+        elif _is_complete(state) and not again:
             complete_manifest(folder, state)
             owned.release()
             return Run(folder, go_on=opening.go_on, today=opening.today)
@@ -235,6 +236,11 @@ def resume_opened(
         owned.release()
         raise
     return _begin(owned, opening, state, beginning, reuse)
+
+
+def _is_complete(state: RunState) -> bool:
+    """Whether there is nothing to go on with."""
+    return state.run.state == "completed" and not state.deviations and state.run.rollback is None
 
 
 def _opened_again(

@@ -148,6 +148,11 @@ class Preview(Plan):
     def _repr_svg_(self) -> str:
         return self.to_svg()
 
+    def _repr_html_(self) -> str:
+        from orchestrator_nb.drawing.card import listing
+
+        return f'<div style="overflow:auto">{self.to_svg()}</div>{listing([repr(self)])}'
+
     def __repr__(self) -> str:
         # Without arguments, super() does not work in a class with slots that was made anew by the decorator.
         return "\n".join([Plan.__repr__(self), "", *self._forecast()])

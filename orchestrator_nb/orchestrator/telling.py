@@ -37,6 +37,7 @@ def told(event: e.Event, state: RunState) -> tuple[str, str] | None:
 
 _ABOUT_THE_RUN = (
     e.RunPlanned, e.RunResumed, e.RunPaused, e.RunStopping, e.RunEnded, e.DefinitionChanged, e.JournalCut,
+    e.CheckpointSkipped, e.RollbackAsked, e.RolledBack, e.RollbackFailed,
 )  # fmt: skip
 
 
@@ -53,6 +54,18 @@ def _of_run(event: e.Event, state: RunState) -> str:
         return f"{event.state}" + (f": {event.reason}" if event.reason else "")
     if isinstance(event, e.DefinitionChanged):
         return f"changed since the run began: {'; '.join(event.changes)}"
+    if isinstance(event, e.CheckpointSkipped):
+        of = f'"{event.command}"' if event.command else event.boundary
+        return f"no checkpoint of {of}: {event.reason}"
+    if isinstance(event, e.RollbackAsked):
+        what = f"to {event.to}" if event.to else f"without {', '.join(event.undo)}"
+        return f"will be rolled back {what} once nothing runs: {event.because}"
+    if isinstance(event, e.RolledBack):
+        files = counted(len(event.restored) + len(event.removed) + len(event.beside), "file")
+        kept = f", {counted(len(event.conflicts), 'file')} left as they are" if event.conflicts else ""
+        return f"rolled back {event.what}: {files}, {counted(len(event.commands), 'command')} to run again{kept}"
+    if isinstance(event, e.RollbackFailed):
+        return f"not rolled back: {event.reason}"
     return "a torn end of the journal was moved aside"
 
 

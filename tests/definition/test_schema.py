@@ -30,6 +30,7 @@ quality_requirements: ["rmse < 3.5", {gate: nbval, blocking: false, options: {la
 recovery: {retries: 1, retry_delay: 500ms}
 optimization: {history: false}
 monitoring: {interval: 2s}
+checkpoints: {at: [start, command], exclude: data/*, keep: {count: 50, age: 7d}, size_limit: 10MB, rollback: ask}
 commands:
   01-clean:
     notebook: clean.ipynb
@@ -85,6 +86,8 @@ def test_what_is_read_and_written_is_valid() -> None:
         {"parameters": {"a-b": 1}}, {"parameters": ["a"]}, {"commands": {"a": {"call": "s:f", "environment": {"A": 1}}}},
         {"timeout": -1}, {"durability": "none"}, {"deadline": 0}, {"recovery": "pray"}, {"recovery": {"retrys": 1}},
         {"quality_requirements": [{"name": "no gate"}]}, {"quality_requirements": 3}, {"monitoring": {"interval": "soon"}},
+        {"checkpoints": "never"}, {"checkpoints": {"at": ["noon"]}}, {"checkpoints": {"keep": 1}},
+        {"checkpoints": {"rollback": "maybe"}}, {"checkpoints": {"keep": {"days": 3}}}, {"checkpoints": {"excluded": "a"}},
         {"optimization": {"adaptive": "yes"}}, {"commands": {"a": {"call": "s:f", "outputs": {"rows": "int"}}}},
         {"commands": {"a": {"call": "s:f", "gates": [{"gate": "a < 1", "blockng": True}]}}},
         {"commands": {"a": {"call": "s:f", "targets": {"seconds": -1}}}},

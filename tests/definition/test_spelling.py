@@ -137,6 +137,22 @@ def test_a_whole_definition_of_the_seed_is_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("off", {"at": []}), (False, {"at": []}), ("on", None), (True, None), ({}, None),
+        ({"boundaries": "start", "sizeLimit": 7}, {"at": ["start"], "size_limit": 7}),
+        ({"keep": {"count": 9, "age": "2d"}}, {"keep": 9, "keep_for": 172800.0}),
+        ({"retention": 9, "age": "none", "exclude": "raw/*"}, {"keep": 9, "keep_for": "none", "exclude": ["raw/*"]}),
+    ],
+)  # fmt: skip
+def test_checkpoints_are_said_in_a_word_or_a_mapping(said: object, found: object) -> None:
+    """Off is no moment at all, on is the default; how many and how long may stand together."""
+    definition = read_definition({"workflow": "w", "commands": {"a": CALL}, "checkpoints": said}).definition
+    assert to_dict(definition).get("checkpoints") == found
+    assert read_definition(to_dict(definition)).definition == definition
+
+
+@pytest.mark.parametrize(
     ("strategy", "found"),
     [
         ({"executionStrategy": "parallel"}, ("parallel", None)),

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from orchestrator_nb.definition.document import read_text
 from orchestrator_nb.definition.models import (
+    BOUNDARIES,
+    CheckpointsDefinition,
     CommandDefinition,
     GateDefinition,
     MonitoringDefinition,
@@ -132,6 +134,12 @@ def definitions(draw: st.DrawFn) -> WorkflowDefinition:
             retries=draw(st.none() | st.integers(0, 1000)), retry_delay=draw(st.none() | SECONDS)
         ),
         optimization=OptimizationDefinition(history=draw(st.booleans()), adaptive=draw(st.booleans())),
+        checkpoints=CheckpointsDefinition(
+            at=draw(st.lists(st.sampled_from(BOUNDARIES), unique=True).map(tuple)), include=draw(PATHS),
+            exclude=draw(PATHS), keep=draw(st.none() | st.integers(2, 10**6)), keep_for=draw(st.just("none") | SECONDS),
+            size_limit=draw(st.integers(0, 10**18) | st.just("2GB")),
+            rollback=draw(st.sampled_from(["off", "ask", "automatic"])),
+        ),
         monitoring=MonitoringDefinition(interval=draw(SECONDS), log_size=draw(st.integers(4096, 10**12))),
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator_nb import events as e
@@ -212,7 +212,11 @@ GRAPHS = st.integers(1, 12).flatmap(
 )
 
 
+MIXED = ((), (), (), (), (0, 1, 2, 3), (0, 1, 2, 3)), ("all_success",) * 5 + ("none_failed",), {3}, (1,) * 6, 3
+
+
 @given(GRAPHS)
+@example(MIXED)  # the last is judged early and again when it matters, the one before it only then
 def test_every_routed_run_ends_as_its_rules_say_and_replays(given_graph: tuple[object, ...]) -> None:
     """Whatever fails, no run hangs; once over, each command is where its rule puts it; a replay decides the same."""
     before, rules, bad, seconds, slots = given_graph

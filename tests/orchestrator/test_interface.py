@@ -147,7 +147,7 @@ def test_rollback_and_mistakes_are_said(gate):
             await orchestrator.pause_workflow("auth")
         gate.go.set()
         await orchestrator.execute()
-        with pytest.raises(UsageError, match="has no checkpoints"):
+        with pytest.raises(UsageError, match="there are no checkpoints"):
             await orchestrator.rollback_workflow("auth", "before")
         with pytest.raises(DefinitionError):
             await orchestrator.initialize_workflow({"workflowId": "x", "commands": [{"command": "/nowhere"}]})

@@ -1,0 +1,110 @@
+"""The verbs about the files of a run in the course of time: checkpoints and rollback."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated, Any
+
+import typer
+
+from orchestrator_nb.cli.options import Json, RunName, Store
+
+
+def checkpoints(
+    run: RunName = "latest",
+    show: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What changed in one: its number, name, command or commit.")
+    ] = None,
+    diff: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="NAME NAME", help="What differs between two.", show_default=False)
+    ] = None,
+    path: Annotated[
+        str | None, typer.Option(metavar="FILE", help="With --diff: by cells, rows or lines of one file.")
+    ] = None,
+    as_json: Json = False,
+    store: Store = None,
+) -> None:
+    """List the checkpoints of a run, show what changed in one, or what differs between two."""
+    from orchestrator_nb.orchestrator.attaching import attach
+
+    found = attach(run, store=store).checkpoints()
+    if diff is not None and any(diff):
+        _tell(found.diff(*diff, path=path), as_json=as_json)
+    elif show is not None:
+        one = found.find(show)
+        if as_json:
+            print(
+                json.dumps({**found.as_plain()[one.number - found[0].number], "changes": _plain(found.changes(show))})
+            )
+            return
+        from orchestrator_nb.checkpoints.record import headline_of
+
+        print(f"{one.id}  {one.commit[:12]}\n{headline_of(one)}\n")
+        _tell(found.changes(show), as_json=False)
+        for name, why in one.skipped:
+            print(f"left out  {name}: {why}")
+    elif as_json:
+        print(json.dumps({"run": found.run, "checkpoints": found.as_plain(), "note": found.note}, ensure_ascii=False))
+    else:
+        print(found)
+
+
+def rollback(
+    run: RunName = "latest",
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help='A command (the moment after it), a checkpoint, or "start".'),
+    ] = None,
+    undo: Annotated[
+        list[str] | None, typer.Option(metavar="COMMAND", help="Undo a command, or a rollback; may be repeated.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+    keep_both: Annotated[
+        bool, typer.Option("--keep-both", help="Leave files that were changed since, the earlier ones beside them.")
+    ] = False,
+    as_json: Json = False,
+    store: Store = None,
+) -> None:
+    """Take a run back: its files, outputs and shared state. What was undone runs again when the run is resumed.
+
+    The present is kept before, so that a rollback can be undone. Files that somebody changed since are never
+    overwritten: it is refused then, with exit code 6.
+    """
+    from orchestrator_nb.orchestrator.attaching import attach
+
+    report = attach(run, store=store).rollback(to=to, undo=undo or (), dry_run=dry_run, keep_both=keep_both)
+    if as_json:
+        print(json.dumps(report.as_plain(), ensure_ascii=False))
+        return
+    print(report)
+    if report.done:
+        print(f"go on with: orchestrator-nb resume {report.run}")
+
+
+def _tell(found: Any, *, as_json: bool) -> None:
+    plain = _plain(found)
+    if as_json:
+        print(json.dumps(plain, ensure_ascii=False))
+        return
+    rows = plain if isinstance(plain, list) else [plain]
+    if not rows:
+        print("nothing differs")
+    for row in rows:
+        print(_line(row))
+
+
+def _line(row: Any) -> str:
+    from orchestrator_nb.orchestrator.shown import as_text
+
+    if isinstance(row, str):
+        return as_text(row)
+    if "path" in row:
+        return as_text(f"{row['kind']:<8} {row['path']}")
+    return as_text("  ".join(f"{name}: {value}" for name, value in row.items() if value not in ("", [], ())))
+
+
+def _plain(found: Any) -> Any:
+    if isinstance(found, tuple | list):
+        return [_plain(each) for each in found]
+    return dataclasses.asdict(found) if dataclasses.is_dataclass(found) and not isinstance(found, type) else found

@@ -1,0 +1,80 @@
+"""What a rollback came to, or would come to, as people read it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from orchestrator_nb.checkpoints.planning import RollbackPlan
+from orchestrator_nb.events import RolledBack
+from orchestrator_nb.orchestrator.going_back import Way, files_of
+from orchestrator_nb.orchestrator.shown import as_text, listed
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackReport:
+    """A rollback of a run: `done`, or only looked at. Prints as text.
+
+    `what` says it in words, `commands` run again. `restored`, `removed` and `beside` are files, relative to the project:
+    with their earlier content again, taken away, put beside one that was left. `conflicts` are files that are left as
+    they are, with the reason, `unowned` those that changed since without anybody known to have done it: they stay, too.
+    `advice` names commands that had used what is gone and are not run again by themselves. `safety` is the checkpoint of
+    the moment before, `undo` the one by which it can be undone.
+    """
+
+    run: str
+    what: str
+    done: bool
+    commands: tuple[str, ...] = ()
+    restored: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    conflicts: dict[str, str] = field(default_factory=dict)
+    unowned: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+    safety: str = ""
+    undo: str = ""
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return it as plain JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lead = "rolled back" if self.done else "nothing was changed; this would roll back"
+        lines = [f"{self.run}: {lead} {self.what}"]
+        for word, names in (
+            ("runs again", self.commands), ("restored", self.restored), ("removed", self.removed),
+            ("earlier content put beside", self.beside), ("changed by nobody known, left", self.unowned),
+        ):  # fmt: skip
+            if names:
+                lines.append(f"  {word}: {listed(names, _SHOWN)}")
+        lines += [f"  left as it is: {path}: {why}" for path, why in self.conflicts.items()]
+        if self.advice:
+            lines.append(f"  used what is gone, and is not run again by itself: {listed(self.advice, _SHOWN)}")
+        if not (self.commands or self.restored or self.removed or self.beside):
+            lines.append("  everything is as it was then")
+        if number := self.undo.rpartition("/")[2]:
+            lines.append(f"  its files go back with: orchestrator-nb rollback {self.run} --undo {int(number)}")
+        return as_text("\n".join(lines))
+
+    __repr__ = __str__
+
+
+def report_of(run: str, event: RolledBack) -> RollbackReport:
+    """Return what a rollback came to."""
+    return RollbackReport(
+        run=run, what=event.what, done=True, commands=event.commands, restored=event.restored, removed=event.removed,
+        beside=event.beside, conflicts=dict(event.conflicts), unowned=event.unowned, advice=event.advice,
+        safety=event.safety, undo=event.outcome,
+    )  # fmt: skip
+
+
+def preview_of(run: str, way: Way, plan: RollbackPlan | None, *, advice: tuple[str, ...] = ()) -> RollbackReport:
+    """Return what a rollback would come to."""
+    files: dict[str, Any] = {} if plan is None else files_of(plan)
+    conflicts = {} if plan is None else {conflict.path: conflict.why for conflict in plan.conflicts}
+    return RollbackReport(
+        run=run, what=way.what, done=False, commands=way.commands, conflicts=conflicts, advice=advice, **files
+    )

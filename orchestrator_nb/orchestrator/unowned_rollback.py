@@ -1,0 +1,86 @@
+"""The rollback of a run that nobody drives: intended in its journal first, carried out, and recorded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from orchestrator_nb import events as e
+from orchestrator_nb.engine.endings import Reopen
+from orchestrator_nb.engine.resume import lost_attempts, missing_parts
+from orchestrator_nb.errors import StoreError
+from orchestrator_nb.journal.file import JournalFile
+from orchestrator_nb.journal.identity import identity
+from orchestrator_nb.journal.owner import Ownership
+from orchestrator_nb.journal.store import JOURNAL
+from orchestrator_nb.orchestrator.going_back import go_back
+from orchestrator_nb.plan.written import Written
+from orchestrator_nb.state import RunState, fold
+from orchestrator_nb.transitions import IllegalTransition
+
+
+def roll_back_unowned(
+    run_folder: Path, asked: e.RollbackAsked, *, project: Path, writes: Callable[[str], Written]
+) -> e.RolledBack | e.RollbackFailed:
+    """Take the run, roll it back, record that, and leave it, to be resumed.
+
+    A death in the middle leaves the intention in the journal: whoever resumes the run completes the rollback. Raises
+    RunRefused where somebody owns it, and StoreError.
+    """
+    ownership = Ownership(run_folder)
+    try:
+        journal = JournalFile(run_folder / JOURNAL, clock=time.time)
+        try:
+            return _roll_back(journal, run_folder, asked, project, writes)
+        except IllegalTransition as error:
+            raise StoreError(f'the journal "{journal.path}" tells something impossible: {error}') from error
+        finally:
+            journal.close()
+    finally:
+        ownership.release()
+
+
+def _roll_back(
+    journal: JournalFile,
+    run_folder: Path,
+    asked: e.RollbackAsked,
+    project: Path,
+    writes: Callable[[str], Written],
+) -> e.RolledBack | e.RollbackFailed:
+    state = fold(journal.read())
+    if state.run.rollback is not None:  # one that was cut: this one takes its place when it has come to its end
+        asked = state.run.rollback
+    else:
+        journal.append([asked])
+        state.apply(asked)
+    durable = state.run.durability == "full"
+    answer = go_back(
+        asked, state, run_folder=run_folder, project=project, writes=writes, durable=durable, clock=time.time
+    )
+    journal.append([answer] if isinstance(answer, e.RollbackFailed) else _leaving(state, answer))
+    return answer
+
+
+def _leaving(state: RunState, answer: e.RolledBack) -> list[e.Event]:
+    """Return the facts that say where the run stands after the rollback, and leave it."""
+    now, reason = answer.at, f"rolled back {answer.what}"
+    facts: list[e.Event] = [e.RunResumed(at=now, owner=identity(), reason=reason)]
+    facts += _interrupted(state, now)
+    facts += [answer, *Reopen()(answer, state)]
+    missing = missing_parts(state, now)
+    facts += [fact for fact in missing if getattr(fact, "command", None) not in answer.commands]
+    return [*facts, e.RunPaused(at=now, reason=reason, leaving=True)]
+
+
+def _interrupted(state: RunState, now: float) -> list[e.Event]:
+    """Return the end of what was under way when the owner died; what had returned and not succeeded runs again, too."""
+    reason = "the process that ran it died, and the run was rolled back"
+    returned = (name for name in state.running() if state.commands[name].returned)
+    return [
+        *lost_attempts(state, now),
+        *(
+            e.AttemptInterrupted(at=now, command=name, attempt=state.commands[name].attempt, reason=reason, lost=True)
+            for name in returned
+        ),
+    ]

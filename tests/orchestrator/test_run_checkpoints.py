@@ -1,0 +1,343 @@
+"""Checkpoints and rollbacks of real runs in real repositories: what is kept when, and what goes back with what."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator_nb import Workflow, attach
+from orchestrator_nb import events as e
+from orchestrator_nb.checkpoints.place import find_place
+from orchestrator_nb.engine.replay import replay
+from orchestrator_nb.errors import CheckpointError, RollbackRefused, UsageError
+from orchestrator_nb.journal.file import read
+from orchestrator_nb.orchestrator.session import POLICIES
+
+STEPS = """\
+import time
+from pathlib import Path
+
+from orchestrator_nb import context
+
+
+def note(name):
+    with open("ran", "a") as file:
+        file.write(name + "\\n")
+
+
+def clean():
+    note("clean")
+    Path("clean.txt").write_text("clean")
+    Path("out").mkdir(exist_ok=True)
+    for number in range(3):
+        Path(f"out/{number}.csv").write_text(str(number))
+    return {"rows": 3}
+
+
+def model(clean):
+    note("model")
+    Path("model.txt").write_text("model")
+    Path("notes.txt").write_text("by the model")
+    context.shared["rows"] = clean["rows"]
+    return {"rmse": 1.5}
+
+
+def waits(clean):
+    note("waits")
+    Path("waits.txt").write_text("begun")
+    while not Path("go").exists():
+        time.sleep(0.01)
+    Path("waits.txt").write_text("done")
+
+
+def fails(clean):
+    note("fails")
+    Path("fails.txt").write_text("half")
+    Path("notes.txt").write_text("spoilt")
+    raise ValueError("no")
+
+
+def publish(model):
+    note("publish")
+    return "done"
+"""
+COMMANDS = {
+    "clean": {"call": "steps:clean", "writes": ["clean.txt", "out/*.csv"]},
+    "model": {"call": "steps:model", "after": "clean", "writes": ["model.txt", "notes.txt"]},
+    "publish": {"call": "steps:publish", "after": "model"},
+}
+
+
+def git(*arguments: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    done = subprocess.run(["git", *arguments], capture_output=True, env=environment, text=True, check=True)
+    return done.stdout
+
+
+@pytest.fixture
+def repository(project):
+    """A project in a repository of its own, with a file that the user has committed."""
+    (project / "steps.py").write_text(STEPS)
+    (project / "notes.txt").write_text("by hand")
+    (project / ".gitignore").write_text("out/\n__pycache__/\nran\ngo\n")
+    git("init", "-q", "-b", "main")
+    git("-c", "user.email=a@example.org", "-c", "user.name=a", "add", "-A")
+    git("-c", "user.email=a@example.org", "-c", "user.name=a", "commit", "-qm", "begin")
+    return project
+
+
+def flow(commands=COMMANDS, **options):
+    return Workflow.load({"workflow": "sales", "commands": commands, **options})
+
+
+def boundaries(run):
+    return [event.command or event.boundary for event in run.state.checkpoints]
+
+
+def ran():
+    return Path("ran").read_text().split() if Path("ran").exists() else []
+
+
+def test_a_run_keeps_its_files_at_its_start_after_each_command_and_at_its_end(repository):
+    """A command's checkpoint holds what it declares, is recorded before its downstream starts, and has the known form."""
+    run = flow().start(wait=False)
+    run.wait()
+    assert boundaries(run) == ["start", "clean", "model", "completion"]
+    events = list(read(run.folder / "journal.jsonl"))
+    order = [(type(event).__name__, getattr(event, "command", None)) for event in events]
+    assert order.index(("CheckpointTaken", "clean")) < order.index(("AttemptStarted", "model"))
+    assert replay(events, policies=POLICIES).same
+
+    listed = run.checkpoints()
+    assert [each.name for each in listed] == [
+        "workflow_start_sales", "command_completion_clean", "command_completion_model", "workflow_complete_sales",
+    ]  # fmt: skip
+    assert {"clean.txt", "out/0.csv", "out/2.csv"} <= set(listed.files("clean"))
+    assert "model.txt" not in listed.files("clean")
+    assert listed.read("start", "notes.txt") == b"by hand"
+    assert [each.path for each in listed.diff("clean", "model")] == ["model.txt", "notes.txt"]
+    assert listed["clean"].position < listed["model"].position
+    assert [event.message for event in run.state.checkpoints][1].startswith("WORKFLOW-STEP: clean completed in sales")
+    assert "command_completion_model" in repr(listed)
+    assert list(listed.frame()["boundary"]) == ["start", "command", "command", "completion"]
+    assert git("status", "--porcelain", "--untracked-files=no") == " M notes.txt\n"
+
+
+def test_a_run_without_declared_files_keeps_none(repository):
+    """Nothing of it could be given back, so nothing is taken, and the list says why."""
+    run = flow({"publish": {"call": "steps:publish", "parameters": {"model": 1}}}).start(wait=False)
+    run.wait()
+    assert boundaries(run) == []
+    assert "declares a file" in repr(run.checkpoints())
+    assert not (find_place(repository, runs=run.folder.parent).folder / "ready").exists()
+
+
+def test_checkpoints_can_be_off_or_at_some_moments_only(repository):
+    """Off takes none and a rollback is of outputs only; with commands alone the beginning is kept all the same."""
+    run = flow(checkpoints="off").start(wait=False)
+    run.wait()
+    assert boundaries(run) == []
+    report = run.rollback(to="clean")
+    assert (report.commands, report.removed) == (("model", "publish"), ())
+    run = flow(checkpoints={"at": ["command"]}).start(wait=False)
+    run.wait()
+    assert boundaries(run) == ["start", "clean", "model"]
+    assert run.checkpoints()["start"].whole is False
+
+
+def test_going_back_to_a_command_takes_back_files_outputs_and_shared_state(repository):
+    """What came after it is gone and runs again when the run is resumed; what was before it is as it was."""
+    run = flow().start(wait=False)
+    run.wait()
+    assert run.state.shared == {"rows": 3}
+    shown = run.rollback(to="clean", dry_run=True)
+    assert (shown.done, shown.restored, shown.removed) == (False, ("notes.txt",), ("model.txt",))
+    assert Path("model.txt").exists()
+
+    report = run.rollback(to="clean")
+    assert (report.done, report.restored, report.removed) == (True, shown.restored, shown.removed)
+    assert report.commands == ("model", "publish")
+    assert Path("notes.txt").read_text() == "by hand"
+    assert not Path("model.txt").exists()
+    assert run.state.shared == {}
+    assert run.result.outputs == {"clean": {"rows": 3}}
+    assert attach(run.id).state.run.state == "paused"
+
+    run.resume()
+    run.wait()
+    assert ran() == ["clean", "model", "publish", "model", "publish"]
+    assert (Path("notes.txt").read_text(), run.state.shared) == ("by the model", {"rows": 3})
+    assert run.state.commands["clean"].generation == 1
+    assert replay(read(run.folder / "journal.jsonl"), policies=POLICIES).same
+
+
+def test_undoing_a_command_leaves_all_others(repository):
+    """Only its files go back and only it runs again; the report names who had used what is gone."""
+    run = flow().start(wait=False)
+    run.wait()
+    report = run.rollback(undo="model")
+    assert (report.commands, report.advice) == (("model",), ("publish",))
+    assert (Path("clean.txt").exists(), Path("model.txt").exists()) == (True, False)
+    assert "publish" in str(report)
+    run.resume()
+    run.wait()
+    assert ran() == ["clean", "model", "publish", "model"]
+
+
+def test_a_rollback_is_undone_by_its_number(repository):
+    """The files come back as they were before it."""
+    run = flow().start(wait=False)
+    run.wait()
+    report = run.rollback(to="start")
+    assert not Path("clean.txt").exists()
+    assert not Path("out/1.csv").exists()
+    run.rollback(undo=report.undo)
+    assert Path("clean.txt").read_text() == "clean"
+    assert Path("out/1.csv").read_text() == "1"
+    assert Path("notes.txt").read_text() == "by the model"
+
+
+def test_what_somebody_edited_since_is_refused_or_kept_beside(repository):
+    """Nothing is overwritten: the rollback is refused as a whole, or the earlier content is put beside the edit."""
+    run = flow().start(wait=False)
+    run.wait()
+    Path("notes.txt").write_text("edited since")
+    with pytest.raises(RollbackRefused, match=r'"notes\.txt": changed since'):
+        run.rollback(to="clean")
+    assert Path("model.txt").exists()
+    assert attach(run.id).state.run.state == "completed"
+    report = run.rollback(to="clean", keep_both=True)
+    assert Path("notes.txt").read_text() == "edited since"
+    assert Path("notes.rollback-1.txt").read_text() == "by hand"
+    assert report.beside == ("notes.rollback-1.txt",)
+
+
+def test_what_a_failed_command_left_goes_back(repository):
+    """A selective rollback of a command that failed takes away what its attempt had written."""
+    commands = {**COMMANDS, "fails": {"call": "steps:fails", "after": "clean", "writes": ["fails.txt", "notes.txt"]}}
+    run = flow({name: commands[name] for name in ("clean", "fails")}).start(wait=False)
+    run.wait(check=False)
+    report = run.rollback(undo="fails")
+    assert (report.restored, report.removed) == (("notes.txt",), ("fails.txt",))
+    assert Path("notes.txt").read_text() == "by hand"
+    assert run.state.commands["fails"].state == "pending"
+
+
+def test_a_run_under_way_comes_to_rest_first(repository, until):
+    """Commands under way come to their end, the run goes back and is paused, and goes on when it is resumed."""
+    commands = {**COMMANDS, "waits": {"call": "steps:waits", "after": "clean", "writes": ["waits.txt"]}}
+    run = flow(commands, slots=2).start(wait=False)
+    until(lambda: run.result.outputs.get("publish") and Path("waits.txt").exists())
+    import threading
+
+    told = []
+    asking = threading.Thread(target=lambda: told.append(run.rollback(undo="model")))
+    asking.start()
+    until(lambda: run.state.run.state == "paused")
+    assert Path("model.txt").exists()
+    Path("go").touch()
+    asking.join(30)
+    [report] = told
+    assert (report.commands, report.removed) == (("model",), ("model.txt",))
+    assert Path("waits.txt").read_text() == "done"
+    assert run.state.run.state == "paused"
+    run.resume()
+    run.wait()
+    assert sorted(ran()) == ["clean", "model", "model", "publish", "waits"]
+
+
+def test_without_git_or_a_repository_a_run_goes_on(project, monkeypatch):
+    """Without a repository files are kept beside the runs; without the program the run says so once and completes."""
+    (project / "steps.py").write_text(STEPS)
+    Path("notes.txt").write_text("by hand")
+    run = flow().start(wait=False)
+    run.wait()
+    assert boundaries(run) == ["start", "clean", "model", "completion"]
+    assert not (project / ".git").exists()
+    report = run.rollback(to="start")
+    assert Path("notes.txt").read_text() == "by hand", report
+
+    code = (
+        "from orchestrator_nb import Workflow; import json, sys\n"
+        "run = Workflow.load(json.loads(sys.argv[1])).start(wait=False)\n"
+        "print(run.wait(check=False).state, run.checkpoints())\n"
+        "print([(type(event).__name__, event.reason) for event in run.watch() if 'Skipped' in type(event).__name__])"
+    )
+    monkeypatch.setenv("PATH", str(project / "nowhere"))
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps({"workflow": "sales", "commands": COMMANDS})],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+    )  # fmt: skip
+    assert done.stdout.startswith("completed"), done.stderr
+    assert done.stdout.count("checkpoints need the program git") == 2
+    assert "checkpoints: off" in done.stdout
+
+
+def test_names_that_lead_nowhere_are_said(repository):
+    """The nearest ones are named, and nothing has changed."""
+    run = flow().start(wait=False)
+    run.wait()
+    with pytest.raises(CheckpointError, match='no checkpoint "modle"'):
+        run.rollback(to="modle")
+    with pytest.raises(UsageError, match='no command "modle"; did you mean "model"'):
+        run.rollback(undo=["modle"])
+    with pytest.raises(UsageError, match="either a moment"):
+        run.rollback()
+    assert attach(run.id).state.run.state == "completed"
+
+
+def test_checkpoints_of_old_runs_are_forgotten(repository):
+    """At the end of a run those of its workflow that are beyond the count go, but the first and the last."""
+    options = {"keep": 2, "keep_for": "none"}
+    first = flow(checkpoints=options).start(wait=False)
+    first.wait()
+    assert [each.kind for each in first.checkpoints()] == ["start", "command", "completion"]
+    assert first.checkpoints()[1].subject == "model"
+    with pytest.raises(CheckpointError):
+        first.rollback(to="clean")
+
+
+def test_excluded_and_large_files_are_left_out_and_named(repository):
+    """What is excluded or beyond the limit is in no checkpoint, is never touched, and is named."""
+    Path("big.bin").write_bytes(b"x" * 3000)
+    Path("raw").mkdir()
+    Path("raw/a.txt").write_text("raw")
+    run = flow(checkpoints={"exclude": "raw/*", "size_limit": 2000}).start(wait=False)
+    run.wait()
+    files = run.checkpoints().files("start")
+    assert "big.bin" not in files
+    assert "raw/a.txt" not in files
+    left_out = run.state.checkpoints[0].left_out
+    assert left_out == {"big.bin": "3000 bytes, the limit is 2000", "raw/a.txt": "it is excluded"}
+    run.rollback(to="start")
+    assert Path("raw/a.txt").read_text() == "raw"
+
+
+def test_an_included_file_is_kept_although_it_is_ignored(repository):
+    """Ignored files are kept where they are asked for by name."""
+    Path("out").mkdir()
+    Path("out/mine.bin").write_text("mine")
+    run = flow(checkpoints={"include": ["out/mine.bin"]}).start(wait=False)
+    run.wait()
+    assert "out/mine.bin" in run.checkpoints().files("start")
+
+
+def test_a_rollback_that_was_cut_is_completed_by_the_next_owner(repository, until):
+    """With the intention in the journal and no process left, resuming the run carries it out before anything else."""
+    run = flow().start(wait=False)
+    run.wait()
+    from orchestrator_nb.journal.file import JournalFile
+
+    journal = JournalFile(run.folder / "journal.jsonl", clock=time.time)
+    journal.append([e.RollbackAsked(at=1.0, rollback="x", to="clean")])
+    journal.close()
+    again = flow().resume(wait=False)
+    again.wait()
+    assert [each.what for each in again.state.rollbacks] == ["to clean"]
+    assert ran() == ["clean", "model", "publish", "model", "publish"]
