@@ -117,7 +117,9 @@ def length(seconds: float) -> str:
         return f"{seconds / 3600:.1f} h"
     if seconds >= 120:
         return f"{seconds / 60:.1f} min"
-    if seconds >= 1 or seconds == 0:
+    if seconds == 0:
+        return "0 s"
+    if seconds >= 1:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     digits = max(0, 1 - math.floor(math.log10(seconds * 1000)))
     return f"{seconds * 1000:.{digits}f} ms"

@@ -88,7 +88,7 @@ def _limit_lines(of: pd.DataFrame, limits: Any, colour: str, workflow: str) -> l
 def distribution(attempts: pd.DataFrame) -> Figure:
     """Return how the durations of commands are spread, those first that take most of the time."""
     name, title = "distribution", "Duration of commands"
-    done = attempts[attempts["outcome"] == "returned"]
+    done = attempts[attempts["outcome"] == "returned"].sort_values("started")
     if done.empty:
         return empty(name, title, "No command has returned yet.")
     total = done.groupby("command", observed=True)["seconds"].sum().sort_values(ascending=False)
@@ -197,7 +197,7 @@ def time_spent(attempts: pd.DataFrame) -> Figure:
 def failures(attempts: pd.DataFrame) -> Figure:
     """Return why attempts failed, by command and by the kind of error."""
     name, title = "failures", "Causes of failures"
-    bad = attempts[attempts["outcome"].isin(["failed", "crashed", "abandoned"])]
+    bad = attempts[attempts["outcome"].isin(["failed", "crashed", "abandoned"])].sort_values("started")
     if bad.empty:
         return empty(name, title, "No attempt has failed.")
     bad = _latest(bad, MOST_POINTS)
