@@ -378,7 +378,7 @@ class Panel {
 
   fraction(row, seconds) {
     if (row[6] !== null && row[6] !== undefined) return row[6];
-    return seconds ? Math.min(0.97, (this.now - row[2]) / seconds) : null;
+    return seconds ? Math.max(0, Math.min(0.97, (this.now - row[2]) / seconds)) : null;
   }
 
   paintTabs() {
@@ -512,7 +512,7 @@ class Panel {
     const many = plan.commands.length > 12;
     shown(this.chips, many);
     if (!many) return;
-    const states = ["", ...BAR, "pending"].filter((state) => !state || head.counts[state] || state === this.only);
+    const states = ["", ...BAR, "ready", "pending"].filter((state) => !state || head.counts[state] || state === this.only);
     const drawn = states.join();
     if (drawn !== this.chipsDrawn) {
       this.chipsDrawn = drawn;

@@ -63,7 +63,7 @@ class Picture:
 
     def __init__(self, run: Looked) -> None:
         self.run = run
-        self.parts: dict[str, Any] = {"plan": {}, "head": {}, "cards": [], "extras": {}}
+        self.parts: dict[str, Any] = {"plan": {"icons": ICONS}, "head": {}, "cards": [], "extras": {}}
         self._follower = Follower(run.folder / JOURNAL)
         self._rows: list[list[Any]] = []
         self._log: list[list[Any]] = []
@@ -141,7 +141,7 @@ class Picture:
                 [name, planned.kind, _short(expected.get(name)), box_of.get(name, "")]
                 for name, planned in state.planned.items()
             ],
-            "svg": draw_graph(state, folded, title=state.run.workflow),
+            "svg": draw_graph(state, folded, title=state.run.workflow, clickable=True),
             "icons": ICONS,
             "folder": str(self.run.folder),
             "home": os.path.expanduser("~"),
@@ -302,7 +302,7 @@ def _note(shown: str, record: CommandRecord, live: Mapping[str, Any]) -> str:
     return record.reason
 
 
-def draw_graph(state: RunState, folded: Folded, *, title: str) -> str:
+def draw_graph(state: RunState, folded: Folded, *, title: str, clickable: bool = False) -> str:
     """Return the graph with the states of its commands as SVG that a script can bring up to date."""
     boxes = {}
     for name in folded.upstream:
@@ -318,7 +318,7 @@ def draw_graph(state: RunState, folded: Folded, *, title: str) -> str:
             state=kind,
             fraction=done / len(members) if len(members) > 1 or done else None,
         )
-    return graph_svg(folded.upstream, boxes=boxes, title=f"the graph of {title}", paper=False)
+    return graph_svg(folded.upstream, boxes=boxes, title=f"the graph of {title}", paper=False, clickable=clickable)
 
 
 def _box_note(record: CommandRecord, kind: str) -> str:

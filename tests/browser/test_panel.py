@@ -227,7 +227,7 @@ def test_the_theme_is_that_of_the_page_and_axe_finds_no_fault(desk, theme):
     notebook.run(1)
     expect(notebook.output(1).get_by_role("button", name="Start")).to_be_visible()
     notebook.run(2)
-    expect(panel.locator(".onb-fixed svg")).to_be_visible()
+    expect(panel.locator(".onb-fixed svg.onb-graph")).to_be_visible()
     assert faults(notebook.page) == []
     notebook.command("apputils:change-theme", {"theme": "JupyterLab Light"})
 
