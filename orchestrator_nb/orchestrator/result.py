@@ -12,7 +12,9 @@ from orchestrator_nb.data.command_result import CommandResult, command_result
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.stored import load
 from orchestrator_nb.errors import UsageError
-from orchestrator_nb.events import GATE, Failure, GateChecked, Stored
+from orchestrator_nb.events import Failure, Stored
+from orchestrator_nb.orchestrator.advice import advice
+from orchestrator_nb.orchestrator.compliance import Compliance, compliance_of
 from orchestrator_nb.orchestrator.failure_card import card_html
 from orchestrator_nb.orchestrator.shown import headline, html_table
 from orchestrator_nb.orchestrator.views import is_shown
@@ -75,7 +77,7 @@ class RunResult:
 
     `state` is the run's state; `outputs` has the results of the commands that are done, `partial` what the others had
     recorded, `errors` why they failed. `shared` is the shared state. `seconds` is from start to end by the wall clock,
-    `requirements` what was required of its quality, `gates` the verdicts about that by name, `next_steps` what to type to go on. `matrices` has for
+    `report` says which gates held, `next_steps` what to type to go on. `matrices` has for
     each cell the id of its matrix command.
     """
 
@@ -97,23 +99,16 @@ class RunResult:
     logs: Mapping[str, Path]
     seconds: float
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    requirements: tuple[str, ...] = ()
-    gates: Mapping[str, GateChecked] = field(default_factory=dict)
+    report: Compliance
     next_steps: tuple[str, ...] = ()
     matrices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def compliance(self) -> dict[str, Any]:
-        """What was required of the run and what became of it: each of the `requirements` with its verdict, the
-        `deviations` by command, and whether it `complies`: completed, with nothing relaxed."""
-        return {
-            "complies": self.state == "completed" and not self.deviations,
-            "requirements": [
-                {"gate": gate, "verdict": self.gates[gate].verdict if gate in self.gates else "not checked"}
-                for gate in self.requirements
-            ],
-            "deviations": {name: list(texts) for name, texts in self.deviations.items()},
-        }
+        """What was required of the run and what became of it, as plain JSON: whether it `complies`, the `requirements`
+        of the run and the `gates` of its commands with their verdicts, `deviations` by command, and what was `relaxed`.
+        """
+        return self.report.to_plain()
 
     @property
     def succeeded(self) -> bool:
@@ -126,6 +121,11 @@ class RunResult:
         if self.state == "completed":
             return 3 if self.deviations else 0
         return {"stopped": 5, "paused": 4}.get(self.state, 1)
+
+    @property
+    def recommendations(self) -> dict[str, tuple[str, ...]]:
+        """What may help against the errors that are left, by command."""
+        return {name: tuple(advice(self.commands[name])) for name in self.errors}
 
     def command_result(self, command: str) -> CommandResult:
         """Return the standard record of a command, its values loaded. Raises UsageError for an unknown command."""
@@ -158,6 +158,19 @@ class RunResult:
             for name, record in self.commands.items()
         ]
 
+    def _error(self, command: str) -> dict[str, Any]:
+        """Return what kind of error a failure is, where that is known."""
+        error = self.commands[command].error
+        if error is None:
+            return {}
+        return {
+            "category": error.category,
+            "error": error.kind,
+            "severity": error.severity,
+            "transient": error.transient,
+            "evidence": list(error.evidence),
+        }
+
     def _trouble(self, command: str) -> str:
         failure = self.errors.get(command)
         return self.commands[command].reason if failure is None else headline(failure)
@@ -177,9 +190,10 @@ class RunResult:
             "deviations": {name: list(texts) for name, texts in self.deviations.items()},
             "compliance": self.compliance,
             "errors": {
-                name: {"kind": failure.kind, "message": failure.message, "cell": failure.cell}
+                name: {"kind": failure.kind, "message": failure.message, "cell": failure.cell, **self._error(name)}
                 for name, failure in self.errors.items()
             },
+            "recommendations": {name: list(texts) for name, texts in self.recommendations.items()},
             "commands": {
                 name: {
                     "state": record.state,
@@ -251,10 +265,7 @@ def result_of(
         notebooks={name: folder / record.notebook for name, record in commands.items() if record.notebook},
         logs={name: folder / record.log for name, record in commands.items() if record.log},
         seconds=max(0.0, end - run.started) if run.started else 0.0,
-        requirements=tuple(
-            step.removeprefix(GATE) for step in run.steps.get("completion", ()) if step.startswith(GATE)
-        ),
-        gates=dict(run.gates),
+        report=compliance_of(state, folder),
         next_steps=next_steps,
         matrices={name: planned.matrix for name, planned in state.planned.items() if planned.matrix},
     )

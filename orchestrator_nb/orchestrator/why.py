@@ -19,6 +19,10 @@ MANY = 10
 """So many cells, and reasons of cells, are named at the most."""
 
 
+PASSING = {True: "which may pass by itself", False: "which does not pass by itself", None: "which may pass or not"}
+"""What is said of an error, by whether it is transient."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Why:
     """A command's state and the facts that led there, the earliest first; prints as text."""
@@ -141,6 +145,11 @@ def _of_command(event: e.Event) -> str | None:
 
 def _of_decision(event: e.Event) -> str | None:
     match event:
+        case e.ErrorClassified(error=error, severity=severity, transient=transient, evidence=evidence):
+            told = f", told by {', '.join(evidence)}" if evidence else ""
+            return f"an error of the kind {error.replace('_', ' ')}, {severity}, {PASSING[transient]}{told}"
+        case e.CommandAdapted(reason=reason):
+            return f"it was changed: {reason}"
         case e.DecisionRequested(number=number, level=level, by=by):
             return f"decision {number} was asked for{_by(by)} (level {level}, {LEVELS[level]})"
         case e.DecisionDue(number=number):

@@ -21,6 +21,8 @@ BEGINNING: list[e.Event] = [
             "a": {"optional": True},
             "b": {"upstream": ["a"], "optional": True},
             "c": {"retries": 0, "escalation": {}},
+            "d": {"retries": 0, "fallback": "e"},
+            "e": {"standby": True},
         },
     ),
     e.AttemptStarted(at=2.0, command="a", attempt=1),
@@ -36,6 +38,10 @@ MOMENTS: dict[str, list[e.Event]] = {
     "left to a person": [
         e.AttemptStarted(at=2.0, command="c", attempt=1),
         e.AttemptFailed(at=3.0, command="c", attempt=1, seconds=1.0, failure=FAILURE),
+    ],
+    "replaced": [
+        e.AttemptStarted(at=2.0, command="d", attempt=1),
+        e.AttemptFailed(at=3.0, command="d", attempt=1, seconds=1.0, failure=FAILURE),
     ],
     "decided": [
         e.AttemptStarted(at=2.0, command="c", attempt=1),
