@@ -7,6 +7,7 @@ from orchestrator_nb.recovery.decided import Decided
 from orchestrator_nb.recovery.escalation import Escalation
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
+from orchestrator_nb.recovery.rollbacks import RollBackFailed
 
-POLICIES: tuple[Policy, ...] = (Decided(), Retry(), Escalation(), Optional())
+POLICIES: tuple[Policy, ...] = (Decided(), Retry(), Escalation(), Optional(), RollBackFailed())
 """The first that decides about a failure wins: what a person decided, then a retry, then the question to a person."""

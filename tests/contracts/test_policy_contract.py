@@ -21,7 +21,9 @@ BEGINNING: list[e.Event] = [
             "a": {"optional": True},
             "b": {"upstream": ["a"], "optional": True},
             "c": {"retries": 0, "escalation": {}},
+            "d": {"steps": ["checkpoint"]},
         },
+        steps={"failure": ("rollback",)},
     ),
     e.AttemptStarted(at=2.0, command="a", attempt=1),
 ]
@@ -55,6 +57,11 @@ ROLLBACK: list[e.Event] = [
     e.AttemptReturned(at=3.0, command="a", attempt=1, seconds=1.0),
     e.CommandSucceeded(at=3.0, command="a", attempt=1),
     e.RollbackAsked(at=4.0, rollback="x", undo=("a",)),
+]
+MOMENTS["left files"] = [
+    e.AttemptStarted(at=2.0, command="d", attempt=1),
+    e.AttemptFailed(at=3.0, command="d", attempt=1, seconds=1.0, failure=FAILURE),
+    e.CommandFailed(at=3.0, command="d", reason="no"),
 ]
 MOMENTS["rolled back"] = [*ROLLBACK, e.RolledBack(at=5.0, rollback="x", what="without a", commands=("a",))]
 

@@ -229,6 +229,36 @@ def test_what_a_failed_command_left_goes_back(repository):
     assert run.state.commands["fails"].state == "pending"
 
 
+@pytest.mark.parametrize("how", ["automatic", "ask"])
+def test_what_a_failed_command_left_goes_by_itself_or_is_proposed(repository, how):
+    """By policy only its files go back, and it stays failed; or a person is told what to type."""
+    commands = {**COMMANDS, "fails": {"call": "steps:fails", "after": "clean", "writes": ["fails.txt", "notes.txt"]}}
+    run = flow({name: commands[name] for name in ("clean", "fails")}, checkpoints={"rollback": how}).start(wait=False)
+    run.wait(check=False)
+    assert run.state.commands["fails"].state == "failed"
+    assert run.state.run.state == "failed"
+    assert Path("clean.txt").exists()
+    assert replay(read(run.folder / "journal.jsonl"), policies=POLICIES).same
+    if how == "automatic":
+        assert (Path("notes.txt").read_text(), Path("fails.txt").exists()) == ("by hand", False)
+        assert [each.commands for each in run.state.rollbacks] == [()]
+    else:
+        assert Path("fails.txt").exists()
+        assert any(f"rollback {run.id} --undo fails" in notice.text for notice in run.state.notices)
+
+
+def test_an_edit_after_a_failure_belongs_to_whoever_made_it(repository):
+    """What a command left is kept when it fails; what somebody writes into the same file later is never taken for it."""
+    commands = {**COMMANDS, "fails": {"call": "steps:fails", "after": "clean", "writes": ["fails.txt", "notes.txt"]}}
+    run = flow({name: commands[name] for name in ("clean", "fails")}).start(wait=False)
+    run.wait(check=False)
+    Path("notes.txt").write_text("mended by hand")
+    with pytest.raises(RollbackRefused, match=r'"notes\.txt": changed since'):
+        run.rollback(undo="fails")
+    assert Path("notes.txt").read_text() == "mended by hand"
+    assert Path("fails.txt").read_text() == "half"
+
+
 def test_a_run_under_way_comes_to_rest_first(repository, until):
     """Commands under way come to their end, the run goes back and is paused, and goes on when it is resumed."""
     commands = {**COMMANDS, "waits": {"call": "steps:waits", "after": "clean", "writes": ["waits.txt"]}}
