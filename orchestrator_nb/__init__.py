@@ -11,6 +11,8 @@ from typing import Any
 _WHERE = {
     "Workflow": "orchestrator_nb.orchestrator.workflow",
     "WorkflowOrchestrator": "orchestrator_nb.orchestrator.interface",
+    "GateResult": "orchestrator_nb.orchestrator.gate_result",
+    "Verdict": "orchestrator_nb.ports",
     "CommandResult": "orchestrator_nb.data.command_result",
     "Run": "orchestrator_nb.orchestrator.run",
     "RunResult": "orchestrator_nb.orchestrator.result",
@@ -22,10 +24,18 @@ _WHERE = {
     "context": "orchestrator_nb.context",
 }
 
+_OF_IPYTHON = {
+    "load_ipython_extension": "orchestrator_nb.jupyter.extension",
+    "unload_ipython_extension": "orchestrator_nb.jupyter.extension",
+}
+"""What `%load_ext orchestrator_nb` looks for; no user types these."""
+
 __all__ = sorted(_WHERE)  # noqa: PLE0605 - the table is the one place where the names stand
 
 
 def __getattr__(name: str) -> Any:
+    if name in _OF_IPYTHON:
+        return getattr(import_module(_OF_IPYTHON[name]), name)
     if name not in _WHERE:
         raise AttributeError(f'module "orchestrator_nb" has no attribute "{name}"')
     module = import_module(_WHERE[name])

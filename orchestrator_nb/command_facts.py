@@ -8,11 +8,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator_nb import events as e
+from orchestrator_nb.breaker import mended, once_more
 from orchestrator_nb.records import ACCEPTED, CommandRecord, asked, begun, failed, reopened, returned, reused
 from orchestrator_nb.standing import Standing
 from orchestrator_nb.step_facts import begin_steps, keep_what_is_left
 from orchestrator_nb.transitions import COMMAND_TRANSITIONS, DONE, IllegalTransition
 from orchestrator_nb.trigger_rules import DEFAULT
+from orchestrator_nb.values import Classified
 
 _AFTER = {e.KINDS[name]: states for name, states in COMMAND_TRANSITIONS.items()}
 """The table of the transitions, by class instead of by name."""
@@ -140,6 +142,8 @@ def _state_preserved(state: Standing, event: e.StatePreserved) -> None:
 
 def _retry_scheduled(state: Standing, event: e.RetryScheduled) -> None:
     record, after = _step(state, event)
+    if event.retry > record.retry:
+        state.retried += 1
     _put(state, event.command, record, replace(record, state=after, retry=event.retry, due=event.due))
 
 
@@ -160,6 +164,8 @@ def _command_succeeded(state: Standing, event: e.CommandSucceeded) -> None:
         raise IllegalTransition(f'"{event.command}" cannot succeed: a blocking gate does not hold')
     if record.shared:
         state.shared = {**state.shared, **record.shared}
+    if state.causes and record.retry:
+        state.causes = mended(state.causes, event.command)
     _put(state, event.command, record, replace(record, state=after))
 
 
@@ -209,6 +215,31 @@ def _deviation(state: Standing, event: e.DeviationRecorded) -> None:
         _known(state, event.command)
     known = state.deviations.get(event.command, ())
     state.deviations = {**state.deviations, event.command: (*known, event.text)}
+
+
+def _error_classified(state: Standing, event: e.ErrorClassified) -> None:
+    record = _known(state, event.command)
+    if event.attempt != record.attempt:
+        raise IllegalTransition(f'the error of attempt {event.attempt} of "{event.command}" is classified too late')
+    error = Classified(
+        category=event.category,
+        kind=event.error,
+        severity=event.severity,
+        transient=event.transient,
+        evidence=event.evidence,
+    )
+    state.commands[event.command] = replace(record, error=error)
+    if event.cause:
+        state.causes = {**state.causes, event.cause: once_more(state.causes.get(event.cause), event)}
+    if event.severity == "critical":
+        keep_what_is_left(state, event.command)
+
+
+def _command_adapted(state: Standing, event: e.CommandAdapted) -> None:
+    record, after = _step(state, event)
+    parameters = {**record.parameters, **event.parameters}
+    adapted = replace(record, state=after, parameters=parameters, substitute=event.substitute or record.substitute)
+    state.commands[event.command] = adapted
 
 
 # ── what people are asked ───────────────────────────────────────────────────────────────────────────────────────
@@ -289,6 +320,8 @@ COMMAND_FACTS: dict[type[e.Event], Callable[[Standing, Any], None]] = {
     e.CommandCancelled: _command_ended,
     e.DeviationRecorded: _deviation,
     e.CommandReopened: _command_reopened,
+    e.ErrorClassified: _error_classified,
+    e.CommandAdapted: _command_adapted,
     e.DecisionRequested: _decision_requested,
     e.DecisionDue: _decision_due,
     e.DecisionMade: _decision_made,

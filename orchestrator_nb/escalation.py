@@ -42,10 +42,12 @@ def ask(
     at: float,
     level: int,
     why: str = "",
+    evidence: Mapping[str, Any] | None = None,
     request: str | None = None,
     by: Mapping[str, Any] | None = None,
 ) -> e.DecisionRequested:
-    """Return the question about a command at a level; `why` is what brought it up, where that is not its failure."""
+    """Return the question about a command at a level; `why` is what brought it up, where that is not its failure,
+    `evidence` what else is known."""
     record = state.commands[command]
     limits = state.planned[command].escalation or EscalationLimits()
     lasts = {GUIDED: limits.guided, MANUAL: limits.manual}.get(level)
@@ -60,7 +62,7 @@ def ask(
         level=level,
         default=default,
         deadline=None if lasts is None else at + lasts,
-        evidence=_evidence(record, why),
+        evidence={**_evidence(record, why), **(evidence or {})},
         request=request,
         by=by,
     )

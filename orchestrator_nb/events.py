@@ -27,6 +27,8 @@ from orchestrator_nb.decision_events import DecisionDue as DecisionDue
 from orchestrator_nb.decision_events import DecisionMade as DecisionMade
 from orchestrator_nb.decision_events import DecisionRequested as DecisionRequested
 from orchestrator_nb.event import Event as Event
+from orchestrator_nb.recovery_events import CommandAdapted as CommandAdapted
+from orchestrator_nb.recovery_events import ErrorClassified as ErrorClassified
 from orchestrator_nb.run_events import FORMAT as FORMAT
 from orchestrator_nb.run_events import DefinitionChanged as DefinitionChanged
 from orchestrator_nb.run_events import JournalCut as JournalCut

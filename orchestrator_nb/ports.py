@@ -178,6 +178,9 @@ class Subject(Protocol):
     def earlier(self) -> Iterable[CommandRecord]:
         """Yield what the command came to in earlier runs that completed, the latest first."""
 
+    def history(self) -> Iterable[tuple[CommandRecord, Path]]:
+        """Yield the same with the folder of each run, in which the files of its results are."""
+
     def keep(self, content: str | bytes | Path, name: str) -> Stored:
         """Keep evidence among the artifacts of the run, under that file name."""
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from orchestrator_nb import events as e
 from orchestrator_nb.transitions import GOOD
 from orchestrator_nb.trigger_rules import DEFAULT
+from orchestrator_nb.values import Classified
 
 ACCEPTED = "accepted as up to date"
 """The reason of a command whose result somebody accepted."""
@@ -77,6 +78,7 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     `cell`. `fan_ins` are, where a condition may ask for them, the cells that it comes after: by the id of their matrix
     either one id, or ids by key. `result_key` is what its result depends on besides what upstream commands gave and
     what is in files; see `plan.key`. `escalation` is there where a person is to be asked when it keeps failing.
+    `degraded` are the parameters of its reduced form, `fallback` the command that is run in its place when it fails, which is on `standby` for that.
     `steps` are what is done, in order, between the return of an attempt and the success of the command.
     """
 
@@ -94,6 +96,9 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     program: str = ""
     result_key: str = ""
     escalation: EscalationLimits | None = None
+    degraded: Mapping[str, Any] = {}
+    fallback: str = ""
+    standby: bool = False
     trigger_rule: str = DEFAULT
     when: str = ""
     matrix: str = ""
@@ -117,8 +122,10 @@ class CommandRecord(Struct, frozen=True, gc=False):
     of the last attempt, also when it failed; `partial` is what the attempts before it had recorded. `deaths` counts the
     owners that died in this generation while it was under way. `preserved` is the state that the command last handed
     over for its next attempt. `reads` and `writes` are the hashes of the files that it declares; `origin` is the run
-    from which the result of a reused command comes. `gates` are the verdicts about what the attempt gave, by name. `parameters` are those that a decision put in the place of its own,
-    `by_hand` when a person did it.
+    from which the result of a reused command comes. `gates` are the verdicts about what the attempt gave, by name.
+    `parameters` are those that a decision put in the place of its own, `by_hand` when a person did it; `substitute` is
+    the command that is run in its place. `troubled` is when it first failed in this generation. `error` is what kind of
+    error its last failure was.
     """
 
     state: str = "pending"
@@ -149,12 +156,27 @@ class CommandRecord(Struct, frozen=True, gc=False):
     gates: Mapping[str, e.GateChecked] = {}
     parameters: Mapping[str, Any] = {}
     by_hand: bool = False
+    substitute: str = ""
+    troubled: float | None = None
+    error: Classified | None = None
 
     def output(self) -> e.Stored | None:
         """Return the stored result: what the command returned, else the mapping of what it recorded, else None."""
         result = self.result
         nothing = result is None or (result.form == "json" and result.value is None and result.artifact is None)
         return e.Stored(form="mapping", items=self.recorded) if nothing and self.recorded else result
+
+
+class CauseRecord(Struct, frozen=True, gc=False):
+    """What the errors of one cause came to that passes by itself, since anything last went well with it; replaced, never
+    changed. After every few `failures` nothing is tried again with it `until` then; `rounds` counts these.
+    `commands` are those that failed by it.
+    """
+
+    failures: int = 0
+    rounds: int = 0
+    until: float = 0.0
+    commands: tuple[str, ...] = ()
 
 
 class DecisionRecord(Struct, frozen=True, gc=False):
@@ -204,10 +226,16 @@ def run_record(event: e.RunStarted, state: str) -> RunRecord:
 def begun(record: CommandRecord, state: str, event: e.AttemptStarted | e.AttemptTakenOver) -> CommandRecord:
     """Return the record of a command that begins another attempt."""
     fresh = CommandRecord(state, record.generation, event.attempt, record.retry, started=event.at)
-    if record.recorded or record.partial or record.deaths or record.preserved or record.parameters:
+    if record.recorded or record.partial or record.deaths or record.preserved or record.troubled:
         partial = {**record.partial, **record.recorded}
         fresh = replace(
-            fresh, partial=partial, deaths=record.deaths, preserved=record.preserved, parameters=record.parameters
+            fresh,
+            partial=partial,
+            deaths=record.deaths,
+            preserved=record.preserved,
+            parameters=record.parameters,
+            substitute=record.substitute,
+            troubled=record.troubled,
         )
     return fresh
 
@@ -243,6 +271,7 @@ def failed(record: CommandRecord, state: str, event: e.AttemptFailed) -> Command
         state=state,
         returned=False,
         failure=event.failure,
+        troubled=record.troubled or event.at,
         ended=event.at,
         seconds=event.seconds,
         notebook=event.notebook,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator_nb.events import CheckpointTaken, NoticeGiven, RolledBack
-from orchestrator_nb.records import CommandRecord, DecisionRecord, PlannedCommand, RunRecord
+from orchestrator_nb.records import CauseRecord, CommandRecord, DecisionRecord, PlannedCommand, RunRecord
 from orchestrator_nb.transitions import FINAL, GOOD
 from orchestrator_nb.trigger_rules import Verdict, tally_of, verdict
 
@@ -22,11 +22,15 @@ class Standing:
         self.run = RunRecord()
         self.planned: dict[str, PlannedCommand] = {}
         self.commands: dict[str, CommandRecord] = {}
+        self.left: dict[str, int] = {}
+        """How many attempts each of the commands had that are in the plan no more."""
         self.shared: Mapping[str, Any] = {}
         self.deviations: dict[str, tuple[str, ...]] = {}
         self.notices: tuple[NoticeGiven, ...] = ()
         self.counts: dict[str, int] = {}
         self.decisions: Mapping[int, DecisionRecord] = {}
+        self.causes: Mapping[str, CauseRecord] = {}
+        self.retried = 0
         self.due: Mapping[str, tuple[str, ...]] = {}
         self.checkpoints: tuple[CheckpointTaken, ...] = ()
         self.rollbacks: tuple[RolledBack, ...] = ()
@@ -62,6 +66,10 @@ class Standing:
         """Return the decision about a command that is still to be made, None where there is none."""
         return next((decision for decision in self.open_decisions() if decision.command == command), None)
 
+    def is_excused(self, command: str) -> bool:
+        """Tell whether the run may complete without a command that did not succeed: it is optional, and that is told."""
+        return command in self.deviations and self.planned[command].optional
+
     def unfinished(self) -> int:
         """Return how many commands have not come to their end."""
         return len(self.commands) - sum(self.counts.get(state, 0) for state in FINAL)
@@ -69,7 +77,7 @@ class Standing:
     def bad(self) -> list[str]:
         """Return the commands that keep the run from being completed: no success, and not excused by a deviation."""
         return [
-            name for name, record in self.commands.items() if record.state not in GOOD and name not in self.deviations
+            name for name, record in self.commands.items() if record.state not in GOOD and not self.is_excused(name)
         ]
 
     @property

@@ -42,6 +42,8 @@ class RunState(Standing):
         target.shared = self.shared
         target.notices = self.notices
         target.decisions = self.decisions
+        target.causes = self.causes
+        target.retried = self.retried
         target.due = self.due
         target.checkpoints = self.checkpoints
         target.rollbacks = self.rollbacks
@@ -51,7 +53,7 @@ class RunState(Standing):
             if command in records:
                 shown[command] = records[command]
             elif type(event) is e.RunPlanned:
-                target.planned = self.planned
+                target.planned, target.left = self.planned, self.left
                 shown = target.commands = dict(records)
         target.deviations = self.deviations
         target.counts = dict(self.counts)
@@ -101,7 +103,9 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
         steps=event.steps,
     )
     state.planned = planned
-    state.commands = {name: state.commands.get(name, fresh) for name in planned}
+    left = {name: record.attempt for name, record in state.commands.items() if name not in planned}
+    state.left = {**state.left, **left} if left else state.left
+    state.commands = {name: state.commands.get(name) or _planned_anew(state, name, fresh) for name in planned}
     state.deviations = {name: texts for name, texts in state.deviations.items() if name in planned}
     state.counts = dict(Counter(record.state for record in state.commands.values()))
     for name in [
@@ -111,6 +115,11 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
         state.due = {other: steps for other, steps in state.due.items() if other != name}
         begin_steps(state, name, shared=bool(state.commands[name].shared))
     begin_moment(state, "start" if began else state.run.moment)
+
+
+def _planned_anew(state: RunState, name: str, fresh: CommandRecord) -> CommandRecord:
+    """Return the record of a command that the plan before did not have; one that comes back counts its attempts on."""
+    return replace(fresh, attempt=state.left[name]) if name in state.left else fresh
 
 
 def _run_resumed(state: RunState, event: e.RunResumed) -> None:

@@ -52,7 +52,7 @@ def begin_steps(state: Standing, command: str, *, shared: bool) -> None:
 
 
 def keep_what_is_left(state: Standing, command: str) -> None:
-    """Let the step be due that keeps what a command has left that has just failed for good."""
+    """Let the step be due that keeps what a command has left that has just failed."""
     if CHECKPOINT in state.planned[command].steps and state.run.keeping and state.commands[command].attempt:
         state.due = {**state.due, command: (CHECKPOINT,)}
 

@@ -52,6 +52,8 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     run, `notebook` that of its output, relative to the run's folder. `stage` says where in the attempt it happened when
     it was not in the user's code. `transient` says whether a repetition may succeed, None where the one that failed had
     nothing to say about it; `advice` is what the command's own `handle_error` answered, as plain JSON.
+    `evidence` is what else tells the causes apart: ``errno``, the HTTP ``status``, the ``causes`` (names of the classes
+    of the exceptions that led to it), ``oom`` (the system's own account of it).
     """
 
     kind: str
@@ -68,3 +70,18 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     stage: str | None = None
     transient: bool | None = None
     advice: Any = None
+    evidence: Mapping[str, Any] = {}
+
+
+class Classified(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What kind of error a failure is; the names are those of `recovery.taxonomy`.
+
+    `severity` is critical, major, minor or informational; `transient` says whether it may pass by itself, None where
+    nobody knows; `evidence` says in words what it was told by.
+    """
+
+    category: str
+    kind: str
+    severity: str
+    transient: bool | None = None
+    evidence: tuple[str, ...] = ()

@@ -135,7 +135,9 @@ def test_what_a_failed_attempt_recorded_is_given_to_the_next() -> None:
 
 def test_a_run_is_completed_only_when_every_command_is_good_or_excused() -> None:
     """A failure without a deviation keeps the run from being completed."""
-    events = [*BEGINNING, *_fail("a"), e.CommandFailed(at=3.0, command="a")]
+    optional = {"a": {"optional": True}, "b": {"upstream": ["a"], "optional": True}, "c": {}}
+    beginning = [BEGINNING[0], e.RunPlanned(at=1.0, commands=optional)]
+    events = [*beginning, *_fail("a"), e.CommandFailed(at=3.0, command="a")]
     events += [e.UpstreamFailed(at=3.0, command="b", upstream=("a",)), *_succeed("c"), e.RunCompleting(at=4.0)]
     state = fold(events)
     with pytest.raises(IllegalTransition, match="cannot be completed: a, b"):
@@ -255,3 +257,14 @@ def test_a_deviation_goes_with_its_command() -> None:
     assert set(state.deviations) == {"c"}
     state.apply(e.RunPlanned(at=5.0, commands={"a": {"kind": "call"}}))
     assert state.deviations == {}
+
+
+def test_a_command_that_leaves_the_plan_and_comes_back_counts_its_attempts_on() -> None:
+    """(command, attempt) names one execution for ever, whatever became of the definition between two of them."""
+    other = e.RunPlanned(at=4.0, commands={"a": {"kind": "call"}})
+    state = fold([*BEGINNING, *_succeed("a"), *_succeed("c"), other, BEGINNING[1]])
+    assert (state.commands["a"].state, state.commands["c"].state) == ("succeeded", "pending")
+    with pytest.raises(IllegalTransition):
+        state.apply(e.AttemptStarted(at=5.0, command="c", attempt=1))
+    state.apply(e.AttemptStarted(at=5.0, command="c", attempt=2))
+    assert fold([*BEGINNING, other, BEGINNING[1]]).commands["c"].attempt == 0

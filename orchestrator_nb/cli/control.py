@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator_nb.cli.options import CommandName, GivenRun, Json, RunName, Store
-from orchestrator_nb.cli.parameters import Raw, Typed, collect, read_as_yaml
+from orchestrator_nb.cli.parameters import Raw, Typed, collect
+from orchestrator_nb.orchestrator.given import read_as_yaml
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is recorded with who asked.")]
 INTERRUPTED = 130

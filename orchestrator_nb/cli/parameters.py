@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from orchestrator_nb.definition.values import described
-from orchestrator_nb.definition.yaml_text import read_yaml
-from orchestrator_nb.errors import DefinitionError, Mistake, UsageError
+from orchestrator_nb.errors import UsageError
+from orchestrator_nb.orchestrator.given import Given, gather
 
 JOINT = "\0"
 """Holds NAME and VALUE together while typer has them as one; no argument of a process can hold it."""
@@ -35,14 +32,6 @@ Files = Annotated[
 Texts = Annotated[
     list[str] | None, typer.Option("-y", "--parameters_yaml", metavar="TEXT", help="Parameters as YAML text.")
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """The parameters of a run: `values` by name; `texts` are those that came as text and are to be read as their type."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-    texts: frozenset[str] = frozenset()
 
 
 class PairsCommand(TyperCommand):
@@ -86,62 +75,9 @@ def _checked(option: str, pair: list[str]) -> list[str]:
 def collect(
     typed: Iterable[str] | None, raw: Iterable[str] | None, files: Iterable[str] | None, texts: Iterable[str] | None
 ) -> Given:
-    """Return all parameters; of one name -r wins over -p, that over -y, that over -f, and the later over the earlier.
-
-    Raises UsageError for a name that -p or -r gives twice, and for text that is no YAML mapping.
-    """
-    values: dict[str, Any] = {}
-    for file in files or ():
-        values.update(_file(file))
-    for text in texts or ():
-        values.update(_mapping(text, f'the text "{text}" given with -y', None))
-    from_typed = _pairs("-p", typed or ())
-    from_raw = _pairs("-r", raw or ())
-    return Given({**values, **from_typed, **from_raw}, frozenset(from_typed.keys() - from_raw.keys()))
+    """Return all parameters; see `orchestrator.given.gather`."""
+    return gather(typed=_split(typed), raw=_split(raw), files=files or (), texts=texts or ())
 
 
-def read_as_yaml(given: Given) -> dict[str, Any]:
-    """Return the parameters where no types are declared: the text of -p is read as a value in YAML. Raises UsageError."""
-    return {
-        name: _mapping(f"value: {value}", f'the value of "-p {name}"', None).get("value")
-        if name in given.texts
-        else value
-        for name, value in given.values.items()
-    }
-
-
-def _pairs(option: str, pairs: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for pair in pairs:
-        name, _, value = pair.partition(JOINT)
-        if name in found:
-            raise UsageError(f'"{option} {name}" is given twice: "{found[name]}" and "{value}"; leave one of them out')
-        found[name] = value
-    return found
-
-
-def _file(file: str) -> dict[str, Any]:
-    try:
-        text = Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f'the parameters file "{file}" given with -f cannot be read: {reason}') from error
-    return _mapping(text, f'the parameters file "{file}" given with -f', file)
-
-
-def _mapping(text: str, what: str, label: str | None) -> dict[str, Any]:
-    try:
-        tree = read_yaml(text, label)
-    except DefinitionError as error:
-        raise UsageError(_in_lines(what, error.mistakes)) from error
-    if tree.mistakes:
-        raise UsageError(_in_lines(what, tree.mistakes))
-    if tree.value is None:
-        return {}
-    if not isinstance(tree.value, dict):
-        raise UsageError(f"{what} is not a mapping; found {described(tree.value)}; expected lines like: name: value")
-    return tree.value
-
-
-def _in_lines(what: str, mistakes: Iterable[Mistake]) -> str:
-    return "\n".join([f"{what} cannot be read:", *(f"  {mistake}" for mistake in mistakes)])
+def _split(pairs: Iterable[str] | None) -> list[tuple[str, str]]:
+    return [(name, value) for name, _, value in (pair.partition(JOINT) for pair in pairs or ())]

@@ -36,7 +36,7 @@ def show_result(result: RunResult, stream: TextIO) -> None:
         )
     )
     for command, texts in result.deviations.items():
-        page.print(as_text(f"deviation  {command}: {'; '.join(texts)}"), markup=False)
+        page.print(as_text(f"deviation  {command or 'the run'}: {'; '.join(texts)}"), markup=False)
     for place in _folders(result.notebooks.values()):
         page.print(f"output notebooks  {place}", markup=False, soft_wrap=True)
     page.print(f"everything of the run  {shown_path(result.folder)}", markup=False, soft_wrap=True)

@@ -85,6 +85,7 @@ class NotebookExecution:
         self._left_at: _Cell | None = None
         self._done = 0
         self._types: tuple[str, ...] = ()
+        self._evidence: dict[str, Any] = {}
 
     def run(self, process: KernelProcess) -> None:
         """Run it to its end. Raises CommandError where it failed and Cancelled where it was asked to end."""
@@ -204,7 +205,7 @@ class NotebookExecution:
 
     async def _cell_failed(self, *, cell: Any, **_: Any) -> None:
         if self._attempt.ending is None and self._kernel.is_ipykernel and RAISES_TAG not in _tags(cell):
-            self._types = await notebook_failure.ask_types(self._client)
+            self._types, self._evidence = await notebook_failure.ask_about_error(self._client)
 
     def _end_cell(self, status: str, outputs: int = 0) -> None:
         cell = self._running
@@ -300,7 +301,7 @@ class NotebookExecution:
         if self._left_at is not None:
             return notebook_failure.left_early(self._done, len(self._numbers), **files, **_place(self._left_at))
         if isinstance(trouble, PapermillExecutionError):
-            return notebook_failure.raised(trouble, self._types, **files)
+            return notebook_failure.raised(trouble, self._types, self._evidence, **files)
         if isinstance(trouble, CellTimeoutError):
             message = f"the output of a cell did not arrive within {LATE_OUTPUT_TIMEOUT} s after the cell had ended"
             return CommandError(message, kind="timeout", **place)

@@ -23,6 +23,12 @@ _TYPES_OF_LAST_ERROR = (
     '[(t.__module__ + "." if t.__module__ != "builtins" else "") + t.__qualname__ '
     'for t in __import__("sys").last_type.__mro__]'
 )
+_EVIDENCE_OF_LAST_ERROR = (
+    '(lambda e: {"errno": getattr(e, "errno", None), '
+    '"status": getattr(getattr(e, "response", e), "status_code", None), '
+    '"causes": [(t.__module__ + "." if t.__module__ != "builtins" else "") + t.__qualname__ '
+    'for t in type(e.__cause__ or e.__context__).__mro__[:-2]]})(__import__("sys").last_value)'
+)
 _IN_CELL = re.compile(r"^\s*Cell In\s?\[(\d+)\], line (\d+)", re.MULTILINE)
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
@@ -64,10 +70,10 @@ def left_early(done: int, of: int, **place: Any) -> CommandError:
     return CommandError(message, kind="early_exit", exit_code=0, **place)
 
 
-def raised(trouble: Any, types: tuple[str, ...], **files: Any) -> CommandError:
+def raised(trouble: Any, types: tuple[str, ...], evidence: dict[str, Any], **files: Any) -> CommandError:
     """Return the failure for an exception in a cell, which papermill tells as its `PapermillExecutionError`.
 
-    `types` are the classes of the exception, empty where the kernel did not say.
+    `types` are the classes of the exception, empty where the kernel did not say, `evidence` what else it said.
     """
     text = str(trouble.evalue)
     traceback = _ANSI.sub("", "\n".join(trouble.traceback)).lstrip("-\n")
@@ -75,6 +81,7 @@ def raised(trouble: Any, types: tuple[str, ...], **files: Any) -> CommandError:
         _ANSI.sub("", text) or str(trouble.ename),
         kind="exception",
         types=types or (str(trouble.ename),),
+        evidence=evidence,
         traceback=traceback or None,
         exit_code=int(text) if trouble.ename == "SystemExit" and text.lstrip("-").isdecimal() else None,
         cell=trouble.cell_index,
@@ -104,14 +111,19 @@ def shortened(source: str) -> str:
     return source if len(source) <= QUOTED_LIMIT else source[:QUOTED_LIMIT] + "\n…"
 
 
-async def ask_types(client: Any) -> tuple[str, ...]:
-    """Ask a Python kernel for the classes of the exception that it has just shown, most derived first.
+async def ask_about_error(client: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Ask a Python kernel for the classes of the exception that it has just shown, most derived first, and for what
+    else tells its causes apart; see `Failure.evidence`.
 
-    Its reply to the cell names only the first of them. Empty where it does not say.
+    Its reply to the cell names only the first of the classes. Empty where it does not say.
     """
     for _ in range(20):
         question = client.execute(
-            "", silent=True, store_history=False, allow_stdin=False, user_expressions={"types": _TYPES_OF_LAST_ERROR}
+            "",
+            silent=True,
+            store_history=False,
+            allow_stdin=False,
+            user_expressions={"types": _TYPES_OF_LAST_ERROR, "evidence": _EVIDENCE_OF_LAST_ERROR},
         )
         try:
             reply = await client.shell_channel.get_msg(timeout=ASK_TIMEOUT)
@@ -120,12 +132,24 @@ async def ask_types(client: Any) -> tuple[str, ...]:
             if reply["content"].get("status") == "aborted":  # it still drops what comes after an error
                 await asyncio.sleep(0.02)
                 continue
-            answer = reply["content"]["user_expressions"]["types"]["data"]["text/plain"]
-            names = [str(name) for name in ast.literal_eval(answer)]
+            answers = reply["content"]["user_expressions"]
+            names = [str(name) for name in ast.literal_eval(answers["types"]["data"]["text/plain"])]
         except (queue.Empty, KeyError, ValueError, SyntaxError):
-            return ()
-        return tuple(names[: names.index("Exception") + 1]) if "Exception" in names else tuple(names[:1])
-    return ()
+            return (), {}
+        types = tuple(names[: names.index("Exception") + 1]) if "Exception" in names else tuple(names[:1])
+        return types, _evidence(answers.get("evidence"))
+    return (), {}
+
+
+def _evidence(answer: Any) -> dict[str, Any]:
+    """Return what a kernel says about an error, as far as it fits."""
+    try:
+        told = ast.literal_eval(answer["data"]["text/plain"])
+        numbers = {name: told[name] for name in ("errno", "status") if type(told[name]) is int}
+        causes = [str(name) for name in told["causes"]]
+    except (KeyError, TypeError, ValueError, SyntaxError):
+        return {}
+    return {**numbers, **({"causes": causes} if causes else {})}
 
 
 def _line(traceback: str, count: Any, source: str) -> int | None:

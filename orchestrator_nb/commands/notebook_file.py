@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from orchestrator_nb.data.quick_jsonschema import import_jsonschema
 from orchestrator_nb.errors import Mistake
 
 LARGEST = 256 * 1024 * 1024
@@ -88,6 +89,7 @@ def load(path: Path) -> Any:
 
     Cells without ids get some. Meant for a file that `read` found no mistake in; raises OSError and ValueError.
     """
+    import_jsonschema()
     import nbformat
 
     v4: Any = nbformat.v4
@@ -133,6 +135,7 @@ def _read(path: Path, changed: int, size: int) -> Notebook:  # noqa: ARG001  # p
 
 def _check_form(path: Path, document: Any) -> Mistake | None:
     """Return what keeps the document from being a notebook in format 4."""
+    import_jsonschema()
     import nbformat
 
     lead = f'"{path}" is not a notebook that can be run'

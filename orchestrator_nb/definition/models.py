@@ -100,6 +100,43 @@ class EscalationDefinition(Model):
     )
 
 
+ErrorKind = Literal[
+    "command_failure",
+    "partial_completion",
+    "timeout_expiration",
+    "resource_exhaustion",
+    "dependency_violation",
+    "state_synchronization_failure",
+    "resource_contention",
+    "coordination_timeout",
+    "quality_gate_failure",
+    "compliance_violation",
+    "security_validation_failure",
+    "performance_degradation",
+    "context_overflow",
+    "network_connectivity",
+    "storage_limitations",
+    "external_service_failure",
+]
+
+
+class RuleDefinition(Model):
+    """What a failure is to be taken for: all that is given of the first five has to fit, then the others count."""
+
+    type: str | None = Field(
+        None, description="the class of the exception, or one that it derives from or was led to by"
+    )
+    message: str | None = Field(None, min_length=1, description="text that its message has in it, in any case")
+    exit_code: int | None = Field(None, description="the exit code of its process")
+    signal: int | None = Field(None, description="the number of the signal that ended its process")
+    failure: str | None = Field(None, description="how it failed: exception, exit_code, timeout, gate, kernel_died …")
+    kind: ErrorKind | None = Field(None, description="the kind of error that it is")
+    severity: Literal["critical", "major", "minor", "informational"] | None = Field(
+        None, description="how severe it is"
+    )
+    transient: bool | None = Field(None, description="whether it may pass by itself, so that it is tried again")
+
+
 class RecoveryDefinition(Model):
     """What commands do about failures where they say nothing themselves."""
 
@@ -107,6 +144,10 @@ class RecoveryDefinition(Model):
     retry_delay: Seconds | None = Field(
         None, description="seconds before the first retry, doubled for each further one"
     )
+    retry_budget: Annotated[int, Field(ge=0, le=10**6)] | None = Field(
+        None, description="retries of a run in all; 50, or two for each command where that is more"
+    )
+    rules: tuple[RuleDefinition, ...] = Field((), description="what failures are to be taken for; the first that fits")
     escalation: EscalationDefinition | None = Field(None, description="whether people are asked, and for how long")
 
 

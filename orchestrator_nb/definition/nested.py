@@ -12,6 +12,7 @@ from orchestrator_nb.definition.models import (
     EscalationDefinition,
     GateDefinition,
     MonitoringDefinition,
+    RuleDefinition,
 )
 from orchestrator_nb.definition.pointers import child
 from orchestrator_nb.definition.spelled import Spelled
@@ -27,6 +28,7 @@ RETRY_WORDS = {
 _GATE_WORDS = {"expression": "gate", "check": "gate"}
 _GATE_FIELDS = frozenset(GateDefinition.model_fields)
 _ESCALATION_FIELDS = frozenset(EscalationDefinition.model_fields)
+_RULE_FIELDS = frozenset(RuleDefinition.model_fields)
 _MONITORING_FIELDS = frozenset(MonitoringDefinition.model_fields)
 _CHECKPOINT_FIELDS = frozenset(CheckpointsDefinition.model_fields)
 _CHECKPOINT_WORDS = {"boundaries": "at", "retention": "keep", "age": "keep_for", "limit": "size_limit"}
@@ -96,13 +98,24 @@ def _recovery(value: Any, pointer: str, spelled: Spelled) -> Any:
         retries = retries_in(named.pop("attempts"), f"{pointer}/attempts", spelled)
         if retries is not None:
             named["retries"] = retries
+    if isinstance(named.get("rules"), (list, tuple)):
+        named["rules"] = tuple(
+            renamed(rule, _rule_name, f"{pointer}/rules/{place}", spelled.origin(f"{pointer}/rules/{place}"), spelled)
+            if isinstance(rule, Mapping)
+            else rule
+            for place, rule in enumerate(named["rules"])
+        )
     if "escalation" in named:
         named["escalation"] = _escalation(named["escalation"], f"{pointer}/escalation", spelled)
     return _with_seconds(named, "retry_delay")
 
 
 def _recovery_name(key: str) -> str:
-    return meant(key, frozenset((*RETRY_WORDS.values(), "escalation")), RETRY_WORDS)
+    return meant(key, frozenset((*RETRY_WORDS.values(), "retry_budget", "rules", "escalation")), RETRY_WORDS)
+
+
+def _rule_name(key: str) -> str:
+    return meant(key, _RULE_FIELDS, {})
 
 
 def _escalation(value: Any, pointer: str, spelled: Spelled) -> Any:

@@ -47,7 +47,8 @@ def references_in(value: Any) -> tuple[Reference, ...]:
 def secrets_in(command: CommandDefinition) -> Iterator[tuple[str, str]]:
     """Yield the name of each secret that a command refers to, with the pointer into the command."""
     for field in FIELDS:
-        for pointer, text in leaves(getattr(command, field), f"/{field}"):
+        value = getattr(command, field)
+        for pointer, text in leaves(value, f"/{field}") if value else ():
             if "secrets" in text and _OPENING in text:
                 yield from ((each.keys[0], pointer) for each in references_in(text) if each.root == "secrets")
 

@@ -15,6 +15,7 @@ from orchestrator_nb.definition.wording import (
     OPTIMIZATION,
     PARAMETER,
     RECOVERY,
+    RULE,
     WORKFLOW,
 )
 
@@ -57,6 +58,7 @@ def json_schema() -> dict[str, Any]:
         (definitions["ParameterDefinition"]["properties"], PARAMETER),
         (definitions["GateDefinition"]["properties"], GATE),
         (definitions["RecoveryDefinition"]["properties"], RECOVERY),
+        (definitions["RuleDefinition"]["properties"], RULE),
         (definitions["EscalationDefinition"]["properties"], ESCALATION),
         (definitions["OptimizationDefinition"]["properties"], OPTIMIZATION),
         (definitions["MonitoringDefinition"]["properties"], MONITORING),

@@ -12,6 +12,7 @@ from orchestrator_nb.definition.models import (
     KINDS,
     CheckpointsDefinition,
     CommandDefinition,
+    ErrorKind,
     EscalationDefinition,
     GateDefinition,
     MonitoringDefinition,
@@ -19,6 +20,7 @@ from orchestrator_nb.definition.models import (
     OutputType,
     ParameterDefinition,
     RecoveryDefinition,
+    RuleDefinition,
     WorkflowDefinition,
 )
 from orchestrator_nb.definition.names import nearest, slug
@@ -55,7 +57,7 @@ WORKFLOW = {
     "coordination_timeout": _SECONDS,
     "context": "a mapping of names to values",
     "quality_requirements": _GATES,
-    "recovery": "a mapping with retries, retry_delay and escalation, or one of the words none and retry",
+    "recovery": "a mapping with retries, retry_delay, rules and escalation, or one of the words none and retry",
     "optimization": "a mapping with history and adaptive",
     "monitoring": "a mapping with interval and log_size",
     "checkpoints": "a mapping with at, include, exclude, keep, keep_for, size_limit and rollback, or the word off",
@@ -119,7 +121,19 @@ GATE = {
 RECOVERY = {
     "retries": "a whole number from 0 to 1000",
     "retry_delay": _SECONDS,
+    "retry_budget": "a whole number from 0 to 1000000",
+    "rules": "a list of rules, such as {message: quota, kind: external_service_failure, transient: true}",
     "escalation": "true, false, or a mapping with automatic, guided, manual and default",
+}
+RULE = {
+    "type": "the name of an exception's class, as text",
+    "message": "text",
+    "exit_code": "a whole number",
+    "signal": "a whole number",
+    "failure": "exception, exit_code, signal, timeout, kernel_died, early_exit, result_refused, not_started or gate",
+    "kind": f"one of {', '.join(get_args(ErrorKind))}",
+    "severity": "critical, major, minor or informational",
+    "transient": "true or false",
 }
 ESCALATION = {
     "automatic": _SECONDS,
@@ -152,6 +166,7 @@ _SECTIONS: dict[str, tuple[str, Mapping[str, str], tuple[str, ...]]] = {
     "parameter": ("the declaration of a parameter", PARAMETER, tuple(ParameterDefinition.model_fields)),
     "gate": ("a gate", GATE, tuple(GateDefinition.model_fields)),
     "recovery": ("the recovery", RECOVERY, (*RecoveryDefinition.model_fields, *RETRY_WORDS)),
+    "rule": ("a rule", RULE, tuple(RuleDefinition.model_fields)),
     "escalation": ("the escalation", ESCALATION, tuple(EscalationDefinition.model_fields)),
     "optimization": ("the optimization", OPTIMIZATION, tuple(OptimizationDefinition.model_fields)),
     "monitoring": ("the monitoring", MONITORING, tuple(MonitoringDefinition.model_fields)),
@@ -224,6 +239,8 @@ def _section(keys: tuple[int | str, ...]) -> str:
         return "gate"
     if top == "parameters":
         return "parameter"
+    if keys[:2] == ("recovery", "rules") and len(keys) >= 4:
+        return "rule"
     if keys[:2] == ("recovery", "escalation") and len(keys) >= 3:
         return "escalation"
     return str(top) if top in _SECTIONS else "workflow"

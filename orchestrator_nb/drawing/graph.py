@@ -7,30 +7,56 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
+from orchestrator_nb.drawing.icons import ICONS
 from orchestrator_nb.drawing.layers import Layout, lay_out
 
 LETTER = 7.0
 """The width of a letter, roughly."""
 LONGEST = 26
 """Longer labels are shortened; the whole is in the tooltip."""
+NOTE = 13.0
+"""So much room, in letters, has the note of a box whose note changes while a run is under way."""
 MOST = 300
 """Above so many commands a picture shows nothing that a person could see."""
 
-_ROW, _HEIGHT, _GAP, _MARGIN = 46.0, 32.0, 56.0, 12.0
+_ROW, _HEIGHT, _GAP, _MARGIN = 50.0, 36.0, 52.0, 12.0
+_SIGN = 22.0
+"""The room that the shape of a state takes at the left of a box."""
+
 _STYLE = (
-    "text{font:12px system-ui,sans-serif;fill:#1f2933}.note{font-size:9.5px;fill:#52606d}"
-    ".box{fill:#f7f9fb;stroke:#829ab1}.critical .box{fill:#fff3e0;stroke:#c05600;stroke-width:2}"
-    ".edge{fill:none;stroke:#9fb3c8}.edge.inferred{stroke-dasharray:5 3}.edge.critical{stroke:#c05600;stroke-width:2}"
+    ".onb-graph{--onb-ink:var(--jp-ui-font-color1,#1f2933);--onb-soft:var(--jp-ui-font-color2,#52606d);"
+    "--onb-line:var(--jp-border-color1,#9fb3c8);--onb-paper:var(--jp-layout-color1,#fff);"
+    "--onb-good:var(--jp-success-color1,#2e7d32);--onb-live:var(--jp-brand-color1,#1565c0);"
+    "--onb-bad:var(--jp-error-color1,#c62828);--onb-warn:var(--jp-warn-color1,#b45309)}"
+    ".onb-graph text{font:600 12px var(--jp-ui-font-family,system-ui,sans-serif);fill:var(--onb-ink)}"
+    ".onb-graph text.note{font-size:10.5px;font-weight:400;fill:var(--onb-soft)}"
+    ".onb-graph .box{fill:var(--onb-paper);stroke:var(--onb-line)}"
+    ".onb-graph .tint{fill:var(--c,transparent);opacity:.09}"
+    ".onb-graph .bar{fill:var(--c,var(--onb-line))}.onb-graph .sign{fill:var(--c,var(--onb-soft))}"
+    ".onb-graph .critical .box{stroke:var(--onb-warn);stroke-width:2}"
+    ".onb-graph .edge{fill:none;stroke:var(--onb-line);stroke-width:1.3}.onb-graph .inferred{stroke-dasharray:5 3}"
+    ".onb-graph .edge.critical{stroke:var(--onb-warn);stroke-width:2}.onb-graph marker path{fill:var(--onb-line)}"
+    ".onb-graph [data-state=succeeded],.onb-graph [data-state=reused]{--c:var(--onb-good)}"
+    ".onb-graph [data-state=running]{--c:var(--onb-live)}"
+    ".onb-graph [data-state=failed],.onb-graph [data-state=crashed]{--c:var(--onb-bad)}"
+    ".onb-graph [data-state=waiting],.onb-graph [data-state=upstream_failed],.onb-graph [data-state=cancelled]"
+    "{--c:var(--onb-warn)}"
+    ".onb-graph [data-state] .box{stroke:var(--c,var(--onb-line))}"
+    ".onb-graph [data-state=pending] .box,.onb-graph [data-state=skipped] .box{stroke-dasharray:3 3}"
+    ".onb-graph [data-state=running] .box{stroke-width:2}"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """What a box shows: its label, a `note` below it, and the `title` that is shown on hovering."""
+    """What a box shows: its label, a `note` below it, and the `title` that is shown on hovering; in the picture of a
+    run also the `state` of the command and the `fraction` of it that is done, from 0 to 1."""
 
     label: str
     note: str = ""
     title: str = ""
+    state: str = ""
+    fraction: float | None = None
 
 
 def graph_svg(
@@ -41,11 +67,14 @@ def graph_svg(
     inferred: Collection[tuple[str, str]] = (),
     reasons: Mapping[tuple[str, str], str] | None = None,
     title: str = "",
+    paper: bool = True,
 ) -> str:
-    """Return a picture of a graph as SVG.
+    """Return a picture of a graph as SVG, in the colours of the theme where it is part of a page.
 
     `upstream` gives the commands in an order in which they can run, `critical` is the path to mark, `inferred` are the
     edges (upstream, downstream) to draw dashed, `reasons` what is shown when the pointer is on an edge.
+    Without `paper` the page shows through. Each box says what it stands for in ``data-node`` and ``data-state``, so
+    that a script can bring it up to date.
     """
     if len(upstream) > MOST:
         return _words(f"{title}: {len(upstream):,} commands, more than a picture can show".lstrip(": "))
@@ -59,23 +88,23 @@ def graph_svg(
     ]
     for name in upstream:
         column, row = layout.rows[name]
-        parts.append(_box(boxes[name], lefts[column], _MARGIN + row * _ROW, widths[column], name in critical))
+        parts.append(_box(name, boxes[name], lefts[column], _MARGIN + row * _ROW, widths[column], name in critical))
     rows = [row for _, row in layout.rows.values()] + [row for way in layout.ways.values() for row in way]
     height = 2 * _MARGIN + max(rows, default=0.0) * _ROW + _HEIGHT
     width = _MARGIN + sum(widths) + _GAP * max(0, len(widths) - 1) + _MARGIN
-    return _svg(width, height, title, "".join(parts))
+    return _svg(width, height, title, "".join(parts), paper=paper)
 
 
-def _svg(width: float, height: float, title: str, body: str) -> str:
+def _svg(width: float, height: float, title: str, body: str, *, paper: bool = True) -> str:
     arrow = (
-        '<defs><marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" '
-        'markerUnits="userSpaceOnUse" orient="auto">'
-        '<path d="M0 0L8 4L0 8z" fill="#829ab1"/></marker></defs>'
+        '<defs><marker id="onb-arrow" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="7" markerHeight="7" '
+        'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>'
     )
+    ground = '<rect width="100%" height="100%" fill="var(--jp-layout-color0,#ffffff)"/>' if paper else ""
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img"><title>{escape(title)}</title>'
-        f'<style>{_STYLE}</style>{arrow}<rect width="100%" height="100%" fill="#ffffff"/>{body}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="onb-graph" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" role="{"img" if paper else "group"}" aria-label="{escape(title)}">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style>{arrow}{ground}{body}</svg>"
     )
 
 
@@ -85,22 +114,38 @@ def _words(text: str) -> str:
 
 
 def _width(box: Box) -> float:
-    return max(48.0, LETTER * max(len(_shortened(box.label)), 0.85 * len(_shortened(box.note))) + 18)
+    note = NOTE if box.state else 0.85 * len(_shortened(box.note))
+    return max(56.0, LETTER * max(len(_shortened(box.label)), note) + 20 + (_SIGN if box.state else 0))
 
 
 def _shortened(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 9]}…{text[-8:]}"
 
 
-def _box(box: Box, left: float, top: float, width: float, critical: bool) -> str:
-    middle = left + width / 2
-    first = top + (14 if box.note else 20)
-    note = f'<text class="note" x="{middle:.1f}" y="{top + 26:.1f}">{escape(_shortened(box.note))}</text>'
-    return (
-        f'<g text-anchor="middle"{_class("critical" if critical else "")}><title>{escape(box.title or box.label)}</title>'
-        f'<rect class="box" x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{_HEIGHT:.0f}" rx="5"/>'
-        f'<text x="{middle:.1f}" y="{first:.1f}">{escape(_shortened(box.label))}</text>{note if box.note else ""}</g>'
-    )
+def _box(name: str, box: Box, left: float, top: float, width: float, critical: bool) -> str:
+    start = left + 10 + (_SIGN if box.state else 0)
+    first = top + (16 if box.note or box.state else 22)
+    told = escape(box.title or box.label)
+    shape = f'x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{_HEIGHT:.0f}" rx="6"'
+    parts = [f'<title>{told}</title><rect class="box" {shape}/>']
+    data = ""
+    if box.state:
+        data = (
+            f' data-node="{escape(name)}" data-state="{box.state}" data-width="{width:.1f}" tabindex="0" role="button"'
+            f' aria-label="{told}"'
+        )
+        done = width * min(1.0, max(0.0, box.fraction or 0.0))
+        parts.append(f'<rect class="tint" {shape}/>')
+        parts.append(
+            f'<svg x="{left + 9:.1f}" y="{top + 10:.1f}" width="16" height="16" viewBox="0 0 16 16">'
+            f'<path class="sign" fill-rule="evenodd" d="{ICONS[box.state]}"/></svg>'
+            f'<rect class="bar" x="{left + 4:.1f}" y="{top + _HEIGHT - 3:.1f}" width="{max(0.0, done - 8):.1f}"'
+            ' height="3" rx="1.5"/>'
+        )
+    parts.append(f'<text x="{start:.1f}" y="{first:.1f}">{escape(_shortened(box.label))}</text>')
+    if box.note or box.state:
+        parts.append(f'<text class="note" x="{start:.1f}" y="{top + 29:.1f}">{escape(_shortened(box.note))}</text>')
+    return f"<g{_class('critical' if critical else '')}{data}>{''.join(parts)}</g>"
 
 
 def _edge(
@@ -123,7 +168,7 @@ def _edge(
     path += _curve(x, y, lefts[last] - 1, _middle(end))
     names = " ".join(("edge", *(["critical"] if critical else []), *(["inferred"] if inferred else [])))
     told = f"{pair[1]} after {pair[0]}" + (f": {reason}" if reason else "")
-    return f'<path d="{path}"{_class(names)} marker-end="url(#arrow)"><title>{escape(told)}</title></path>'
+    return f'<path d="{path}"{_class(names)} marker-end="url(#onb-arrow)"><title>{escape(told)}</title></path>'
 
 
 def _curve(x: float, y: float, to_x: float, to_y: float) -> str:

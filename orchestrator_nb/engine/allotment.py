@@ -67,7 +67,7 @@ class Allotment:
             (_, command), needs = heappop(heads)
             line = self._lines[needs]
             record = state.commands[command]
-            if record.state == "pending":
+            if record.state == "pending" and command not in started:  # one that was put off may be there twice
                 if any(amount > free.get(pool, 0) or pool in reserved for pool, amount in needs):
                     reserved.update(pool for pool, _ in needs if pool != CPU)
                     slots_lacked = max(slots_lacked, dict(needs).get(CPU, 0))

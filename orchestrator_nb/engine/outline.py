@@ -59,6 +59,10 @@ def outline(
                 base: next(iter(each.cells.values())) if each.one else each.cells for base, each in fan_ins.items()
             }
             commands[name]["fan_ins"] = gathered
+    for name, command in plan.commands.items():
+        stands_in = plan.commands.get(command.fallback or "")
+        if stands_in is not None and stands_in.fallback != name:
+            commands[stands_in.id]["standby"] = True
     pools: dict[str, int] = {}
     if any(command.resources for command in plan.commands.values()):
         pools = capacities(plan.definition, slots=slots, memory=memory)
@@ -132,6 +136,10 @@ def _item(command: CommandDefinition, upstream: tuple[str, ...], recovery: Recov
         item["retry_delay"] = delay
     if recovery.escalation is not None if command.escalate is None else command.escalate:
         item["escalation"] = (recovery.escalation or EscalationDefinition()).model_dump(exclude_defaults=True)
+    if command.degraded:
+        item["degraded"] = command.degraded
+    if command.fallback is not None:
+        item["fallback"] = command.fallback
     if not command.idempotent:
         item["idempotent"] = False
     if command.priority:

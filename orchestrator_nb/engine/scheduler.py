@@ -15,6 +15,9 @@ from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import DONE, FINAL, GOOD
 from orchestrator_nb.trigger_rules import DEFAULT, Tally, tally_of, verdict, why_skipped
 
+STANDBY = "it stands by for a command that may fail"
+"""Why a fallback does not run by itself."""
+
 
 class Scheduler:
     """Decides which commands start, which cannot start any more, and when the run is over.
@@ -126,6 +129,9 @@ class Scheduler:
                 if command in self._again and self._missing[command] < 0:
                     self._tallies[command] = tally_of(state.commands[name].state for name in self._upstream[command])
                 self._again.discard(command)
+                if state.planned[command].standby:
+                    ends.append(e.CommandSkipped(at=now, command=command, reason=STANDBY, cause="fallback"))
+                    continue
                 tally = self._tallies.get(command)
                 rule = state.planned[command].trigger_rule
                 found = state.verdict(command) if tally is None else verdict(rule, tally)
@@ -161,7 +167,8 @@ class Scheduler:
         while free > 0 and self._ready:
             _, command = heappop(self._ready)
             record = state.commands[command]
-            if record.state == "pending":
+            # One that was put off may be there twice, and then one after the other.
+            if record.state == "pending" and not (started and started[-1].command == command):  # type: ignore[attr-defined]
                 started.append(e.AttemptStarted(at=now, command=command, attempt=record.attempt + 1))
                 free -= 1
         return started
@@ -243,7 +250,7 @@ class Scheduler:
         """Begin a tally for each command that has a rule or a condition of its own and that may still come to start."""
         self._tallies, self._tallying = {}, {}
         for command, planned in state.planned.items():
-            if planned.trigger_rule == DEFAULT and not planned.when:
+            if planned.trigger_rule == DEFAULT and not planned.when and not planned.standby:
                 continue
             self._missing[command] = -1  # never nothing: it is ready when it is judged to be
             if state.commands[command].state in FINAL:

@@ -16,8 +16,7 @@ from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.command_result import previous_results
 from orchestrator_nb.data.disk import Kept, once_there_is_room
 from orchestrator_nb.data.live import LiveResults
-from orchestrator_nb.data.log import BoundedLog
-from orchestrator_nb.data.redaction import REDACTOR, Redacted
+from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.data.stored import load, store
 from orchestrator_nb.errors import ResultRefused, StoreFull, UsageError
 from orchestrator_nb.events import (
@@ -33,6 +32,7 @@ from orchestrator_nb.events import (
     Stored,
     Used,
 )
+from orchestrator_nb.executors.attempt_log import AttemptLog
 from orchestrator_nb.executors.failures import CRASHES, failure_of
 from orchestrator_nb.executors.measuring import Measure
 from orchestrator_nb.executors.outputs import check_outputs
@@ -44,7 +44,6 @@ Answer = AttemptReturned | AttemptFailed
 Progress = Callable[[str, int, float, str], None]
 """Told (command, attempt, fraction from 0 to 1, text), from any thread."""
 
-LOGS = "logs"
 LOG_SIZE = 10 * 2**20
 """Bytes that are kept of what an attempt prints, half of it its head and half its tail, where nobody says otherwise."""
 
@@ -81,7 +80,6 @@ class LocalAttempt:
         "_log",
         "_measure",
         "_mute",
-        "_printed",
         "_reason",
         "_told",
         "advice",
@@ -103,9 +101,8 @@ class LocalAttempt:
         self._begun = time.monotonic()
         self._changes: dict[str, Any] | None = None
         self._measure: Measure | None = None
-        self._log: BoundedLog | None = None
+        self._log: AttemptLog | None = None
         self._reason: str | None = None
-        self._printed: Redacted | None = None
         self._kept: list[OutputRecorded | ArtifactRecorded | MetricRecorded] = []
         self._told = False
         self._mute = False
@@ -147,24 +144,16 @@ class LocalAttempt:
 
     def write_log(self, text: str) -> None:
         """Add to the log, which is made with the first text."""
-        if REDACTOR.active:
-            with _turn:
-                printed = self._printed = self._printed or Redacted(REDACTOR)
-            text = printed.feed(text)
-        self._log_text(text)
-
-    def _log_text(self, text: str) -> None:
         if not text:
             return
-        log = self._log
-        if log is None:
+        if self._log is None:
             with _turn:
                 if self._log is None:
-                    path = self.work.run_folder / LOGS / f"{self.work.command}.{self.work.attempt}.log"
-                    half = self._around.log_size // 2
-                    self._log = BoundedLog(path, head=half, tail=half)
-                log = self._log
-        log.write(text)
+                    work = self.work
+                    self._log = AttemptLog(
+                        work.run_folder, command=work.command, attempt=work.attempt, size=self._around.log_size
+                    )
+        self._log.write(text)
 
     def on_end(self, ending: Callable[[float], None], *, timed: bool = True) -> None:
         """Name the function that ends it; called at once, on a thread of its own, where the end has been asked for.
@@ -362,8 +351,6 @@ class LocalAttempt:
     def close(self) -> None:
         """Take nothing any more and let go of the log."""
         self._mute = self.closed = True
-        if self._printed is not None:
-            self._log_text(self._printed.rest())
         if self._log is not None:
             self._log.close()
 
@@ -393,9 +380,10 @@ class LocalAttempt:
     def _settle(self) -> None:
         # whoever asked waits for what the attempt started to be gone: a retry must not meet it
         self.wait_for_ender(self._grace + 60.0)
-        if self._printed is not None:
-            self._log_text(self._printed.rest())
-        if self._log is not None and self._log.error is not None:
+        if self._log is None:
+            return
+        self._log.settle()
+        if self._log.error is not None:
             text = f"some of what it printed could not be kept: {self._log.error.strerror}"
             work = self.work
             self.report(NoticeGiven(at=self._around.clock(), text=text, command=work.command, attempt=work.attempt))
@@ -406,4 +394,4 @@ class LocalAttempt:
         self._ender.start()
 
     def _log_name(self) -> str | None:
-        return None if self._log is None else f"{LOGS}/{self._log.path.name}"
+        return None if self._log is None else self._log.name

@@ -10,6 +10,12 @@ from typing import Any
 from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.errors import CommandError, ResultRefused
 from orchestrator_nb.events import Failure
+from orchestrator_nb.executors.oom import OutOfMemory
+
+SIGKILL = 9
+OUT_OF_MEMORY = OutOfMemory()
+_LONGEST_CHAIN = 10
+"""Exceptions of a chain that are looked at."""
 
 CRASHES = frozenset({"kernel_died", "signal", "lost", "not_started"})
 """The kinds of failure that are the machine's doing rather than the command's."""
@@ -19,7 +25,7 @@ MESSAGE_LIMIT = 16 * 1024
 """What is kept of a traceback and of a message, in characters."""
 
 _OWN_FRAMES = (str(Path(__file__).resolve().parents[1]), str(Path(traceback.__file__).parent / "asyncio"))
-_FIELDS = frozenset(Failure.__struct_fields__) - {"message", "types", "traceback"}
+_FIELDS = frozenset(Failure.__struct_fields__) - {"message", "types", "traceback", "evidence"}
 
 
 def failure_of(error: BaseException, **fields_known: Any) -> Failure:
@@ -28,6 +34,9 @@ def failure_of(error: BaseException, **fields_known: Any) -> Failure:
     kind = known.pop("kind", "result_refused" if isinstance(error, ResultRefused) else "exception")
     if isinstance(error, SystemExit) and isinstance(error.code, int):
         known["exit_code"] = error.code
+    evidence = {**evidence_of(error), **(known.pop("evidence", None) or {})}
+    if known.get("signal") == SIGKILL and (ended := OUT_OF_MEMORY.news()):
+        evidence["oom"] = ended
     given = known.pop("types", None)
     trace = known.pop("traceback", None)
     return Failure(
@@ -35,8 +44,32 @@ def failure_of(error: BaseException, **fields_known: Any) -> Failure:
         message=shortened(REDACTOR.text(known.pop("message", None) or _message(error)), MESSAGE_LIMIT),
         types=tuple(given) if given else type_names(type(error)),
         traceback=shortened(REDACTOR.text(trace), TRACEBACK_LIMIT) if trace else trimmed_traceback(error),
+        evidence=evidence,
         **{name: value for name, value in known.items() if name in _FIELDS},
     )
+
+
+def evidence_of(error: BaseException) -> dict[str, Any]:
+    """Return what tells the causes of an exception apart besides its own class; see `Failure.evidence`."""
+    evidence: dict[str, Any] = {}
+    causes: list[str] = []
+    link: BaseException | None = error
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen and len(seen) < _LONGEST_CHAIN:
+        seen.add(id(link))
+        number = getattr(link, "errno", None)
+        status = getattr(getattr(link, "response", link), "status_code", None)
+        status = getattr(link, "code", None) if status is None and type(link).__module__ == "urllib.error" else status
+        if isinstance(link, OSError) and type(number) is int:
+            evidence.setdefault("errno", number)
+        if type(status) is int:
+            evidence.setdefault("status", status)
+        if link is not error:
+            causes += [name for name in type_names(type(link)) if name not in causes]
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    if causes:
+        evidence["causes"] = causes
+    return evidence
 
 
 def type_names(kind: type[BaseException]) -> tuple[str, ...]:

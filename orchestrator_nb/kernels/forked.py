@@ -28,6 +28,9 @@ SLOT_SIZE = 4096
 SEEN = "ORCHESTRATOR_NB_"
 """The beginning of the variables that other processes must see, so that what an attempt left behind is found."""
 
+TRACKER_SECONDS = 2.0
+"""How long what cleans up shared memory may take for it."""
+
 _SEED = struct.Struct("8I")
 
 libc: Any = ctypes.CDLL(None, use_errno=True)
@@ -106,6 +109,24 @@ def renew_randomness() -> None:
         modules["multiprocessing.process"].current_process().authkey = os.urandom(32)
 
 
+def trackers() -> list[Any]:
+    """Return those that this process has started to clean up shared memory and semaphores once it has ended."""
+    known = ("multiprocessing.resource_tracker", "joblib.externals.loky.backend.resource_tracker")
+    found = [getattr(sys.modules.get(name), "_resource_tracker", None) for name in known]
+    return [
+        tracker for tracker in found if getattr(tracker, "_pid", None) and getattr(tracker, "_fd", None) is not None
+    ]
+
+
+def _end_trackers() -> None:
+    """Let them do their work now: what is left of a kernel after its end is killed."""
+    deadline = time.monotonic() + TRACKER_SECONDS
+    for tracker in trackers():
+        os.close(tracker._fd)
+        while os.waitpid(tracker._pid, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
+            time.sleep(0.002)
+
+
 def leave(status: int, namespace: dict[str, Any] | None) -> None:
     """End this process as Python does, except that its memory is not taken apart: that would copy all the pages that
     it shares with the server."""
@@ -117,6 +138,8 @@ def leave(status: int, namespace: dict[str, Any] | None) -> None:
         if namespace is not None:  # files that are still open are written to the end
             namespace.clear()
             gc.collect()
+    with suppress(BaseException):
+        _end_trackers()
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
         with suppress(BaseException):
             stream.flush()  # type: ignore[union-attr]  # None where there is none

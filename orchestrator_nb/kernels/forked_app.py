@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from orchestrator_nb.kernels import forked_streams
+from orchestrator_nb.kernels import forked, forked_streams
 
 SPLIT = 7
 """The major version of ipykernel whose start is known well enough here to be done in two parts."""
@@ -190,18 +191,33 @@ def _adopt(kernel: Any, init_kernel: Callable[[], None]) -> None:
         del made.instance  # what it hides is its base class's
 
 
+class _NoThread:
+    """Stands where the thread that hands the requests of subshells on would be; requests come to the main thread."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.parent_thread = threading.current_thread()
+
+    def __bool__(self) -> bool:
+        return False
+
+
 def _leave_out() -> None:
     """Do without the thread that hands the requests of subshells on, and without needless hand-overs."""
     import ipykernel.kernelapp as module
+    from ipykernel.kernelbase import Kernel
 
-    if hasattr(module, "ShellChannelThread"):
-        module.ShellChannelThread = lambda *_, **__: None
+    if hasattr(module, "ShellChannelThread") and hasattr(Kernel, "_supports_kernel_subshells"):
+        stands_in: Any = _NoThread
+        module.ShellChannelThread = stands_in
+        has: Any = Kernel
+        has._supports_kernel_subshells = False
     if forked_streams.are_known():
         forked_streams.install()
 
 
 def _children_are_few() -> None:
-    """Spare a kernel without children the look through all processes of the machine when it shuts down."""
+    """Spare a kernel without children the look through all processes of the machine when it shuts down, and one with
+    trackers the wait for them: they hear no signal, and end with the kernel."""
     from ipykernel.kernelbase import Kernel
 
     look = getattr(Kernel, "_process_children", None)
@@ -213,6 +229,7 @@ def _children_are_few() -> None:
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return []
-        return look(self)
+        trackers = {tracker._pid for tracker in forked.trackers()}
+        return [child for child in look(self) if child.pid not in trackers]
 
     Kernel._process_children = look_if_any  # type: ignore[method-assign]

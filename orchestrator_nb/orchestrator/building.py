@@ -13,9 +13,12 @@ from orchestrator_nb.definition.models import WorkflowDefinition
 from orchestrator_nb.definition.names import slug
 from orchestrator_nb.definition.reading import Loaded, read_definition
 from orchestrator_nb.definition.writing import to_dict, to_json, to_yaml
-from orchestrator_nb.errors import UsageError
+from orchestrator_nb.drawing.card import listing
+from orchestrator_nb.drawing.workflow_card import workflow_card
+from orchestrator_nb.errors import DefinitionError, UsageError
 from orchestrator_nb.orchestrator.collector import collector_at_rest
 from orchestrator_nb.orchestrator.session_names import address, cell_number
+from orchestrator_nb.orchestrator.views import show_workflow
 
 GATES = frozenset({"gates", "quality_gates"})
 REQUIREMENTS = frozenset({"quality_requirements", "qualityRequirements"})
@@ -84,6 +87,16 @@ class Building:
     def to_json(self) -> str:
         """Return the definition as JSON."""
         return to_json(self.definition)
+
+    def _ipython_display_(self) -> None:
+        if not show_workflow(self):
+            raise NotImplementedError  # IPython goes on to ask for the representations
+
+    def _repr_html_(self) -> str:
+        try:
+            return workflow_card(self.definition)
+        except DefinitionError as error:
+            return listing([repr(self), str(error)])
 
     # ── building ────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -199,8 +199,8 @@ class Checkpointing:
 
 
 def _is_left(step: Step) -> bool:
-    """Whether the step keeps what a command has left that failed for good."""
-    return step.record is not None and step.record.state in {"failed", "crashed"}
+    """Whether the step keeps what a command has left that failed."""
+    return step.record is not None and step.record.state in {"failed", "crashed", "waiting"}
 
 
 def mend(store: CheckpointStore) -> None:

@@ -127,7 +127,7 @@ def read_results(folder: Path) -> EarlierRun:
             assert isinstance(event, e.CommandSucceeded)
             record = state.commands[event.command]
             key, given, records = begun.get(event.command, ("", None, {}))
-            as_written = not record.parameters and not record.by_hand
+            as_written = not record.parameters and not record.substitute and not record.by_hand
             kept[event.command] = Kept(
                 folder=folder,
                 origin=state.run.run,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
+from orchestrator_nb.drawing.card import href
 from orchestrator_nb.events import Failure
 from orchestrator_nb.orchestrator.shown import exception_name
 
@@ -46,7 +47,7 @@ def card_html(
     files = [] if failure.source is None else [("notebook", Path(failure.source))]
     files += [("output notebook", notebook)] if notebook is not None else []
     files += [("log", log)] if log is not None else []
-    links = (f'{name}: <a href="{escape(_link(path))}">{escape(str(path))}</a>' for name, path in files)
+    links = (f'{name}: <a href="{href(path)}">{escape(str(path))}</a>' for name, path in files)
     parts = (
         f"<p><b>{escape(command)}</b> failed{escape(_where(failure, cell))} ({escape(failure.kind)})</p>",
         f"<pre>{escape(source)}</pre>" if source else "",

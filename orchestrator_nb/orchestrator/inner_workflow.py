@@ -314,7 +314,7 @@ def _results(attempt: Attempt, result: RunResult) -> Stored:
         if kept is not None:
             items[name] = kept
     for name, texts in result.deviations.items():
-        _say(attempt, f'its run "{result.run}" completed with deviations: "{name}" {"; ".join(texts)}')
+        _say(attempt, f'its run "{result.run}" completed with deviations: "{name or "the run"}" {"; ".join(texts)}')
     return Stored(form="mapping", items=items)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.data.log import BoundedLog
-from orchestrator_nb.executors.attempt import LOGS
+from orchestrator_nb.executors.attempt_log import LOGS
 from orchestrator_nb.journal.live import remove_live, write_live
 
 MOST_COMMANDS = 100

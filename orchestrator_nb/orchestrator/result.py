@@ -12,9 +12,11 @@ from orchestrator_nb.data.command_result import CommandResult, command_result
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.stored import load
 from orchestrator_nb.errors import UsageError
-from orchestrator_nb.events import GATE, Failure, GateChecked, Stored
+from orchestrator_nb.events import Failure, Stored
+from orchestrator_nb.orchestrator.compliance import Compliance, compliance_of
 from orchestrator_nb.orchestrator.failure_card import card_html
 from orchestrator_nb.orchestrator.shown import headline, html_table
+from orchestrator_nb.orchestrator.views import is_shown
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import DONE
@@ -74,7 +76,7 @@ class RunResult:
 
     `state` is the run's state; `outputs` has the results of the commands that are done, `partial` what the others had
     recorded, `errors` why they failed. `shared` is the shared state. `seconds` is from start to end by the wall clock,
-    `requirements` what was required of its quality, `gates` the verdicts about that by name, `next_steps` what to type to go on. `matrices` has for
+    `report` says which gates held, `next_steps` what to type to go on. `matrices` has for
     each cell the id of its matrix command.
     """
 
@@ -96,23 +98,16 @@ class RunResult:
     logs: Mapping[str, Path]
     seconds: float
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    requirements: tuple[str, ...] = ()
-    gates: Mapping[str, GateChecked] = field(default_factory=dict)
+    report: Compliance
     next_steps: tuple[str, ...] = ()
     matrices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def compliance(self) -> dict[str, Any]:
-        """What was required of the run and what became of it: each of the `requirements` with its verdict, the
-        `deviations` by command, and whether it `complies`: completed, with nothing relaxed."""
-        return {
-            "complies": self.state == "completed" and not self.deviations,
-            "requirements": [
-                {"gate": gate, "verdict": self.gates[gate].verdict if gate in self.gates else "not checked"}
-                for gate in self.requirements
-            ],
-            "deviations": {name: list(texts) for name, texts in self.deviations.items()},
-        }
+        """What was required of the run and what became of it, as plain JSON: whether it `complies`, the `requirements`
+        of the run and the `gates` of its commands with their verdicts, `deviations` by command, and what was `relaxed`.
+        """
+        return self.report.to_plain()
 
     @property
     def succeeded(self) -> bool:
@@ -196,6 +191,10 @@ class RunResult:
         done = sum(record.state in DONE for record in self.commands.values())
         return f"<RunResult {self.run}: {self.state}, {done} of {len(self.commands)} commands succeeded>"
 
+    def _ipython_display_(self) -> None:
+        if not is_shown(self.run):
+            raise NotImplementedError  # IPython goes on to ask for the representations
+
     def _repr_html_(self) -> str:
         lead = f"{self.run}: {self.state}" + (f" ({self.reason})" if self.reason else "")
         cards = (
@@ -246,10 +245,7 @@ def result_of(
         notebooks={name: folder / record.notebook for name, record in commands.items() if record.notebook},
         logs={name: folder / record.log for name, record in commands.items() if record.log},
         seconds=max(0.0, end - run.started) if run.started else 0.0,
-        requirements=tuple(
-            step.removeprefix(GATE) for step in run.steps.get("completion", ()) if step.startswith(GATE)
-        ),
-        gates=dict(run.gates),
+        report=compliance_of(state, folder),
         next_steps=next_steps,
         matrices={name: planned.matrix for name, planned in state.planned.items() if planned.matrix},
     )

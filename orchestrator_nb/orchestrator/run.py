@@ -18,10 +18,12 @@ from orchestrator_nb.journal.live import read_live
 from orchestrator_nb.journal.owner import is_owned
 from orchestrator_nb.journal.store import JOURNAL, find_store
 from orchestrator_nb.orchestrator.awaiting import wait_for_owner, wait_in_loop
+from orchestrator_nb.orchestrator.compliance import Compliance, compliance_of
 from orchestrator_nb.orchestrator.control import Answer, ask_owner
 from orchestrator_nb.orchestrator.decisions import Decision, decisions_of, plain_parameters, what_to_type
 from orchestrator_nb.orchestrator.driver import Driver
 from orchestrator_nb.orchestrator.failure_story import failure_text
+from orchestrator_nb.orchestrator.looks import Looks
 from orchestrator_nb.orchestrator.metrics import execution_metrics
 from orchestrator_nb.orchestrator.result import RunResult, result_of
 from orchestrator_nb.orchestrator.run_files import GoesBack
@@ -37,7 +39,7 @@ LOOK_EVERY = 0.2
 """Seconds between two looks at a run of another process."""
 
 
-class Run(GoesBack):
+class Run(GoesBack, Looks):
     """A run, whoever owns it: this process, another, or nobody.
 
     `id` is its name in the store, `folder` where its files are.
@@ -131,6 +133,10 @@ class Run(GoesBack):
     def metrics(self) -> dict[str, Any]:
         """Return what it cost, in seconds: total, per command, waits, attempts; see `execution_metrics`."""
         return execution_metrics(read(self.folder / JOURNAL), self.state)
+
+    def compliance(self) -> Compliance:
+        """Return whether it keeps what is required of it: its gates, their evidence, deviations; see `Compliance`."""
+        return compliance_of(self.state, self.folder)
 
     def logs(self, command: str) -> str:
         """Return what the last attempt of a command printed. Raises OrchestratorError for an unknown command."""

@@ -33,6 +33,7 @@ from orchestrator_nb.orchestrator.attendant import Attendant
 from orchestrator_nb.orchestrator.baselines import completed_before
 from orchestrator_nb.orchestrator.checkpointing import Checkpointing
 from orchestrator_nb.orchestrator.clock import steady_clock
+from orchestrator_nb.orchestrator.compliance import write_compliance
 from orchestrator_nb.orchestrator.control import ANSWER_WAIT, Answer
 from orchestrator_nb.orchestrator.gates import all_gates
 from orchestrator_nb.orchestrator.live_view import LiveView
@@ -260,6 +261,7 @@ class Session:
 
     def _leave_manifest(self) -> None:
         try:
+            write_compliance(self._owned.folder, self.state)
             write_manifest(self._owned.folder, self.state)
         except Exception as error:  # noqa: BLE001 - what the run has come to is in the journal, and stands
             log.warning("%s: the run has come to its end without its manifest", error)
@@ -269,12 +271,16 @@ class Session:
         if not command:
             return self._work_of_run(state)
         plan, records = self._plan, state.commands
-        record, definition = records[command], plan.commands[command]
-        if record.parameters:  # a person has decided so
-            changed = {**definition.parameters, **record.parameters}
+        record = records[command]
+        definition = plan.commands[record.substitute or command]
+        if record.parameters:  # a person has decided so, or it runs in its reduced form
+            changed = {**definition.parameters, **({} if record.substitute else record.parameters)}
             definition = definition.model_copy(update={"parameters": changed})
+        befores = plan.upstream[command]
+        if record.substitute:
+            befores = tuple(dict.fromkeys((*befores, *plan.upstream[record.substitute])))
         inputs, recorded, metrics, changes = {}, {}, {}, {}
-        for name in plan.upstream[command]:
+        for name in befores:
             upstream = records[name]
             if upstream.state not in DONE:  # its trigger rule lets it start without that result
                 inputs[name] = _NO_RESULT

@@ -19,7 +19,11 @@ MANY = 10
 """So many cells, and reasons of cells, are named at the most."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+PASSING = {True: "which may pass by itself", False: "which does not pass by itself", None: "which may pass or not"}
+"""What is said of an error, by whether it is transient."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Why:
     """A command's state and the facts that led there, the earliest first; prints as text."""
 
@@ -30,6 +34,9 @@ class Why:
     def __str__(self) -> str:
         lead = f'"{self.command}" is {self.state.replace("_", " ")}:'
         return as_text("\n".join([lead, *(f"  {fact}" for fact in self.facts)]))
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def why(command: str, events: Iterable[e.Event], state: RunState) -> Why:
@@ -138,6 +145,11 @@ def _of_command(event: e.Event) -> str | None:
 
 def _of_decision(event: e.Event) -> str | None:
     match event:
+        case e.ErrorClassified(error=error, severity=severity, transient=transient, evidence=evidence):
+            told = f", told by {', '.join(evidence)}" if evidence else ""
+            return f"an error of the kind {error.replace('_', ' ')}, {severity}, {PASSING[transient]}{told}"
+        case e.CommandAdapted(reason=reason):
+            return f"it was changed: {reason}"
         case e.DecisionRequested(number=number, level=level, by=by):
             return f"decision {number} was asked for{_by(by)} (level {level}, {LEVELS[level]})"
         case e.DecisionDue(number=number):

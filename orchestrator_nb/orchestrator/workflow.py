@@ -32,6 +32,7 @@ from orchestrator_nb.orchestrator.saved import read_saved
 from orchestrator_nb.orchestrator.session_names import needs_session, session_name
 from orchestrator_nb.orchestrator.settings import given_settings, with_settings
 from orchestrator_nb.orchestrator.store_check import store_notes
+from orchestrator_nb.orchestrator.views import show_run
 from orchestrator_nb.plan.plan import Plan, make_plan
 from orchestrator_nb.plan.pools import check_pools
 from orchestrator_nb.plan.selection import Names, Selection, read_selection
@@ -135,7 +136,8 @@ class Workflow(Building):
     ) -> Run:
         """Start a run with these parameters; they may also be given by name.
 
-        Waits for its end unless `wait` is False. `slots` is how many commands run at a time, `durability` is full or
+        Where somebody is looking, in a notebook that is open, it shows a live panel and returns at once; elsewhere it
+        waits for the end. `wait` settles it either way. `slots` is how many commands run at a time, `durability` is full or
         process, `text_parameters` names those given as text, to be read as their type. With `detach` a process of its
         own drives the run, which then outlives this one, and nobody waits unless `wait` is True. `overlap` says what
         happens while another run of the workflow is under way in the store: refuse, wait, skip or allow. `decide` says
@@ -178,7 +180,8 @@ class Workflow(Building):
             run = start_detached(opening, store=place)
         else:
             run = start_opened(opening, store=place)
-        if wait or (wait is None and not detach):
+        seen = show_run(run)
+        if wait or (wait is None and not detach and not seen):
             run.wait(check=check)
         return run
 
@@ -215,7 +218,8 @@ class Workflow(Building):
         resumed = resume_opened(
             folder, opening_of, accept_changes=accept_changes, taking_over=take_over, start_from=again
         )
-        if wait is not False:
+        seen = show_run(resumed)
+        if wait or (wait is None and not seen):
             resumed.wait(check=check)
         return resumed
 

@@ -66,6 +66,8 @@ def key_of(name: str, *, plan: Plan, commands: Mapping[str, Command], said: Mapp
     told: list[Any] = [options.pop("parameters", {})]
     for option in _NO_MATTER:
         options.pop(option, None)
+    if definition.gates:  # a result is up to date only where it was held against the same
+        options["gates"] = plain(definition.gates)
     told.append({item: plain(plan.parameters[item]) for item in _visible(definition, plan, commands, code)})
     if plan.definition.context:
         told.append(plain(plan.definition.context))

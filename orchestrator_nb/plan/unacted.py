@@ -8,8 +8,6 @@ from orchestrator_nb.definition.models import WorkflowDefinition
 
 _OF_COMMANDS = {
     "context": "nothing checks it; what is shared is there all the same",
-    "fallback": "a command that is named there runs like any other",
-    "degraded": "a command that fails is not run again in a reduced form",
     "provides": "no command takes another's place",
     "milestone": "nothing is delivered before the end",
 }

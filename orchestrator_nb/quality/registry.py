@@ -26,7 +26,18 @@ from orchestrator_nb.quality.function import FunctionGate
 GROUP = "orchestrator_nb.gates"
 """The entry point group under which a package names its gates: ``name = "module:ClassWithoutArguments"``."""
 
-BUILT_IN: Mapping[str, str] = {}
+BUILT_IN: Mapping[str, str] = {
+    "nbval": "orchestrator_nb.quality.notebook_tests:NbvalGate",
+    "pytest": "orchestrator_nb.quality.notebook_tests:PytestGate",
+    "pandera": "orchestrator_nb.quality.tables:PanderaGate",
+    "ruff": "orchestrator_nb.quality.code:RuffGate",
+    "complexity": "orchestrator_nb.quality.code:ComplexityGate",
+    "bandit": "orchestrator_nb.quality.code:BanditGate",
+    "secrets": "orchestrator_nb.quality.leaks:SecretsGate",
+    "targets": "orchestrator_nb.quality.figures:TargetsGate",
+    "baseline": "orchestrator_nb.quality.figures:BaselineGate",
+    "anomaly": "orchestrator_nb.quality.figures:AnomalyGate",
+}
 """Where our own gates are, by name: module:class."""
 
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")

@@ -79,6 +79,10 @@ class GateSubject:
         """Yield what the command came to in earlier runs that completed, the latest first."""
         return (earlier.record for earlier in self._past(self.command))
 
+    def history(self) -> Iterable[tuple[CommandRecord, Path]]:
+        """Yield the same with the folder of each run."""
+        return ((earlier.record, earlier.folder) for earlier in self._past(self.command))
+
     def keep(self, content: str | bytes | Path, name: str) -> Stored:
         """Keep evidence among the artifacts of the run, with the secrets taken out of text."""
         if isinstance(content, Path):

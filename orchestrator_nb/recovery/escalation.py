@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestrator_nb import events as e
-from orchestrator_nb.escalation import HANDOFF, ask, next_level
+from orchestrator_nb.escalation import HANDOFF, MANUAL, ask, next_level
+from orchestrator_nb.recovery.classification import classified
 from orchestrator_nb.state import RunState
 
 
 class Escalation:
     """A failure for which nothing else is left goes to a person, where the definition wants that; each time one level
-    higher, so that no answer is asked for without end.
+    higher, so that no answer is asked for without end. A critical error begins where a person has to act.
 
     A decision whose time has passed takes its default; without one the next level begins. Where defaults are to be
     taken now they are taken at once.
@@ -39,7 +40,12 @@ class Escalation:
         planned = state.planned[event.command]
         if planned.escalation is None or planned.optional:
             return ()
-        return (ask(event.command, state, at=event.at, level=next_level(event.command, state)),)
+        error = classified(event.command, event.failure, state)
+        level = next_level(event.command, state)
+        if error.severity == "critical":
+            level = max(level, MANUAL)
+        told = {"error": error.kind, "severity": error.severity, "told_by": list(error.evidence)}
+        return (ask(event.command, state, at=event.at, level=level, evidence=told),)
 
     def _overdue(self, event: e.DecisionDue, state: RunState) -> Iterable[e.Event]:
         decision = state.decisions[event.number]

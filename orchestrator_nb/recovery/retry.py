@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from random import Random
+from typing import Any
 
 from orchestrator_nb import events as e
 from orchestrator_nb.records import PlannedCommand
-from orchestrator_nb.recovery.causes import is_permanent, is_transient
+from orchestrator_nb.recovery.classification import classified
+from orchestrator_nb.recovery.taxonomy import cause_of
 from orchestrator_nb.state import RunState
+from orchestrator_nb.values import Classified
 
 DEFAULT_RETRIES = 3
 WANT_RETRIES = 5
@@ -17,48 +20,113 @@ WANT_RETRIES = 5
 LONGEST_DELAY = 300.0
 """Seconds that a retry waits at the most."""
 
+LEAST_BUDGET = 50
+"""Retries that a run has at the least; one with more commands has two for each of them."""
+
+STAGGER = 0.5
+"""Of a rest, how much later than its end the commands come that wait for it, so that one of them is the first."""
+
 
 class Retry:
     """A failed attempt is repeated: by default three times and only if the failure is transient; a number of retries
     that the user wrote covers every failure that is not known to be permanent. What could not even be started, because
-    the machine lacked something, is tried again in any case.
+    the machine lacked something, is tried again in any case. A critical error is not tried again.
 
     The n-th retry waits a random time between nothing and retry_delay · 2ⁿ⁻¹ seconds ("full jitter", M. Brooker,
     Exponential Backoff And Jitter, 2015). The draw is seeded by run, command and attempt, so that a replay decides
-    the same.
+    the same. Where a person is asked in the end, retries go on no longer than the first level lasts.
+
+    What many commands fail by is left alone for a while (see `breaker`), and a run has a budget of retries. Commands
+    that failed because others held what they need are tried again one after the other.
     """
 
-    kinds: tuple[type[e.Event], ...] = (e.AttemptFailed,)
+    kinds: tuple[type[e.Event], ...] = (e.AttemptFailed, e.RetryDue)
     decides: tuple[type[e.Event], ...] = (e.AttemptFailed,)
 
-    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
+    def __call__(self, event: Any, state: RunState) -> Iterable[e.Event]:
         """Return the next retry, or nothing when there is none to be had."""
-        assert isinstance(event, e.AttemptFailed)
-        planned = state.planned[event.command]
-        retry = state.commands[event.command].retry + 1
-        retries = _retries(planned, event.failure)
-        if retry > retries:
+        if isinstance(event, e.RetryDue):
+            return self._put_off(event, state)
+        planned, record = state.planned[event.command], state.commands[event.command]
+        error = classified(event.command, event.failure, state)
+        retry = record.retry + 1
+        retries = _retries(planned, event.failure, error)
+        if retry > retries or _is_spent(event.failure, state):
             return ()
         longest = min(planned.retry_delay * 2.0 ** (retry - 1), LONGEST_DELAY)
-        draw = Random(f"{state.run.run}/{event.command}/{event.attempt}").uniform(0.0, longest)  # noqa: S311 - no secret
+        due = event.at + _draw(state, event.command, event.attempt).uniform(0.0, longest)
+        known = state.causes.get(cause_of(event.failure, error)) if state.causes else None
+        if known is not None and known.until > event.at:
+            due = max(due, _after_rest(known.until, event.at, state, event.command, event.attempt))
+        limits = planned.escalation
+        if limits is not None and due > (record.troubled or event.at) + limits.automatic:
+            return ()
         return (
             e.RetryScheduled(
                 at=event.at,
                 command=event.command,
-                due=event.at + draw,
+                due=due,
                 retry=retry,
                 retries=retries,
                 reason=event.failure.message,
             ),
         )
 
+    def _put_off(self, event: e.RetryDue, state: RunState) -> Iterable[e.Event]:
+        """Return a later time for a retry whose time has come too early: its cause has been left alone meanwhile, or
+        another command is at what both need."""
+        record = state.commands[event.command]
+        for cause, known in state.causes.items():
+            if event.command not in known.commands:
+                continue
+            due = None
+            if known.until > event.at:
+                due = _after_rest(known.until, event.at, state, event.command, record.attempt)
+            elif cause.startswith("resource_contention") and _is_taken(known.commands, event.command, state):
+                due = event.at + max(0.05, min(record.seconds, 30.0))
+            if due is not None:
+                return (
+                    e.RetryScheduled(
+                        at=event.at,
+                        command=event.command,
+                        due=due,
+                        retry=record.retry,
+                        retries=record.retry,
+                        reason=f"put off: {cause.replace('_', ' ')}",
+                    ),
+                )
+        return ()
 
-def _retries(planned: PlannedCommand, failure: e.Failure) -> int:
+
+def _retries(planned: PlannedCommand, failure: e.Failure, error: Classified) -> int:
     """Return how many retries this failure of this command gets."""
-    if is_permanent(failure):
+    if error.transient is False or (error.severity == "critical" and not error.transient):
         return 0
     if failure.kind == "not_started" and failure.transient:
         return max(WANT_RETRIES, planned.retries or 0)  # nothing of it has run: no try of the command is used up
     if planned.retries is not None:
         return planned.retries
-    return DEFAULT_RETRIES if planned.idempotent and is_transient(failure) else 0
+    return DEFAULT_RETRIES if planned.idempotent and error.transient else 0
+
+
+def _is_spent(failure: e.Failure, state: RunState) -> bool:
+    """Tell whether the run has had all its retries; what has not even begun does not count."""
+    recovery = state.run.settings.get("recovery") or {}
+    budget = recovery.get("retry_budget")
+    if budget is None:
+        budget = max(LEAST_BUDGET, 2 * len(state.planned))
+    return state.retried >= budget and failure.kind != "not_started"
+
+
+def _after_rest(until: float, now: float, state: RunState, command: str, attempt: int) -> float:
+    return until + _draw(state, command, attempt).uniform(0.0, STAGGER * (until - now))
+
+
+def _is_taken(commands: Iterable[str], command: str, state: RunState) -> bool:
+    """Tell whether another of these commands is being tried again."""
+    others = (state.commands.get(name) for name in commands if name != command)
+    return any(other is not None and other.state in ("running", "pending") and other.retry for other in others)
+
+
+def _draw(state: RunState, command: str, attempt: int) -> Random:
+    return Random(f"{state.run.run}/{command}/{attempt}")  # noqa: S311 - no secret

@@ -41,6 +41,25 @@ class RollBackFailed:
         return (e.NoticeGiven(at=event.at, text=text, command=command),)
 
 
+class RollBackCritical:
+    """A critical error takes the run back to its last checkpoint at once, and leaves it to a person.
+
+    A run that keeps no files has nothing to go back to: what is done then is up to the others.
+    """
+
+    kinds: tuple[type[e.Event], ...] = (e.ErrorClassified,)
+    decides: tuple[type[e.Event], ...] = ()
+
+    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
+        """Return the pause, the rollback that is asked for, and the notice of the cause."""
+        assert isinstance(event, e.ErrorClassified)
+        if event.severity != "critical" or not state.checkpoints or state.run.state not in {"executing", "paused"}:
+            return ()
+        failure = state.commands[event.command].failure
+        cause = f"{event.error}: {failure.message}" if failure is not None else event.error
+        return at_once(state, cause, command=event.command, now=event.at)
+
+
 def at_once(state: RunState, cause: str, *, command: str, now: float) -> tuple[e.Event, ...]:
     """Return what a critical error comes to: the run is paused, it goes back to the last checkpoint that holds no
     failure, and a person is told. It stays paused until somebody resumes it."""

@@ -46,7 +46,79 @@ print("out"); print("err", file=sys.stderr)
 display(HTML("<b>bold</b>"), Markdown("*text*"))
 pd.DataFrame({"a": [1, 2], "b": ["x", "ä"]})
 """
+RICH = """
+from IPython.display import *
+class Odd:
+    def _repr_html_(self): return "<i>odd</i>"
+    def _repr_png_(self): return b"\\x89PNG"
+    def _repr_mimebundle_(self, **_): return {"application/x-odd+json": {"b": [1, {"a": None}]}, "text/plain": "odd"}
+class Broken:
+    def __repr__(self): raise ValueError("no text")
+display(Latex("$x^2$"), JSON({"b": [1, 2]}), SVG("<svg xmlns='http://www.w3.org/2000/svg'/>"), Javascript("1"), Code("x = 1"))
+display(Odd(), {"text/plain": "raw", "text/html": "<b/>"}, metadata={"a": 1})
+display({"text/plain": "raw"}, raw=True, metadata={"isolated": True})
+Odd()
+"""
+MAGICS = """
+import os
+%env COLOUR=blue
+%cd -q ..
+print(os.environ["COLOUR"])
+"""
+WIDGETS = """
+from comm import create_comm
+state = {"_model_name": "IntModel", "_model_module": "numbers", "_model_module_version": "1.0.0", "value": 1}
+widget = create_comm(target_name="jupyter.widget", data={"state": state, "buffer_paths": []}, metadata={"version": "2.1.0"},
+                     comm_id="1234")
+widget.send({"method": "update", "state": {"value": 42, "data": None}, "buffer_paths": [["data"]]}, buffers=[b"abc"])
+"""
 NOTEBOOKS = {
+    "rich": [
+        nbformat.v4.new_markdown_cell("![a](attachment:a.png)", attachments={"a.png": {"image/png": "QQ=="}}),
+        RICH,
+        "Broken()",
+        "class Shown:\n    def __repr__(self): return 'line one\\nline two'\n[Shown(), 'ä\\u2028', b'x', 1e300, None]",
+        "_, __, Out, len(In)",
+        "import pandas as pd\npd.Series([1.5, None], name='ä').to_frame().style.set_uuid('u')",
+    ],
+    "magics": [
+        MAGICS,
+        "%%capture kept\nprint('kept')",
+        "kept.stdout",
+        "%%bash\necho out; echo err >&2",
+        "!echo shell; exit 3",
+        "words = !echo a b\nwords, _exit_code",
+        "%%writefile beside.txt\ntext",
+        "%who\n%history -n 1-2",
+        "import math\nmath.sqrt?",
+        "%no_such_magic",
+    ],
+    "asynchronous": [
+        "import asyncio\nasync def later(number):\n    await asyncio.sleep(0.01)\n    print(number)\n    return number",
+        "await asyncio.gather(*map(later, range(3)))",
+        "async def each():\n    for number in range(2):\n        yield await later(number)\n[number async for number in each()]",
+        "background = asyncio.ensure_future(later(9))\nawait background; print('so')",
+        "await asyncio.wait_for(asyncio.sleep(9), 0.01)",
+        "never",
+    ],
+    "clearing": [
+        "from IPython.display import clear_output, display\nfor number in range(3):\n    clear_output(wait=True)\n    print(number)",
+        "handle = display('one', display_id='x')\nclear_output()\nhandle.update('two')\ndisplay('three', display_id='x')",
+        "handle.update('four')\nprint('a\\rb', end='')\nprint('cc\\b\\bd')",
+        "import sys, warnings, logging\nprint('err', file=sys.stderr)\nlogging.warning('careful')\nprint('x' * 100_000)",
+        "input('who? ')",
+    ],
+    "threads and processes": [
+        "import threading\nthread = threading.Thread(target=print, args=['thread'])\nthread.start(); thread.join()",
+        "import multiprocessing as m\nchild = m.get_context('fork').Process(target=print, args=['child'])\nchild.start(); child.join()",
+        "from concurrent.futures import ProcessPoolExecutor\nwith ProcessPoolExecutor(2) as pool:\n    print(list(pool.map(abs, [-1, 2])))",
+        "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'print(6 * 7)'], capture_output=True, text=True).stdout",
+    ],
+    "chained": [
+        "try:\n    {}['key']\nexcept KeyError as error:\n    raise RuntimeError('wrapped \\x1b[31mred\\x1b[0m') from error",
+    ],
+    "interrupted by itself": ["raise KeyboardInterrupt"],
+    "widgets": [WIDGETS, "widget.comm_id"],
     "showing": [
         nbformat.v4.new_markdown_cell("# A title"),
         tagged("count = 1\nname = 'none'", "parameters"),

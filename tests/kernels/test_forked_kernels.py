@@ -168,6 +168,19 @@ def test_graceful_shutdown_flushes_files(kernel, tmp_path):
     assert one.process.returncode == 0
 
 
+def test_shared_memory_is_cleaned_up_at_once(kernel):
+    """A kernel that leaves shared memory behind ends without a wait for what cleans it up, which has done so then."""
+    one = kernel()
+    code = "from multiprocessing import shared_memory as s; block = s.SharedMemory(create=True, size=99); print(block.name)"
+    name = one.run(code).strip()
+    assert Path("/dev/shm", name).exists()
+    began = time.monotonic()
+    one.call(one.manager.shutdown_kernel())
+    assert time.monotonic() - began < 3.0  # ipykernel takes more than four seconds, and kills it
+    assert not Path("/dev/shm", name).exists()
+    assert one.process.returncode == 0
+
+
 @pytest.mark.parametrize("code", ["import time; time.sleep(60)", "import re; re.match('(a*)*b', 'a' * 40)"])
 def test_nothing_outlives_a_killed_owner(tmp_path, code):
     """A second after kill -9 of the owner its kernel, busy in C or not, and its server are gone."""

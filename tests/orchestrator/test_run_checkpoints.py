@@ -63,6 +63,12 @@ def fails(clean):
     raise ValueError("no")
 
 
+def leaks(clean):
+    note("leaks")
+    Path("notes.txt").write_text("leaked")
+    raise PermissionError("compliance: personal data in the output")
+
+
 def publish(model):
     note("publish")
     return "done"
@@ -245,6 +251,20 @@ def test_what_a_failed_command_left_goes_by_itself_or_is_proposed(repository, ho
     else:
         assert Path("fails.txt").exists()
         assert any(f"rollback {run.id} --undo fails" in notice.text for notice in run.state.notices)
+
+
+def test_a_critical_error_takes_the_run_back_to_its_last_checkpoint(repository, until):
+    """The run goes back at once and waits for a person, who is told of the cause; what was good stays."""
+    commands = {"clean": COMMANDS["clean"], "leaks": {"call": "steps:leaks", "after": "clean", "writes": ["notes.txt"]}}
+    rules = [{"message": "compliance", "kind": "compliance_violation"}]
+    run = flow(commands, recovery={"rules": rules}).start(wait=False)
+    until(lambda: run.state.rollbacks)
+    assert Path("notes.txt").read_text() == "by hand"
+    assert Path("clean.txt").read_text() == "clean"
+    assert run.state.run.state == "paused"
+    assert run.state.commands["clean"].state == "succeeded"
+    assert any("compliance: personal data" in notice.text for notice in run.state.notices)
+    run.stop("the test is over")
 
 
 def test_an_edit_after_a_failure_belongs_to_whoever_made_it(repository):

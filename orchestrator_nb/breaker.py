@@ -1,0 +1,36 @@
+"""A circuit breaker for each cause of errors: what is out of order is left alone for a while, then tried by one command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator_nb import events as e
+from orchestrator_nb.records import CauseRecord
+
+TRIPS_AFTER = 5
+"""Failures by one cause, with nothing going well between them, after which it is left alone."""
+
+FIRST_REST, LONGEST_REST = 10.0, 300.0
+"""Seconds that it is left alone for the first time, doubled each further time, and at the most."""
+
+
+def once_more(known: CauseRecord | None, event: e.ErrorClassified) -> CauseRecord:
+    """Return the record of a cause after one more error by it."""
+    before = known or CauseRecord()
+    failures, rounds, until = before.failures + 1, before.rounds, before.until
+    if failures >= TRIPS_AFTER and event.at >= until:
+        rounds += 1
+        until = event.at + min(FIRST_REST * 2.0 ** (rounds - 1), LONGEST_REST)
+    commands = before.commands if event.command in before.commands else (*before.commands, event.command)
+    return CauseRecord(failures, rounds, until, commands)
+
+
+def mended(causes: Mapping[str, CauseRecord], command: str) -> dict[str, CauseRecord]:
+    """Return the causes without those by which a command had failed that has succeeded now, but for who shares them."""
+    left: dict[str, CauseRecord] = {}
+    for cause, record in causes.items():
+        if command not in record.commands:
+            left[cause] = record
+        elif len(record.commands) > 1:
+            left[cause] = CauseRecord(commands=tuple(name for name in record.commands if name != command))
+    return left

@@ -1,0 +1,140 @@
+"""A run as a card of HTML without scripts: what is saved in a notebook, and what is shown where nothing can be live."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from orchestrator_nb.drawing.glyphs import GLYPHS, duration
+from orchestrator_nb.drawing.icons import icon
+
+MOST_ROWS = 60
+"""So many commands are listed at the most, those that went wrong among them."""
+
+RUN_LOOKS = {
+    "completed": "succeeded",
+    "failed": "failed",
+    "error": "failed",
+    "paused": "paused",
+    "stopping": "cancelled",
+    "stopped": "cancelled",
+    "recovering": "waiting",
+    "degraded": "waiting",
+    "new": "pending",
+}
+"""The state of a command that looks as a run in this state does; any other looks like one that is running."""
+
+ORDER = ("succeeded", "reused", "running", "waiting", "failed", "crashed", "upstream_failed", "cancelled", "skipped")
+"""In which order the parts of the bar stand."""
+
+
+@cache
+def style() -> str:
+    """Return the style sheet of cards and panels."""
+    return (files("orchestrator_nb.drawing") / "panel.css").read_text(encoding="utf-8")
+
+
+def run_card(parts: Mapping[str, Any], *, svg: str, folder: Path) -> str:
+    """Return the card of a run from the parts of its picture (see `orchestrator.picture`); every text is escaped."""
+    head = parts["head"]
+    commands = parts["plan"].get("commands", ())
+    rows = list(_rows(parts, len(commands)))
+    looks = RUN_LOOKS.get(head["phase"], "running")
+    pill = f'<span class="onb-pill" data-state="{looks}">{icon(looks)}{escape(head["phase"])}</span>'
+    return "".join((
+        f'<style>{style()}</style><section class="onb-panel" aria-label="run {escape(head["run"])}">',
+        f'<div class="onb-head"><span class="onb-name">{escape(head["workflow"])}</span>{pill}',
+        f'<span class="onb-run">{escape(head["run"])}</span></div>',
+        meter(head["counts"], head["total"]),
+        f'<p class="onb-sum">{_summary(head)}</p>',
+        f'<p class="onb-say" data-state="{looks}">{escape(head["reason"])}</p>' if head["reason"] else "",
+        *(f'<div class="onb-card">{card}</div>' for _, card in parts["cards"]),
+        f'<div class="onb-flow"><div class="onb-view onb-fixed">{svg}</div></div>' if commands else "",
+        _table(commands, rows, folder),
+        *(f'<p class="onb-next">{escape(step)}</p>' for step in head["next"]),
+        "</section>",
+    ))  # fmt: skip
+
+
+def meter(counts: Mapping[str, int], total: int) -> str:
+    """Return the bar of a run: how many of its commands are in which state."""
+    done = sum(number for state, number in counts.items() if state not in ("pending", "ready", "running", "waiting"))
+    pieces = "".join(
+        f'<i data-state="{state}" style="width:{100 * counts[state] / max(1, total):.2f}%"></i>'
+        for state in ORDER
+        if counts.get(state)
+    )
+    return (
+        f'<div class="onb-meter" role="progressbar" aria-label="commands done" aria-valuemin="0" '
+        f'aria-valuemax="{total}" aria-valuenow="{done}">{pieces}</div>'
+    )
+
+
+def _summary(head: Mapping[str, Any]) -> str:
+    counts = head["counts"]
+    done = sum(counts.get(state, 0) for state in ("succeeded", "reused"))
+    said = [f"<b>{done}</b> of {head['total']:,} done"]
+    said += [
+        f"<b>{counts[state]:,}</b> {GLYPHS[state].words}"
+        for state in ("running", "waiting", "failed", "crashed", "upstream_failed", "cancelled", "skipped")
+        if counts.get(state)
+    ]
+    if head["started"]:
+        said.append(duration((head["ended"] or head["now"]) - head["started"]))
+    if head["deviations"]:
+        said.append(f"{head['deviations']:,} deviations")
+    return "".join(f"<span>{item}</span>" for item in said)
+
+
+def _rows(parts: Mapping[str, Any], total: int) -> Iterator[Sequence[Any]]:
+    chunk = parts["plan"].get("chunk", 1)
+    for number in range((total + chunk - 1) // chunk):
+        yield from parts.get(f"rows_{number}", ())
+
+
+def _table(commands: Sequence[Sequence[Any]], rows: Sequence[Sequence[Any]], folder: Path) -> str:
+    pairs = [(command, row) for command, row in zip(commands, rows, strict=False) if row]
+    loud = [pair for pair in pairs if pair[1][0] in ("failed", "crashed", "running", "waiting")]
+    shown = pairs if len(pairs) <= MOST_ROWS else loud[:MOST_ROWS] or pairs[:MOST_ROWS]
+    body = "".join(_row(command, row, folder) for command, row in shown)
+    more = "" if len(shown) == len(pairs) else f'<p class="onb-none">and {len(pairs) - len(shown):,} more commands</p>'
+    heads = "".join(f'<th scope="col">{name}</th>' for name in ("Command", "State", "Time", "Latest"))
+    return f'<table class="onb-rows"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{more}'
+
+
+def _row(command: Sequence[Any], row: Sequence[Any], folder: Path) -> str:
+    state, attempt, _, seconds, cell, cells, _, note, notebook = row
+    words = GLYPHS[state].words
+    words += f" · cell {cell} of {cells}" if state == "running" and cells else ""
+    words += f" <small>try {attempt}</small>" if attempt > 1 else ""
+    link = f'<a href="{href(folder / notebook)}">output notebook</a> ' if notebook else ""
+    time = duration(seconds) if seconds is not None else ""
+    cells_of = (
+        f'<td><span class="onb-id">{escape(command[0])}</span></td>',
+        f'<td><span class="onb-state" data-state="{state}">{icon(state)}<span>{words}</span></span></td>',
+        f'<td class="onb-time">{time}</td>',
+        f'<td class="onb-last" title="{escape(note)}">{link}{escape(note)}</td>',
+    )
+    return f"<tr>{''.join(cells_of)}</tr>"
+
+
+def href(path: Path) -> str:
+    """Return a link to a file, escaped: relative for one that a notebook in the working directory has near itself, as
+    Jupyter opens it; a file: address for one elsewhere; the path as it is where it is relative to nobody knows what."""
+    if not path.is_absolute():
+        return escape(str(path))
+    here = Path.cwd()
+    if path.anchor != here.anchor or os.path.commonpath((path, here)) == path.anchor:
+        return escape(path.as_uri())
+    return escape(quote(os.path.relpath(path, here).replace(os.sep, "/")))
+
+
+def listing(lines: Iterable[str]) -> str:
+    """Return lines as preformatted text."""
+    return f"<pre>{escape(chr(10).join(lines))}</pre>"

@@ -1,0 +1,1 @@
+"""Jupyter: the magic, the live panel, and what IPython is told about this package."""

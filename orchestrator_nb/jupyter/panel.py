@@ -1,0 +1,172 @@
+"""The live panel of a run in a cell: the picture of the run, its widget, and what is asked for by clicks."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from orchestrator_nb.drawing.card import run_card
+from orchestrator_nb.jupyter import frontend
+from orchestrator_nb.jupyter.publisher import publisher
+from orchestrator_nb.jupyter.widget import bundle_of, panel_widget
+from orchestrator_nb.orchestrator.picture import Picture
+from orchestrator_nb.orchestrator.run import Run
+
+LINES = 40
+"""So many lines of what a command printed are shown of the one that is selected."""
+
+REASON = "asked to in the panel"
+
+
+class Panel:
+    """Shows a run until it is over, and then leaves its picture as plain HTML in the notebook.
+
+    One that is to `stay` keeps its buttons after the end, so that the run can be taken up or rolled back.
+    """
+
+    def __init__(self, run: Run, *, stay: bool = False) -> None:
+        self.run = run
+        self.picture = Picture(run)
+        self.picture.look()
+        self.parts = self.picture.parts
+        self.parts.update(said={}, detail={}, tried={})
+        self.widget = panel_widget(self.parts, self._heard)
+        self._stay = stay
+        self._handle: Any = None
+        self._place: Callable[[str], None] | None = None
+        self._parent: dict[str, Any] = {}
+        self._answers: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+
+    def display(self, parent: dict[str, Any] | None = None) -> None:
+        """Show it in the cell that runs, or in that of another request, and keep it up to date."""
+        from IPython.display import display
+
+        self._parent = frontend.cell_parent() if parent is None else parent
+        started = f"run {self.run.id}: a live panel, to be seen while its session lasts"
+        bundle = {**bundle_of(self.widget), "text/plain": started, "text/html": f"<p>{started}</p>"}
+        self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        publisher.add(self)
+
+    def put(self, place: Callable[[str], None]) -> None:
+        """Keep it up to date where it was put; `place` takes the HTML that it leaves at the end."""
+        self._place = place
+        publisher.add(self)
+
+    def publish(self) -> bool:
+        """Send what has changed; at the end, leave the picture. The publisher's thread alone calls this."""
+        changed = self.picture.look()
+        while not self._answers.empty():
+            name, value = self._answers.get()
+            self.parts[name] = value
+            changed.append(name)
+        if changed:
+            self.widget.send_parts(dict.fromkeys(changed))
+        if not self.picture.is_over or self._stay:
+            return True
+        self._leave()
+        return False
+
+    def html(self) -> str:
+        """Return the picture of the run as it stands, as plain HTML."""
+        return run_card(self.parts, svg=self.picture.svg(), folder=self.run.folder)
+
+    def _leave(self) -> None:
+        html = self.html()
+        if self._place is not None:
+            self._place(html)
+        elif self._handle is not None:
+            text = str(self.run.status())
+            with frontend.in_cell(self._parent):
+                self._handle.update({"text/html": html, "text/plain": text}, raw=True)
+
+    # ── what is clicked ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _heard(self, content: dict[str, Any]) -> None:
+        """Take a click, on whichever thread the kernel handles it; the work is done elsewhere."""
+        hands.do(lambda: self._act(content), self._failed)
+
+    def _act(self, content: dict[str, Any]) -> None:
+        act = _ACTS.get(str(content.get("do")))
+        if act is None:
+            return
+        answer = act(self.run, content)
+        self._answers.put(answer)
+        publisher.hurry()
+
+    def _failed(self, error: Exception) -> None:
+        self._answers.put(("said", {"text": str(error), "wrong": True}))
+        publisher.hurry()
+
+
+def _pause(run: Run, _content: dict[str, Any]) -> tuple[str, Any]:
+    run.pause(REASON)
+    return "said", {}
+
+
+def _resume(run: Run, _content: dict[str, Any]) -> tuple[str, Any]:
+    run.resume(REASON)
+    return "said", {}
+
+
+def _stop(run: Run, _content: dict[str, Any]) -> tuple[str, Any]:
+    run.stop(REASON)
+    return "said", {}
+
+
+def _select(run: Run, content: dict[str, Any]) -> tuple[str, Any]:
+    command = str(content.get("command"))
+    story = run.why(command)
+    printed = run.logs(command).splitlines()[-LINES:]
+    return "detail", {
+        "command": command,
+        "state": story.state,
+        "facts": list(story.facts),
+        "log": "\n".join(printed),
+    }
+
+
+_ACTS: dict[str, Callable[[Run, dict[str, Any]], tuple[str, Any]]] = {
+    "pause": _pause,
+    "resume": _resume,
+    "stop": _stop,
+    "select": _select,
+}
+"""What can be clicked: each is done with the run, and gives the name of a part of the panel and what it now is."""
+
+
+class Hands:
+    """Does, one after the other and on a thread of their own, the things that were asked for by clicks."""
+
+    def __init__(self) -> None:
+        self._wanted: queue.SimpleQueue[tuple[Callable[[], None], Callable[[Exception], None]]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def do(self, wanted: Callable[[], None], failed: Callable[[Exception], None]) -> None:
+        """Do this soon; `failed` is called with what it raises."""
+        self._wanted.put((wanted, failed))
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="orchestrator-nb clicks", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            with suppress(queue.Empty):
+                wanted, failed = self._wanted.get(timeout=1.0)
+                try:
+                    wanted()
+                except Exception as error:  # noqa: BLE001 - said where it was clicked
+                    failed(error)
+                continue
+            with self._lock:
+                if self._wanted.empty():
+                    self._thread = None
+                    return
+
+
+hands = Hands()
+"""Those of this process."""

@@ -1,0 +1,85 @@
+"""The verdict of a gate as people see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from orchestrator_nb.data.artifacts import Artifacts
+from orchestrator_nb.errors import StoreError
+from orchestrator_nb.events import GateChecked
+
+ARTIFACTS = "artifacts"
+NOT_CHECKED = "not checked"
+_MARKS = {"passed": "✓", "failed": "✗", "error": "!", NOT_CHECKED: "?"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateResult:
+    """What became of one gate of a run: `command` is empty for what is required of the run as a whole.
+
+    `verdict` is passed, failed, error (the gate itself could not be carried out) or not checked; `value` is what was
+    found, `expected` what should have been, `message` what is wrong. `evidence` is the file that was kept, `origin` the
+    run from which a reused result has its verdict, `seconds` what the check took.
+    """
+
+    gate: str
+    command: str
+    verdict: str
+    blocking: bool = True
+    value: Any = None
+    expected: str = ""
+    message: str = ""
+    evidence: Path | None = None
+    seconds: float = 0.0
+    origin: str = ""
+
+    @classmethod
+    def of(cls, event: GateChecked, folder: Path) -> GateResult:
+        """Return what a fact says; `folder` is the run's."""
+        evidence = None
+        if event.evidence is not None and event.evidence.artifact is not None:
+            try:
+                evidence = Artifacts(folder / ARTIFACTS).path(event.evidence.artifact)
+            except StoreError:  # the verdict stands; the audit says that its evidence is gone
+                evidence = None
+        return cls(
+            gate=event.gate,
+            command=event.command or "",
+            verdict=event.verdict,
+            blocking=event.blocking,
+            value=event.value,
+            expected=event.expected,
+            message=event.message,
+            evidence=evidence,
+            seconds=event.seconds,
+        )
+
+    @property
+    def passed(self) -> bool:
+        """Whether it holds."""
+        return self.verdict == "passed"
+
+    def to_plain(self, folder: Path | None = None) -> dict[str, Any]:
+        """Return it as plain JSON, what there is none of left out; paths relative to `folder`."""
+        plain: dict[str, Any] = {
+            "gate": self.gate, "command": self.command, "verdict": self.verdict, "blocking": self.blocking,
+        }  # fmt: skip
+        if self.value is not None:
+            plain["value"] = self.value
+        plain.update({name: text for name in ("expected", "message", "origin") if (text := getattr(self, name))})
+        if self.evidence is not None:
+            inside = folder is not None and self.evidence.is_relative_to(folder)
+            plain["evidence"] = (self.evidence.relative_to(folder) if inside and folder else self.evidence).as_posix()
+        plain["seconds"] = round(self.seconds, 6)
+        return plain
+
+    def __str__(self) -> str:
+        where = f"{self.command}: " if self.command else ""
+        how = self.verdict if self.blocking else f"{self.verdict}, a warning only"
+        return f"{_MARKS[self.verdict]} {where}{self.gate} ({how})" + (f": {self.message}" if self.message else "")
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(str(self))}</p>"

@@ -1,0 +1,35 @@
+"""The facts about errors: what kind each is, and what was looked at before it is tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator_nb.event import Event
+
+
+class ErrorClassified(Event, frozen=True, kw_only=True):
+    """The failure of an attempt is an error of this kind; the names are those of `recovery.taxonomy`.
+
+    `transient` says whether it may pass by itself, None where nobody knows; `evidence` what it was told by. Errors with
+    the same `cause` come from the same thing: a service, a host, a file.
+    """
+
+    command: str
+    attempt: int
+    category: str
+    error: str
+    severity: str
+    transient: bool | None = None
+    evidence: tuple[str, ...] = ()
+    cause: str = ""
+
+
+class CommandAdapted(Event, frozen=True, kw_only=True):
+    """From its next attempt on the command does something else than it was to do: it has other `parameters`, which go
+    before its own, or another command, the `substitute`, is run in its place and gives its result."""
+
+    command: str
+    parameters: Mapping[str, Any] = {}
+    substitute: str = ""
+    reason: str = ""

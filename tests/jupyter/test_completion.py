@@ -1,0 +1,65 @@
+"""What the Tab key offers behind the magic."""
+
+from __future__ import annotations
+
+import pytest
+from IPython.core.completer import provisionalcompleter
+
+from orchestrator_nb import Workflow
+from orchestrator_nb.jupyter.completion import complete
+from orchestrator_nb.orchestrator.verbs import VERBS
+
+
+@pytest.fixture
+def names(project):
+    """A session with a workflow that was run, in a folder with a definition."""
+    flow = Workflow("sales", parameters={"day": "2026-01-01"})
+    flow.command(lambda day: day, id="load")
+    flow.run()
+    (project / "sales.yaml").write_text("workflow: sales\ncommands: {a: {call: 'steps:a'}}\n")
+    (project / "notes.txt").write_text("")
+    (project / "notebooks").mkdir()
+    return {"sales": flow, "other": 3}
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("%workflow sta", ["status"]),
+        ("found = %workflow pla", ["plan"]),
+        ("%workflow run ", ["sales", "notebooks/", "sales.yaml"]),
+        ("%workflow run sales --re", ["--reuse"]),
+        ("%workflow run sales -p ", ["day"]),
+        ("%workflow why latest ", ["load"]),
+        ("%workflow logs latest l", ["load"]),
+        ("%workflow status lat", ["latest"]),
+        ("%workflow stop latest --gr", ["--grace"]),
+        ("%%workflow sales --r", ["--run", "--reuse"]),
+        ("%workflow why nothing ", []),
+        ("%time workflow sta", None),
+        ("workflow sta", None),
+    ],
+)
+def test_what_fits_the_place_is_offered(names, line, offered):
+    """Verbs, options, runs, commands, workflows, parameters and files, each where it may stand."""
+    assert complete(line, names) == offered
+
+
+def test_all_verbs_and_runs_are_offered(names):
+    """At the beginning every verb; behind a verb about runs the runs of the store, the latest first."""
+    assert complete("%workflow ", names) == list(VERBS)
+    runs = complete("%workflow status ", names)
+    assert runs is not None
+    assert runs[0] == "latest"
+    assert runs[1].startswith("sales-")
+
+
+def test_the_completer_of_the_shell_offers_nothing_else(shell):
+    """Neither Python's keywords nor files are mixed in."""
+    shell.Completer.use_jedi = False
+    text = "1 + 1\n%workflow resu"
+    with provisionalcompleter():
+        assert list(shell.Completer.completions("%workflow reso", len("%workflow reso"))) == []
+        found = list(shell.Completer.completions(text, len(text)))
+    assert [item.text for item in found] == ["resume"]
+    assert found[0].start == len("1 + 1\n%workflow ")
