@@ -130,6 +130,7 @@ def _run_resumed(state: RunState, event: e.RunResumed) -> None:
         owner=event.owner or state.run.owner,
         slots=event.slots or state.run.slots,
         decide=event.decide or state.run.decide,
+        settings={**state.run.settings, "recovery": event.recovery} if event.recovery else state.run.settings,
         reason="",
         leaving=False,
         ended=None,
