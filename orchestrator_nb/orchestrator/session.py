@@ -273,7 +273,7 @@ class Session:
     def _leave_manifest(self) -> None:
         try:
             write_compliance(self._owned.folder, self.state)
-            write_manifest(self._owned.folder, self.state)
+            write_manifest(self._owned.folder, self.state, self._owned.journal.position)
         except Exception as error:  # noqa: BLE001 - what the run has come to is in the journal, and stands
             log.warning("%s: the run has come to its end without its manifest", error)
 
