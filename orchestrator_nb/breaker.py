@@ -14,23 +14,28 @@ FIRST_REST, LONGEST_REST = 10.0, 300.0
 """Seconds that it is left alone for the first time, doubled each further time, and at the most."""
 
 
-def once_more(known: CauseRecord | None, event: e.ErrorClassified) -> CauseRecord:
-    """Return the record of a cause after one more error by it."""
+def once_more(known: CauseRecord | None, event: e.ErrorClassified, succeeded: int) -> CauseRecord:
+    """Return the record of a cause after one more error by it; so many commands of the run have `succeeded`.
+
+    While more goes well than fails it is not out of order: then some of it is only unlucky.
+    """
     before = known or CauseRecord()
     failures, rounds, until = before.failures + 1, before.rounds, before.until
-    if failures >= TRIPS_AFTER and event.at >= until:
+    since = before.succeeded if before.failures else succeeded
+    if failures >= TRIPS_AFTER and event.at >= until and succeeded - since < failures:
         rounds += 1
         until = event.at + min(FIRST_REST * 2.0 ** (rounds - 1), LONGEST_REST)
     commands = before.commands if event.command in before.commands else (*before.commands, event.command)
-    return CauseRecord(failures, rounds, until, commands)
+    return CauseRecord(failures, rounds, until, commands, before.mended, since)
 
 
 def mended(causes: Mapping[str, CauseRecord], command: str) -> dict[str, CauseRecord]:
-    """Return the causes without those by which a command had failed that has succeeded now, but for who shares them."""
-    left: dict[str, CauseRecord] = {}
-    for cause, record in causes.items():
-        if command not in record.commands:
-            left[cause] = record
-        elif len(record.commands) > 1:
-            left[cause] = CauseRecord(commands=tuple(name for name in record.commands if name != command))
-    return left
+    """Return the causes after the success of a command that had failed: what it had failed by is in order again."""
+    return {
+        cause: CauseRecord(
+            commands=tuple(name for name in record.commands if name != command), mended=record.mended + 1
+        )
+        if command in record.commands
+        else record
+        for cause, record in causes.items()
+    }

@@ -225,7 +225,8 @@ def _error_classified(state: Standing, event: e.ErrorClassified) -> None:
     )
     state.commands[event.command] = replace(record, error=error)
     if event.cause:
-        state.causes = {**state.causes, event.cause: once_more(state.causes.get(event.cause), event)}
+        known = state.causes.get(event.cause)
+        state.causes = {**state.causes, event.cause: once_more(known, event, state.counts.get("succeeded", 0))}
 
 
 def _command_adapted(state: Standing, event: e.CommandAdapted) -> None:

@@ -169,14 +169,17 @@ class CommandRecord(Struct, frozen=True, gc=False):
 
 class CauseRecord(Struct, frozen=True, gc=False):
     """What the errors of one cause came to that passes by itself, since anything last went well with it; replaced, never
-    changed. After every few `failures` nothing is tried again with it `until` then; `rounds` counts these.
-    `commands` are those that failed by it.
+    changed. After every few `failures` nothing is tried again with it `until` then; `rounds` counts these. `commands`
+    are those that failed by it, `mended` counts those of them that succeeded later; `succeeded` is how many commands of
+    the run had when the first of the failures came.
     """
 
     failures: int = 0
     rounds: int = 0
     until: float = 0.0
     commands: tuple[str, ...] = ()
+    mended: int = 0
+    succeeded: int = 0
 
 
 class DecisionRecord(Struct, frozen=True, gc=False):

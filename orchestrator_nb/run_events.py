@@ -53,13 +53,14 @@ class RunPlanned(Event, frozen=True, kw_only=True):
 class RunResumed(Event, frozen=True, kw_only=True):
     """The run goes on: in the owner's process after a pause, or in a new owner's, with as many slots as it has.
 
-    `decide` is as in `RunStarted`, None where it stays as it was.
+    `decide` is as in `RunStarted`, and `recovery` is that of its settings; None where they stay as they were.
     """
 
     owner: Mapping[str, Any] = {}
     reason: str = ""
     slots: int | None = None
     decide: str | None = None
+    recovery: Mapping[str, Any] | None = None
     request: str | None = None
     by: Mapping[str, Any] | None = None
 

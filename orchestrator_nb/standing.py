@@ -22,6 +22,8 @@ class Standing:
         self.run = RunRecord()
         self.planned: dict[str, PlannedCommand] = {}
         self.commands: dict[str, CommandRecord] = {}
+        self.left: dict[str, int] = {}
+        """How many attempts each of the commands had that are in the plan no more."""
         self.shared: Mapping[str, Any] = {}
         self.deviations: dict[str, tuple[str, ...]] = {}
         self.notices: tuple[NoticeGiven, ...] = ()

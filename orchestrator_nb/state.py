@@ -53,7 +53,7 @@ class RunState(Standing):
             if command in records:
                 shown[command] = records[command]
             elif type(event) is e.RunPlanned:
-                target.planned = self.planned
+                target.planned, target.left = self.planned, self.left
                 shown = target.commands = dict(records)
         target.deviations = self.deviations
         target.counts = dict(self.counts)
@@ -103,7 +103,9 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
         steps=event.steps,
     )
     state.planned = planned
-    state.commands = {name: state.commands.get(name, fresh) for name in planned}
+    left = {name: record.attempt for name, record in state.commands.items() if name not in planned}
+    state.left = {**state.left, **left} if left else state.left
+    state.commands = {name: state.commands.get(name) or _planned_anew(state, name, fresh) for name in planned}
     state.deviations = {name: texts for name, texts in state.deviations.items() if name in planned}
     state.counts = dict(Counter(record.state for record in state.commands.values()))
     for name in [
@@ -115,6 +117,11 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     begin_moment(state, "start" if began else state.run.moment)
 
 
+def _planned_anew(state: RunState, name: str, fresh: CommandRecord) -> CommandRecord:
+    """Return the record of a command that the plan before did not have; one that comes back counts its attempts on."""
+    return replace(fresh, attempt=state.left[name]) if name in state.left else fresh
+
+
 def _run_resumed(state: RunState, event: e.RunResumed) -> None:
     ended = state.run.state in ENDED
     state.run = replace(
@@ -123,6 +130,7 @@ def _run_resumed(state: RunState, event: e.RunResumed) -> None:
         owner=event.owner or state.run.owner,
         slots=event.slots or state.run.slots,
         decide=event.decide or state.run.decide,
+        settings={**state.run.settings, "recovery": event.recovery} if event.recovery else state.run.settings,
         reason="",
         leaving=False,
         ended=None,

@@ -257,3 +257,14 @@ def test_a_deviation_goes_with_its_command() -> None:
     assert set(state.deviations) == {"c"}
     state.apply(e.RunPlanned(at=5.0, commands={"a": {"kind": "call"}}))
     assert state.deviations == {}
+
+
+def test_a_command_that_leaves_the_plan_and_comes_back_counts_its_attempts_on() -> None:
+    """(command, attempt) names one execution for ever, whatever became of the definition between two of them."""
+    other = e.RunPlanned(at=4.0, commands={"a": {"kind": "call"}})
+    state = fold([*BEGINNING, *_succeed("a"), *_succeed("c"), other, BEGINNING[1]])
+    assert (state.commands["a"].state, state.commands["c"].state) == ("succeeded", "pending")
+    with pytest.raises(IllegalTransition):
+        state.apply(e.AttemptStarted(at=5.0, command="c", attempt=1))
+    state.apply(e.AttemptStarted(at=5.0, command="c", attempt=2))
+    assert fold([*BEGINNING, other, BEGINNING[1]]).commands["c"].attempt == 0

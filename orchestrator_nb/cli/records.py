@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -101,10 +102,13 @@ def _moment(at: float | None) -> str:
 def audit(
     run: RunName = "latest",
     every: Annotated[bool, typer.Option("--all", help="All runs of the store.")] = False,
+    export: Annotated[
+        Path | None, typer.Option("--export", metavar="FOLDER", help="Save what can be read of damaged runs there.")
+    ] = None,
     as_json: Json = False,
     store: Store = None,
 ) -> None:
-    """Check runs against their journals: the chain, the fold, every result against its hash, the manifest.
+    """Check runs against their journals: the chain, the fold, every result against its hash and type, files, history.
 
     The exit code is 1 when something is found; each finding names the place, what is wrong, and the repair.
     """
@@ -114,6 +118,11 @@ def audit(
     place = find_store(store)
     folders = list_runs(place) if every else [find_run(place, run)]
     found = {folder.name: audit_run(folder) for folder in folders}
+    saved = []
+    if export is not None:
+        from orchestrator_nb.orchestrator.salvage import export_readable
+
+        saved = [export_readable(folder, export, found[folder.name]) for folder in folders if found[folder.name]]
     if as_json:
         print(json.dumps({name: [dataclasses.asdict(item) for item in items] for name, items in found.items()}))
     else:
@@ -121,6 +130,8 @@ def audit(
             print(f"{name}: " + (f"{len(items)} findings" if items else "as it was recorded"))
             for item in items:
                 print(f"  {item}")
+        for folder in saved:
+            print(f'what can be read of it is in "{folder}"')
         if not found:
             print(f'there are no runs in "{place}"')
     if any(found.values()):

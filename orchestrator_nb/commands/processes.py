@@ -178,6 +178,11 @@ def end_leftovers(folder: Path) -> list[int]:
     return sorted(ended)
 
 
+def left_processes(folder: Path) -> list[int]:
+    """Return the pids of the processes that carry the mark of the run in that folder; nothing is done to them."""
+    return sorted(process.pid for process in _marked((f"{_place(folder)}//",)))
+
+
 def kill_attempt(mark: str) -> None:
     """End at once every process that carries the mark of that attempt, the value of MARK."""
     _kill_marked((mark,), whole=True)

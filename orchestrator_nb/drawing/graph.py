@@ -68,13 +68,14 @@ def graph_svg(
     reasons: Mapping[tuple[str, str], str] | None = None,
     title: str = "",
     paper: bool = True,
+    clickable: bool = False,
 ) -> str:
     """Return a picture of a graph as SVG, in the colours of the theme where it is part of a page.
 
     `upstream` gives the commands in an order in which they can run, `critical` is the path to mark, `inferred` are the
     edges (upstream, downstream) to draw dashed, `reasons` what is shown when the pointer is on an edge.
     Without `paper` the page shows through. Each box says what it stands for in ``data-node`` and ``data-state``, so
-    that a script can bring it up to date.
+    that a script can bring it up to date; `clickable` ones can be reached with the keyboard.
     """
     if len(upstream) > MOST:
         return _words(f"{title}: {len(upstream):,} commands, more than a picture can show".lstrip(": "))
@@ -88,7 +89,8 @@ def graph_svg(
     ]
     for name in upstream:
         column, row = layout.rows[name]
-        parts.append(_box(name, boxes[name], lefts[column], _MARGIN + row * _ROW, widths[column], name in critical))
+        left, top = lefts[column], _MARGIN + row * _ROW
+        parts.append(_box(name, boxes[name], left, top, widths[column], name in critical, clickable))
     rows = [row for _, row in layout.rows.values()] + [row for way in layout.ways.values() for row in way]
     height = 2 * _MARGIN + max(rows, default=0.0) * _ROW + _HEIGHT
     width = _MARGIN + sum(widths) + _GAP * max(0, len(widths) - 1) + _MARGIN
@@ -122,7 +124,7 @@ def _shortened(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 9]}…{text[-8:]}"
 
 
-def _box(name: str, box: Box, left: float, top: float, width: float, critical: bool) -> str:
+def _box(name: str, box: Box, left: float, top: float, width: float, critical: bool, clickable: bool) -> str:
     start = left + 10 + (_SIGN if box.state else 0)
     first = top + (16 if box.note or box.state else 22)
     told = escape(box.title or box.label)
@@ -130,10 +132,8 @@ def _box(name: str, box: Box, left: float, top: float, width: float, critical: b
     parts = [f'<title>{told}</title><rect class="box" {shape}/>']
     data = ""
     if box.state:
-        data = (
-            f' data-node="{escape(name)}" data-state="{box.state}" data-width="{width:.1f}" tabindex="0" role="button"'
-            f' aria-label="{told}"'
-        )
+        reached = 'tabindex="0" role="button"' if clickable else 'role="img"'
+        data = f' data-node="{escape(name)}" data-state="{box.state}" data-width="{width:.1f}" {reached} aria-label="{told}"'
         done = width * min(1.0, max(0.0, box.fraction or 0.0))
         parts.append(f'<rect class="tint" {shape}/>')
         parts.append(

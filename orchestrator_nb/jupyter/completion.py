@@ -21,8 +21,9 @@ MOST_RUNS = 30
 _MAGIC = re.compile(r"^(?:\s*[\w.]+\s*=\s*)?\s*(%%?)workflow\s+(.*)$")
 _CELL = ("--run", "-p", "-r", "-f", "-y", "--slots", "--reuse", "--only", "--from", "--until", "--failed", "--detach")
 _FILES = (".yaml", ".yml", ".json", ".ipynb")
-_OF_RUNS = ("status", "resume", "watch", "attach", "why", "logs", "accept", "metrics", "pause", "stop", "save")
-_OF_COMMANDS = ("why", "logs", "accept")
+_OF_RUNS = ("status", "resume", "watch", "attach", "why", "logs", "accept", "metrics", "pause", "stop", "save", "restore",
+            "checkpoints", "rollback", "decisions", "decide", "escalate")  # fmt: skip
+_OF_COMMANDS = ("why", "logs", "accept", "escalate")
 
 
 def complete(line: str, names: Mapping[str, Any]) -> list[str] | None:
@@ -60,6 +61,10 @@ def _things(verb: str, before: list[str], last: str, names: Mapping[str, Any]) -
     if verb in _OF_COMMANDS and len(before) == 1:
         with suppress(OrchestratorError, OSError):
             return list(attach(before[0]).state.commands)
+    if verb == "rollback" and before and before[-1] in ("--to", "--undo"):
+        with suppress(OrchestratorError, OSError):
+            state = attach("latest" if before[0].startswith("-") else before[0]).state
+            return [*state.commands, *(item.id for item in state.checkpoints)]
     if verb in ("save", "restore") and len(before) == 1:
         return _files(last, any_suffix=True)
     return []

@@ -37,7 +37,9 @@ class Launch:
         texts = {name for name, field in self.fields.items() if isinstance(field, w.Text)}
         self._texts = {name for name in texts if definition.parameters[name].type != "string"}
         slots = 0 if definition.slots is None else definition.slots
-        self.slots = w.BoundedIntText(value=slots, min=0, max=10_000, description="slots", tooltip="0: the CPUs")
+        self.slots = w.BoundedIntText(
+            value=slots, min=0, max=10_000, description="slots (0: CPUs)", style={"description_width": "10em"}
+        )
         self.reuse = w.Checkbox(value=False, description="reuse what is up to date", indent=False)
         self.start = w.Button(description="Start", button_style="primary", tooltip="Start a run with these parameters")
         self.check = w.Button(description="Check", tooltip="Check everything and show the plan; nothing is run")

@@ -148,7 +148,7 @@ class Panel {
       zoom("+", "larger", () => { this.scale = Math.min(2, (this.scale ?? this.fit()) * 1.25); })));
     this.tabs = make("div", { class: "onb-tabs", role: "tablist", "aria-label": "about the run" });
     this.pages = {};
-    for (const [key, name] of [["commands", "Commands"], ["log", "Log"], ["checkpoints", "Checkpoints"], ["trends", "Trends"]]) {
+    for (const [key, name] of [["commands", "Commands"], ["log", "Log"], ["gates", "Gates"], ["checkpoints", "Checkpoints"], ["trends", "Trends"]]) {
       const page = make("div", { role: "tabpanel", id: `${this.id}-${key}`, "aria-label": name });
       const tab = make("button", { type: "button", role: "tab", "data-tab": key, "aria-controls": `${this.id}-${key}`, onclick: () => this.turn(key) }, name);
       this.pages[key] = { page, tab };
@@ -175,6 +175,8 @@ class Panel {
     this.pages.commands.page.append(this.chips, this.scroll, this.detail);
     this.log = make("ol", { class: "onb-log", tabindex: 0, "aria-label": "what happened" });
     this.pages.log.page.append(this.log);
+    this.gates = make("ul", { class: "onb-points" });
+    this.pages.gates.page.append(this.gates);
     this.points = make("ul", { class: "onb-points" });
     this.pages.checkpoints.page.append(this.points);
     this.next = make("div");
@@ -225,6 +227,7 @@ class Panel {
       this.paintTabs(head);
       if (this.tab === "commands") this.paintRows(plan, head);
       if (this.tab === "log") this.paintLog(head);
+      if (this.tab === "gates") this.paintGates();
       if (this.tab === "checkpoints") this.paintPoints();
     }
     shown(this.flow, Boolean(plan.commands));
@@ -306,11 +309,13 @@ class Panel {
     }
   }
 
-  decision({ number, command, question, options, fallback, deadline }) {
-    const buttons = options.map((option) => make("button", { type: "button", class: option === fallback ? "onb-main" : "", onclick: () => this.ask("decide", { number, answer: option }) }, option));
-    const until = deadline ? ` until ${new Date(deadline * 1000).toLocaleTimeString()}` : "";
-    const hint = fallback ? make("small", {}, `${fallback} is taken if nobody answers${until}`) : "";
-    return make("section", { class: "onb-ask", "aria-label": `decision ${number}` }, make("p", {}, make("b", {}, command ? `${command}: ` : ""), question), make("div", {}, ...buttons), hint);
+  decision({ number, command, question, options, fallback, deadline, level }) {
+    const buttons = options.map(([option, meaning]) => make("button", { type: "button", title: meaning, class: option === fallback ? "onb-main" : null, onclick: () => this.ask("decide", { number, answer: option }) }, option));
+    const until = deadline ? ` ${new Date(deadline * 1000).toLocaleTimeString()}` : "";
+    const hint = fallback ? `without an answer, ${fallback} is taken at${until}` : deadline ? `more people are asked at${until}` : "";
+    return make("section", { class: "onb-ask", "aria-label": `decision ${number}` },
+      make("p", {}, drawIcon(this.plan.icons ?? {}, "waiting"), make("b", {}, ` ${command || "The run"} wants a decision `), make("small", {}, `${number} · ${level}`)),
+      make("p", {}, question), make("div", {}, ...buttons, make("small", {}, hint)));
   }
 
   fit() {
@@ -373,11 +378,11 @@ class Panel {
 
   fraction(row, seconds) {
     if (row[6] !== null && row[6] !== undefined) return row[6];
-    return seconds ? Math.min(0.97, (this.now - row[2]) / seconds) : null;
+    return seconds ? Math.max(0, Math.min(0.97, (this.now - row[2]) / seconds)) : null;
   }
 
   paintTabs() {
-    const some = { commands: true, log: true, checkpoints: (this.extras.checkpoints ?? []).length > 0, trends: Boolean(this.extras.trends) };
+    const some = { commands: true, log: true, gates: (this.extras.gates ?? []).length > 0, checkpoints: (this.extras.checkpoints ?? []).length > 0, trends: Boolean(this.extras.trends) };
     for (const [key, { page, tab }] of Object.entries(this.pages)) {
       shown(tab, some[key]);
       attribute(tab, "aria-selected", key === this.tab);
@@ -507,7 +512,7 @@ class Panel {
     const many = plan.commands.length > 12;
     shown(this.chips, many);
     if (!many) return;
-    const states = ["", ...BAR, "pending"].filter((state) => !state || head.counts[state] || state === this.only);
+    const states = ["", ...BAR, "ready", "pending"].filter((state) => !state || head.counts[state] || state === this.only);
     const drawn = states.join();
     if (drawn !== this.chipsDrawn) {
       this.chipsDrawn = drawn;
@@ -550,18 +555,32 @@ class Panel {
     if (near) this.log.scrollTop = this.log.scrollHeight;
   }
 
+  paintGates() {
+    const drawn = JSON.stringify(this.extras.gates);
+    if (drawn === this.gatesDrawn) return;
+    this.gatesDrawn = drawn;
+    this.gates.replaceChildren(...this.extras.gates.map(([command, name, verdict, blocking, found]) => {
+      const looks = verdict === "passed" ? "succeeded" : blocking ? "failed" : "waiting";
+      const mark = make("span", { class: "onb-state", "data-state": looks }, drawIcon(this.plan.icons, looks), verdict);
+      return make("li", {}, mark, make("b", {}, command || "the run"), make("code", {}, name), make("span", { class: "onb-last" }, found));
+    }));
+  }
+
   paintPoints() {
     const drawn = JSON.stringify([this.extras.checkpoints, this.model.get("tried")]);
     if (drawn === this.pointsDrawn) return;
     this.pointsDrawn = drawn;
     const tried = this.model.get("tried") ?? {};
-    this.points.replaceChildren(...(this.extras.checkpoints ?? []).flatMap(({ to, label, at }) => {
-      const look = make("button", { type: "button", onclick: () => this.ask("try", { to }) }, "What would change");
-      const line = make("li", {}, make("time", {}, new Date(at * 1000).toLocaleTimeString()), make("span", {}, label), look);
+    const focused = document.activeElement?.dataset?.to;
+    this.points.replaceChildren(...(this.extras.checkpoints ?? []).flatMap(({ to, label, files, at }) => {
+      const look = make("button", { type: "button", "data-to": to, "aria-label": `what a rollback to ${label} would change`, onclick: () => this.ask("try", { to }) }, "Go back to it …");
+      const told = make("span", {}, make("b", {}, label), make("small", {}, ` ${files} ${files === 1 ? "file" : "files"} changed`));
+      const line = make("li", {}, make("time", {}, new Date(at * 1000).toLocaleTimeString([], { hour12: false })), told, look);
       if (tried.to !== to) return [line];
       const go = make("button", { type: "button", class: "onb-main", onclick: () => this.ask("rollback", { to }) }, "Roll back");
       return [line, make("li", {}, make("pre", { tabindex: 0, "aria-label": "what would change" }, tried.text), go)];
     }));
+    if (focused) this.points.querySelector(`[data-to="${focused}"]`)?.focus();
   }
 }
 

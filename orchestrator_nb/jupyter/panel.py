@@ -10,15 +10,14 @@ from typing import Any
 
 from orchestrator_nb.drawing.card import run_card
 from orchestrator_nb.jupyter import frontend
+from orchestrator_nb.jupyter.clicks import ACTS
 from orchestrator_nb.jupyter.publisher import publisher
 from orchestrator_nb.jupyter.widget import bundle_of, panel_widget
 from orchestrator_nb.orchestrator.picture import Picture
 from orchestrator_nb.orchestrator.run import Run
 
-LINES = 40
-"""So many lines of what a command printed are shown of the one that is selected."""
-
-REASON = "asked to in the panel"
+IDLE = 5
+"""A run that nobody drives is looked at only every so many times: it changes when somebody asks for it."""
 
 
 class Panel:
@@ -38,6 +37,7 @@ class Panel:
         self._handle: Any = None
         self._place: Callable[[str], None] | None = None
         self._parent: dict[str, Any] = {}
+        self._looks = 0
         self._answers: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
 
     def display(self, parent: dict[str, Any] | None = None) -> None:
@@ -57,6 +57,9 @@ class Panel:
 
     def publish(self) -> bool:
         """Send what has changed; at the end, leave the picture. The publisher's thread alone calls this."""
+        self._looks += 1
+        if not self.picture.is_driven and self._answers.empty() and self._looks % IDLE:
+            return True
         changed = self.picture.look()
         while not self._answers.empty():
             name, value = self._answers.get()
@@ -89,52 +92,16 @@ class Panel:
         hands.do(lambda: self._act(content), self._failed)
 
     def _act(self, content: dict[str, Any]) -> None:
-        act = _ACTS.get(str(content.get("do")))
+        act = ACTS.get(str(content.get("do")))
         if act is None:
             return
-        answer = act(self.run, content)
-        self._answers.put(answer)
+        for answer in act(self.run, content).items():
+            self._answers.put(answer)
         publisher.hurry()
 
     def _failed(self, error: Exception) -> None:
         self._answers.put(("said", {"text": str(error), "wrong": True}))
         publisher.hurry()
-
-
-def _pause(run: Run, _content: dict[str, Any]) -> tuple[str, Any]:
-    run.pause(REASON)
-    return "said", {}
-
-
-def _resume(run: Run, _content: dict[str, Any]) -> tuple[str, Any]:
-    run.resume(REASON)
-    return "said", {}
-
-
-def _stop(run: Run, _content: dict[str, Any]) -> tuple[str, Any]:
-    run.stop(REASON)
-    return "said", {}
-
-
-def _select(run: Run, content: dict[str, Any]) -> tuple[str, Any]:
-    command = str(content.get("command"))
-    story = run.why(command)
-    printed = run.logs(command).splitlines()[-LINES:]
-    return "detail", {
-        "command": command,
-        "state": story.state,
-        "facts": list(story.facts),
-        "log": "\n".join(printed),
-    }
-
-
-_ACTS: dict[str, Callable[[Run, dict[str, Any]], tuple[str, Any]]] = {
-    "pause": _pause,
-    "resume": _resume,
-    "stop": _stop,
-    "select": _select,
-}
-"""What can be clicked: each is done with the run, and gives the name of a part of the panel and what it now is."""
 
 
 class Hands:

@@ -15,7 +15,7 @@ from orchestrator_nb.journal.store import find_store
 from orchestrator_nb.jupyter.rows import Rows
 from orchestrator_nb.jupyter.view import view
 from orchestrator_nb.orchestrator.attaching import attach
-from orchestrator_nb.orchestrator.given import gather
+from orchestrator_nb.orchestrator.given import gather, read_as_yaml
 from orchestrator_nb.orchestrator.history import summaries
 from orchestrator_nb.orchestrator.shown import as_text
 from orchestrator_nb.orchestrator.target import workflow_of
@@ -76,6 +76,25 @@ ARGUMENTS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "metrics": (RUN, STORE),
     "pause": (RUN, REASON, STORE),
     "stop": (RUN, REASON, ("--grace", {"type": float, "default": 10.0, "help": "seconds to end in"}), STORE),
+    "checkpoints": (RUN, STORE),
+    "rollback": (
+        RUN,
+        ("--to", {"metavar": "NAME", "dest": "moment", "help": 'a command (after it), a checkpoint, or "start"'}),
+        ("--undo", {"action": "append", "metavar": "COMMAND", "default": [], "help": "undo a command, or a rollback"}),
+        ("--dry-run", {"action": "store_true", "help": "show what would be done, and do nothing"}),
+        ("--keep-both", {"action": "store_true", "help": "leave changed files, the earlier ones beside them"}),
+        STORE,
+    ),
+    "decisions": (RUN, STORE),
+    "decide": (
+        ("run", {"metavar": "RUN"}),
+        ("number", {"type": int, "metavar": "NUMBER", "help": "the number of the decision"}),
+        ("answer", {"metavar": "ANSWER", "help": "one of its options, such as retry, skip, fail"}),
+        ("--note", {"help": "why; it is recorded"}),
+        *PARAMETERS[:2],
+        STORE,
+    ),
+    "escalate": (("run", {"metavar": "RUN"}), COMMAND, REASON, STORE),
     "history": (
         ("--workflow", {"help": "only runs of this workflow"}),
         ("--limit", {"type": int, "default": 20, "help": "how many, the latest first"}),
@@ -91,7 +110,7 @@ def parser_of(verb: str) -> Any:
     from IPython.core.magic_arguments import MagicArgumentParser
 
     parser = MagicArgumentParser(prog=f"%workflow {verb}", description=VERBS[verb], add_help=False)  # type: ignore[no-untyped-call]
-    for name, options in (*ARGUMENTS[verb], TO):
+    for name, options in _arguments(verb):
         parser.add_argument(name, **options)
     return parser
 
@@ -100,7 +119,12 @@ def options_of(verb: str) -> list[str]:
     """Return the options of a verb, for completion."""
     if verb not in ARGUMENTS:
         return ["--help"]
-    return [name for name, _ in (*ARGUMENTS[verb], TO) if name.startswith("-")]
+    return [name for name, _ in _arguments(verb) if name.startswith("-")]
+
+
+def _arguments(verb: str) -> tuple[tuple[str, dict[str, Any]], ...]:
+    # A rollback leads to a moment; what any other verb gives may go to a variable.
+    return ARGUMENTS[verb] if verb == "rollback" else (*ARGUMENTS[verb], TO)
 
 
 def do(verb: str, words: list[str], names: Names) -> tuple[Any, str | None]:
@@ -121,7 +145,7 @@ def do(verb: str, words: list[str], names: Names) -> tuple[Any, str | None]:
         print(parser_of(verb).format_help())
         return None, None
     given = parser_of(verb).parse_args(words)
-    return _DOING[verb](given, names), given.to
+    return _DOING[verb](given, names), getattr(given, "to", None)
 
 
 def start_options(given: Any) -> dict[str, Any]:
@@ -216,6 +240,24 @@ def _stop(given: Any, _names: Names) -> Any:
     return run.status()
 
 
+def _rollback(given: Any, _names: Names) -> Any:
+    run = attach(given.run, store=given.store)
+    return run.rollback(to=given.moment, undo=given.undo, dry_run=given.dry_run, keep_both=given.keep_both)
+
+
+def _decide(given: Any, _names: Names) -> Any:
+    run = attach(given.run, store=given.store)
+    parameters = read_as_yaml(gather(typed=map(tuple, given.p or ()), raw=map(tuple, given.r or ())))
+    run.decide(given.number, given.answer, note=given.note, parameters=parameters)
+    return run.status()
+
+
+def _escalate(given: Any, _names: Names) -> Any:
+    run = attach(given.run, store=given.store)
+    run.escalate(given.command, given.reason)
+    return [decision for decision in run.decisions() if decision.is_open]
+
+
 def _history(given: Any, _names: Names) -> Rows:
     place = find_store(given.store)
     found = summaries(place, workflow=given.workflow, limit=given.limit)
@@ -260,6 +302,11 @@ _DOING: dict[str, Callable[[Any, Names], Any]] = {
     "logs": _logs,
     "accept": _accept,
     "metrics": lambda given, _: attach(given.run, store=given.store).metrics(),
+    "checkpoints": lambda given, _: attach(given.run, store=given.store).checkpoints(),
+    "rollback": _rollback,
+    "decisions": lambda given, _: attach(given.run, store=given.store).decisions(),
+    "decide": _decide,
+    "escalate": _escalate,
     "pause": _pause,
     "stop": _stop,
     "history": _history,

@@ -1,77 +1,103 @@
-"""Whether a run is what its journal says: the chain, the fold, the results against their hashes, the manifest."""
+"""Whether a run is what its journal says: each room is asked for its own check."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from orchestrator_nb.data.artifacts import Artifacts
-from orchestrator_nb.errors import OrchestratorError, StoreError
+from orchestrator_nb.commands.processes import left_processes
+from orchestrator_nb.data.artifacts import Artifacts, digest
+from orchestrator_nb.data.check import check_artifacts
+from orchestrator_nb.data.finding import Finding as Finding  # noqa: PLC0414 - handed on
+from orchestrator_nb.data.stored import load
+from orchestrator_nb.errors import OrchestratorError, ResultRefused, StoreError
 from orchestrator_nb.events import Stored
-from orchestrator_nb.journal.follow import Follower
+from orchestrator_nb.executors.outputs import check_outputs
+from orchestrator_nb.journal.check import check_journal, check_length
+from orchestrator_nb.journal.file import Position
 from orchestrator_nb.journal.owner import is_owned
-from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.orchestrator.frozen import FILE as DEFINITION
 from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.orchestrator.manifest import FILE as MANIFEST
+from orchestrator_nb.orchestrator.manifest import manifest_text
 from orchestrator_nb.orchestrator.result import ARTIFACTS
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import ENDED
+from orchestrator_nb.transitions import DONE, ENDED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Something that is not as it was recorded: where, what is wrong, and how it is mended."""
+def audit_run(folder: Path, *, index: bool = True) -> list[Finding]:
+    """Check one run and return what is wrong with it; nothing of the run is changed.
 
-    place: str
-    what: str
-    repair: str
+    Looked at are the journal's chain, its fold and its times, every result against its hash and its declared type, the
+    files of the run against the manifest, what should have been let go of, and with `index` the history's rows.
+    """
+    journal = check_journal(folder)
+    findings, state = journal.findings, journal.state
+    if state.run.state == "new" or journal.damaged:  # what else there is cannot be held against anything
+        return findings
+    findings += [*_definition(folder, state), *_results(folder, state), *_missing_files(folder, state)]
+    if not is_owned(folder):  # what goes on is not at rest, and not all written
+        findings += [*_manifest(folder, state, journal.position), *_resources(folder)]
+        if index:
+            from orchestrator_nb.journal.index.check import check_index
 
-    def __str__(self) -> str:
-        return f"{self.place}: {self.what}; {self.repair}"
+            findings += check_index(folder.parent, folder.name)
+    return findings
 
 
-def audit_run(folder: Path) -> list[Finding]:
-    """Check one run and return what is wrong with it; nothing is changed. A torn tail is no finding: it never was."""
-    follower = Follower(folder / JOURNAL)
+def _definition(folder: Path, state: RunState) -> Iterator[Finding]:
+    """Read what was frozen, and hold the results against the outputs that it declares."""
     try:
-        state = follower.catch_up()
-    except StoreError as error:
-        again = "put back a copy of the file from a backup; what it says before that place can still be read"
-        return [Finding(place=str(folder / JOURNAL), what=str(error), repair=again)]
-    if state.run.state == "new":
-        gone = "the first turn was never recorded and nothing has run: delete the folder"
-        return [Finding(place=str(folder / JOURNAL), what="it holds no whole turn", repair=gone)]
-    return [*_definition(folder), *_results(folder, state), *_manifest(folder, state)]
-
-
-def _definition(folder: Path) -> Iterator[Finding]:
-    try:
-        Frozen.read(folder)
+        frozen = Frozen.read(folder)
     except OrchestratorError as error:
         again = "the run can be looked at, but not be resumed: start a new one"
         yield Finding(place=str(folder / DEFINITION), what=str(error), repair=again)
+        return
+    artifacts = Artifacts(folder / ARTIFACTS)
+    for command in frozen.definition.commands:
+        record = state.commands.get(command.id)
+        if record is None or record.state not in DONE or not command.outputs:
+            continue
+        recorded = {**record.recorded, **record.artifacts}
+        try:
+            result = record.result or Stored(form="json")
+            check_outputs(
+                command.outputs,
+                result=result,
+                recorded=recorded,
+                load=lambda it: load(it, artifacts=artifacts, live=None),
+            )
+        except ResultRefused as error:
+            again = f'run "{command.id}" again: orchestrator-nb resume {folder.name} --from {command.id}'
+            yield Finding(place=f'{folder}, outputs of "{command.id}"', what=str(error), repair=again)
+        except OrchestratorError:
+            continue  # that a file is gone is found where files are looked at
 
 
 def _results(folder: Path, state: RunState) -> Iterator[Finding]:
     """Read every stored result whole and compare it with its hash."""
-    artifacts = Artifacts(folder / ARTIFACTS)
-    checked: set[str] = set()
+    needed: dict[str, tuple[str, str]] = {}
     for command, record in state.commands.items():
+        again = f'delete the file if it is there, and run "{command}" again in a new run'
         for sha256 in _hashes(_stored_of(record)):
-            if sha256 in checked:
-                continue
-            checked.add(sha256)
-            try:
-                artifacts.verify(sha256)
-            except StoreError as error:
-                again = f'delete the file if it is there, and run "{command}" again in a new run'
-                yield Finding(place=f'{folder / ARTIFACTS}, result of "{command}"', what=str(error), repair=again)
+            needed.setdefault(sha256, (f'result of "{command}"', again))
+        for gate in record.gates.values():
+            for sha256 in _hashes(filter(None, (gate.evidence,))):
+                again = "nothing depends on it: the verdict is in the journal"
+                needed.setdefault(sha256, (f'evidence of the gate "{gate.gate}" of "{command}"', again))
+    for gate in state.run.gates.values():
+        for sha256 in _hashes(filter(None, (gate.evidence,))):
+            again = "nothing depends on it: the verdict is in the journal"
+            needed.setdefault(sha256, (f'evidence of the requirement "{gate.gate}"', again))
+    yield from check_artifacts(folder / ARTIFACTS, needed)
+
+
+def _missing_files(folder: Path, state: RunState) -> Iterator[Finding]:
+    for command, record in state.commands.items():
         for name in filter(None, (record.notebook, record.log)):
             if not (folder / name).is_file():
                 again = "nothing depends on it; put it back from a backup if it is missed"
@@ -79,8 +105,9 @@ def _results(folder: Path, state: RunState) -> Iterator[Finding]:
 
 
 def _stored_of(record: CommandRecord) -> Iterator[Stored]:
-    if record.result is not None:
-        yield record.result
+    for stored in (record.result, record.preserved):
+        if stored is not None:
+            yield stored
     for named in (record.recorded, record.partial, record.artifacts):
         yield from named.values()
 
@@ -92,15 +119,15 @@ def _hashes(stored: Iterable[Stored]) -> Iterator[str]:
         yield from _hashes((item.items or {}).values())
 
 
-def _manifest(folder: Path, state: RunState) -> Iterator[Finding]:
-    """Compare the manifest with the state, and the files that it names with their hashes; not while the run goes on."""
-    if is_owned(folder):
-        return
+def _manifest(folder: Path, state: RunState, position: Position) -> Iterator[Finding]:
+    """Compare the manifest with the journal, and the files that it names with their hashes."""
     path = folder / MANIFEST
     again = "it is written again when the run is resumed; the journal is the truth"
     try:
-        manifest = json.loads(path.read_bytes())
-        said, files = manifest["state"], manifest["files"]
+        text = path.read_bytes()
+        manifest = json.loads(text)
+        said, files, known = manifest["state"], manifest["files"], manifest.get("journal")
+        too_short = [] if known is None else list(check_length(folder, known, position))
     except FileNotFoundError:
         if state.run.state in ENDED:
             yield Finding(place=str(path), what="it is missing, though the run has ended", repair=again)
@@ -108,21 +135,36 @@ def _manifest(folder: Path, state: RunState) -> Iterator[Finding]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         yield Finding(place=str(path), what=f"it cannot be read: {error}", repair=again)
         return
+    yield from too_short
     if state.run.state in ENDED and said != state.run.state:
         yield Finding(place=str(path), what=f'it says "{said}", the journal "{state.run.state}"', repair=again)
-    current = {name for record in state.commands.values() for name in (record.notebook, record.log) if name}
-    for item in files:
-        yield from _file(folder, item, current)
-
-
-def _file(folder: Path, item: Any, current: set[str]) -> Iterator[Finding]:
-    name, path = str(item["path"]), folder / str(item["path"])
-    if name not in current or not path.is_file():
         return
-    with open(path, "rb") as file:
-        sha256 = hashlib.sha256()
-        while block := file.read(1 << 20):
-            sha256.update(block)
-    if sha256.hexdigest() != item["sha256"]:
+    if known is not None and known.get("seq") != position.seq:
+        return  # the run was gone on with since, and killed
+    changed = [finding for item in files for finding in _file(folder, item)]
+    yield from changed
+    if changed or too_short:
+        return
+    with suppress(StoreError):  # a result that is gone is found where results are looked at
+        if text != manifest_text(folder, state, known):
+            yield Finding(place=str(path), what="it is not what the journal and the files come to", repair=again)
+
+
+def _file(folder: Path, item: Any) -> Iterator[Finding]:
+    try:
+        name, said = str(item["path"]), item["sha256"]
+    except (KeyError, TypeError):
+        return  # the whole of it is compared besides
+    path = folder / name
+    if path.is_file() and digest(path)[0] != said:
         again = "somebody edited it after the run; put it back from a backup, or take it for what it is"
         yield Finding(place=str(path), what="it has changed since the manifest was written", repair=again)
+
+
+def _resources(folder: Path) -> Iterator[Finding]:
+    """Look for what nobody drives any more and is there all the same."""
+    pids = left_processes(folder)
+    if pids:
+        again = "resume the run, which ends them first, or end them by hand"
+        what = f"nobody drives the run, and processes of it are alive: {', '.join(map(str, pids))}"
+        yield Finding(place=str(folder), what=what, repair=again)

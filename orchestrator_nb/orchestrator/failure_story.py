@@ -20,6 +20,7 @@ def failure_text(result: RunResult) -> str:
             continue
         notebook, log = result.notebooks.get(command), result.logs.get(command)
         lines += ["", *card_lines(command, failure, notebook, log, cell=result.commands[command].cell)]
+        lines += _kind_of_error(result, command)
         if alike[command]:
             lines.append(f"  failed in the same way: {listed(alike[command], MANY)}")
     held_back = [name for name, record in result.commands.items() if record.state == "upstream_failed"]
@@ -28,6 +29,16 @@ def failure_text(result: RunResult) -> str:
     if result.next_steps:
         lines += ["", *result.next_steps]
     return as_text("\n".join(lines))
+
+
+def _kind_of_error(result: RunResult, command: str) -> list[str]:
+    """Return what kind of error it was and what may help, where that says more than the failure itself."""
+    error = result.commands[command].error
+    if error is None or error.kind == "command_failure":
+        return []
+    told = f", told by {', '.join(error.evidence)}" if error.evidence else ""
+    kind = f"  kind of error: {error.kind.replace('_', ' ')}, {error.severity}{told}"
+    return [kind, *(f"  may help: {text}" for text in result.recommendations[command])]
 
 
 def _alike(result: RunResult) -> dict[str, list[str]]:

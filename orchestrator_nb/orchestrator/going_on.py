@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator_nb import events as e
+from orchestrator_nb.definition.writing import to_plain
 from orchestrator_nb.engine.outline import Outline
 from orchestrator_nb.engine.resume import lost_attempts, lost_live_results, missing_parts
 from orchestrator_nb.errors import RunRefused
@@ -47,7 +48,15 @@ def going_on(
         now=now,
         before=[*lost, *missing],
     )
-    facts: list[e.Event] = [e.RunResumed(at=now, owner=identity(), slots=slots, decide=decide), *lost, *missing, *live]
+    recovery = to_plain(plan.definition.recovery, defaults=True)
+    resumed = e.RunResumed(
+        at=now,
+        owner=identity(),
+        slots=slots,
+        decide=decide,
+        recovery=recovery if recovery != state.run.settings.get("recovery") else None,
+    )
+    facts: list[e.Event] = [resumed, *lost, *missing, *live]
     if state.run.steps != planned.steps:
         required = state.run.steps.get("completion", ()) != planned.steps.get("completion", ())
         what = "what is required of the run" if required else "when the files of the run are kept"
@@ -114,6 +123,8 @@ def _changes(
             changes.append(f'"{name}" has other resources or another priority now')
         elif _route(before) != _route(planned_command(item)):
             changes.append(f'"{name}" has another trigger rule or condition now')
+        elif _treatment(before) != _treatment(planned_command(item)):
+            changes.append(f'"{name}" is treated otherwise when it fails now')
         elif list(before.steps) != list(item.get("steps", ())):
             changes.append(f'"{name}" has other gates or checkpoints now')
     changes.extend(f'"{name}" is gone' for name in state.planned if name not in planned)
@@ -136,6 +147,12 @@ def is_left(name: str, state: RunState) -> bool:
 def _route(planned: PlannedCommand) -> tuple[object, ...]:
     """Return what says whether a command runs."""
     return planned.upstream, planned.trigger_rule, planned.when
+
+
+def _treatment(planned: PlannedCommand) -> tuple[object, ...]:
+    """Return what says what becomes of a command that fails."""
+    again = planned.retries, planned.retry_delay, planned.idempotent
+    return *again, planned.optional, planned.escalation, planned.degraded, planned.fallback, planned.standby
 
 
 def _rerouted(state: RunState, planned: Mapping[str, Mapping[str, Any]]) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,12 @@ from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.flush import write_whole
 from orchestrator_nb.event_json import stored_to_plain
 from orchestrator_nb.events import Stored
+from orchestrator_nb.journal.file import Position, scan
+from orchestrator_nb.journal.store import JOURNAL
+from orchestrator_nb.orchestrator.compliance import FILES as REPORTS
+from orchestrator_nb.orchestrator.compliance import write_compliance
+from orchestrator_nb.orchestrator.frozen import FILE as DEFINITION
+from orchestrator_nb.orchestrator.frozen import SOURCES
 from orchestrator_nb.orchestrator.result import ARTIFACTS
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
@@ -20,17 +27,27 @@ from orchestrator_nb.state import RunState
 FILE = "manifest.json"
 
 
-def write_manifest(folder: Path, state: RunState) -> None:
-    """Write what the run has come to and the files that belong to it. Raises StoreError."""
+def write_manifest(folder: Path, state: RunState, position: Position | None = None) -> None:
+    """Write what the run has come to and the files that belong to it; `position` is how far its journal goes.
+
+    Raises StoreError.
+    """
+    known = None if position is None else position._asdict()
+    write_whole(folder / FILE, manifest_text(folder, state, known))
+
+
+def manifest_text(folder: Path, state: RunState, known: Mapping[str, Any] | None) -> bytes:
+    """Return the text of the manifest, with a position in the journal as plain JSON where that is known."""
     artifacts = Artifacts(folder / ARTIFACTS)
     document = {
         "run": state.run.run,
         "workflow": state.run.workflow,
         "state": state.run.state,
+        **({} if known is None else {"journal": dict(known)}),
         "commands": {name: _command(record, folder, artifacts) for name, record in state.commands.items()},
         "files": [_file(folder, path) for path in _result_files(folder, state)],
     }
-    write_whole(folder / FILE, msgspec.json.format(msgspec.json.encode(document), indent=1))
+    return msgspec.json.format(msgspec.json.encode(document), indent=1)
 
 
 def complete_manifest(folder: Path, state: RunState) -> None:
@@ -40,7 +57,11 @@ def complete_manifest(folder: Path, state: RunState) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         said = None
     if said != state.run.state:
-        write_manifest(folder, state)
+        position = None
+        for _, position in scan(folder / JOURNAL):
+            pass
+        write_compliance(folder, state)
+        write_manifest(folder, state, position)
 
 
 def _command(record: CommandRecord, folder: Path, artifacts: Artifacts) -> dict[str, Any]:
@@ -61,9 +82,10 @@ def _command(record: CommandRecord, folder: Path, artifacts: Artifacts) -> dict[
 
 
 def _result_files(folder: Path, state: RunState) -> list[Path]:
-    """Return the notebooks and logs; artifacts carry their hash already."""
+    """Return notebooks, logs, reports, and what was frozen; artifacts carry their hash already."""
     named = (path for record in state.commands.values() for path in (record.notebook, record.log) if path)
-    return sorted(path for path in {folder / name for name in named} if path.is_file())
+    frozen = (folder / DEFINITION, *(folder / SOURCES).glob("*"), *(folder / name for name in REPORTS))
+    return sorted(path for path in {*frozen, *(folder / name for name in named)} if path.is_file())
 
 
 def _file(folder: Path, path: Path) -> dict[str, Any]:

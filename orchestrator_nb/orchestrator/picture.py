@@ -13,6 +13,7 @@ from orchestrator_nb.drawing.folding import Folded, fold_graph
 from orchestrator_nb.drawing.glyphs import GLYPHS, duration
 from orchestrator_nb.drawing.graph import Box, graph_svg
 from orchestrator_nb.drawing.icons import ICONS
+from orchestrator_nb.escalation import LEVELS, MEANINGS
 from orchestrator_nb.journal.follow import Follower
 from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.orchestrator.failure_card import card_html
@@ -62,7 +63,7 @@ class Picture:
 
     def __init__(self, run: Looked) -> None:
         self.run = run
-        self.parts: dict[str, Any] = {"plan": {}, "head": {}, "cards": [], "extras": {}}
+        self.parts: dict[str, Any] = {"plan": {"icons": ICONS}, "head": {}, "cards": [], "extras": {}}
         self._follower = Follower(run.folder / JOURNAL)
         self._rows: list[list[Any]] = []
         self._log: list[list[Any]] = []
@@ -76,6 +77,11 @@ class Picture:
     def state(self) -> RunState:
         """The state that is shown."""
         return self._follower.state
+
+    @property
+    def is_driven(self) -> bool:
+        """True while a living process owns the run, as far as the last look found."""
+        return self._owned
 
     @property
     def is_over(self) -> bool:
@@ -135,7 +141,7 @@ class Picture:
                 [name, planned.kind, _short(expected.get(name)), box_of.get(name, "")]
                 for name, planned in state.planned.items()
             ],
-            "svg": draw_graph(state, folded, title=state.run.workflow),
+            "svg": draw_graph(state, folded, title=state.run.workflow, clickable=True),
             "icons": ICONS,
             "folder": str(self.run.folder),
             "home": os.path.expanduser("~"),
@@ -232,7 +238,38 @@ class Picture:
         return cards
 
     def _extras(self) -> dict[str, Any]:
-        return {"parameters": [[name, _brief(value)] for name, value in self.state.run.parameters.items()]}
+        state = self.state
+        gates = [("", gate) for gate in state.run.gates.values()]
+        gates += [(name, gate) for name, record in state.commands.items() for gate in record.gates.values()]
+        return {
+            "parameters": [[name, _brief(value)] for name, value in state.run.parameters.items()],
+            "decisions": [
+                {
+                    "number": item.number,
+                    "command": item.command or "",
+                    "question": as_text(item.question),
+                    "options": [[option, MEANINGS.get(option, "")] for option in item.options],
+                    "fallback": item.default or "",
+                    "deadline": item.deadline,
+                    "level": LEVELS[item.level],
+                }
+                for item in state.open_decisions()
+            ],
+            "checkpoints": [
+                {"to": item.id, "at": item.at, "label": f"{item.command or item.boundary}", "files": item.files}
+                for item in state.checkpoints
+            ],
+            "gates": [
+                [name, gate.gate, gate.verdict, gate.blocking, as_text(_found(gate))[:LONGEST]] for name, gate in gates
+            ],
+        }
+
+
+def _found(gate: e.GateChecked) -> str:
+    """Return what a gate found, in words."""
+    if gate.message:
+        return gate.message
+    return f"found {gate.value!r}" + (f", expected {gate.expected}" if gate.expected else "")
 
 
 def row_of(name: str, state: RunState, live: Mapping[str, Any]) -> list[Any]:
@@ -265,7 +302,7 @@ def _note(shown: str, record: CommandRecord, live: Mapping[str, Any]) -> str:
     return record.reason
 
 
-def draw_graph(state: RunState, folded: Folded, *, title: str) -> str:
+def draw_graph(state: RunState, folded: Folded, *, title: str, clickable: bool = False) -> str:
     """Return the graph with the states of its commands as SVG that a script can bring up to date."""
     boxes = {}
     for name in folded.upstream:
@@ -281,7 +318,7 @@ def draw_graph(state: RunState, folded: Folded, *, title: str) -> str:
             state=kind,
             fraction=done / len(members) if len(members) > 1 or done else None,
         )
-    return graph_svg(folded.upstream, boxes=boxes, title=f"the graph of {title}", paper=False)
+    return graph_svg(folded.upstream, boxes=boxes, title=f"the graph of {title}", paper=False, clickable=clickable)
 
 
 def _box_note(record: CommandRecord, kind: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator_nb.engine.outline import declared_seconds, outline, plan_net
 from orchestrator_nb.engine.simulator import Outcome, Simulation, simulate
-from orchestrator_nb.orchestrator.reuse import Verdict
+from orchestrator_nb.orchestrator.reuse import UP_TO_DATE, Verdict
 from orchestrator_nb.plan.conflicts import Conflict, apart, conflicts
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import ALL, CPU, amount
@@ -38,7 +38,16 @@ class Preview(Plan):
 
     def critical_path(self) -> list[str]:
         """Return the commands on the longest way through the graph: no number of slots makes the run shorter."""
-        return [self.order[place] for place in critical_path(plan_net(self), declared_seconds(self, self.seconds))]
+        return [self.order[place] for place in critical_path(plan_net(self), self._expected())]
+
+    def _expected(self) -> list[float]:
+        """Return how many seconds each command takes, in the order of the run: none where it is up to date."""
+        known = zip(self.order, declared_seconds(self, self.seconds), strict=True)
+        return [0.0 if name in self._reused() else seconds for name, seconds in known]
+
+    def _reused(self) -> dict[str, float]:
+        """Return the commands that are up to date, with the seconds that they take."""
+        return {name: 0.0 for name, verdict in self.verdicts.items() if verdict.says == UP_TO_DATE}
 
     def batches(self) -> list[list[str]]:
         """Return the commands by level: each waits for earlier levels only. The run does not wait for whole levels."""
@@ -63,14 +72,14 @@ class Preview(Plan):
 
         The order of commands is searched for as in the run where the `slots` are those of the run, else it is the
         upward rank.
-        `durations` are seconds by command and come before the known ones; `outcomes` are lists of
-        `engine.simulator.Outcome` by command, one for each attempt.
+        `durations` are seconds by command and come before the known ones; what is up to date takes none. `outcomes`
+        are lists of `engine.simulator.Outcome` by command, one for each attempt.
         """
-        taken = slots or self.slots
+        taken, durations = slots or self.slots, {**self._reused(), **(durations or {})}
         planned = outline(
             self,
             slots=taken,
-            seconds={**self.seconds, **(durations or {})},
+            seconds={**self.seconds, **durations},
             memory=self.memory,
             search=taken == self.slots,
         )
@@ -97,7 +106,7 @@ class Preview(Plan):
 
         level = {name: number for number, batch in enumerate(self.batches(), start=1) for name in batch}
         critical = set(self.critical_path())
-        seconds = dict(zip(self.order, declared_seconds(self, self.seconds), strict=True))
+        seconds = dict(zip(self.order, self._expected(), strict=True))
         reasons: dict[str, list[str]] = {}
         for edge in self.edges:
             reasons.setdefault(edge.downstream, []).append(f"{edge.upstream}: {'; '.join(edge.reasons)}")
@@ -160,7 +169,7 @@ class Preview(Plan):
     def _forecast(self) -> Iterator[str]:
         """Yield lines: the critical path, the batches, the predicted makespan, what keeps commands apart."""
         path, levels = self.critical_path(), self.batches()
-        seconds = dict(zip(self.order, declared_seconds(self, self.seconds), strict=True))
+        seconds = dict(zip(self.order, self._expected(), strict=True))
         known = self.seconds or any(command.duration is not None for command in self.commands.values())
         shown = path if len(path) <= SHOWN else [*path[: SHOWN // 2], "…", *path[-SHOWN // 2 :]]
         yield f"critical path: {' → '.join(shown)} ({_time(sum(seconds[name] for name in path))})"

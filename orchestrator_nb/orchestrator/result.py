@@ -13,6 +13,7 @@ from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.stored import load
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.events import Failure, Stored
+from orchestrator_nb.orchestrator.advice import advice
 from orchestrator_nb.orchestrator.compliance import Compliance, compliance_of
 from orchestrator_nb.orchestrator.failure_card import card_html
 from orchestrator_nb.orchestrator.shown import headline, html_table
@@ -121,6 +122,11 @@ class RunResult:
             return 3 if self.deviations else 0
         return {"stopped": 5, "paused": 4}.get(self.state, 1)
 
+    @property
+    def recommendations(self) -> dict[str, tuple[str, ...]]:
+        """What may help against the errors that are left, by command."""
+        return {name: tuple(advice(self.commands[name])) for name in self.errors}
+
     def command_result(self, command: str) -> CommandResult:
         """Return the standard record of a command, its values loaded. Raises UsageError for an unknown command."""
         record = self.commands.get(command)
@@ -152,6 +158,19 @@ class RunResult:
             for name, record in self.commands.items()
         ]
 
+    def _error(self, command: str) -> dict[str, Any]:
+        """Return what kind of error a failure is, where that is known."""
+        error = self.commands[command].error
+        if error is None:
+            return {}
+        return {
+            "category": error.category,
+            "error": error.kind,
+            "severity": error.severity,
+            "transient": error.transient,
+            "evidence": list(error.evidence),
+        }
+
     def _trouble(self, command: str) -> str:
         failure = self.errors.get(command)
         return self.commands[command].reason if failure is None else headline(failure)
@@ -171,9 +190,10 @@ class RunResult:
             "deviations": {name: list(texts) for name, texts in self.deviations.items()},
             "compliance": self.compliance,
             "errors": {
-                name: {"kind": failure.kind, "message": failure.message, "cell": failure.cell}
+                name: {"kind": failure.kind, "message": failure.message, "cell": failure.cell, **self._error(name)}
                 for name, failure in self.errors.items()
             },
+            "recommendations": {name: list(texts) for name, texts in self.recommendations.items()},
             "commands": {
                 name: {
                     "state": record.state,

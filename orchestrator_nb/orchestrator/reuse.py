@@ -30,6 +30,10 @@ _SHOWN = 3
 """So many parameters that changed are named with their values."""
 
 
+UP_TO_DATE = "up to date"
+"""What a verdict says of a command that does not have to run."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Whether a command runs, as far as that can be known: `says` is ``up to date``, ``runs`` or ``depends``.
@@ -42,7 +46,7 @@ class Verdict:
     reason: str
 
     def __str__(self) -> str:
-        return {"up to date": f"up to date, {self.reason}", "runs": f"runs: {self.reason}"}.get(
+        return {UP_TO_DATE: f"up to date, {self.reason}", "runs": f"runs: {self.reason}"}.get(
             self.says, f"depends on {self.reason}"
         )
 
@@ -152,7 +156,7 @@ class Reuse:
         for kept in self._earlier.of(name):
             differences = list(self._differences(name, kept, inputs))
             if not differences and inputs is not None:
-                return Verdict(says="up to date", reason=_from(kept)), kept
+                return Verdict(says=UP_TO_DATE, reason=_from(kept)), kept
             may_fit = may_fit or not differences
             reason = reason or "; ".join(differences)
         if may_fit:

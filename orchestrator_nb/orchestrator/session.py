@@ -36,6 +36,7 @@ from orchestrator_nb.orchestrator.clock import steady_clock
 from orchestrator_nb.orchestrator.compliance import write_compliance
 from orchestrator_nb.orchestrator.control import ANSWER_WAIT, Answer
 from orchestrator_nb.orchestrator.gates import all_gates
+from orchestrator_nb.orchestrator.handoff import write_handoff
 from orchestrator_nb.orchestrator.live_view import LiveView
 from orchestrator_nb.orchestrator.manifest import write_manifest
 from orchestrator_nb.orchestrator.policies import POLICIES
@@ -221,6 +222,8 @@ class Session:
         self._loop.send(request)
 
     def _observe(self, events: Sequence[e.Event], state: RunState) -> None:
+        if state.decisions and any(isinstance(event, e.DecisionRequested) for event in events):
+            self._hand_over(state)
         if not self._asked and not self._observers:
             return
         self._observing = threading.get_ident()
@@ -252,6 +255,7 @@ class Session:
             self._executor.close()
             if not isinstance(self.error, StoreError):  # else nobody knows what would have to be in it, or where it is
                 self._leave_manifest()
+                self._hand_over(self.state)
             try:
                 self._size = os.stat(self._owned.journal.path).st_size
             except OSError as error:
@@ -259,10 +263,17 @@ class Session:
             self._owned.release()
             self._done.set()
 
+    def _hand_over(self, state: RunState) -> None:
+        """Leave what a person needs who takes over what nobody has mended."""
+        try:
+            write_handoff(self._owned.folder, state)
+        except Exception as error:  # noqa: BLE001 - the question is in the journal, and stands
+            log.warning("%s: what is handed over could not be written down", error)
+
     def _leave_manifest(self) -> None:
         try:
             write_compliance(self._owned.folder, self.state)
-            write_manifest(self._owned.folder, self.state)
+            write_manifest(self._owned.folder, self.state, self._owned.journal.position)
         except Exception as error:  # noqa: BLE001 - what the run has come to is in the journal, and stands
             log.warning("%s: the run has come to its end without its manifest", error)
 

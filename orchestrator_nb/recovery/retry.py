@@ -14,6 +14,9 @@ from orchestrator_nb.state import RunState
 from orchestrator_nb.values import Classified
 
 DEFAULT_RETRIES = 3
+MENDED_RETRIES = 2
+"""Retries more by default, where retries have mended a failure by the same cause in this run."""
+
 WANT_RETRIES = 5
 """Retries of what could not be started for want of processes, threads or open files, whatever the command says."""
 
@@ -50,12 +53,12 @@ class Retry:
         planned, record = state.planned[event.command], state.commands[event.command]
         error = classified(event.command, event.failure, state)
         retry = record.retry + 1
-        retries = _retries(planned, event.failure, error)
+        known = state.causes.get(cause_of(event.failure, error)) if state.causes else None
+        retries = _retries(planned, event.failure, error, mended=known is not None and known.mended > 0)
         if retry > retries or _is_spent(event.failure, state):
             return ()
         longest = min(planned.retry_delay * 2.0 ** (retry - 1), LONGEST_DELAY)
         due = event.at + _draw(state, event.command, event.attempt).uniform(0.0, longest)
-        known = state.causes.get(cause_of(event.failure, error)) if state.causes else None
         if known is not None and known.until > event.at:
             due = max(due, _after_rest(known.until, event.at, state, event.command, event.attempt))
         limits = planned.escalation
@@ -98,15 +101,18 @@ class Retry:
         return ()
 
 
-def _retries(planned: PlannedCommand, failure: e.Failure, error: Classified) -> int:
-    """Return how many retries this failure of this command gets."""
+def _retries(planned: PlannedCommand, failure: e.Failure, error: Classified, *, mended: bool) -> int:
+    """Return how many retries this failure of this command gets; more where retries have mended such failures in this
+    run already."""
     if error.transient is False or (error.severity == "critical" and not error.transient):
         return 0
     if failure.kind == "not_started" and failure.transient:
         return max(WANT_RETRIES, planned.retries or 0)  # nothing of it has run: no try of the command is used up
     if planned.retries is not None:
         return planned.retries
-    return DEFAULT_RETRIES if planned.idempotent and error.transient else 0
+    if not planned.idempotent or not error.transient:
+        return 0
+    return DEFAULT_RETRIES + (MENDED_RETRIES if mended else 0)
 
 
 def _is_spent(failure: e.Failure, state: RunState) -> bool:

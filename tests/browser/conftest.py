@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if chromium() is None:
         missing = "there is no Chromium; Debian has it as the package chromium"
     else:
-        wanted = ("playwright", "jupyterlab", "notebook", "voila", "anywidget")
+        wanted = ("axe_playwright_python", "playwright", "jupyterlab", "notebook", "voila", "anywidget")
         gone = [name for name in wanted if importlib.util.find_spec(name) is None]
         if gone:
             missing = f"{', '.join(gone)} cannot be imported; the extra test has all of them"

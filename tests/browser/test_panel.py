@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from importlib.resources import files
 
 import pytest
 
@@ -206,11 +208,11 @@ def test_five_hundred_commands_are_folded_and_found(desk):
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_the_theme_is_that_of_the_page(desk, theme):
-    """Colours follow the theme, and axe finds no serious fault in either."""
+def test_the_theme_is_that_of_the_page_and_axe_finds_no_fault(desk, theme):
+    """Colours follow the theme; in either, live and at the end, there is no serious fault of accessibility."""
     from playwright.sync_api import expect
 
-    notebook = desk.open([FLOW, GO])
+    notebook = desk.open([FLOW, "Workflow.load(dict(workflow='x', parameters={'a': 1}, commands={'s': {'shell': ['ls']}}))", GO])  # fmt: skip
     notebook.command("apputils:change-theme", {"theme": theme})
     notebook.run(0)
     panel = notebook.output(0)
@@ -218,8 +220,90 @@ def test_the_theme_is_that_of_the_page(desk, theme):
     ground = panel.locator(".onb-panel").evaluate("(e) => getComputedStyle(e).backgroundColor")
     light = sum(map(int, re.findall(r"\d+", ground)[:3])) > 3 * 128
     assert light == (theme == "JupyterLab Light")
+    assert faults(notebook.page) == []
+    panel.get_by_role("tab", name="Log").click()
+    expect(panel.locator(".onb-log")).to_contain_text("started")
+    assert faults(notebook.page) == []
     notebook.run(1)
+    expect(notebook.output(1).get_by_role("button", name="Start")).to_be_visible()
+    notebook.run(2)
+    expect(panel.locator(".onb-fixed svg.onb-graph")).to_be_visible()
+    assert faults(notebook.page) == []
+    notebook.command("apputils:change-theme", {"theme": "JupyterLab Light"})
+
+
+def faults(page):
+    """Return what axe finds seriously wrong in panels."""
+    if not page.evaluate("() => Boolean(window.axe)"):
+        page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate("async () => await axe.run({ include: [['.onb-panel']] })")
+    assert len(found["passes"]) > 5
+    return [
+        f"{item['id']}: {node['html'][:200]} {node['failureSummary']}"
+        for item in found["violations"]
+        if item["impact"] in ("serious", "critical")
+        for node in item["nodes"]
+    ]
+
+
+def test_a_decision_is_answered_by_button(desk):
+    """What a person is asked is shown with what may be answered, and the answer is recorded."""
+    from playwright.sync_api import expect
+
+    asking = (
+        "%%workflow asking --run\nrecovery: {escalation: {guided: 10m}}\ncommands:\n"
+        "  load: {call: 'asked_steps:load', retries: 0}\n  use: {call: 'asked_steps:use', after: [load]}\n"
+    )
+    (desk.server.root / "asked_steps.py").write_text(
+        "from pathlib import Path\n\n\ndef load():\n    if not Path('right').exists():\n"
+        "        raise ValueError('9 is too much')\n    return 1\n\n\ndef use(load):\n    return load + 1\n"
+    )
+    notebook = desk.open(["%load_ext orchestrator_nb", asking])
+    notebook.run(0)
+    notebook.run(1)
+    panel = notebook.output(1)
+    asked = panel.get_by_role("region", name="decision 1")
+    expect(asked).to_contain_text("load")
+    assert faults(notebook.page) == []
+    (desk.server.root / "right").touch()
+    asked.get_by_role("button", name="retry").click()
     expect(panel.locator(".onb-pill")).to_have_text("completed")
+    (desk.server.root / "right").unlink()
+
+
+def test_a_rollback_is_tried_and_done_by_button(desk):
+    """Checkpoints are listed; what would change is shown before anything does; what was undone runs again."""
+    from playwright.sync_api import expect
+
+    place = desk.server.root / "kept"
+    place.mkdir(exist_ok=True)
+    (place / "kept_steps.py").write_text(
+        "from pathlib import Path\n\n\ndef clean():\n    Path(__file__).with_name('clean.txt').write_text('clean')\n\n\n"
+        "def model(clean):\n    Path(__file__).with_name('model.txt').write_text('model')\n"
+    )
+    (place / "kept.yaml").write_text(
+        "workflow: kept\ncommands:\n  clean: {call: 'kept_steps:clean', writes: [clean.txt]}\n"
+        "  model: {call: 'kept_steps:model', after: [clean], writes: [model.txt]}\n"
+    )
+    subprocess.run(["git", "init", "-q"], cwd=place, check=True)
+    notebook = desk.open(["%load_ext orchestrator_nb", "%workflow run kept/kept.yaml", "%workflow attach"])
+    notebook.run(0)
+    notebook.run(1)
+    notebook.run(2)
+    panel = notebook.output(2)
+    expect(panel.locator(".onb-pill")).to_have_text("completed")
+    panel.get_by_role("tab", name="Checkpoints").click()
+    panel.get_by_role("button", name="what a rollback to clean would change").click()
+    expect(panel.get_by_label("what would change", exact=True)).to_contain_text("model")
+    assert (place / "model.txt").exists()
+    panel.get_by_role("button", name="Roll back").click()
+    expect(panel.locator(".onb-say[role=status]")).to_contain_text("model")
+    panel.get_by_role("tab", name="Commands").click()
+    expect(state(panel, "model")).to_have_text(re.compile("pending|ready"))
+    assert not (place / "model.txt").exists()
+    panel.get_by_role("button", name="Resume").click()
+    expect(panel.locator(".onb-pill")).to_have_text("completed")
+    assert (place / "model.txt").exists()
 
 
 def test_notebook_7(desk):

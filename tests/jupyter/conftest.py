@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+
+import orchestrator_nb
 
 
 @pytest.fixture
@@ -31,3 +35,10 @@ def until():
         return found
 
     return wait
+
+
+@pytest.fixture
+def package_path(monkeypatch):
+    """Have kernels import this package, wherever it is."""
+    found = Path(orchestrator_nb.__file__).parents[1]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(found), *filter(None, [os.environ.get("PYTHONPATH")])]))

@@ -195,3 +195,38 @@ def _until_asked(run):
 def test_without_a_word_a_run_that_nobody_watches_parks(asking):
     """There is no terminal and no live notebook here: nothing hangs."""
     assert Workflow.load(asking).run(check=False).exit_code == 4
+
+
+def test_what_nobody_mends_is_handed_over_with_its_story(asking):
+    """At the fourth level the run parks, and two files in its folder say what happened and how to hand it back."""
+    asking.write_text(ASKING.replace("guided: 10m", "guided: 10ms, manual: 10ms"))
+    result = Workflow.load(asking).run(check=False, decide="wait")
+    assert (result.state, result.exit_code) == ("paused", 4)
+    document = json.loads((result.folder / "handoff.json").read_text())
+    (item,) = document["handed_over"]
+    assert (item["command"], item["decision"], item["waits_for_it"]) == ("load", 3, ["use"])
+    assert item["failure"]["message"] == "9 is too much"
+    assert any("attempt 1 failed" in fact for fact in item["what_was_tried"])
+    assert item["how_to_hand_back"]["done"] == f'orchestrator-nb decide {result.run} 3 "done"'
+    text = (result.folder / "handoff.md").read_text()
+    assert "ValueError: 9 is too much" in text
+    assert f"orchestrator-nb resume {result.run}" in text
+    run = attach("latest")
+    run.decide(3, "done", parameters={"rows": 1})
+    assert Workflow.load(asking).resume(check=False, decide="park").result.outputs["use"] == {"rows": 1}
+
+
+def test_what_is_done_about_failures_can_be_edited_before_a_resume(asking):
+    """Fail, edit, resume: other retries, rules and limits count from then on, and the change is told."""
+    flow = Workflow.load(asking)
+    flow.run(check=False, decide="park")
+    attach("latest").decide(1, "retry")
+    asking.write_text(
+        ASKING.replace("guided: 10m}", "default: fail, guided: 20ms}, rules: [{message: much, transient: false}]")
+    )
+    result = Workflow.load(asking).resume(check=False, decide="now").result
+    assert (result.state, result.commands["load"].error.evidence[-1]) == ("failed", "rule 1 of the definition")
+    (changed,) = facts(attach("latest"), e.DefinitionChanged)
+    assert '"load" is treated otherwise when it fails now' in changed.changes
+    assert result.recommendations["load"][0].startswith("read the traceback")
+    assert result.to_plain()["errors"]["load"]["error"] == "command_failure"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +304,8 @@ def test_the_plan_says_what_would_run(flow: Path) -> None:
         "publish": 'depends on what "model" will give',
     }
     assert "reuse: clean    runs: its code changed" in repr(plan)
+    seconds = {"load": 100.0, "clean": 1.0, "model": 2.0, "publish": 3.0}
+    assert replace(plan, seconds=seconds).predicted([1]) == {1: 6.0}, "what is up to date takes no time"
     assert ran() == []
     assert "reuse:" not in repr(load_flow().plan())
 

@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator_nb import events as e
+from orchestrator_nb.breaker import FIRST_REST
+from orchestrator_nb.engine.simulator import Outcome, simulate
+from orchestrator_nb.orchestrator.policies import POLICIES
 from orchestrator_nb.recovery.causes import is_permanent, is_transient
-from orchestrator_nb.recovery.retry import LONGEST_DELAY, Retry
+from orchestrator_nb.recovery.retry import LEAST_BUDGET, LONGEST_DELAY, Retry
 from orchestrator_nb.state import RunState, fold
 
 
@@ -100,3 +103,66 @@ def test_the_same_facts_give_the_same_answer() -> None:
         event, state = _failed(_failure("ConnectionError"), retry=attempt, retries=9, retry_delay=100.0)
         dues.add(next(iter(Retry()(event, state))).due)  # type: ignore[attr-defined]
     assert len(dues) == 4
+
+
+# ── many failures by one cause ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _simulated(
+    commands: dict[str, dict[str, object]], failure: e.Failure, *, failing: int, slots: int = 100
+) -> tuple[str, list[e.Event]]:
+    outcomes = {name: [Outcome(seconds=0.1, failure=failure)] * failing for name in commands}
+    run = simulate(e.RunPlanned(at=0.0, commands=commands), slots=slots, outcomes=outcomes, policies=POLICIES)
+    return run.state, list(run.events)
+
+
+def test_a_dead_service_is_left_alone_and_tried_by_one() -> None:
+    """After a few failures by one cause nobody tries for a while; then the first comes alone, and the rest is put off
+    when it fails: a hundred commands do not hammer it, and none of them has lost its retries by that."""
+    refused = _failure("ConnectionRefusedError", "ConnectionError", message="http://service:80/ refused")
+    commands: dict[str, dict[str, object]] = {f"c{number}": {"seconds": 0.1} for number in range(100)}
+    state, events = _simulated(commands, refused, failing=2)
+    assert state == "completed"
+    tried = [event.at for event in events if isinstance(event, e.AttemptStarted) and event.attempt > 1]
+    assert min(tried) >= FIRST_REST
+    rests = [at for at in tried if at < 2 * FIRST_REST]
+    assert len(rests) < 100
+    put_off = [event for event in events if isinstance(event, e.RetryScheduled) and event.reason.startswith("put off")]
+    assert put_off
+
+
+def test_writers_that_collided_take_turns() -> None:
+    """Those that failed for a locked database are tried again one at a time."""
+    locked = _failure("sqlite3.OperationalError", message="database is locked")
+    commands: dict[str, dict[str, object]] = {f"c{number}": {"seconds": 1.0} for number in range(4)}
+    state, events = _simulated(commands, locked, failing=1)
+    assert state == "completed"
+    running: set[str] = set()
+    for event in events:
+        if isinstance(event, e.AttemptStarted) and event.attempt > 1:
+            running.add(event.command)
+            assert len(running) == 1
+        elif isinstance(event, (e.AttemptReturned, e.AttemptFailed)):
+            running.discard(event.command)
+
+
+def test_a_run_has_a_budget_of_retries() -> None:
+    """What comes beyond it is given up at once."""
+    commands: dict[str, dict[str, object]] = {f"c{number}": {"retries": 9} for number in range(30)}
+    state, events = _simulated(commands, _failure("ValueError"), failing=9)
+    assert state == "failed"
+    assert sum(isinstance(event, e.RetryScheduled) for event in events) == max(LEAST_BUDGET, 2 * len(commands))
+
+
+def test_a_critical_error_is_not_tried_again() -> None:
+    """Unless it is known to pass by itself."""
+    gate = _failure(kind="gate", message='the gate "security scan" failed')
+    event, state = _failed(gate, retries=3)
+    assert list(Retry()(event, state)) == []
+
+
+def test_retries_go_on_no_longer_than_the_first_level_lasts() -> None:
+    """Then a person is asked, though there would be retries left."""
+    passing = _failure("ConnectionError")
+    event, state = _failed(passing, retries=9, retry_delay=1e6, escalation={"automatic": 0.5})
+    assert list(Retry()(event, state)) == []

@@ -56,13 +56,18 @@ class Index:
     To be closed after use. Raises StoreError when the store itself cannot be read.
     """
 
-    def __init__(self, store: Path, *, patience: float = PATIENCE) -> None:
+    def __init__(self, store: Path, *, patience: float = PATIENCE, anew: bool = False) -> None:
+        """With `anew`, it is made in memory of the journals, and the file is not looked at."""
         self.note: str | None = None
         self._store = store.absolute()
         self._path = self._store / FILE
         self._patience = patience
         self._in_memory = False
         self._engine = _engine(self._connect, NullPool)
+        if anew:
+            self._in_memory = True
+            memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            self._engine = _engine(lambda: memory, StaticPool)
 
     def close(self) -> None:
         """Let go of what is in memory."""

@@ -1,0 +1,146 @@
+"""The panel and the launch form without a browser: what they send, what clicks do, what they leave."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from orchestrator_nb import Workflow
+from orchestrator_nb.jupyter import frontend
+from orchestrator_nb.jupyter.launch import Launch
+from orchestrator_nb.jupyter.panel import Panel, hands
+from orchestrator_nb.jupyter.publisher import INTERVAL, Publisher
+
+
+class Counter:
+    """Asked so many times, then done; `fails` raises instead."""
+
+    def __init__(self, times, *, fails=False):
+        self.left, self.fails, self.threads = times, fails, set()
+
+    def publish(self):
+        self.threads.add(threading.get_ident())
+        if self.fails:
+            raise ValueError("broken")
+        self.left -= 1
+        return self.left > 0
+
+
+def test_the_publisher_is_there_as_long_as_it_is_needed(until, caplog):
+    """One thread for all; what fails is left alone, and takes nothing with it; then the thread is gone."""
+    publisher = Publisher()
+    good, bad = Counter(3), Counter(3, fails=True)
+    publisher.add(bad)
+    publisher.add(good)
+    until(lambda: not publisher.is_busy)
+    assert good.left == 0
+    assert good.threads == bad.threads
+    assert "ValueError: broken" in caplog.text
+    publisher.add(again := Counter(1))
+    until(lambda: not publisher.is_busy)
+    assert again.left == 0
+    assert INTERVAL >= 0.2
+
+
+@pytest.fixture
+def slow(project, until):
+    """A run whose first command waits for an event, with that event."""
+    go = threading.Event()
+    flow = Workflow("w", parameters={"day": "2026-01-01"})
+    flow.command(lambda: go.wait(60), id="slow")
+    flow.command(lambda slow: 1, id="last", after="slow")
+    run = flow.start(wait=False)
+    until(lambda: run.state.counts.get("running"))
+    yield run, go
+    go.set()
+    run.wait(check=False)
+
+
+def test_clicks_are_done_elsewhere_and_their_outcome_is_shown(slow, until):
+    """A click returns at once; what it came to is a part of the panel, and what goes wrong is said there."""
+    run, go = slow
+    panel = Panel(run)
+    panel._heard({"do": "pause"})
+    until(lambda: run.state.run.state == "paused")
+    panel._heard({"do": "select", "command": "slow"})
+    until(lambda: panel.publish() and panel.parts["detail"])
+    assert panel.parts["detail"]["state"] == "running"
+    assert panel.widget.get_state()["detail"] == panel.parts["detail"]
+    panel._heard({"do": "select", "command": "nobody"})
+    until(lambda: panel.publish() and panel.parts["said"])
+    assert panel.parts["said"]["wrong"]
+    assert "nobody" in panel.parts["said"]["text"]
+    panel._heard({"do": "nothing that there is"})
+    panel._heard({"do": "resume"})
+    until(lambda: run.state.run.state == "executing")
+    go.set()
+    run.wait()
+    until(lambda: hands._thread is None, seconds=60)
+
+
+def test_the_end_is_left_as_plain_html(slow, until):
+    """The last state is always sent, and then the panel is a card where it was put."""
+    run, go = slow
+    left = []
+    panel = Panel(run)
+    panel.put(left.append)
+    go.set()
+    run.wait()
+    until(lambda: left)
+    assert "completed" in left[0]
+    assert panel.parts["head"]["counts"] == {"succeeded": 2}
+    assert panel.widget.get_state(["head"]) == {"head": panel.parts["head"]}
+
+
+def test_a_form_has_a_field_for_each_type(project, until):
+    """The type decides the field, the default its value; what comes back is what a run takes."""
+    flow = Workflow.load({
+        "workflow": "form",
+        "parameters": {
+            "text": "a", "number": 5, "part": 0.5, "on": True, "day": {"type": "date", "default": "2026-01-31"},
+            "mode": {"choices": ["fast", "exact"], "default": "exact"}, "many": [1, 2],
+            "wanted": {"type": "integer", "required": True},
+        },
+        "commands": {"one": {"shell": ["python", "-c", "pass"]}},
+    })  # fmt: skip
+    form = Launch(flow)
+    kinds = {name: type(field).__name__ for name, field in form.fields.items()}
+    assert kinds == {
+        "text": "Text", "number": "IntText", "part": "FloatText", "on": "Checkbox", "day": "DatePicker",
+        "mode": "Dropdown", "many": "Text", "wanted": "Text",
+    }  # fmt: skip
+    given, texts = form.values()
+    assert "wanted" not in given
+    form._clicked(form._start)
+    until(lambda: form._open == 0)
+    assert "&quot;wanted&quot; is missing" in form.note.value
+    form.fields["wanted"].value = "7"
+    given, texts = form.values()
+    assert texts == {"many", "wanted"}
+    planned = flow.start(wait=True, parameters=given, text_parameters=texts)
+    assert planned.state.run.parameters == {
+        "text": "a", "number": 5, "part": 0.5, "on": True, "day": "2026-01-31", "mode": "exact", "many": [1, 2],
+        "wanted": 7,
+    }  # fmt: skip
+    form._clicked(form._start)
+    until(lambda: form._open == 0 and form.runs.children and "completed" in getattr(form.runs.children[0], "value", ""))
+
+
+@pytest.mark.parametrize(
+    ("parent", "environ", "live"),
+    [
+        ({"metadata": {"cellId": "a"}, "content": {}}, {}, True),
+        ({"metadata": {}, "content": {"allow_stdin": True}}, {}, True),
+        ({"metadata": {}, "content": {"allow_stdin": False}}, {}, False),
+        ({"metadata": {}, "content": {}}, {"SERVER_SOFTWARE": "voila/0.5.13"}, True),
+        ({"metadata": {"cellId": "a"}, "content": {}}, {frontend.SWITCH: "off"}, False),
+        ({"metadata": {}, "content": {}}, {frontend.SWITCH: "on"}, True),
+    ],
+)
+def test_who_looks_is_told_by_the_request(shell, monkeypatch, parent, environ, live):
+    """Front ends send a cell's id or take input, programs do neither; Voilà names itself; the switch settles it."""
+    assert not frontend.is_live(environ)  # a terminal
+    monkeypatch.setattr(type(shell), "kernel", object(), raising=False)
+    monkeypatch.setattr(type(shell), "get_parent", lambda self: parent, raising=False)
+    assert frontend.is_live(environ) is live
