@@ -16,7 +16,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.command_facts import COMMAND_FACTS
 from orchestrator_nb.records import CommandRecord, planned_command, run_record
 from orchestrator_nb.standing import Standing
-from orchestrator_nb.step_facts import STEP_FACTS, begin_moment, begin_steps, end_moment
+from orchestrator_nb.step_facts import STEP_FACTS, begin_moment, begin_steps, end_moment, forget_what_is_left
 from orchestrator_nb.transitions import ENDED, RUN_TRANSITIONS, IllegalTransition
 from orchestrator_nb.trigger_rules import TRIGGER_RULES
 
@@ -139,6 +139,7 @@ def _run_resumed(state: RunState, event: e.RunResumed) -> None:
         keeping=bool(event.owner) or state.run.keeping,
     )
     if event.owner:
+        forget_what_is_left(state)
         # What a dead owner had begun with is done anew; the files may have changed since anybody looked at them.
         begin_moment(state, "start" if state.run.moment == "start" and "" in state.due else "recovery")
 
@@ -183,7 +184,7 @@ def _notice(state: RunState, event: e.NoticeGiven) -> None:
 
 
 _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
-    **dict.fromkeys((e.DefinitionChanged, e.JournalCut, e.RunDeleted, e.KernelStarted), _unchanging),
+    **dict.fromkeys((e.DefinitionChanged, e.JournalCut, e.RunDeleted, e.RunRated, e.KernelStarted), _unchanging),
     e.RunStarted: _run_started,
     e.RunPlanned: _run_planned,
     e.RunResumed: _run_resumed,
