@@ -35,7 +35,12 @@ def to_json(definition: WorkflowDefinition) -> str:
 
 def to_yaml(definition: WorkflowDefinition) -> str:
     """Return the definition as YAML 1.2, quoted so that older readers of YAML see the same."""
-    return "\n".join(_block(to_dict(definition), "")) + "\n"
+    return plain_yaml(to_dict(definition))
+
+
+def plain_yaml(value: dict[str, Any]) -> str:
+    """Return plain JSON as YAML 1.2, quoted so that older readers of YAML see the same."""
+    return "\n".join(_block(value, "")) + "\n"
 
 
 def to_plain(value: Any, *, defaults: bool = False) -> Any:

@@ -26,6 +26,7 @@ from orchestrator_nb.orchestrator.failure_story import failure_text
 from orchestrator_nb.orchestrator.looks import Looks
 from orchestrator_nb.orchestrator.metrics import execution_metrics
 from orchestrator_nb.orchestrator.result import RunResult, result_of
+from orchestrator_nb.orchestrator.run_context import context_of
 from orchestrator_nb.orchestrator.run_figures import RunFigures
 from orchestrator_nb.orchestrator.run_files import GoesBack
 from orchestrator_nb.orchestrator.saved import read_saved, restore_state, saved_state, write_saved
@@ -134,6 +135,10 @@ class Run(GoesBack, Looks, RunFigures):
     def metrics(self) -> dict[str, Any]:
         """Return what it cost, in seconds: total, per command, waits, attempts; see `execution_metrics`."""
         return execution_metrics(read(self.folder / JOURNAL), self.state)
+
+    def context(self, *, size: int | None = None) -> dict[str, Any]:
+        """Return what is known of it at both levels, as plain JSON for `data.transfer.to_form`; see `context_of`."""
+        return context_of(self.state, size=size)
 
     def compliance(self) -> Compliance:
         """Return whether it keeps what is required of it: its gates, their evidence, deviations; see `Compliance`."""

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from orchestrator_nb import RunFailed, Workflow, context
+from orchestrator_nb import RunFailed, Workflow, attach, context
+from orchestrator_nb.data.transfer import FORMS, from_form, to_form
 
 
 def test_commands_side_by_side_add_up(project):
@@ -63,3 +64,27 @@ def test_a_command_gets_the_keys_that_it_declares(project):
             flow.run()
         assert caught.value.result.errors["a"].kind == "context"
     assert not began
+
+
+def test_the_context_of_a_run_is_read_at_any_time_and_goes_to_other_programs(project):
+    """Both levels, while it runs too; the same from every form, large values left out by name."""
+    flow = Workflow("w", parameters={"day": "2026-01-01"}, context={"notes": "x" * 1000})
+    seen = []
+
+    @flow.command
+    def count():
+        context.shared["rows"] = 3
+        context.metric("tokens", 7)
+        return {"rows": 3}
+
+    flow.command(lambda: seen.append(attach("latest").context()), id="look", after="count")
+    run = flow.start(wait=True)
+    during = seen[0]
+    assert during["workflow"]["state"] == "executing"
+    assert (during["shared"]["rows"], during["versions"][0]["command"]) == (3, "count")
+    assert during["commands"]["count"]["metrics"] == {"tokens": 7.0}
+    assert during["commands"]["look"]["state"] == "running"
+    after = run.context(size=100)
+    assert after["left_out"] == ["notes"]
+    for form in FORMS:
+        assert from_form(to_form(after, form), form) == after
