@@ -229,7 +229,7 @@ def _error_classified(state: Standing, event: e.ErrorClassified) -> None:
         evidence=event.evidence,
     )
     state.commands[event.command] = replace(record, error=error)
-    if event.cause:
+    if event.cause and event.transient:
         known = state.causes.get(event.cause)
         state.causes = {**state.causes, event.cause: once_more(known, event, state.counts.get("succeeded", 0))}
     if event.severity == "critical":

@@ -105,7 +105,10 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     state.planned = planned
     left = {name: record.attempt for name, record in state.commands.items() if name not in planned}
     state.left = {**state.left, **left} if left else state.left
-    state.commands = {name: state.commands.get(name) or _planned_anew(state, name, fresh) for name in planned}
+    state.commands = {name: state.commands.get(name, fresh) for name in planned}
+    for name in state.left.keys() & planned.keys():
+        if state.commands[name] is fresh:  # it comes back, and counts its attempts on
+            state.commands[name] = replace(fresh, attempt=state.left[name])
     state.deviations = {name: texts for name, texts in state.deviations.items() if name in planned}
     state.counts = dict(Counter(record.state for record in state.commands.values()))
     for name in [
@@ -115,11 +118,6 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
         state.due = {other: steps for other, steps in state.due.items() if other != name}
         begin_steps(state, name, shared=bool(state.commands[name].shared))
     begin_moment(state, "start" if began else state.run.moment)
-
-
-def _planned_anew(state: RunState, name: str, fresh: CommandRecord) -> CommandRecord:
-    """Return the record of a command that the plan before did not have; one that comes back counts its attempts on."""
-    return replace(fresh, attempt=state.left[name]) if name in state.left else fresh
 
 
 def _run_resumed(state: RunState, event: e.RunResumed) -> None:
