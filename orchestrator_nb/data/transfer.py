@@ -13,7 +13,6 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
-from orchestrator_nb.definition.writing import plain_yaml
 from orchestrator_nb.errors import UsageError
 
 SCHEMA = 2
@@ -36,6 +35,8 @@ def to_form(document: Mapping[str, Any], form: Form) -> bytes:
     if form == "json":
         return json.dumps(whole, ensure_ascii=False, allow_nan=False, indent=1).encode() + b"\n"
     if form == "yaml":
+        from orchestrator_nb.definition.writing import plain_yaml  # whoever only looks at a run does without
+
         return plain_yaml(whole).encode()
     if form == "xml":
         root = _element("context", whole)
