@@ -531,6 +531,15 @@ class Panel {
   }
 
   paintDetail() {
+    const place = this.selected ? this.plan.commands.findIndex(([name]) => name === this.selected) : -1;
+    if (place >= 0) {
+      // What is told of the selected command is as old as its last change; while it runs, two seconds at the most.
+      const [state, attempt] = this.row(place);
+      const beat = `${state} ${attempt} ${state === "running" ? Math.floor(this.now / 2) : ""}`;
+      if (beat !== this.beat && this.beatOf === this.selected) this.ask("select", { command: this.selected });
+      this.beat = beat;
+      this.beatOf = this.selected;
+    }
     const found = this.model.get("detail") ?? {};
     const on = this.selected && found.command === this.selected;
     shown(this.detail, Boolean(on));
