@@ -9,7 +9,8 @@ from orchestrator_nb.event import Event
 
 
 class CheckpointTaken(Event, frozen=True, kw_only=True):
-    """The files were kept as they are at a `boundary`: start, command, recovery, pause, completion.
+    """The files were kept as they are at a `boundary`: start, command, recovery, pause, completion; or left, for what a
+    command had written that failed for good.
 
     `id` is the checkpoint's name over all runs (``run/000007``), `message` the first line of that of its `commit`.
     `files` counts what changed since the checkpoint before, `left_out` says why files are not in it, `seconds` is by
@@ -44,7 +45,8 @@ class RollbackAsked(Event, frozen=True, kw_only=True):
     """The run is to go back as soon as nothing of it runs: to the moment named `to`, or without the commands `undo`.
 
     `rollback` is the name of this rollback. Files that somebody changed since are treated as `policy` says: refuse,
-    keep-both, keep-mine. `because` says why, `go_on` that the run goes on afterwards.
+    keep-both, keep-mine. `because` says why, `go_on` that a run that was paused for it goes on afterwards; without
+    `reopen` files go back and no command runs again.
     """
 
     rollback: str
@@ -53,6 +55,7 @@ class RollbackAsked(Event, frozen=True, kw_only=True):
     policy: str = "refuse"
     because: str = ""
     go_on: bool = False
+    reopen: bool = True
     request: str | None = None
     by: Mapping[str, Any] | None = None
 

@@ -11,7 +11,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.breaker import mended, once_more
 from orchestrator_nb.records import ACCEPTED, CommandRecord, asked, begun, failed, reopened, returned, reused
 from orchestrator_nb.standing import Standing
-from orchestrator_nb.step_facts import begin_steps
+from orchestrator_nb.step_facts import begin_steps, keep_what_is_left
 from orchestrator_nb.transitions import COMMAND_TRANSITIONS, DONE, IllegalTransition
 from orchestrator_nb.trigger_rules import DEFAULT
 from orchestrator_nb.values import Classified
@@ -196,6 +196,11 @@ def _command_ended(state: Standing, event: Any) -> None:
     reason = f"{', '.join(upstream)} did not succeed" if upstream else getattr(event, "reason", "")
     failure = getattr(event, "failure", None) or record.failure
     _put(state, event.command, record, replace(record, state=after, due=None, reason=reason, failure=failure))
+    if type(event) in _FAILURES:
+        keep_what_is_left(state, event.command)
+
+
+_FAILURES = frozenset({e.CommandFailed, e.CommandCrashed})
 
 
 def _command_reopened(state: Standing, event: e.CommandReopened) -> None:
@@ -224,9 +229,11 @@ def _error_classified(state: Standing, event: e.ErrorClassified) -> None:
         evidence=event.evidence,
     )
     state.commands[event.command] = replace(record, error=error)
-    if event.cause:
+    if event.cause and event.transient:
         known = state.causes.get(event.cause)
         state.causes = {**state.causes, event.cause: once_more(known, event, state.counts.get("succeeded", 0))}
+    if event.severity == "critical":
+        keep_what_is_left(state, event.command)
 
 
 def _command_adapted(state: Standing, event: e.CommandAdapted) -> None:

@@ -38,6 +38,7 @@ from orchestrator_nb.run_events import RunDeleted as RunDeleted
 from orchestrator_nb.run_events import RunEnded as RunEnded
 from orchestrator_nb.run_events import RunPaused as RunPaused
 from orchestrator_nb.run_events import RunPlanned as RunPlanned
+from orchestrator_nb.run_events import RunRated as RunRated
 from orchestrator_nb.run_events import RunResumed as RunResumed
 from orchestrator_nb.run_events import RunStarted as RunStarted
 from orchestrator_nb.run_events import RunStopping as RunStopping

@@ -124,6 +124,21 @@ class NoticeGiven(Event, frozen=True, kw_only=True):
     by: Mapping[str, Any] | None = None
 
 
+class RunRated(Event, frozen=True, kw_only=True):
+    """Somebody said what they think of a run: 1 to 5 `stars`, a `note`. A fact of the store, in no run's journal.
+
+    `author` and `role` say who it was and as what, `about` names the subject of a recommendation where it is about one.
+    """
+
+    run: str
+    stars: int | None = None
+    note: str = ""
+    author: str = ""
+    role: str = ""
+    about: str = ""
+    by: Mapping[str, Any] | None = None
+
+
 class RunDeleted(Event, frozen=True, kw_only=True):
     """A run was deleted, with everything in its folder: `bytes` of files. A fact of the store, in no run's journal."""
 

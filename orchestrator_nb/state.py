@@ -16,7 +16,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.command_facts import COMMAND_FACTS
 from orchestrator_nb.records import CommandRecord, planned_command, run_record
 from orchestrator_nb.standing import Standing
-from orchestrator_nb.step_facts import STEP_FACTS, begin_moment, begin_steps, end_moment
+from orchestrator_nb.step_facts import STEP_FACTS, begin_moment, begin_steps, end_moment, forget_what_is_left
 from orchestrator_nb.transitions import ENDED, RUN_TRANSITIONS, IllegalTransition
 from orchestrator_nb.trigger_rules import TRIGGER_RULES
 
@@ -105,7 +105,10 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     state.planned = planned
     left = {name: record.attempt for name, record in state.commands.items() if name not in planned}
     state.left = {**state.left, **left} if left else state.left
-    state.commands = {name: state.commands.get(name) or _planned_anew(state, name, fresh) for name in planned}
+    state.commands = {name: state.commands.get(name, fresh) for name in planned}
+    for name in state.left.keys() & planned.keys():
+        if state.commands[name] is fresh:  # it comes back, and counts its attempts on
+            state.commands[name] = replace(fresh, attempt=state.left[name])
     state.deviations = {name: texts for name, texts in state.deviations.items() if name in planned}
     state.counts = dict(Counter(record.state for record in state.commands.values()))
     for name in [
@@ -115,11 +118,6 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
         state.due = {other: steps for other, steps in state.due.items() if other != name}
         begin_steps(state, name, shared=bool(state.commands[name].shared))
     begin_moment(state, "start" if began else state.run.moment)
-
-
-def _planned_anew(state: RunState, name: str, fresh: CommandRecord) -> CommandRecord:
-    """Return the record of a command that the plan before did not have; one that comes back counts its attempts on."""
-    return replace(fresh, attempt=state.left[name]) if name in state.left else fresh
 
 
 def _run_resumed(state: RunState, event: e.RunResumed) -> None:
@@ -139,6 +137,7 @@ def _run_resumed(state: RunState, event: e.RunResumed) -> None:
         keeping=bool(event.owner) or state.run.keeping,
     )
     if event.owner:
+        forget_what_is_left(state)
         # What a dead owner had begun with is done anew; the files may have changed since anybody looked at them.
         begin_moment(state, "start" if state.run.moment == "start" and "" in state.due else "recovery")
 
@@ -183,7 +182,7 @@ def _notice(state: RunState, event: e.NoticeGiven) -> None:
 
 
 _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
-    **dict.fromkeys((e.DefinitionChanged, e.JournalCut, e.RunDeleted, e.KernelStarted), _unchanging),
+    **dict.fromkeys((e.DefinitionChanged, e.JournalCut, e.RunDeleted, e.RunRated, e.KernelStarted), _unchanging),
     e.RunStarted: _run_started,
     e.RunPlanned: _run_planned,
     e.RunResumed: _run_resumed,

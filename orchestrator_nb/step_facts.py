@@ -16,8 +16,8 @@ from orchestrator_nb import events as e
 from orchestrator_nb.standing import Standing
 from orchestrator_nb.transitions import IllegalTransition
 
-CHECKPOINT, ROLLBACK = "checkpoint", "rollback"
-"""Names of steps."""
+CHECKPOINT, ROLLBACK, ASK = "checkpoint", "rollback", "ask"
+"""Names of steps; a rollback, or the question for one, is what the plan may have for a failure."""
 
 STEP_ANSWERS: dict[type[e.Event], str] = {
     e.CheckpointTaken: CHECKPOINT,
@@ -49,6 +49,20 @@ def begin_steps(state: Standing, command: str, *, shared: bool) -> None:
         steps = tuple(step for step in steps if step != CHECKPOINT)
     if steps:
         state.due = {**state.due, command: steps}
+
+
+def keep_what_is_left(state: Standing, command: str) -> None:
+    """Let the step be due that keeps what a command has left that has just failed."""
+    if CHECKPOINT in state.planned[command].steps and state.run.keeping and state.commands[command].attempt:
+        state.due = {**state.due, command: (CHECKPOINT,)}
+
+
+def forget_what_is_left(state: Standing) -> None:
+    """Let no step be due of commands that have come to their end: somebody may have changed their files since."""
+    if state.due:
+        state.due = {
+            name: steps for name, steps in state.due.items() if not name or state.commands[name].state == "running"
+        }
 
 
 def begin_moment(state: Standing, moment: str) -> None:

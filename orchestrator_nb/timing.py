@@ -139,7 +139,7 @@ class Timing:
         by_command: dict[str, list[Span]] = {}
         for each in self.spans:
             by_command.setdefault(each.command, []).append(each)
-        ends = sorted(self.spans, key=lambda span: span.ended)
+        ends = sorted(self.spans, key=lambda span: (span.ended, span.outcome == "running"))
         span: Span | None = ends[-1]
         while span is not None:
             before, why = self._before(span, by_command, ends)

@@ -152,6 +152,7 @@ def test_new_fields_have_defaults() -> None:
         "DeviationRecorded": {"at", "command", "text"},
         "CommandReopened": {"at", "command", "reason"},
         "RunDeleted": {"at", "run"},
+        "RunRated": {"at", "run"},
         "StepsDue": {"at", "moment"},
         "CheckpointTaken": {"at", "boundary", "id", "commit"},
         "CheckpointSkipped": {"at", "boundary", "reason"},

@@ -11,8 +11,10 @@ from orchestrator_nb.analytics.columns import PANDAS
 from orchestrator_nb.analytics.selection import Selection
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.event_json import to_plain
+from orchestrator_nb.events import RunRated
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL
+from orchestrator_nb.journal.store_facts import store_facts
 
 COLUMNS = ("run", "workflow", "seq", "at", "kind", "command", "attempt", "details")
 _OWN = ("kind", "at", "command", "attempt")
@@ -33,7 +35,24 @@ def event_rows(store: Path, runs: pd.DataFrame, chosen: Selection) -> pd.DataFra
         except (StoreError, FileNotFoundError):
             continue
     found = pd.DataFrame(rows, columns=list(COLUMNS))
-    micros = pd.Series([round(at * 1e6) for at in found["at"]], dtype="int64")
-    found["at"] = micros.astype("datetime64[us]").dt.tz_localize("UTC")
+    found["at"] = _times(list(found["at"]))
     text = dict.fromkeys(("run", "workflow", "kind", "command"), PANDAS["text"])
     return found.astype({**text, "seq": "int64", "attempt": PANDAS["optional count"]})
+
+
+def rating_rows(store: Path, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each rating of these runs, from the facts of the store."""
+    names = set(runs["run"].astype(str))
+    given = [fact for fact in store_facts(store) if isinstance(fact, RunRated) and fact.run in names]
+    text = {
+        name: pd.Series([getattr(fact, name) for fact in given], dtype=PANDAS["text"])
+        for name in ("run", "note", "author", "role", "about")
+    }
+    stars = pd.Series([fact.stars for fact in given], dtype=PANDAS["optional count"])
+    found = pd.DataFrame({**text, "stars": stars, "at": _times([fact.at for fact in given])})
+    return found[["run", "at", "stars", "note", "author", "role", "about"]]
+
+
+def _times(moments: list[float]) -> pd.Series:
+    micros = pd.Series([round(at * 1e6) for at in moments], dtype="int64")
+    return micros.astype("datetime64[us]").dt.tz_localize("UTC")

@@ -12,9 +12,10 @@ from typing_extensions import Unpack
 
 from orchestrator_nb.analytics import tables
 from orchestrator_nb.analytics.columns import FrameColumn
-from orchestrator_nb.analytics.facts import event_rows
+from orchestrator_nb.analytics.facts import event_rows, rating_rows
 from orchestrator_nb.analytics.frames import FRAMES, Frame, read_table
 from orchestrator_nb.analytics.selection import Filters, Selection, selection
+from orchestrator_nb.analytics.trends import RUN_FIGURES, last_values, run_figures
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.journal.index.index import Index
 from orchestrator_nb.journal.store import find_store
@@ -61,12 +62,34 @@ class History:
         """Return a row for each decision that people were asked for; its `state` is the answer."""
         return self._frame("decisions", **filters)
 
+    def ratings(self, **filters: Unpack[Filters]) -> pd.DataFrame:
+        """Return a row for each rating or note that somebody gave a run of these, the oldest first: `run`, `at`,
+        `stars` (1 to 5), `note`, `author`, `role`, `about` (a recommendation's subject, empty for the run itself)."""
+        return rating_rows(self.store, self._chosen(filters))
+
     def events(self, **filters: Unpack[Filters]) -> pd.DataFrame:
         """Return a row for each recorded fact, in order, read from the journals themselves; `state` is no filter here.
 
         `details` has what the fact says besides, as a mapping.
         """
         return event_rows(self.store, self._chosen(filters), selection(**filters))
+
+    def trends(self, name: str, **filters: Unpack[Filters]) -> pd.DataFrame:
+        """Return a figure over runs, the oldest first: `run`, `workflow`, `command`, `at`, `value`.
+
+        `name` is a metric that commands recorded, its last value in each command of each run; or, of runs that have
+        ended, `seconds` (driven), `busy` (attempts, seconds), `efficiency` (from 0 to 1), `overhead` (from 0 to 1). Of a
+        name that nobody recorded there are no rows.
+        """
+        if name in RUN_FIGURES:
+            return run_figures(self.runs(**filters), name)
+        return last_values(self.metrics(**filters), name)
+
+    def metric_names(self, **filters: Unpack[Filters]) -> list[str]:
+        """Return the names of the metrics that were recorded, those of most runs first."""
+        metrics = self.metrics(**filters)
+        counts = metrics.drop_duplicates(["run", "name"])["name"].astype(str).value_counts()
+        return sorted(counts.index, key=lambda name: (-counts[name], name))
 
     def columns(self, name: str | None = None) -> pd.DataFrame:
         """Return what the columns of a frame, or of all, hold: `frame`, `column`, `dtype`, `unit`, `meaning`.

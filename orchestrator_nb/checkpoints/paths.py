@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from orchestrator_nb.checkpoints.entries import behind_link
 
 SIZE_LIMIT = 50 << 20
 """Bytes above which a file is left out, with a note, unless something else was asked for."""
+
+
+_SECRET = re.compile(r"(^|/)(\.env(\.[^/]*)?|[^/]*\.pem)$")
 
 
 @dataclass(slots=True)
@@ -24,9 +28,18 @@ class Sorted:
 
 
 def sort_paths(
-    root: Path, paths: Iterable[str], *, limit: int, excluded: Callable[[Path], bool] | None = None
+    root: Path,
+    paths: Iterable[str],
+    *,
+    limit: int,
+    excluded: Callable[[Path], bool] | None = None,
+    declared: Collection[str] = (),
 ) -> Sorted:
-    """Look at each path, relative to the root, and say what becomes of it."""
+    """Look at each path, relative to the root, and say what becomes of it.
+
+    What is a secret by its name stays out of the store, and a rollback neither restores nor removes it, unless that
+    very file is `declared`.
+    """
     found = Sorted()
     for path in dict.fromkeys(paths):
         if path.endswith("/"):  # git names a folder only where it is a repository of its own
@@ -35,6 +48,8 @@ def sort_paths(
         verdict = _verdict(root, path, limit)
         if verdict is None and excluded is not None and excluded(root / path):
             verdict = "it is excluded"
+        if verdict is None and _SECRET.search(path) and path not in declared:
+            verdict = "a secret by its name; it is kept only where it is declared by itself"
         if verdict is None:
             found.kept.append(path)
             continue

@@ -15,6 +15,7 @@ KINDS = ("start", "command", "left", "gate", "recovery", "completion", "pause", 
 changes that belong to somebody."""
 
 _FACTS = "Checkpoint: "
+_MARK = b"\n" + _FACTS.encode()
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -115,9 +116,9 @@ def _sentences(checkpoint: Checkpoint) -> tuple[str, ...]:
     return sentences[checkpoint.kind]
 
 
-def read_message(message: str, *, commit: str, tree: str) -> Checkpoint:
+def read_message(message: bytes, *, commit: str, tree: str) -> Checkpoint:
     """Return the checkpoint that a commit of this message is. Raises CheckpointError when it is none."""
-    facts = message[message.rfind("\n" + _FACTS) + 1 + len(_FACTS) :].strip()
+    facts = message[message.rfind(_MARK) + len(_MARK) :].strip()
     try:
         found = _READ.decode(facts)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeEncodeError):
@@ -128,7 +129,7 @@ def read_message(message: str, *, commit: str, tree: str) -> Checkpoint:
     return found
 
 
-def _read_slowly(facts: str, commit: str) -> Checkpoint:
+def _read_slowly(facts: bytes, commit: str) -> Checkpoint:
     """Read what a strict decoder refuses: a path that is no valid text."""
     import json
 

@@ -15,12 +15,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from orchestrator_nb.checkpoints.objects import create_reference, write_commit
 from orchestrator_nb.checkpoints.paths import SIZE_LIMIT, sort_declared, sort_paths
 from orchestrator_nb.checkpoints.record import Checkpoint, message_of, ref_of
 from orchestrator_nb.checkpoints.store import CheckpointStore
 from orchestrator_nb.errors import CheckpointError
 
-NEVER = "0" * 40
 TRIES = 3
 PACKED_EVERY = 100
 """Checkpoints after which the references are put into one file, so that listing them stays quick."""
@@ -97,6 +97,7 @@ class _Snapshot:
         self._store, self._asked, self._before, self._limit = store, asked, before, limit
         self._declared = sort_declared(store.root, declared)
         self._excluded = excluded
+        self._named = frozenset(self._declared.files)
         self._files = 0
         self._index = store.index(asked.run)
         self._knowing = knowing
@@ -127,8 +128,8 @@ class _Snapshot:
             empty=self._empty_folders(),
         )
         message = message_of(checkpoint).encode("ascii", "backslashreplace")
-        commit = self._git("commit-tree", tree, "-F", "-", stdin=message).decode().strip()
-        self._git("update-ref", "--no-deref", ref_of(checkpoint.run, checkpoint.number), commit, NEVER)
+        commit = write_commit(self._store, tree, message, at=checkpoint.at)
+        create_reference(self._store, ref_of(checkpoint.run, checkpoint.number), commit)
         return replace(checkpoint, commit=commit, tree=tree)
 
     # ── the index ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -162,7 +163,7 @@ class _Snapshot:
         return [path for path in os.fsdecode(told).split("\0") if path]
 
     def _update(self, paths: list[str]) -> None:
-        found = sort_paths(self._store.root, paths, limit=self._limit, excluded=self._excluded)
+        found = sort_paths(self._store.root, paths, limit=self._limit, excluded=self._excluded, declared=self._named)
         self._files = len(found.kept) + len(found.gone)
         self._skipped.update(found.skipped)
         self._remove(found.gone)

@@ -18,30 +18,41 @@ from orchestrator_nb.errors import CheckpointError
 ATTRIBUTES = "* -text -eol -ident -filter -working-tree-encoding -diff\n"
 """Above every attribute of the user: bytes go in and come out as they are, and no program of theirs is run."""
 
-LEFT_OUT = "orchestrator-runs/\n.ipynb_checkpoints/\n__pycache__/\n.venv/\nnode_modules/\n.env\n*.pem\n.orchestrator-nb-rollback-*/\n"
+LEFT_OUT = "orchestrator-runs/\n.ipynb_checkpoints/\n__pycache__/\n.venv/\nnode_modules/\n.env\n.env.*\n*.pem\n.orchestrator-nb-rollback-*/\n"
 """What is in no checkpoint unless it is declared or tracked: what tools make anew, and secrets."""
 
-CONFIGURATION = (
-    ("gc.auto", "0"),
-    ("maintenance.auto", "false"),
-    ("core.autocrlf", "false"),
-    ("core.safecrlf", "false"),
-    ("core.hooksPath", os.devnull),
-    ("core.fsmonitor", "false"),
-    ("core.untrackedCache", "false"),
-    ("core.splitIndex", "true"),  # a few entries are written, not all of them: half the cost at ten thousand files
-    ("core.attributesFile", os.devnull),
-    ("core.logAllRefUpdates", "false"),
-    ("core.looseCompression", "1"),
-    ("core.fsyncMethod", "batch"),
-    ("commit.gpgSign", "false"),
-)
+CONFIGURATION = f"""\
+[core]
+\trepositoryformatversion = 0
+\tbare = true
+\tautocrlf = false
+\tsafecrlf = false
+\thooksPath = {os.devnull}
+\tfsmonitor = false
+\tuntrackedCache = false
+\t# a few entries are written, not all of them: half the cost at ten thousand files
+\tsplitIndex = true
+\tpreloadIndex = false
+\tattributesFile = {os.devnull}
+\tlogAllRefUpdates = false
+\tlooseCompression = 1
+\tfsyncMethod = batch
+[index]
+\tthreads = 1
+[gc]
+\tauto = 0
+[maintenance]
+\tauto = false
+[commit]
+\tgpgSign = false
+"""
+"""What holds in the store whatever the user has configured; in its file, since git reads that sooner than variables."""
 
 PATIENCE = 300.0
 """Seconds to wait for another process at work in the store: the first checkpoint of a large project takes long."""
 
 _COMMIT = re.compile("[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_RECORD = "%(refname)%00%(objectname)%00%(tree)%00%(contents)%00"
+_RECORD = "%(objectname)%00%(raw)%00"
 
 
 class CheckpointStore:
@@ -55,8 +66,11 @@ class CheckpointStore:
         self.place = place
         self.root = place.root
         self.folder = place.folder
+        self.durable = durable
+        self.packed: tuple[tuple[int, int, int], frozenset[bytes]] | None = None
+        """The references that are packed, with the version of the file that has them."""
         flushed = "committed,loose-object,reference" if durable else "none"
-        settings = (*CONFIGURATION, ("core.fsync", flushed), *_excludes(place))
+        settings = (("core.fsync", flushed), *_excludes(place))
         self._variables = {
             "GIT_DIR": os.fspath(self.folder),
             "GIT_WORK_TREE": os.fspath(self.root),
@@ -197,6 +211,7 @@ class CheckpointStore:
                     (self.folder / name).mkdir(exist_ok=True)
                 (self.folder / "work-tree").write_text(json.dumps(os.fspath(self.root)), encoding="ascii")
                 (self.folder / "ready").touch()
+        _write_if_other(self.folder / "config", CONFIGURATION)
         _write_if_other(self.folder / "info" / "attributes", ATTRIBUTES)
         _write_if_other(self.folder / "info" / "exclude", self._left_out())
 
@@ -239,11 +254,12 @@ def _write_if_other(path: Path, text: str) -> None:
 
 
 def _records(told: bytes) -> tuple[Checkpoint, ...]:
-    fields = told.decode(errors="surrogateescape").split("\0")
+    """Read commits as they are stored: "tree ID", other headers, an empty line, the message."""
+    fields = told.split(b"\0")
     found = []
-    for place in range(0, len(fields) - 4, 4):
-        commit, tree, message = fields[place + 1 : place + 4]
-        found.append(read_message(message, commit=commit, tree=tree))
+    for place in range(0, len(fields) - 2, 2):
+        commit, raw = fields[place].strip().decode(), fields[place + 1]
+        found.append(read_message(raw, commit=commit, tree=raw[5 : raw.index(b"\n")].decode()))
     return tuple(found)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator_nb.cli import checkpoints, control, init, records
+from orchestrator_nb.cli import analytics, checkpoints, control, init, records
 from orchestrator_nb.cli.exits import COMPLETED, MEANINGS
 from orchestrator_nb.cli.kernels import kernels
 from orchestrator_nb.cli.options import (
@@ -270,6 +270,10 @@ for verb in (
     control.save,
     control.restore,
     records.history,
+    analytics.trends,
+    analytics.report,
+    analytics.dashboard,
+    analytics.rate,
     records.prune,
     records.audit,
     init.init,

@@ -144,6 +144,7 @@ class RecoveryDefinition(Model):
     retry_delay: Seconds | None = Field(
         None, description="seconds before the first retry, doubled for each further one"
     )
+    learn: bool = Field(True, description="errors that retries never mended in earlier runs are not tried again")
     retry_budget: Annotated[int, Field(ge=0, le=10**6)] | None = Field(
         None, description="retries of a run in all; 50, or two for each command where that is more"
     )

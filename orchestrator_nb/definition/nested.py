@@ -111,7 +111,7 @@ def _recovery(value: Any, pointer: str, spelled: Spelled) -> Any:
 
 
 def _recovery_name(key: str) -> str:
-    return meant(key, frozenset((*RETRY_WORDS.values(), "retry_budget", "rules", "escalation")), RETRY_WORDS)
+    return meant(key, frozenset((*RETRY_WORDS.values(), "learn", "retry_budget", "rules", "escalation")), RETRY_WORDS)
 
 
 def _rule_name(key: str) -> str:

@@ -121,6 +121,7 @@ GATE = {
 RECOVERY = {
     "retries": "a whole number from 0 to 1000",
     "retry_delay": _SECONDS,
+    "learn": "true or false",
     "retry_budget": "a whole number from 0 to 1000000",
     "rules": "a list of rules, such as {message: quota, kind: external_service_failure, transient: true}",
     "escalation": "true, false, or a mapping with automatic, guided, manual and default",

@@ -26,6 +26,8 @@ class AcceptResult:
         if command is None or attempt is None:
             return ()
         due, record = state.due.get(command), state.commands[command]
+        if record.state != "running":  # what it had left when it failed was kept
+            return ()
         if record.gates and not (due and due[0].startswith(e.GATE)):
             failed = failed_by(command, record, event.at)
             if failed is not None:

@@ -182,7 +182,8 @@ class Loop:
         try:
             while not self.is_over and (self._held is None or self._record_held()) and (taken := self._take()):
                 self._turn(taken)
-            self.is_over = self.is_over or (self._held is None and self._is_left())
+            if self._state.run.leaving and not self.is_over and self._held is None:
+                self.is_over = self._is_left()
         except BaseException as error:  # noqa: BLE001 - kept for the thread that waits for it
             self.error = error
             self.is_over = True
@@ -219,13 +220,14 @@ class Loop:
 
     def _recorded(self, turn: list[e.Event]) -> None:
         self._act(turn)
-        self.is_over = self._state.run.state in ENDED or self._is_left()
+        run = self._state.run
+        self.is_over = run.state in ENDED or (run.leaving and self._is_left())
 
     def _is_left(self) -> bool:
-        """Whether the run is being left and nothing has to be waited for: what has returned, and had its time for the
+        """Whether nothing has to be waited for in a run that is being left: what has returned, and had its time for the
         steps that are due, has these done by whoever goes on with the run."""
         state = self._state
-        if not state.run.leaving or (state.run.moment == "rollback" and "" in state.due):
+        if state.run.moment == "rollback" and "" in state.due:
             return False
         if not state.counts.get("running", 0):
             return True

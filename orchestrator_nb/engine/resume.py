@@ -42,7 +42,7 @@ def missing_parts(state: RunState, now: float, *, rerouted: Collection[str] = ()
     """Return the reopening of everything that an ended run still lacks, and of what may have to run for that.
 
     A command that was skipped is opened anew with what it was skipped for, and where it is `rerouted`: another rule or
-    condition says now whether it runs.
+    condition says now whether it runs. One that a person left out is opened anew, too.
     """
     ended = state.run.state in ENDED
     reopened: dict[str, str] = {}
@@ -52,6 +52,8 @@ def missing_parts(state: RunState, now: float, *, rerouted: Collection[str] = ()
             upstream = next((name for name in planned.upstream if name in reopened), None)
             if command in rerouted:
                 reopened[command] = "it was skipped, and what says whether it runs has changed"
+            elif ended and command in state.deviations:
+                reopened[command] = "it was left out by a decision"
             elif upstream is not None:
                 reopened[command] = f'it was skipped, and "{upstream}" before it is opened anew'
         elif ended and its in FINAL and its not in GOOD:

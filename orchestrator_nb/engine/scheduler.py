@@ -189,7 +189,7 @@ class Scheduler:
         if counts.get("waiting"):
             pause = parked(state, now)
             return [] if pause is None else [pause]
-        if counts.get("pending") or state.unfinished():
+        if counts.get("pending") or state.unfinished() or state.due:
             return []
         return [e.RunCompleting(at=now)]
 
@@ -197,7 +197,7 @@ class Scheduler:
     def _rest(state: RunState, now: float) -> list[e.Event]:
         """Say what is due once nothing runs any more, of a run that waits for a rollback or is paused."""
         run = state.run
-        if state.counts.get("running") or "" in state.due or run.leaving:
+        if state.counts.get("running") or state.due or run.leaving:
             return []
         if run.rollback is not None:
             return [e.StepsDue(at=now, moment="rollback")]

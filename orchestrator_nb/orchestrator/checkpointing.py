@@ -27,7 +27,7 @@ from orchestrator_nb.plan.pools import amount
 from orchestrator_nb.plan.written import Written, located, written_by
 from orchestrator_nb.ports import Step
 from orchestrator_nb.state import RunState
-from orchestrator_nb.step_facts import CHECKPOINT
+from orchestrator_nb.step_facts import ASK, CHECKPOINT, ROLLBACK
 from orchestrator_nb.transitions import DONE
 
 _LABELS = {"recovery": "resumed"}
@@ -46,6 +46,8 @@ def with_checkpoints(outline: Outline, plan: Plan, own: Collection[str]) -> Outl
     if not options.at or not (writing or options.include):
         return outline
     steps: dict[str, tuple[str, ...]] = {moment: (CHECKPOINT,) for moment in options.at if moment != "command"}
+    if options.rollback != "off":
+        steps["failure"] = (ROLLBACK if options.rollback == "automatic" else ASK,)
     if "command" in options.at:
         steps.update(start=(CHECKPOINT,), shared=(CHECKPOINT,))
         for name in writing:
@@ -106,7 +108,7 @@ class Checkpointing:
                 attempt=step.attempt,
             )  # fmt: skip
         return e.CheckpointTaken(
-            at=self._clock(), boundary=step.moment, id=taken.id, commit=taken.commit, message=headline_of(taken),
+            at=self._clock(), boundary="left" if _is_left(step) else step.moment, id=taken.id, commit=taken.commit, message=headline_of(taken),
             files=taken.files, left_out=dict(taken.skipped[:_SHOWN]), seconds=time.perf_counter() - begun,
             command=step.command, attempt=step.attempt,
         )  # fmt: skip
@@ -117,7 +119,7 @@ class Checkpointing:
         asked = state.run.rollback
         assert asked is not None, "no rollback is asked for"
         return go_back(
-            asked, state, run_folder=self._run_folder, project=self._plan.folder, writes=self.writes, limit=self._limit,
+            asked, state, run_folder=self._run_folder, project=self._plan.folder, limit=self._limit,
             durable=self._durable, clock=self._clock,
         )  # fmt: skip
 
@@ -149,7 +151,9 @@ class Checkpointing:
         else:
             included = located(self._options.include, place=str(self._plan.folder), parameters=self._plan.parameters)
             declared = [included, *(self._written(each) for each in self._plan.commands.values())]
-        return self._take_of(store, step.moment, declared, subject=step.command, whole=whole, step=step)
+        left = _is_left(step)
+        kind, label = ("left", "failed") if left else (step.moment, None)
+        return self._take_of(store, kind, declared, subject=step.command, whole=whole, step=step, label=label)
 
     def _take_of(
         self,
@@ -192,6 +196,11 @@ class Checkpointing:
         options = self._options
         days = None if options.keep_for == "none" else options.keep_for / 86400
         tidy(store, workflow=self._plan.definition.workflow, keep=options.keep, days=days)
+
+
+def _is_left(step: Step) -> bool:
+    """Whether the step keeps what a command has left that failed."""
+    return step.record is not None and step.record.state in {"failed", "crashed", "waiting"}
 
 
 def mend(store: CheckpointStore) -> None:

@@ -39,7 +39,7 @@ def earlier_seconds(store: Path, workflow: str, commands: Collection[str]) -> di
     """
     found: dict[str, list[float]] = {}
     left = MOST
-    for folder in _latest(store, workflow):
+    for folder in latest_runs(store, workflow):
         try:
             size = (folder / JOURNAL).stat().st_size
             if size > left:
@@ -64,7 +64,7 @@ def earlier_seconds(store: Path, workflow: str, commands: Collection[str]) -> di
     return seconds if sum(seconds.values()) >= WORTH else {}
 
 
-def _latest(store: Path, workflow: str) -> list[Path]:
+def latest_runs(store: Path, workflow: str) -> list[Path]:
     """Return the folders of the latest runs of the workflow: their names end with the time at which they began."""
     begins = f"{workflow}-"
     try:

@@ -13,18 +13,13 @@ from orchestrator_nb.checkpoints.place import find_place
 from orchestrator_nb.checkpoints.planning import Goal, RollbackPlan, back_to, before_rollback, plan_rollback, without
 from orchestrator_nb.checkpoints.record import Checkpoint
 from orchestrator_nb.checkpoints.rollback import finish, roll_back, unfinished
-from orchestrator_nb.checkpoints.snapshot import take
 from orchestrator_nb.checkpoints.store import CheckpointStore
 from orchestrator_nb.errors import CheckpointError, OrchestratorError, RollbackRefused, UsageError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.orchestrator.moments import START, Past, undone, users_of
-from orchestrator_nb.plan.written import Written
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import FINAL
-
-Writes = Callable[[str], Written]
-"""Gives the files that a command declares to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +109,13 @@ def go_back(
     *,
     run_folder: Path,
     project: Path,
-    writes: Writes,
     durable: bool,
     clock: Callable[[], float],
     limit: int = SIZE_LIMIT,
 ) -> e.RolledBack | e.RollbackFailed:
     """Carry out a rollback of a run of which nothing is under way; done again after it was cut, it is completed."""
     try:
-        return _go_back(asked, state, run_folder, project, writes, durable=durable, clock=clock, limit=limit)
+        return _go_back(asked, state, run_folder, project, durable=durable, clock=clock, limit=limit)
     except Exception as error:  # noqa: BLE001 - whatever it is, the run has to have its answer
         reason = str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"
         paths = error.paths if isinstance(error, RollbackRefused) else ()
@@ -133,7 +127,6 @@ def _go_back(
     state: RunState,
     run_folder: Path,
     project: Path,
-    writes: Writes,
     *,
     durable: bool,
     clock: Callable[[], float],
@@ -143,7 +136,6 @@ def _go_back(
     if store is not None:
         for intent in unfinished(store):
             finish(store, intent)
-        _keep_what_failed(store, asked, state, writes, limit)
     way = way_back(state, Past(read(run_folder / JOURNAL)), store, to=asked.to, undo=asked.undo)
     files: dict[str, Any] = {}
     if way.goal is not None and store is not None:
@@ -161,9 +153,9 @@ def _go_back(
         at=clock(),
         rollback=asked.rollback,
         what=way.what,
-        commands=tuple(name for name in way.commands if state.commands[name].state in FINAL),
+        commands=tuple(name for name in way.commands if asked.reopen and state.commands[name].state in FINAL),
         shared=way.shared,
-        advice=users_of(way.commands, state) if asked.undo else (),
+        advice=users_of(way.commands, state) if asked.undo and asked.reopen else (),
         go_on=asked.go_on,
         **files,
     )
@@ -178,18 +170,3 @@ def files_of(plan: RollbackPlan) -> dict[str, tuple[str, ...]]:
         "beside": tuple(sorted(beside)),
         "unowned": plan.unowned,
     }
-
-
-def _keep_what_failed(
-    store: CheckpointStore, asked: e.RollbackAsked, state: RunState, writes: Writes, limit: int
-) -> None:
-    """Take what commands have left that failed and are to be undone for theirs."""
-    for name in asked.undo:
-        record = state.commands.get(name)
-        written = writes(name) if record is not None and record.state in ("failed", "crashed") else Written()
-        if written:
-            known = [store.root / path for path in store.known(state.run.run)] if written.patterns else []
-            take(
-                store, run=state.run.run, kind="left", workflow=state.run.workflow, subject=name, label="failed",
-                declared=dict.fromkeys(written.found(known)), whole=False, limit=limit,
-            )  # fmt: skip

@@ -58,8 +58,8 @@ def complete_manifest(folder: Path, state: RunState) -> None:
         said = None
     if said != state.run.state:
         position = None
-        for _, position in scan(folder / JOURNAL):
-            pass
+        for _, reached in scan(folder / JOURNAL):
+            position = reached
         write_compliance(folder, state)
         write_manifest(folder, state, position)
 

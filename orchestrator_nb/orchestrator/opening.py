@@ -27,6 +27,7 @@ from orchestrator_nb.journal.store import JOURNAL, create_run
 from orchestrator_nb.orchestrator.checkpointing import with_checkpoints
 from orchestrator_nb.orchestrator.collector import collector_at_rest
 from orchestrator_nb.orchestrator.earlier import earlier_seconds
+from orchestrator_nb.orchestrator.earlier_errors import never_mended, not_tried_again
 from orchestrator_nb.orchestrator.earlier_results import EarlierResults, Kept
 from orchestrator_nb.orchestrator.frozen import Frozen, freeze_sources, remove_parts
 from orchestrator_nb.orchestrator.going_on import going_on, is_left
@@ -107,6 +108,9 @@ class Opening:
         learning = plan.definition.optimization.history
         earlier = earlier_seconds(store, plan.definition.workflow, plan.commands) if learning else {}
         found = outline(plan, slots=self.slots, seconds=earlier, memory=self.memory)
+        if plan.definition.recovery.learn:
+            for name, causes in never_mended(store, plan.definition.workflow, plan.commands).items():
+                found.commands[name]["hopeless"] = list(causes)
         for name in self._own():
             item = found.commands[name]
             said = canonical(plan.commands[name])
@@ -331,6 +335,7 @@ def _first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> tuple[
     notes = (*plan.notes, *weaker_promises(opening.durability), *notes)
     notices: list[e.Event] = [e.NoticeGiven(at=now, text=note) for note in notes]
     planned = opening.planned(folder.parent)
+    notices += [e.NoticeGiven(at=now, text=text, command=name) for name, text in not_tried_again(planned.commands)]
     durable = opening.durability == "full"
     facts = [started, planned.planned(now), *notices]
     for name, kept in opening.given.items():

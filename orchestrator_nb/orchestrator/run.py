@@ -26,6 +26,7 @@ from orchestrator_nb.orchestrator.failure_story import failure_text
 from orchestrator_nb.orchestrator.looks import Looks
 from orchestrator_nb.orchestrator.metrics import execution_metrics
 from orchestrator_nb.orchestrator.result import RunResult, result_of
+from orchestrator_nb.orchestrator.run_figures import RunFigures
 from orchestrator_nb.orchestrator.run_files import GoesBack
 from orchestrator_nb.orchestrator.saved import read_saved, restore_state, saved_state, write_saved
 from orchestrator_nb.orchestrator.status import Status
@@ -39,7 +40,7 @@ LOOK_EVERY = 0.2
 """Seconds between two looks at a run of another process."""
 
 
-class Run(GoesBack, Looks):
+class Run(GoesBack, Looks, RunFigures):
     """A run, whoever owns it: this process, another, or nobody.
 
     `id` is its name in the store, `folder` where its files are.

@@ -117,17 +117,8 @@ class GoesBack:
     def _roll_back_here(self, asked: e.RollbackAsked) -> e.RolledBack:
         from orchestrator_nb.orchestrator.frozen import Frozen
         from orchestrator_nb.orchestrator.unowned_rollback import roll_back_unowned
-        from orchestrator_nb.plan.written import Written, written_by
 
-        frozen = Frozen.read(self.folder)
-        commands = {command.id: command for command in frozen.definition.commands}
-
-        def writes(name: str) -> Written:
-            if name not in commands:
-                return Written()
-            return written_by(commands[name], folder=frozen.folder, parameters=frozen.parameters)
-
-        answer = roll_back_unowned(self.folder, asked, project=frozen.folder, writes=writes)
+        answer = roll_back_unowned(self.folder, asked, project=Frozen.read(self.folder).folder)
         if isinstance(answer, e.RollbackFailed):
             raise _failed(answer)
         return answer

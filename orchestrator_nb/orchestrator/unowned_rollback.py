@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator_nb import events as e
@@ -15,14 +14,11 @@ from orchestrator_nb.journal.identity import identity
 from orchestrator_nb.journal.owner import Ownership
 from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.orchestrator.going_back import go_back
-from orchestrator_nb.plan.written import Written
 from orchestrator_nb.state import RunState, fold
 from orchestrator_nb.transitions import IllegalTransition
 
 
-def roll_back_unowned(
-    run_folder: Path, asked: e.RollbackAsked, *, project: Path, writes: Callable[[str], Written]
-) -> e.RolledBack | e.RollbackFailed:
+def roll_back_unowned(run_folder: Path, asked: e.RollbackAsked, *, project: Path) -> e.RolledBack | e.RollbackFailed:
     """Take the run, roll it back, record that, and leave it, to be resumed.
 
     A death in the middle leaves the intention in the journal: whoever resumes the run completes the rollback. Raises
@@ -32,7 +28,7 @@ def roll_back_unowned(
     try:
         journal = JournalFile(run_folder / JOURNAL, clock=time.time)
         try:
-            return _roll_back(journal, run_folder, asked, project, writes)
+            return _roll_back(journal, run_folder, asked, project)
         except IllegalTransition as error:
             raise StoreError(f'the journal "{journal.path}" tells something impossible: {error}') from error
         finally:
@@ -46,7 +42,6 @@ def _roll_back(
     run_folder: Path,
     asked: e.RollbackAsked,
     project: Path,
-    writes: Callable[[str], Written],
 ) -> e.RolledBack | e.RollbackFailed:
     state = fold(journal.read())
     if state.run.rollback is not None:  # one that was cut: this one takes its place when it has come to its end
@@ -55,9 +50,7 @@ def _roll_back(
         journal.append([asked])
         state.apply(asked)
     durable = state.run.durability == "full"
-    answer = go_back(
-        asked, state, run_folder=run_folder, project=project, writes=writes, durable=durable, clock=time.time
-    )
+    answer = go_back(asked, state, run_folder=run_folder, project=project, durable=durable, clock=time.time)
     journal.append([answer] if isinstance(answer, e.RollbackFailed) else _leaving(state, answer))
     return answer
 

@@ -33,7 +33,7 @@ class Classification:
                 severity=found.severity,
                 transient=found.transient,
                 evidence=found.evidence,
-                cause=cause_of(event.failure, found) if found.transient else "",
+                cause=cause_of(event.failure, found),
             ),
         )
 

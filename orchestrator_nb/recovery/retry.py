@@ -39,7 +39,7 @@ class Retry:
     Exponential Backoff And Jitter, 2015). The draw is seeded by run, command and attempt, so that a replay decides
     the same. Where a person is asked in the end, retries go on no longer than the first level lasts.
 
-    What many commands fail by is left alone for a while (see `breaker`), and a run has a budget of retries. Commands
+    What retries have never mended in earlier runs is not tried again. What many commands fail by is left alone for a while (see `breaker`), and a run has a budget of retries. Commands
     that failed because others held what they need are tried again one after the other.
     """
 
@@ -53,7 +53,10 @@ class Retry:
         planned, record = state.planned[event.command], state.commands[event.command]
         error = classified(event.command, event.failure, state)
         retry = record.retry + 1
-        known = state.causes.get(cause_of(event.failure, error)) if state.causes else None
+        cause = cause_of(event.failure, error)
+        if cause in planned.hopeless and event.failure.kind != "not_started":
+            return ()
+        known = state.causes.get(cause)
         retries = _retries(planned, event.failure, error, mended=known is not None and known.mended > 0)
         if retry > retries or _is_spent(event.failure, state):
             return ()

@@ -61,9 +61,10 @@ def _used() -> float:
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
-def edit(folder: Path, number: int) -> list[str]:
-    """Change three files and make one; return their paths."""
-    paths = [f"d0/f{(number + step) % 100}.py" for step in range(3)] + [f"new/n{number}.txt"]
+def edit(folder: Path, number: int, *, new: int | None = None) -> list[str]:
+    """Change three files and make one, or write one anew; return their paths."""
+    paths = [f"d0/f{(number + step) % 50}.py" for step in range(3)]
+    paths.append(f"new/n{number if new is None else new}.txt")
     for path in paths:
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text(f"edited {number}\n" * 20)
@@ -99,7 +100,7 @@ def follow(folder: Path, store: CheckpointStore, count: int) -> str:
     """Return how many small ones after each other fare."""
     costs = []
     for number in range(count):
-        paths = edit(folder, number)
+        paths = edit(folder, number, new=number % 20)  # the project does not grow, or that would be measured, too
         costs.append(cpu(lambda paths=paths: snapshot(store, "many", paths)) * 1000)
     hundred = max(1, min(100, count // 3))
     before = size_of(store.folder)

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from orchestrator_nb import Workflow
 from orchestrator_nb.checkpoints.entries import tree_of
 from orchestrator_nb.checkpoints.planning import back_to, before_rollback
 from orchestrator_nb.checkpoints.rollback import roll_back
@@ -395,3 +396,40 @@ def test_the_whole_of_git_finds_no_fault_with_the_store(repository):
     roll_back(store, back_to(store, start))
     done = subprocess.run(["git", "--git-dir", store.folder, "fsck", "--full", "--strict"], capture_output=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_a_run_and_its_rollback_cost_the_user_nothing(repository, state):
+    """A real run over a project in that state, and its rollback, leave every file and all that git has as they were."""
+    repo = repository()
+    state(repo)
+    repo.write(".env", "SECRET=1")
+    files, private = repo.files(), repo.private()
+    flow = Workflow("w", folder=repo.folder, durability="process")
+    paths = [path for path in files if path.isprintable() and not any(letter in path for letter in ":*?[\\")]
+    flow.command(lambda: spoil(repo, paths), id="spoils", writes=[f"./{path}" for path in [*paths, "made/out.csv"]])
+    run = flow.start(wait=False, store=repo.folder / "orchestrator-runs")
+    run.wait()
+    assert repo.private() == private
+    assert repo.files() != files
+    report = run.rollback(to="start")
+    assert report.conflicts == {}
+    assert repo.files() == files
+    assert repo.private() == private
+    run.rollback(undo=report.undo)
+    assert repo.read("made/out.csv") == b"1,2\n"
+    assert repo.private() == private
+    assert not (repo.folder / "hook-ran").exists()
+
+
+def spoil(repo, paths):
+    """Change, delete and make files that are declared; nothing else, and no secret."""
+    for number, path in enumerate(paths):
+        file = repo.folder / path
+        if path == ".env" or not file.is_file() or file.is_symlink():
+            continue
+        if number % 3:
+            file.write_bytes(b"broken " + file.read_bytes())
+        else:
+            file.unlink()
+    repo.write("made/out.csv", "1,2\n")

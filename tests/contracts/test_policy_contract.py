@@ -23,7 +23,9 @@ BEGINNING: list[e.Event] = [
             "c": {"retries": 0, "escalation": {}},
             "d": {"retries": 0, "fallback": "e"},
             "e": {"standby": True},
+            "f": {"steps": ["checkpoint"]},
         },
+        steps={"failure": ("rollback",)},
     ),
     e.AttemptStarted(at=2.0, command="a", attempt=1),
 ]
@@ -61,6 +63,24 @@ ROLLBACK: list[e.Event] = [
     e.AttemptReturned(at=3.0, command="a", attempt=1, seconds=1.0),
     e.CommandSucceeded(at=3.0, command="a", attempt=1),
     e.RollbackAsked(at=4.0, rollback="x", undo=("a",)),
+]
+MOMENTS["left files"] = [
+    e.AttemptStarted(at=2.0, command="f", attempt=1),
+    e.AttemptFailed(at=3.0, command="f", attempt=1, seconds=1.0, failure=FAILURE),
+    e.CommandFailed(at=3.0, command="f", reason="no"),
+]
+MOMENTS["critical"] = [
+    e.RunPlanned(at=1.0, commands={"f": {"steps": ["checkpoint"]}}, steps={"pause": ("checkpoint",)}),
+    e.AttemptStarted(at=2.0, command="f", attempt=1),
+    e.AttemptReturned(at=3.0, command="f", attempt=1, seconds=1.0),
+    e.CheckpointTaken(at=3.0, boundary="command", id="r/1", commit="c", command="f", attempt=1),
+    e.CommandSucceeded(at=3.0, command="f", attempt=1),
+    e.CommandReopened(at=3.0, command="f", reason="once more"),
+    e.AttemptStarted(at=4.0, command="f", attempt=2),
+    e.AttemptFailed(at=5.0, command="f", attempt=2, seconds=1.0, failure=FAILURE),
+    e.ErrorClassified(
+        at=5.0, command="f", attempt=2, category="quality_errors", error="compliance_violation", severity="critical"
+    ),
 ]
 MOMENTS["rolled back"] = [*ROLLBACK, e.RolledBack(at=5.0, rollback="x", what="without a", commands=("a",))]
 

@@ -16,6 +16,7 @@ from orchestrator_nb.engine.requests import GoBack, Pause, Resume
 from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.ports import Report, Step, Work
+from orchestrator_nb.recovery.rollbacks import at_once
 from orchestrator_nb.state import RunState, fold
 from orchestrator_nb.transitions import IllegalTransition
 
@@ -240,3 +241,40 @@ def test_a_simulation_does_without_steps():
     loop, journal = loop_over(executor)
     begin(loop)
     assert what_if(journal.read(), slots=1).state == "completed"
+
+
+def test_what_a_command_left_that_failed_is_kept_before_the_run_ends():
+    """Its failure stands, the run waits for the step, and a new owner does not take edits made since for its work."""
+    executor = Executor(held=("checkpoint a",))
+    executor.submit = lambda work: executor.report(  # type: ignore[method-assign]
+        e.AttemptFailed(
+            at=1.0, command=work.command, attempt=work.attempt, seconds=1.0,
+            failure=e.Failure(kind="exception", message="no"),
+        )
+    )  # fmt: skip
+    loop, journal = loop_over(executor)
+    begin(loop)
+    assert loop.published.commands["a"].state == "failed"
+    assert loop.published.run.state == "executing"
+    assert fold([*journal.read(), e.RunResumed(at=2.0, owner={"pid": 1})]).due == {"": ("checkpoint",)}
+    loop.report(e.CheckpointTaken(at=1.0, boundary="left", id="r/2", commit="c", command="a", attempt=1))
+    assert loop.published.run.state == "failed"
+    assert replay(journal.read(), policies=()).same
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_critical_error_takes_the_run_back_and_waits_for_a_person(kept):
+    """The run is paused and goes back to the last good checkpoint, with a notice of the cause; without one it waits."""
+    executor = Executor(held=("checkpoint b", "rollback rollback"))
+    loop, journal = loop_over(executor)
+    steps = MOMENTS if kept else {"other": ()}
+    begin(loop, {"a": {}, "b": {"upstream": ["a"], "steps": ("checkpoint",)}}, **steps)
+    state = fold(journal.read())
+    facts = at_once(state, "the disk is damaged", command="b", now=5.0)
+    for fact in facts:
+        state.apply(fact)
+    assert state.run.state == "paused"
+    assert "the disk is damaged" in state.notices[-1].text
+    assert (state.run.rollback is not None) is kept
+    if state.run.rollback is not None:
+        assert (state.run.rollback.to, state.run.rollback.policy) == ("r/1", "keep-both")

@@ -230,3 +230,14 @@ def test_what_is_done_about_failures_can_be_edited_before_a_resume(asking):
     assert '"load" is treated otherwise when it fails now' in changed.changes
     assert result.recommendations["load"][0].startswith("read the traceback")
     assert result.to_plain()["errors"]["load"]["error"] == "command_failure"
+
+
+def test_what_was_left_out_is_taken_up_by_a_resume(asking):
+    """A run that completed without a command goes on with it, and with what needed it, when that is mended."""
+    flow = Workflow.load(asking)
+    flow.run(check=False, decide="park")
+    attach("latest").decide(1, "skip")
+    assert Workflow.load(asking).resume(check=False, decide="park").result.exit_code == 3
+    asking.write_text(ASKING.replace("size: 9", "size: 2"))
+    result = Workflow.load(asking).resume(check=False, decide="park").result
+    assert (result.exit_code, result.outputs["use"], result.commands["other"].attempt) == (0, 4, 1)

@@ -63,6 +63,12 @@ def fails(clean):
     raise ValueError("no")
 
 
+def leaks(clean):
+    note("leaks")
+    Path("notes.txt").write_text("leaked")
+    raise PermissionError("compliance: personal data in the output")
+
+
 def publish(model):
     note("publish")
     return "done"
@@ -229,6 +235,50 @@ def test_what_a_failed_command_left_goes_back(repository):
     assert run.state.commands["fails"].state == "pending"
 
 
+@pytest.mark.parametrize("how", ["automatic", "ask"])
+def test_what_a_failed_command_left_goes_by_itself_or_is_proposed(repository, how):
+    """By policy only its files go back, and it stays failed; or a person is told what to type."""
+    commands = {**COMMANDS, "fails": {"call": "steps:fails", "after": "clean", "writes": ["fails.txt", "notes.txt"]}}
+    run = flow({name: commands[name] for name in ("clean", "fails")}, checkpoints={"rollback": how}).start(wait=False)
+    run.wait(check=False)
+    assert run.state.commands["fails"].state == "failed"
+    assert run.state.run.state == "failed"
+    assert Path("clean.txt").exists()
+    assert replay(read(run.folder / "journal.jsonl"), policies=POLICIES).same
+    if how == "automatic":
+        assert (Path("notes.txt").read_text(), Path("fails.txt").exists()) == ("by hand", False)
+        assert [each.commands for each in run.state.rollbacks] == [()]
+    else:
+        assert Path("fails.txt").exists()
+        assert any(f"rollback {run.id} --undo fails" in notice.text for notice in run.state.notices)
+
+
+def test_a_critical_error_takes_the_run_back_to_its_last_checkpoint(repository, until):
+    """The run goes back at once and waits for a person, who is told of the cause; what was good stays."""
+    commands = {"clean": COMMANDS["clean"], "leaks": {"call": "steps:leaks", "after": "clean", "writes": ["notes.txt"]}}
+    rules = [{"message": "compliance", "kind": "compliance_violation"}]
+    run = flow(commands, recovery={"rules": rules}).start(wait=False)
+    until(lambda: run.state.rollbacks)
+    assert Path("notes.txt").read_text() == "by hand"
+    assert Path("clean.txt").read_text() == "clean"
+    assert run.state.run.state == "paused"
+    assert run.state.commands["clean"].state == "succeeded"
+    assert any("compliance: personal data" in notice.text for notice in run.state.notices)
+    run.stop("the test is over")
+
+
+def test_an_edit_after_a_failure_belongs_to_whoever_made_it(repository):
+    """What a command left is kept when it fails; what somebody writes into the same file later is never taken for it."""
+    commands = {**COMMANDS, "fails": {"call": "steps:fails", "after": "clean", "writes": ["fails.txt", "notes.txt"]}}
+    run = flow({name: commands[name] for name in ("clean", "fails")}).start(wait=False)
+    run.wait(check=False)
+    Path("notes.txt").write_text("mended by hand")
+    with pytest.raises(RollbackRefused, match=r'"notes\.txt": changed since'):
+        run.rollback(undo="fails")
+    assert Path("notes.txt").read_text() == "mended by hand"
+    assert Path("fails.txt").read_text() == "half"
+
+
 def test_a_run_under_way_comes_to_rest_first(repository, until):
     """Commands under way come to their end, the run goes back and is paused, and goes on when it is resumed."""
     commands = {**COMMANDS, "waits": {"call": "steps:waits", "after": "clean", "writes": ["waits.txt"]}}
@@ -341,3 +391,143 @@ def test_a_rollback_that_was_cut_is_completed_by_the_next_owner(repository, unti
     again.wait()
     assert [each.what for each in again.state.rollbacks] == ["to clean"]
     assert ran() == ["clean", "model", "publish", "model", "publish"]
+
+
+def test_secrets_stay_out_of_checkpoints_and_are_never_touched(repository):
+    """Files that are secrets by their names are in none, tracked or in a declared folder, and stay as they are."""
+    Path(".env").write_text("TOKEN=1")
+    Path("out").mkdir()
+    Path("out/key.pem").write_text("private")
+    git("add", "-f", ".env")
+    git("-c", "user.email=a@example.org", "-c", "user.name=a", "commit", "-qm", "by mistake")
+    commands = {**COMMANDS, "clean": {"call": "steps:clean", "writes": ["clean.txt", "./out"]}}
+    run = flow(commands).start(wait=False)
+    run.wait()
+    Path(".env").write_text("TOKEN=2")
+    listed = run.checkpoints()
+    assert not [path for each in listed for path in listed.files(each.id) if ".env" in path or ".pem" in path]
+    report = run.rollback(to="start")
+    assert set(report.removed) >= {"out/0.csv", "out/1.csv", "clean.txt"}
+    assert (Path(".env").read_text(), Path("out/key.pem").read_text()) == ("TOKEN=2", "private")
+
+
+def test_runs_at_once_in_one_repository_lose_nothing(repository):
+    """Four runs side by side keep all their checkpoints, and taking one back leaves the files of the others."""
+    code = "from pathlib import Path\n\n\ndef write(name):\n    for n in range(5):\n        Path(f'{name}.{n}').write_text(name)\n"
+    Path("writing.py").write_text(code)
+    runs = [
+        Workflow.load({
+            "workflow": f"w{number}",
+            "commands": {
+                f"c{step}": {
+                    "call": "writing:write", "parameters": {"name": f"f{number}{step}"}, "writes": [f"f{number}{step}.*"],
+                    "after": [f"c{step - 1}"] if step else [],
+                }
+                for step in range(3)
+            },
+        }).start(wait=False)
+        for number in range(4)
+    ]  # fmt: skip
+    for run in runs:
+        run.wait()
+        assert boundaries(run) == ["start", "c0", "c1", "c2", "completion"]
+        assert len(run.checkpoints()) == 5
+    report = runs[1].rollback(to="start")
+    assert len(report.removed) == 15
+    assert {path.name[:2] for path in Path().glob("f[0-9]*")} == {"f0", "f2", "f3"}
+    assert len(list(Path().glob("f[0-9]*"))) == 45
+
+
+CUT = """\
+import os, signal, sys, time
+from pathlib import Path
+from orchestrator_nb import Workflow, attach
+from orchestrator_nb.orchestrator.attaching import resume_run
+
+what, left = sys.argv[1], int(sys.argv[2])
+here = os.getcwd() + os.sep
+
+def watch(event, arguments):
+    global left
+    if what == "keep":
+        counts = event == "subprocess.Popen" and "git" in str(arguments[1]) and Path("model.txt").exists()
+    else:
+        counts = event in ("os.rename", "os.link") and any(
+            os.fspath(path).startswith(here) and ".git" + os.sep not in os.fspath(path)[len(here):]
+            and "store" not in os.fspath(path)
+            for path in arguments[:2] if isinstance(path, (str, os.PathLike))
+        )
+    if counts:
+        left -= 1
+    if left < 0 and event != "os.kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(watch)
+if what == "keep":
+    Workflow.load("flow.json").start(wait=False).wait()
+else:
+    attach("latest").rollback(to="start")
+"""
+
+
+def cut(what, after):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(
+        [sys.executable, "-c", CUT, what, str(after)], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == -9, done.stderr
+    return attach("latest")
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_kill_while_a_commands_files_are_kept_repeats_that_and_not_the_command(repository, after):
+    """After kill -9 between the return of a command and its success, resuming takes the checkpoint and goes on."""
+    Path("flow.json").write_text(json.dumps({"workflow": "sales", "commands": COMMANDS}))
+    run = cut("keep", after)
+    assert run.state.due == {"model": ("checkpoint",)}
+    run.resume()
+    run.wait()
+    assert ran() == ["clean", "model", "publish"]
+    assert boundaries(run) == ["start", "clean", "model", "recovery", "completion"]
+    report = run.rollback(undo="model")
+    assert (report.restored, report.removed) == (("notes.txt",), ("model.txt",))
+
+
+@pytest.mark.parametrize("after", [0, 2, 4])
+def test_a_rollback_that_is_killed_is_completed_when_the_run_is_resumed(repository, after):
+    """Whichever file a kill -9 hits: the intention is in the journal, all files go back, and all of it runs again."""
+    Path("flow.json").write_text(json.dumps({"workflow": "sales", "commands": COMMANDS}))
+    first = Workflow.load("flow.json").start(wait=False)
+    first.wait()
+    run = cut("rollback", after)
+    assert run.state.run.rollback is not None
+    run.resume()
+    run.wait()
+    [back] = run.state.rollbacks
+    assert back.commands == ("clean", "model", "publish")
+    assert run.checkpoints().read(back.outcome, "notes.txt") == b"by hand"
+    assert "model.txt" not in run.checkpoints().files(back.outcome)
+    assert ran() == ["clean", "model", "publish"] * 2
+    assert Path("notes.txt").read_text() == "by the model"
+
+
+def test_edits_during_a_pause_belong_to_nobody_and_stay(repository, until):
+    """What a person writes while the run is paused is kept apart: no rollback takes it for the work of a command."""
+    commands = {
+        "clean": COMMANDS["clean"], "waits": {"call": "steps:waits", "after": "clean", "writes": ["waits.txt"]},
+        "model": {**COMMANDS["model"], "after": ["clean", "waits"]},
+    }  # fmt: skip
+    run = flow(commands).start(wait=False)
+    until(lambda: Path("waits.txt").exists())
+    run.pause()
+    Path("go").touch()
+    until(lambda: "pause" in boundaries(run))
+    Path("clean.txt").write_text("clean, and mended by hand")
+    Path("mine.txt").write_text("mine")
+    run.resume()
+    run.wait()
+    with pytest.raises(RollbackRefused, match=r'"clean\.txt": changed since'):
+        run.rollback(undo="clean")
+    report = run.rollback(undo="model")
+    assert "mine.txt" in report.unowned
+    assert (Path("mine.txt").read_text(), Path("notes.txt").read_text()) == ("mine", "by hand")

@@ -51,7 +51,14 @@ def test_all_inputs_are_recorded_with_their_defaults(project):
     assert recorded(run, e.RunStarted)[0].settings == {
         "context": {},
         "quality_requirements": ["a < 3.5", "a > 0"],
-        "recovery": {"retries": 0, "retry_delay": None, "retry_budget": None, "rules": [], "escalation": None},
+        "recovery": {
+            "retries": 0,
+            "retry_delay": None,
+            "learn": True,
+            "retry_budget": None,
+            "rules": [],
+            "escalation": None,
+        },
         "optimization": {"history": True, "adaptive": True},
         "monitoring": {"interval": 2.0, "log_size": 10 * 2**20, "resources": True},
         "deadline": None,

@@ -1,0 +1,1 @@
+"""Figures as plotly draws them, each with a sentence that says what it shows."""

@@ -1,0 +1,136 @@
+"""A figure: what plotly draws, its title, and a sentence that says the same in words; one look for light and dark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from orchestrator_nb.errors import UsageError
+
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, GREY = "#56B4E9", "#CC79A7", "#8A8F98"
+COLOURS = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY)
+"""Colours that people tell apart who see red and green alike (Okabe and Ito), on white and on black."""
+
+INK = "#7B8087"
+"""Of text and axes: as far from white as from black, so that both themes can be read."""
+GRID = "rgba(128,128,128,0.22)"
+CLEAR = "rgba(0,0,0,0)"
+
+Trace = dict[str, Any]
+
+_AXIS = {
+    "gridcolor": GRID,
+    "zerolinecolor": GRID,
+    "linecolor": GRID,
+    "automargin": True,
+    "title": {"standoff": 10, "font": {"size": 12}},
+    "tickfont": {"size": 12},
+}
+TEMPLATE: dict[str, Any] = {
+    "layout": {
+        "font": {"family": "system-ui, -apple-system, Segoe UI, sans-serif", "size": 13, "color": INK},
+        "paper_bgcolor": CLEAR,
+        "plot_bgcolor": CLEAR,
+        "colorway": list(COLOURS),
+        "xaxis": _AXIS,
+        "yaxis": _AXIS,
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
+        "margin": {"l": 8, "r": 16, "t": 44, "b": 8},
+        "hoverlabel": {"align": "left", "bgcolor": "#22272E", "bordercolor": "#22272E", "font": {"color": "#F0F3F6"}},
+        "bargap": 0.35,
+        "hovermode": "closest",
+    }
+}
+"""How every figure looks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A figure by its `name` and `title`; `text` says in a sentence or two what it shows, `data` and `layout` are what
+    plotly draws. Shown in a notebook, it is drawn with its sentence below."""
+
+    name: str
+    title: str
+    text: str
+    data: Sequence[Trace] = ()
+    layout: Mapping[str, Any] | None = None
+    height: int = 360
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to draw; then the sentence says why."""
+        return not self.data
+
+    def spec(self) -> dict[str, Any]:
+        """Return what plotly takes, in plain JSON, without the title."""
+        layout = {"height": self.height, "template": TEMPLATE, **(self.layout or {})}
+        return {"data": [*self.data], "layout": layout}
+
+    @property
+    def plot(self) -> Any:
+        """The figure as a `plotly.graph_objects.Figure`. Raises UsageError where plotly is not installed."""
+        try:
+            import plotly.graph_objects as go
+        except ImportError as error:
+            raise UsageError('figures need plotly: pip install "orchestrator-nb[analytics]"') from error
+        spec = self.spec()
+        spec["layout"] = {**spec["layout"], "title": {"text": self.title, "font": {"size": 16}}}
+        spec["layout"]["margin"] = {"t": 84, "l": 8, "r": 16, "b": 8}
+        return go.Figure(spec)
+
+    def show(self) -> None:
+        """Draw it wherever plotly draws."""
+        self.plot.show()
+
+    def to_html(self) -> str:
+        """Return it as a page of its own, plotly.js included."""
+        drawn = self.plot.to_html(include_plotlyjs=True, full_html=False) if not self.is_empty else ""
+        return f"<figure>{drawn}<figcaption>{escape(self.text)}</figcaption></figure>"
+
+    def _ipython_display_(self) -> None:
+        """Be drawn by plotly where it can be, with the sentence below."""
+        if not self.is_empty:
+            self.show()
+        print(self)  # noqa: T201 - the sentence belongs to what is shown
+
+    def __str__(self) -> str:
+        return f"{self.title}: {self.text}"
+
+
+def empty(name: str, title: str, why: str) -> Figure:
+    """Return a figure that has nothing to draw."""
+    return Figure(name=name, title=title, text=why)
+
+
+def axis(title: str, **options: Any) -> dict[str, Any]:
+    """Return an axis with a title that names the unit."""
+    return {"title": {"text": title}, **options}
+
+
+def length(seconds: float) -> str:
+    """Return a duration in words, as people say it."""
+    if seconds >= 5400:
+        return f"{seconds / 3600:.1f} h"
+    if seconds >= 120:
+        return f"{seconds / 60:.1f} min"
+    if seconds == 0:
+        return "0 s"
+    if seconds >= 1:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    digits = max(0, 1 - math.floor(math.log10(seconds * 1000)))
+    return f"{seconds * 1000:.{digits}f} ms"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def listed(names: Sequence[str], *, most: int = 6) -> str:
+    """Return names joined by commas, the rest as a number."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

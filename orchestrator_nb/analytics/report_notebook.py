@@ -1,0 +1,59 @@
+"""A report as a notebook: cells that make its figures again from the store, run by papermill."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from orchestrator_nb.analytics.figures.figure import Figure
+from orchestrator_nb.analytics.page import Table
+from orchestrator_nb.analytics.reports import Report
+from orchestrator_nb.analytics.summary import markdown_table
+
+KERNEL = "python3"
+
+BEGIN = """\
+from orchestrator_nb.analytics.reports import report
+
+made = report(kind, run, store=store)
+made.title"""
+
+
+def write_notebook(made: Report, path: Path, *, kind: str, run: str, store: Path, kernel: str = KERNEL) -> None:
+    """Write the report as a notebook that has been run. Raises what papermill raises where its kernel cannot run it."""
+    import nbformat
+    import papermill
+
+    new: Any = nbformat.v4
+    cells = [
+        new.new_markdown_cell(f"# {made.title}\n\n{made.lead}"),
+        new.new_code_cell(f"kind = {kind!r}\nrun = {run!r}\nstore = {str(store)!r}", metadata={"tags": ["parameters"]}),
+        new.new_code_cell(BEGIN),
+    ]
+    for part in made.parts:
+        if isinstance(part, Figure):
+            cells.append(new.new_markdown_cell(f"## {part.title}"))
+            cells.append(new.new_code_cell(f"made[{part.name!r}]"))
+            continue
+        told = (
+            part.paragraphs
+            if not isinstance(part, Table)
+            else ["\n".join(markdown_table(part.columns, part.rows)), part.text]
+        )
+        cells.append(new.new_markdown_cell("\n\n".join([f"## {part.title}", *told])))
+    notebook = new.new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {"name": kernel, "display_name": kernel, "language": "python"}
+    with tempfile.TemporaryDirectory() as place:
+        source = Path(place, "report.ipynb")
+        source.write_text(nbformat.writes(notebook), encoding="utf-8")  # type: ignore[no-untyped-call]
+        fresh = path.with_name(f".{path.stem}.{os.getpid()}.ipynb")
+        papermill.execute_notebook(
+            str(source),
+            str(fresh),
+            parameters={"kind": kind, "run": run, "store": str(store)},
+            kernel_name=kernel,
+            progress_bar=False,
+        )
+        os.replace(fresh, path)

@@ -1,0 +1,106 @@
+"""The dashboards: whole offline pages of small size, with filters; opened in a real browser where there is one."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from orchestrator_nb.analytics.dashboards import DASHBOARDS, dashboard
+from orchestrator_nb.analytics.history import History
+from orchestrator_nb.analytics.page import MOST_BYTES, Page, Table, Words
+from orchestrator_nb.errors import UsageError
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ALL = pytest.mark.parametrize("name", list(DASHBOARDS))
+
+
+def _data(html: str) -> dict:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
+    assert found is not None
+    return json.loads(found.group(1))
+
+
+@ALL
+def test_a_dashboard_is_one_offline_page(store: Path, name: str) -> None:
+    """plotly.js once, under six megabytes, and nothing in it that would be loaded from elsewhere."""
+    html = dashboard(name, History(store)).to_html()
+    assert len(html.encode()) < MOST_BYTES
+    assert html.count("plotly.js v") <= 1
+    own = html[: html.index('<script type="application/json"')]
+    assert not re.search(r'(src|href)="', own)
+    assert "default-src 'none'" in own
+
+
+def test_the_data_of_a_page_are_those_of_the_history(store: Path, named) -> None:
+    """Runs with what filters ask for, and figures whose points name their runs by number."""
+    data = _data(dashboard("performance", History(store)).to_html())
+    runs = {run[-1]: run for run in data["runs"]}
+    workflow, started, state, seconds, tags, retries, waste, _ = runs[named(1)]
+    assert (workflow, state, seconds, retries, waste) == ("sales", "completed", 34.0, 1, 5.0)
+    assert started == 1_767_225_600
+    assert tags == ["daily", "etl", "ml"]
+    points = data["figures"]["durations"]["data"][0]
+    assert [data["runs"][run][-1] for run in points["runs"]] == [named(1), named(2)]
+    assert points["y"] == [34.0, 68.0]
+
+
+def test_filters_leave_out_runs(store: Path) -> None:
+    """Given to the function, they are those of the history."""
+    data = _data(dashboard("performance", History(store), workflow="other").to_html())
+    assert {run[0] for run in data["runs"]} == {"other"}
+    assert dashboard("performance", History(store), tag="nobody").page.runs == []
+
+
+def test_an_empty_store_has_dashboards_too(tmp_path: Path) -> None:
+    """They say that there is nothing."""
+    for name in DASHBOARDS:
+        assert "<h1>" in dashboard(name, History(tmp_path)).to_html()
+
+
+def test_a_name_that_there_is_not_is_refused(store: Path) -> None:
+    """With those that there are."""
+    with pytest.raises(UsageError, match='no dashboard "ducks"; there is real-time, performance'):
+        dashboard("ducks", History(store))
+
+
+def test_what_runs_say_cannot_break_the_page() -> None:
+    """Names and texts are data, never markup or script."""
+    bad = '</script><img src=x onerror="alert(1)">'
+    table = Table(title=bad, text=bad, columns=[bad], rows=[[bad]], workflows=[bad])
+    html = Page(title=bad, lead=bad, parts=[table, Words(title=bad, paragraphs=[bad])]).to_html()
+    assert "<img" not in html
+    assert html.count("</script>") == 3
+
+
+def test_in_a_notebook_it_is_a_frame(store: Path) -> None:
+    """The same page, inside the cell."""
+    shown = dashboard("quality", History(store))._repr_html_()
+    assert shown.startswith('<iframe srcdoc="&lt;!DOCTYPE html&gt;')
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no browser")
+@ALL
+def test_a_browser_draws_every_figure_without_a_network(store: Path, tmp_path: Path, name: str) -> None:
+    """The page runs to its end in a real browser: each figure drawn, the tiles counted, no error said."""
+    made = dashboard(name, History(store))
+    path = made.save(tmp_path / "page.html")
+    assert BROWSER is not None
+    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--proxy-server=127.0.0.1:9", "--enable-logging=stderr"]
+    done = subprocess.run(
+        [
+            BROWSER, *arguments, f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=20000", "--dump-dom",
+            f"{path.as_uri()}?theme=dark",
+        ],
+        capture_output=True, text=True, timeout=55, check=True,
+    )  # fmt: skip
+    assert 'data-theme="dark"' in done.stdout
+    assert 'data-drawn="yes"' in done.stdout, done.stderr[-2000:]
+    drawn = len(_data(path.read_text(encoding="utf-8"))["figures"])
+    assert done.stdout.count('class="plot js-plotly-plot"') == drawn
+    assert "<b>3</b><span>runs</span>" in done.stdout
+    assert "Uncaught" not in done.stderr

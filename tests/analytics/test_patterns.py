@@ -1,0 +1,174 @@
+"""Patterns: found where they were put, with their size; nothing on thin data or in mere noise."""
+
+from __future__ import annotations
+
+import random
+
+import pandas as pd
+import pytest
+
+from orchestrator_nb import events as e
+from orchestrator_nb.analytics import patterns
+from orchestrator_nb.analytics.limits import control_limits, holm, pareto_front, wilson
+from orchestrator_nb.analytics.recommendations import recommendations
+from orchestrator_nb.timing import timing
+
+
+def _runs(seconds: list[float], *, hours: float = 24.0) -> pd.DataFrame:
+    count = len(seconds)
+    started = pd.date_range("2026-01-01", periods=count, freq=pd.Timedelta(hours=hours), tz="UTC")
+    return pd.DataFrame(
+        {"run": [f"r{number}" for number in range(count)], "workflow": "w", "state": "completed", "started": started}
+        | {"seconds": seconds}
+    )
+
+
+def _noise(count: int, around: float, seed: int) -> list[float]:
+    chance = random.Random(seed)
+    return [around * chance.lognormvariate(0, 0.08) for _ in range(count)]
+
+
+def test_a_lasting_change_is_found_where_it_was() -> None:
+    """Thirty runs of about 10 s, then thirty of about 14: the place, the ratio and the evidence."""
+    (found,) = patterns.change_points("w", _runs([*_noise(30, 10, 1), *_noise(30, 14, 2)]))
+    assert found.effect == pytest.approx(1.4, abs=0.1)
+    assert "w became slower from 2026-01-31" in found.words
+    assert found.evidence.startswith("30 runs before and 30 after")
+    assert found.p is not None
+    assert found.p < 0.001
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_noise_has_no_change(seed: int) -> None:
+    """Sixty runs that vary as they always do."""
+    assert patterns.change_points("w", _runs(_noise(60, 10, seed))) == []
+
+
+def test_few_runs_have_no_change() -> None:
+    """However clear it looks."""
+    assert patterns.change_points("w", _runs([10.0] * 9 + [20.0] * 9)) == []
+
+
+def _attempts(rows: list[tuple[str, str, int, str, float]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=["run", "command", "attempt", "outcome", "seconds"])
+    bad = frame["outcome"] == "failed"
+    return frame.assign(
+        workflow="w",
+        generation=1,
+        failure_type=frame["outcome"].where(bad),
+        failure_message=frame["outcome"].where(bad),
+    )
+
+
+def test_a_command_that_fails_and_then_returns_is_flaky() -> None:
+    """Six runs in twenty, with the interval of that share and what it costs a run."""
+    rows = []
+    for number in range(20):
+        if number < 6:
+            rows += [(f"r{number}", "load", 1, "failed", 2.0), (f"r{number}", "load", 2, "returned", 5.0)]
+        else:
+            rows.append((f"r{number}", "load", 1, "returned", 5.0))
+    (found,) = patterns.flaky("w", _attempts(rows))
+    assert (found.subject, found.effect, found.seconds) == ("load", 0.3, pytest.approx(0.6))
+    assert "6 of 20 runs, 95 % interval 15% to 52%" in found.evidence
+    assert patterns.flaky("w", _attempts(rows[:8])) == []
+
+
+def test_retries_that_never_help_are_named() -> None:
+    """Five times the same error in every attempt; one success, and nothing is said."""
+    rows = [(f"r{number}", "tests", attempt, "failed", 3.0) for number in range(5) for attempt in (1, 2, 3)]
+    (found,) = patterns.vain_retries("w", _attempts(rows))
+    assert (found.subject, found.seconds, found.evidence) == ("tests", 6.0, "5 of 5 times")
+    helped = [("r9", "tests", 1, "failed", 3.0), ("r9", "tests", 2, "returned", 3.0)]
+    assert patterns.vain_retries("w", _attempts([*rows, *helped])) == []
+
+
+def test_errors_that_come_together_are_found() -> None:
+    """Two commands that fail in the same eight of forty runs, and one that fails in others."""
+    rows = []
+    for number in range(40):
+        bad = number < 8
+        rows += [(f"r{number}", name, 1, "failed" if bad else "returned", 1.0) for name in ("a", "b")]
+        rows.append((f"r{number}", "c", 1, "failed" if 20 <= number < 26 else "returned", 1.0))
+    (found,) = patterns.together("w", _runs([1.0] * 40), _attempts(rows))
+    assert (found.subject, found.effect) == ("a, b", 5.0)
+    assert "both in 8 of 40 runs" in found.evidence
+
+
+def test_the_time_of_day_is_told_where_it_makes_a_difference() -> None:
+    """Runs every six hours, of which one in four takes half as long again."""
+    seconds = [value * (1.5 if place % 4 == 2 else 1.0) for place, value in enumerate(_noise(80, 10, 3))]
+    (found,) = patterns.time_of_day("w", _runs(seconds, hours=6))
+    assert found.effect == pytest.approx(1.5, abs=0.12)
+    assert patterns.time_of_day("w", _runs(_noise(80, 10, 4), hours=6)) == []
+
+
+def test_the_bottleneck_is_what_decides_the_end(facts, named) -> None:
+    """clean, model, publish in a chain: halving model would gain half of its 15 s, until stats decides."""
+    timings = [timing(facts(named(number))) for number in range(5)]
+    (found,) = patterns.bottlenecks("sales", timings)
+    assert found.subject == "model"
+    assert found.effect == pytest.approx(15 / 34)
+    assert found.seconds == pytest.approx(5.0)  # then stats, of 10 s, is as long
+    assert patterns.bottlenecks("sales", timings[:4]) == []
+
+
+def test_all_patterns_come_together(store) -> None:
+    """On a small history there are none."""
+    from orchestrator_nb.analytics.history import History
+
+    history = History(store)
+    assert patterns.patterns(history.runs(), history.attempts()) == []
+
+
+# ── what one run advises ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_run_advises_what_would_make_it_quicker(facts, named) -> None:
+    """The longest command of the critical path, with what halving it would gain."""
+    found = recommendations(timing(facts(named(1))))
+    assert found == []  # no command has 40 % of the run, and nothing else is worth a word
+    slow = facts(named(1))[:-2]
+    end = slow[-1].at
+    slow += [
+        e.CommandReopened(at=end, command="publish", reason="again"),
+        e.AttemptStarted(at=end, command="publish", attempt=2),
+        e.AttemptReturned(at=end + 66, command="publish", attempt=2, seconds=66.0),
+        e.CommandSucceeded(at=end + 66, command="publish", attempt=2),
+        e.RunEnded(at=end + 67, state="completed"),
+    ]
+    subjects = {item.subject: item for item in recommendations(timing(slow))}
+    assert subjects["publish"].seconds == pytest.approx(35.0)  # half of 70
+
+
+def test_needless_dependencies_and_vain_retries_are_told() -> None:
+    """An edge that another way has already, and three attempts with one error."""
+    failure = e.Failure(kind="exception", message="no such column")
+    run = [
+        e.RunStarted(at=0.0, run="r", workflow="w", slots=1),
+        e.RunPlanned(at=0.0, commands={"a": {}, "b": {"upstream": ["a"]}, "c": {"upstream": ["a", "b"]}}),
+    ]
+    for attempt in (1, 2, 3):
+        run += [
+            e.AttemptStarted(at=2.0 * attempt, command="a", attempt=attempt),
+            e.AttemptFailed(at=2.0 * attempt + 2, command="a", attempt=attempt, seconds=2.0, failure=failure),
+        ]
+    found = {item.subject: item for item in recommendations(timing(run))}
+    assert found["a"].seconds == 4.0
+    assert found["dependencies"].advice.endswith("c after a.")
+
+
+# ── the arithmetic ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_limits_intervals_and_corrections() -> None:
+    """Worked out by hand, or known from textbooks."""
+    assert control_limits([1.0] * 7) is None
+    limits = control_limits([10, 12, 10, 12, 10, 12, 10, 12])
+    assert limits is not None
+    assert limits == pytest.approx((11.0, 11 - 6 / 0.954, 11 + 6 / 0.954))
+    assert pareto_front([(1, 5), (2, 6), (3, 6), (2, 4)], higher_is_better=True) == [0, 1]
+    assert pareto_front([(1, 5), (2, 6), (3, 1), (2, 4)], higher_is_better=False) == [0, 3, 2]
+    assert wilson(6, 20) == pytest.approx((0.1455, 0.5190), abs=1e-3)
+    assert wilson(0, 0) == (0.0, 1.0)
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
