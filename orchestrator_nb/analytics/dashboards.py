@@ -85,7 +85,7 @@ class _Material:
         if name not in self._frames:
             since = self.runs["started"].min()
             bound: Filters = {} if pd.isna(since) else {"since": since.timestamp() - 1e-6}
-            if self.tag is not None and name not in ("metrics", "checkpoints", "decisions"):
+            if self.tag is not None and name not in ("metrics", "checkpoints", "decisions", "gates"):
                 bound["tag"] = self.tag
             found = getattr(self.history, name)(**bound)
             self._frames[name] = found[found["run"].isin(self.runs["run"])]
@@ -247,7 +247,7 @@ def _quality(material: _Material, refresh: float | None) -> Page:
         parts += [of_quality.trend(last, name), of_quality.tradeoff(material.runs, last, name)]
     if not names:
         parts.append(of_quality.trend(metrics, "a metric"))
-    parts.append(_ratings(material))
+    parts += [of_quality.verdicts(material.frame("gates")), _ratings(material)]
     decisions = material.frame("decisions")
     made = decisions[decisions["answer"].notna()]
     parts.append(_who_decided(made, material.runs))

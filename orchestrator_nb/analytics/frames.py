@@ -43,6 +43,7 @@ class Frame:
 def _frames() -> dict[str, Frame]:
     runs, commands, attempts, cells = schema.runs, schema.commands, schema.attempts, schema.cells
     metrics, checkpoints, decisions = schema.metrics, schema.checkpoints, schema.decisions
+    gates = schema.gates
     of_runs = columns_of(runs)
     state = next(column.source for column in of_runs if column.name == "state")
     events = runs.c.events
@@ -75,6 +76,7 @@ def _frames() -> dict[str, Frame]:
             order=(metrics.c.run_key, metrics.c.seq),
             counted=events,
         ),
+        "gates": Frame(table=gates, columns=columns_of(gates), state=gates.c.verdict, order=(gates.c.at,)),
         "checkpoints": Frame(
             table=checkpoints, columns=columns_of(checkpoints), state=checkpoints.c.boundary, order=(checkpoints.c.at,)
         ),

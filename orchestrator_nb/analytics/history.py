@@ -54,6 +54,10 @@ class History:
         """Return a row for each number that a command recorded about itself."""
         return self._frame("metrics", **filters)
 
+    def gates(self, **filters: Unpack[Filters]) -> pd.DataFrame:
+        """Return a row for each gate that was held against an attempt or a run; its `state` is the verdict."""
+        return self._frame("gates", **filters)
+
     def checkpoints(self, **filters: Unpack[Filters]) -> pd.DataFrame:
         """Return a row for each checkpoint that was taken or could not be; its `state` is where in the run it was."""
         return self._frame("checkpoints", **filters)

@@ -211,6 +211,7 @@ def _quality(subject: _Subject) -> Report:
     for name in names:
         values = history.trends(name, workflow=subject.workflow, until=subject.until)
         parts += [of_quality.trend(values, name), of_quality.tradeoff(runs, values, name)]
+    parts.append(of_quality.verdicts(history.gates(workflow=subject.workflow, until=subject.until)))
     title = f"Quality and what it had to do with performance: {subject.workflow}"
     return Report(title=title, lead=_lead(subject), parts=parts)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -59,6 +59,25 @@ def roll_back_step_by_step(
     answers accept, next or stop. Without `decide` the first level whose check passes is accepted. Raises
     CheckpointError, and what `roll_back` raises.
     """
+    levels: list[Level] = []
+    for level, answer in decided_levels(store, run, check=check, decide=decide):
+        levels.append(level)
+        if answer == "accept":
+            return Progress(tuple(levels), roll_back(store, back_to(store, level.target), policy=policy))
+    return Progress(tuple(levels), None)
+
+
+def decided_levels(
+    store: CheckpointStore,
+    run: str,
+    *,
+    check: Callable[[Path], bool] | None = None,
+    decide: Callable[[Level], str] | None = None,
+) -> Iterator[tuple[Level, str]]:
+    """Yield each level with what was answered, until one is accepted or it is stopped; nothing is rolled back.
+
+    Raises CheckpointError.
+    """
     if check is None and decide is None:
         raise CheckpointError("a rollback step by step needs a check or somebody who decides; give check= or decide=")
     found = store.checkpoints(run)
@@ -66,18 +85,14 @@ def roll_back_step_by_step(
     if not targets:
         raise CheckpointError(f'there is nothing to step back over: no command of the run "{run}" has a checkpoint')
     present = take(store, run=run, kind="safety", workflow=found[-1].workflow, label="step by step")
-    levels: list[Level] = []
     for number, target in enumerate(reversed(targets), start=1):
         level = _look(store, present, target, number, check)
-        levels.append(level)
         answer = decide(level) if decide is not None else ("accept" if level.passed else "next")
         if answer not in ANSWERS:
             raise CheckpointError(f"{answer!r} is no answer to a level; expected one of {', '.join(ANSWERS)}")
-        if answer == "accept":
-            return Progress(tuple(levels), roll_back(store, back_to(store, target), policy=policy))
-        if answer == "stop":
-            break
-    return Progress(tuple(levels), None)
+        yield level, answer
+        if answer != "next":
+            return
 
 
 def _look(

@@ -113,7 +113,9 @@ def _sentences(checkpoint: Checkpoint) -> tuple[str, ...]:
         "safety": (f"WORKFLOW-SAFETY: {flow} - before the rollback {label}",),
         "rollback": (f"WORKFLOW-ROLLBACK: {flow} - rolled back {label}",),
     }
-    return sentences[checkpoint.kind]
+    gates = checkpoint.more.get("gates")
+    passed = (f"WORKFLOW-QUALITY: {', '.join(gates)} passed in {flow} with evidence",) if gates else ()
+    return (*sentences[checkpoint.kind], *passed)
 
 
 def read_message(message: bytes, *, commit: str, tree: str) -> Checkpoint:

@@ -17,6 +17,7 @@ from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
+from orchestrator_nb.commands import notebook_imports
 from orchestrator_nb.commands.kernel_process import KernelProcess
 from orchestrator_nb.commands.notebook_client import client_class
 from orchestrator_nb.commands.notebook_saving import NotebookSaves, may_be_replaced
@@ -168,6 +169,8 @@ def _own_process(env: Mapping[str, str] | None, closing: ExitStack) -> KernelPro
     process = KernelProcess(mark=carried[MARK])
     closing.callback(process.close)
     process.environment = {**os.environ, **(env or {}), **carried}
+    # only what is named: for one notebook nothing is gained by it, and others may import other things
+    process.preload = notebook_imports.named() or ()
     process.on_text = _to_stderr
     watch = Watch(process, Limits(), notice=log.warning)
     watch.start()

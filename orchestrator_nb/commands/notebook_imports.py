@@ -30,14 +30,20 @@ def why_plain(kernel: Kernel) -> str | None:
     return None
 
 
+def named() -> tuple[str, ...] | None:
+    """Return what the user has named to be imported before the fork, None where nothing was said about it."""
+    found = os.environ.get(PRELOAD)
+    return None if found is None else fit(name.strip() for name in found.split(",") if name.strip())
+
+
 def preload(work: Work, notebook: Notebook, cwd: Path) -> tuple[str, ...]:
     """Return the modules to import before the kernels of this run are forked: what all its notebooks import.
 
     All kernels of a run come from one server, so one that is needed by many is imported once.
     """
-    named = os.environ.get(PRELOAD)
-    if named is not None:
-        return fit(name.strip() for name in named.split(",") if name.strip())
+    wanted = named()
+    if wanted is not None:
+        return wanted
     sources = work.run_folder / SOURCES
     try:
         paths = sorted(path for path in sources.iterdir() if path.suffix == ".ipynb")

@@ -64,11 +64,12 @@ def fit(names: Iterable[str]) -> tuple[str, ...]:
     """
     folders = site_folders()
     known: dict[str, bool] = {}
-    for name in names:
+    wanted = set(names)
+    for name in wanted:
         top = name.partition(".")[0]
         if top not in known:
             known[top] = top not in NEVER and _is_installed(top, folders)
-    return tuple(sorted(name for name in set(names) if known[name.partition(".")[0]]))
+    return tuple(sorted(name for name in wanted if known[name.partition(".")[0]]))
 
 
 def site_folders() -> list[str]:

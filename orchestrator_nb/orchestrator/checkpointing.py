@@ -214,12 +214,16 @@ def mend(store: CheckpointStore) -> None:
 
 
 def _evidence(state: RunState, step: Step | None) -> dict[str, Any]:
-    """Return what a checkpoint says besides its files: versions of the shared state and of the outputs."""
-    found = {"shared": _version(dict(state.shared))}
+    """Return what a checkpoint says besides its files: versions of the shared state and of the outputs, verdicts."""
+    found: dict[str, Any] = {"shared": _version(dict(state.shared))}
     if step is not None and step.record is not None:
         found["output"] = _version(msgspec.to_builtins(step.record.output()))
+        gates = state.commands[step.command or ""].gates
     else:
+        gates = state.run.gates
         found["outputs"] = _version(sorted(_done(state)))
+    if gates:
+        found["gates"] = {name: gate.verdict for name, gate in gates.items()}
     return found
 
 

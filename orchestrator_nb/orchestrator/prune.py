@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from orchestrator_nb.journal.identity import asker
 from orchestrator_nb.journal.owner import Ownership, is_owned
 from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.journal.store_facts import record_facts, store_facts
+from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.transitions import ENDED
 
 DAY = 86_400.0
@@ -142,6 +144,7 @@ def _doomed(store: Path, row: dict[str, Any], parts: tuple[str, ...], *, unfinis
 
 def _delete(store: Path, run: str, expected: Doomed | None = None) -> None:
     folder = store / run
+    _forget_checkpoints(folder)
     ownership = Ownership(folder)  # nobody can go on with it from here on
     try:
         if expected is not None and _journal_size(folder) != expected.journal:
@@ -160,6 +163,17 @@ def _delete(store: Path, run: str, expected: Doomed | None = None) -> None:
         shutil.rmtree(folder)
     except OSError as error:
         raise StoreError(f'"{folder}" could not be removed whole: {error.strerror or error}') from error
+
+
+def _forget_checkpoints(folder: Path) -> None:
+    """Forget the run's checkpoints; where they cannot be reached any more they go with their age."""
+    from orchestrator_nb.checkpoints.retention import forget_run
+    from orchestrator_nb.orchestrator.going_back import existing_store
+
+    with suppress(OrchestratorError):
+        kept = existing_store(Frozen.read(folder).folder, folder)
+        if kept is not None and not is_owned(folder):
+            forget_run(kept, folder.name)
 
 
 def _sweep(store: Path) -> None:

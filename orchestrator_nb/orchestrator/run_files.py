@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,50 @@ class GoesBack:
         else:
             return report_of(self.id, self._roll_back_here(e.RollbackAsked(at=time.time(), by=asker(), **told)))
         return report_of(self.id, self._outcome(name, timeout))
+
+    def rollback_step_by_step(
+        self,
+        *,
+        check: Callable[[Path], bool] | None = None,
+        decide: Callable[[Any], str] | None = None,
+        keep_both: bool = False,
+    ) -> tuple[tuple[Any, ...], Any]:
+        """Step back over the run's commands, the last first, until a check passes or somebody says that it is enough.
+
+        `check` gets a folder with all files as they would be, and says whether they are good; `decide` gets each level
+        (``number``, ``target``, ``plan``, ``passed``, ``said``) and answers accept, next or stop. Without `decide` the
+        first level whose check passes is accepted. Returns the levels that were looked at and the report of the
+        rollback, None where nothing was accepted; until then no file of the user is touched. A run under way is paused
+        first. Raises CheckpointError and what `rollback` raises.
+        """
+        from orchestrator_nb.checkpoints.progressive import decided_levels
+        from orchestrator_nb.orchestrator.frozen import Frozen
+        from orchestrator_nb.orchestrator.going_back import existing_store
+
+        self._come_to_rest()
+        store = existing_store(Frozen.read(self.folder).folder, self.folder)
+        if store is None:
+            raise CheckpointError(f'"{self.id}" has no checkpoints to step back to')
+        levels = []
+        for level, answer in decided_levels(store, self.id, check=check, decide=decide):
+            levels.append(level)
+            if answer == "accept":
+                back = self.rollback(to=level.target.id, keep_both=keep_both, reason="step by step")
+                return tuple(levels), back
+        return tuple(levels), None
+
+    def _come_to_rest(self) -> None:
+        """Pause the run where it is under way, and wait until nothing of it runs."""
+        owned = self._live_session() is not None or is_owned(self.folder)
+        if owned and self.state.run.state == "executing":
+            self.pause("for a rollback step by step")
+        while owned and any(self.state.running()):
+            time.sleep(LOOK_EVERY)
+            owned = self._live_session() is not None or is_owned(self.folder)
+
+    @abstractmethod
+    def pause(self, reason: str = "asked to") -> None:
+        """Start nothing new."""
 
     @staticmethod
     def _accepted(answer: Answer | None) -> None:

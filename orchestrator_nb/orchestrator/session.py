@@ -37,6 +37,7 @@ from orchestrator_nb.orchestrator.compliance import write_compliance
 from orchestrator_nb.orchestrator.control import ANSWER_WAIT, Answer
 from orchestrator_nb.orchestrator.gates import all_gates
 from orchestrator_nb.orchestrator.handoff import write_handoff
+from orchestrator_nb.orchestrator.leaving import leave_summary
 from orchestrator_nb.orchestrator.live_view import LiveView
 from orchestrator_nb.orchestrator.manifest import write_manifest
 from orchestrator_nb.orchestrator.policies import POLICIES
@@ -276,6 +277,10 @@ class Session:
             write_manifest(self._owned.folder, self.state, self._owned.journal.position)
         except Exception as error:  # noqa: BLE001 - what the run has come to is in the journal, and stands
             log.warning("%s: the run has come to its end without its manifest", error)
+        try:
+            leave_summary(self._owned.folder, self.state)
+        except Exception as error:  # noqa: BLE001 - it can be had at any time: orchestrator-nb report
+            log.warning("%s: the run has come to its end without its summary", error)
 
     def _work(self, command: str, state: RunState) -> Work:
         """Return what an executor needs to run the command's current attempt; without a command, to look at the run."""

@@ -223,3 +223,14 @@ def test_text_and_axes_can_be_read_in_both_themes() -> None:
     ink = luminance(INK)
     assert 1.05 / (ink + 0.05) > 3.8
     assert (ink + 0.05) / (luminance("#171c22") + 0.05) > 3.8
+
+
+def test_verdicts_are_counted_by_gate() -> None:
+    """How often each gate passed, and which one stood in the way."""
+    gates = pd.DataFrame(
+        {"run": ["r", "s", "s"], "gate": ["rmse", "rmse", "rows"], "verdict": ["passed", "failed", "passed"]}
+    )
+    figure = _drawn(of_quality.verdicts(gates))
+    assert {trace["name"]: trace["y"] for trace in figure.data} == {"passed": ["rmse", "rows"], "failed": ["rmse"]}
+    assert "3 checks of 2 gates, 67% passed; rmse stood in the way most often (1)" in figure.text
+    assert of_quality.verdicts(gates.head(0)).is_empty

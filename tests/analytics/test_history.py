@@ -252,3 +252,25 @@ def test_checkpoints_and_decisions_are_rows(tmp_path: Path, named, write) -> Non
     assert (taken.taken, taken.id, taken.files, taken.seconds) == (True, "r/1", 3, 0.25)
     assert (skipped.taken, skipped.reason) == (False, "there is no git")
     assert history.attempts()["checkpoint_seconds"][0] == 0.25
+
+
+def test_gates_are_rows_and_their_time_is_that_of_the_attempt(tmp_path: Path, named, write) -> None:
+    """Verdict, number and time of each check, also where the checks of one attempt came at different times."""
+    begun = [
+        e.RunStarted(at=1.0, run=named(1), workflow="sales", owner={"pid": 1}),
+        e.RunPlanned(at=1.0, commands={"a": {"kind": "call", "steps": ["gate rmse", "gate rows"]}}),
+        e.AttemptStarted(at=1.0, command="a", attempt=1),
+        e.AttemptReturned(at=2.0, command="a", attempt=1, seconds=1.0),
+        e.GateChecked(at=2.5, gate="rmse", verdict="passed", command="a", attempt=1, value=3.5, seconds=0.5),
+    ]
+    history = History(write(named(1), begun))
+    assert history.attempts()["gate_seconds"][0] == 0.5
+    write(
+        named(1),
+        [e.GateChecked(at=3.0, gate="rows", verdict="failed", command="a", attempt=1, value="none", seconds=0.25)],
+    )
+    passed, failed = history.gates().itertuples()
+    assert (passed.gate, passed.verdict, passed.value, passed.blocking) == ("rmse", "passed", 3.5, True)
+    assert (failed.gate, failed.verdict, pd.isna(failed.value)) == ("rows", "failed", True)
+    assert history.attempts()["gate_seconds"][0] == 0.75
+    assert list(history.gates(state="failed")["gate"]) == ["rows"]

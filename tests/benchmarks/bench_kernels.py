@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,17 @@ def cpu() -> float:
     return used
 
 
+def scaling(path: Path, folder: Path, count: int) -> list[float]:
+    """Return the wall seconds a notebook of ours takes, one at a time and two at a time."""
+    found = []
+    for at_once in (1, 2):
+        with ThreadPoolExecutor(at_once) as pool:
+            began = time.perf_counter()
+            list(pool.map(lambda number: ours(path, folder / f"ours{number % 2}-{number}"), range(count)))
+            found.append((time.perf_counter() - began) / count)
+    return found
+
+
 def measured(run: Callable[[Path, Path], None], path: Path, folder: Path, count: int) -> tuple[float, float]:
     """Return CPU and wall seconds a notebook."""
     before, began = cpu(), time.perf_counter()
@@ -165,6 +177,7 @@ def main() -> None:
             for _ in range(rounds):
                 rows.append((measured(stock, path, folder / "stock", 1), measured(ours, path, folder / "ours", BLOCK)))
             parts = waterfall(path, folder)
+            pairs = [scaling(path, folder, 2 * BLOCK) for _ in range(rounds)]
         print(f"{kind}: {rounds} rounds of 1 and {BLOCK}; the first of ours, with the server's start: "
               f"CPU {first[0] * 1000:.0f} ms, wall {first[1] * 1000:.0f} ms")  # fmt: skip
         for at, name in enumerate(("CPU", "wall")):
@@ -173,6 +186,11 @@ def main() -> None:
             print(f"  {name:5} papermill {theirs:7.1f} ms   ours {mine:7.1f} ms   ratio {ratio:6.3f}")
         for part, theirs, mine in parts:
             print(f"    {part:22} {theirs * 1000:8.1f} ms   {mine * 1000:8.1f} ms")
+        alone, two = (statistics.median(column) * 1000 for column in zip(*pairs, strict=True))
+        gain = statistics.median(one / both for one, both in pairs)
+        print(
+            f"  ours, wall a notebook: one at a time {alone:.1f} ms, two at a time {two:.1f} ms: {gain:.2f} times as many"
+        )
         servers.close()
     with tempfile.TemporaryDirectory() as place:
         spawned, forked = (asyncio.run(memory(Path(place), forks=forks)) for forks in (False, True))

@@ -10,11 +10,12 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator_nb import Workflow
 from orchestrator_nb.checkpoints.planning import back_to, before_rollback, without
 from orchestrator_nb.checkpoints.rollback import roll_back, unfinished
 from orchestrator_nb.checkpoints.snapshot import take
 from orchestrator_nb.checkpoints.store import CheckpointStore, open_store
-from orchestrator_nb.errors import CheckpointError
+from orchestrator_nb.errors import CheckpointError, UsageError
 
 PATHS = ("a", "b", "d", "d/x", "d/y", "e/f/g", "o.log", "e")
 EDITS = st.lists(
@@ -109,5 +110,55 @@ def test_every_rollback_can_be_undone_and_a_refused_one_changes_nothing(moves, p
             assert look(folder) == before
             roll_back(store, before_rollback(store, undone.outcome))
             assert look(folder) == after
+    finally:
+        shutil.rmtree(base)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("person"), EDITS),
+        st.tuples(st.just("back"), st.sampled_from(["start", "c0", "c1", "c2"])),
+        st.tuples(st.just("without"), st.sampled_from(["c0", "c1", "c2"])),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(max_examples=5)
+@given(edits=st.lists(EDITS, min_size=3, max_size=3), steps=STEPS)
+def test_every_rollback_of_a_run_can_be_undone(edits, steps):
+    """Random commands of a real run, random edits and rollbacks: a refused one changes nothing, undoing gives all back."""
+    base = Path(tempfile.mkdtemp())
+    try:
+        folder = base / "project"
+        folder.mkdir()
+        change(folder, [("a", "1"), ("d/x", "1"), ("o.log", "1")])
+        flow = Workflow("w", folder=folder, durability="process")
+        for number, edit in enumerate(edits):
+            writes = sorted({f"./{path}" for path, _ in edit})
+            before = f"c{number - 1}" if number else ()
+            flow.command(lambda edit=edit: change(folder, edit) and None, id=f"c{number}", writes=writes, after=before)
+        run = flow.start(wait=False, store=base / "runs")
+        run.wait()
+        for kind, what in steps:
+            if kind == "person":
+                change(folder, what)
+                continue
+            before = look(folder)
+            asked = {"to": what} if kind == "back" else {"undo": what}
+            try:
+                report = run.rollback(**asked)
+            except (CheckpointError, UsageError):
+                assert look(folder) == before
+                continue
+            after = look(folder)
+            touched = {*report.restored, *report.removed}
+            assert {path for path in {*before, *after} if before.get(path) != after.get(path)} == touched
+            if report.undo:
+                undone = run.rollback(undo=report.undo)
+                assert look(folder) == before
+                run.rollback(undo=undone.undo)
+                assert look(folder) == after
     finally:
         shutil.rmtree(base)

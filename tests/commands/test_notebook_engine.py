@@ -268,6 +268,15 @@ def test_the_host_keeps_its_signal_handlers_and_its_directory(tmp_path):
     assert f"(11, '{tmp_path}')" in text
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="kernels are forked on Linux only")
+def test_what_is_named_is_imported_before_the_fork(tmp_path, monkeypatch):
+    """With the variable set, what papermill runs on our engine comes from a server that has those modules."""
+    monkeypatch.setenv("ORCHESTRATOR_NB_PRELOAD", "numpy")
+    source = write(tmp_path / "in.ipynb", "import sys\n'numpy' in sys.modules, 'numpy' in globals()")
+    done = import_papermill().execute_notebook(source, None, engine_name=NAME, progress_bar=False)
+    assert done.cells[0].outputs[0].data["text/plain"] == "(True, False)"
+
+
 def test_the_name_of_a_parameter_cannot_become_code(tmp_path):
     """papermill writes any name into the cell of parameters; nothing of it is run."""
     papermill = import_papermill()

@@ -79,6 +79,30 @@ def test_no_other_user_can_reach_a_kernel(Trial, tmp_path):
     assert trial.values() == {"transport": "ipc", "modes": ["0o600", "0o700"], "sockets": [True] * 4}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="descriptors and threads are counted as Linux tells them")
+def test_a_running_notebook_costs_its_owner_little(Trial, tmp_path):
+    """While one more notebook runs this process has a few more descriptors and threads, where papermill's client takes
+    more than two dozen and five; and those of forty kernels fit into the usual limit of 1,024 with ease."""
+    me = psutil.Process()
+    waiting = "import pathlib, time\nwhile not pathlib.Path('go').exists():\n    time.sleep(0.02)"
+
+    def begun(name):
+        trial = Trial(tmp_path / name, "print('begun', flush=True)\n" + waiting)
+        answer = trial.in_background()
+        trial.wait_until(lambda: trial.log_has("begun"))
+        return answer
+
+    answers = [begun("first")]  # with it come the server and the context of all
+    before = (me.num_fds(), me.num_threads())
+    answers += [begun(f"n{number}") for number in range(3)]
+    after = (me.num_fds(), me.num_threads())
+    for folder in tmp_path.iterdir():
+        (folder / "go").touch()
+    assert all(isinstance(answer(), AttemptReturned) for answer in answers)
+    assert (after[0] - before[0]) / 3 <= 20
+    assert (after[1] - before[1]) / 3 <= 4  # of them, one is the thread that this test runs it on
+
+
 def test_a_flood_of_displays_is_bounded(Trial, tmp_path, monkeypatch):
     """Displays beyond all measure are left out with a word about it, and the notebook succeeds."""
     monkeypatch.setattr(notebook_bounds, "MOST_OUTPUTS", 50)

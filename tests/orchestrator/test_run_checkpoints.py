@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -11,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator_nb import Workflow, attach
+from orchestrator_nb import Workflow, WorkflowOrchestrator, attach
 from orchestrator_nb import events as e
 from orchestrator_nb.checkpoints.place import find_place
+from orchestrator_nb.checkpoints.store import CheckpointStore
 from orchestrator_nb.engine.replay import replay
 from orchestrator_nb.errors import CheckpointError, RollbackRefused, UsageError
 from orchestrator_nb.journal.file import read
+from orchestrator_nb.orchestrator.prune import delete_runs, doomed_runs
 from orchestrator_nb.orchestrator.session import POLICIES
 
 STEPS = """\
@@ -531,3 +534,85 @@ def test_edits_during_a_pause_belong_to_nobody_and_stay(repository, until):
     report = run.rollback(undo="model")
     assert "mine.txt" in report.unowned
     assert (Path("mine.txt").read_text(), Path("notes.txt").read_text()) == ("mine", "by hand")
+
+
+def test_a_run_steps_back_until_a_check_passes(repository):
+    """Each level is tried apart from the user's files; the first good one is gone back to, and the rest runs again."""
+    run = flow().start(wait=False)
+    run.wait()
+
+    def good(folder):
+        return (folder / "notes.txt").read_text() == "by hand"
+
+    levels, report = run.rollback_step_by_step(check=good)
+    assert [level.passed for level in levels] == [True]
+    assert report.commands == ("model", "publish")
+    assert Path("notes.txt").read_text() == "by hand"
+    looked = []
+    levels, report = run.rollback_step_by_step(decide=lambda level: looked.append(level.target.name) or "stop")
+    assert (len(looked), report) == (1, None)
+
+
+def test_the_checkpoint_of_a_gated_command_has_the_verdicts(repository):
+    """It is taken after its gates have passed, and says so in the words that people look for."""
+    commands = {"clean": {**COMMANDS["clean"], "gates": ["rows == 3"]}}
+    run = flow(commands).start(wait=False)
+    run.wait()
+    kinds = [type(event).__name__ for event in run.watch()]
+    assert kinds.index("GateChecked") < kinds.index("CheckpointTaken", 4) < kinds.index("CommandSucceeded")
+    [verdict] = run.checkpoints()["clean"].more["gates"].values()
+    assert verdict == "passed"
+    place = find_place(repository, runs=run.folder.parent)
+    told = subprocess.run(
+        ["git", "-C", place.folder, "cat-file", "commit", run.checkpoints()["clean"].commit], capture_output=True
+    )
+    assert b"WORKFLOW-QUALITY:" in told.stdout
+
+
+def test_a_deleted_run_takes_its_checkpoints_with_it(repository):
+    """Pruning a run forgets what was kept for it, and nothing of other runs."""
+    first, second = flow().start(wait=False), None
+    first.wait()
+    second = flow().start(wait=False)
+    second.wait()
+    assert delete_runs(second.folder.parent, doomed_runs(second.folder.parent, keep=1)) == {}
+    place = find_place(repository, runs=second.folder.parent)
+    left = {each.run for each in CheckpointStore(place).checkpoints()}
+    assert left == {second.id}
+
+
+def test_the_verbs_list_show_compare_and_go_back(repository):
+    """The command line has the same as Python, as text and as JSON, and refuses with the exit code of a refusal."""
+    run = flow().start(wait=False)
+    run.wait()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+    def verb(*arguments):
+        code = "from orchestrator_nb.cli.main import main; main()"
+        return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment)
+
+    assert "command_completion_model" in verb("checkpoints").stdout
+    told = json.loads(verb("checkpoints", "--json").stdout)
+    assert [each["boundary"] for each in told["checkpoints"]] == ["start", "command", "command", "completion"]
+    assert "changed  notes.txt" in verb("checkpoints", "--show", "model").stdout
+    assert verb("checkpoints", "--diff", "start", "model", "--path", "notes.txt").stdout.endswith("+by the model\n")
+    assert json.loads(verb("rollback", run.id, "--to", "clean", "--dry-run", "--json").stdout)["done"] is False
+    Path("model.txt").write_text("edited")
+    refused = verb("rollback", run.id, "--to", "clean")
+    assert (refused.returncode, "changed since" in refused.stderr) == (6, True)
+    done = verb("rollback", run.id, "--undo", "model", "--keep-both")
+    assert done.returncode == 0, done.stderr
+    assert "runs again: model" in done.stdout
+    assert Path("model.txt").read_text() == "edited"
+
+
+def test_the_control_interface_goes_back_by_the_names_of_checkpoints(repository):
+    """A workflow is rolled back to a checkpoint by the name that its boundary gives it."""
+
+    async def story():
+        orchestrator = WorkflowOrchestrator({"workflow": "sales", "commands": COMMANDS})
+        await orchestrator.execute()
+        return await orchestrator.rollback_workflow("sales", "command_completion_clean")
+
+    report = asyncio.run(story())
+    assert (report.commands, report.restored) == (("model", "publish"), ("notes.txt",))

@@ -117,7 +117,7 @@ def length(seconds: float) -> str:
         return f"{seconds / 3600:.1f} h"
     if seconds >= 120:
         return f"{seconds / 60:.1f} min"
-    if seconds == 0:
+    if seconds < 5e-7:
         return "0 s"
     if seconds >= 1:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"

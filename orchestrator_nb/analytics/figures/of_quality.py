@@ -6,7 +6,19 @@ import re
 
 import pandas as pd
 
-from orchestrator_nb.analytics.figures.figure import COLOURS, ORANGE, Figure, Trace, axis, counted, empty, length
+from orchestrator_nb.analytics.figures.figure import (
+    COLOURS,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    Figure,
+    Trace,
+    axis,
+    counted,
+    empty,
+    length,
+)
 from orchestrator_nb.analytics.figures.of_history import ENDED, MOST_WORKFLOWS, moments
 from orchestrator_nb.analytics.limits import pareto_front
 
@@ -54,6 +66,31 @@ def trend(values: pd.DataFrame, name: str, *, unit: str = "") -> Figure:
     }
     text = f"{'; '.join(told)}."
     return Figure(name=f"trend-{name}", title=title, text=text, data=data, layout=layout)
+
+
+def verdicts(gates: pd.DataFrame) -> Figure:
+    """Return how often each gate passed and failed."""
+    name, title = "verdicts", "Gates"
+    if gates.empty:
+        return empty(name, title, "No gate has been checked.")
+    colours = {"passed": GREEN, "failed": RED, "error": GREY}
+    data: list[Trace] = [
+        {
+            "type": "histogram", "orientation": "h", "name": verdict, "y": [str(gate) for gate in of["gate"]],
+            "ids": list(of["run"]), "marker": {"color": colour},
+            "hovertemplate": "%{y}: %{x} times " + verdict + "<extra></extra>",
+        }
+        for verdict, colour in colours.items()
+        if len(of := gates[gates["verdict"] == verdict])
+    ]  # fmt: skip
+    passed = gates["verdict"] == "passed"
+    text = f"{counted(len(gates), 'check')} of {counted(gates['gate'].nunique(), 'gate')}, {passed.mean():.0%} passed"
+    if not passed.all():
+        worst = gates["gate"][~passed].astype(str).value_counts()
+        text += f"; {worst.index[0]} stood in the way most often ({worst.iloc[0]})"
+    layout = {"barmode": "stack", "xaxis": axis("checks (count)"), "yaxis": {"type": "category"}}
+    height = 150 + 28 * min(gates["gate"].nunique(), 30)
+    return Figure(name=name, title=title, text=f"{text}.", data=data, layout=layout, height=height)
 
 
 def tradeoff(runs: pd.DataFrame, values: pd.DataFrame, name: str, *, cost: str = "seconds") -> Figure:

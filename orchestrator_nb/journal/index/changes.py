@@ -114,7 +114,7 @@ def _attempt_started(rows: Rows, event: e.AttemptStarted | e.AttemptTakenOver) -
     rows.run["attempts"] += 1
     rows.attempts[event.command, event.attempt] = {
         "generation": row["generation"], "retry": row["retry"], "started": event.at, "ended": None, "seconds": None,
-        "waited": waited, "kernel_seconds": None, "kernel_way": None, "checkpoint_seconds": None, **dict.fromkeys(USED), "outcome": "running", "lost": False, "reason": None, **NO_FAILURE, "result_form": None, "result_size": None,
+        "waited": waited, "kernel_seconds": None, "kernel_way": None, "gate_seconds": None, "checkpoint_seconds": None, **dict.fromkeys(USED), "outcome": "running", "lost": False, "reason": None, **NO_FAILURE, "result_form": None, "result_size": None,
         "notebook": None, "log": None,
     }  # fmt: skip
 
@@ -256,6 +256,20 @@ def _checkpoint_skipped(rows: Rows, event: e.CheckpointSkipped) -> None:
     )  # fmt: skip
 
 
+def _gate_checked(rows: Rows, event: e.GateChecked) -> None:
+    number = isinstance(event.value, (int, float)) and not isinstance(event.value, bool)
+    rows.gates.append(
+        {
+            "seq": rows.seq, "at": event.at, "gate": event.gate, "command": event.command, "attempt": event.attempt,
+            "verdict": event.verdict, "blocking": event.blocking, "value": event.value if number else None,
+            "expected": event.expected, "message": event.message, "seconds": event.seconds,
+        }
+    )  # fmt: skip
+    if event.command is not None and event.attempt is not None:
+        key = (event.command, event.attempt)
+        rows.gate_seconds[key] = rows.gate_seconds.get(key, 0.0) + event.seconds
+
+
 def _decision_requested(rows: Rows, event: e.DecisionRequested) -> None:
     if event.command is not None:
         rows.command(event.command)["due"] = None
@@ -283,6 +297,7 @@ CHANGES: dict[type[e.Event], Callable[[Rows, Any], None]] = {
     e.DeviationRecorded: _deviation_recorded,
     e.CheckpointTaken: _checkpoint_taken,
     e.CheckpointSkipped: _checkpoint_skipped,
+    e.GateChecked: _gate_checked,
     e.DecisionRequested: _decision_requested,
     e.DecisionMade: _decision_made,
     e.AttemptTakenOver: _taken_over,

@@ -57,6 +57,8 @@ class Rows:
         self.metrics: list[Row] = []
         self.notices: list[Row] = []
         self.checkpoints: list[Row] = []
+        self.gates: list[Row] = []
+        self.gate_seconds: dict[tuple[str, int], float] = {}
         self.decisions: dict[tuple[int], Row] = {}
         self.gone: set[str] = set()
         self.seq = 0

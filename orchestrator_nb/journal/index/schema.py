@@ -141,6 +141,7 @@ attempts = Table(
     _column("written", Integer, "written to disks (bytes)", optional=True),
     _column("received", Integer, "received by the whole machine meanwhile (bytes)", optional=True),
     _column("sent", Integer, "sent by the whole machine meanwhile (bytes)", optional=True),
+    _column("gate_seconds", Float, "for its gates (seconds)", optional=True),
     _column("checkpoint_seconds", Float, "for the checkpoint after it (seconds)", optional=True),
     _column("outcome", Text, "running, returned, failed, crashed, abandoned, interrupted or reused"),
     _column("lost", Boolean, "interrupted by the death of its owner"),
@@ -216,6 +217,24 @@ checkpoints = Table(
     sqlite_with_rowid=False,
 )
 
+gates = Table(
+    "gates",
+    metadata,
+    _of_run(),
+    _column("seq", Integer, "number of the event in the journal (count)", key=True),
+    _column("at", Float, "when it was checked (seconds since the epoch)"),
+    _column("gate", Text, "what it is called"),
+    _column("command", Text, "id of the command that it was held against; none for the run as a whole", optional=True),
+    _column("attempt", Integer, "number of the attempt (count)", optional=True),
+    _column("verdict", Text, "passed, failed, or error where the gate could not be carried out"),
+    _column("blocking", Boolean, "nothing goes on without it"),
+    _column("value", Float, "what was found, where it is a number, in the unit of the gate", optional=True),
+    _column("expected", Text, "what should have been, in words"),
+    _column("message", Text, "what is wrong, or worth knowing"),
+    _column("seconds", Float, "how long it took (seconds)"),
+    sqlite_with_rowid=False,
+)
+
 decisions = Table(
     "decisions",
     metadata,
@@ -247,7 +266,7 @@ positions = Table(
     sqlite_with_rowid=False,
 )
 
-OF_A_RUN = (commands, attempts, cells, metrics, notices, checkpoints, decisions, positions)
+OF_A_RUN = (commands, attempts, cells, metrics, notices, checkpoints, gates, decisions, positions)
 """The tables with rows of a run, `runs` itself left out."""
 
 _LAYOUT = [(str(column), str(column.type)) for table in metadata.sorted_tables for column in table.columns]

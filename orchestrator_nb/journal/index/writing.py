@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, update
 
 from orchestrator_nb.journal.index import schema
 from orchestrator_nb.journal.index.rows import Row, Rows
@@ -32,8 +32,27 @@ def write_rows(connection: Connection, rows: Rows) -> None:
     _put(connection, schema.metrics, [{**row, "run_key": key} for row in rows.metrics])
     _put_or_change(connection, schema.decisions, key, rows.decisions)
     _put(connection, schema.checkpoints, [{**row, "run_key": key} for row in rows.checkpoints])
+    _put(connection, schema.gates, [{**row, "run_key": key} for row in rows.gates])
+    _add_gate_seconds(connection, key, rows)
     _put(connection, schema.notices, [{**row, "run_key": key} for row in rows.notices])
     connection.execute(_RUN, {**{name: value for name, value in rows.run.items() if name != "key"}, "of_key": key})
+
+
+def _add_gate_seconds(connection: Connection, key: int, rows: Rows) -> None:
+    """Add what gates took to their attempts, whose rows are there by now."""
+    of = schema.attempts.c
+    added = [
+        {"of_run": key, "of_command": command, "of_attempt": attempt, "more": seconds}
+        for (command, attempt), seconds in rows.gate_seconds.items()
+    ]
+    if added:
+        this = (
+            of.run_key == bindparam("of_run"),
+            of.command == bindparam("of_command"),
+            of.attempt == bindparam("of_attempt"),
+        )
+        sum_ = func.coalesce(of.gate_seconds, 0.0) + bindparam("more")
+        connection.execute(update(schema.attempts).where(*this).values(gate_seconds=sum_), added)
 
 
 def _put(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
