@@ -139,8 +139,9 @@ class WorkflowOrchestrator:
 
         The error is an exception or a dictionary with ``message``, perhaps ``command`` and ``types`` (names of exception
         classes, most derived first). With a command whose attempt is under way, that attempt has failed and is ended,
-        and the policies decide: ``decision`` is retry or give_up; else a notice is recorded and it is none. ``events``
-        are the facts in question.
+        and the policies decide: ``decision`` is retry, adapt (its reduced form or its fallback is next), ask (a person)
+        or give_up; else a notice is recorded and it is none. ``error`` says what kind of error it is, with its
+        ``category`` and ``severity``. ``events`` are the facts in question.
         """
         message, types, named = _described(error)
         run, about = self._run(workflow_id), command or named
@@ -207,8 +208,16 @@ def _decision(answer: Answer | None, command: str | None) -> dict[str, Any]:
         "decision": None,
         "events": facts or ([] if answer is None else [answer.event]),
     }
+    for fact in facts:
+        if isinstance(fact, e.ErrorClassified):
+            decided.update(error=fact.error, category=fact.category, severity=fact.severity)
+        elif isinstance(fact, e.DecisionRequested):
+            decided.update(decision="ask", number=fact.number, options=fact.options)
+        elif isinstance(fact, e.CommandAdapted):
+            decided["decision"] = "adapt"
     if retry is not None:
-        decided.update(decision="retry", due=retry.due, retry=retry.retry, retries=retry.retries)
+        decided["decision"] = decided["decision"] or "retry"
+        decided.update(due=retry.due, retry=retry.retry, retries=retry.retries)
     elif failed:
-        decided["decision"] = "give_up"
+        decided["decision"] = decided["decision"] or "give_up"
     return decided

@@ -318,13 +318,14 @@ class Run(GoesBack, Looks, RunFigures):
 
     def _whoever_drives(self, kind: str, request: Request, told: Mapping[str, Any]) -> None:
         """Have a request recorded. Raises UsageError where it came to nothing."""
-        session = self._live_session()
-        if session is not None:
-            answer = session.ask(request)
-            event = None if answer is None else answer.event
-        elif is_owned(self.folder):
-            event = self._ask(kind, **told).event
-        else:
+        session, event = self._live_session(), None
+        try:
+            if session is not None:
+                answer = session.ask(request)
+                event = None if answer is None else answer.event
+            else:
+                event = self._ask(kind, **told).event
+        except RunNotRunning:  # or not any more: it may just have parked
             # What folds and decides is imported where it is needed: whoever looks at a run does without.
             from orchestrator_nb.orchestrator.unattended import record_request
 

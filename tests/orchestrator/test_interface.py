@@ -125,6 +125,7 @@ def test_an_error_that_was_noticed_outside_is_decided_about(gate):
         assert (noted["recorded"], noted["decision"]) == ("notice", None)
         passing = await orchestrator.handle_workflow_error("auth", ConnectionError("lost the link"), command="one")
         assert (passing["recorded"], passing["decision"], passing["retry"]) == ("failure", "retry", 1)
+        assert (passing["error"], passing["severity"]) == ("network_connectivity", "major")
         # The next attempt: what is reported now is nothing that a repetition mends.
         assert await asyncio.to_thread(gate.again.wait, 20)
         final = await orchestrator.handle_workflow_error(
@@ -134,6 +135,24 @@ def test_an_error_that_was_noticed_outside_is_decided_about(gate):
         with pytest.raises(RunFailed, match="no"):
             await asyncio.wait_for(task, 20)
         assert orchestrator._run("auth").state.commands["one"].attempt == 2
+
+    asyncio.run(story())
+
+
+def test_an_error_may_be_left_to_a_person(gate):
+    """Where the recovery says so, the decision is to ask; the answer is taken, whether the run has parked by then or not."""
+
+    async def story():
+        orchestrator = WorkflowOrchestrator(DEFINITION, recovery={"escalation": True})
+        task = await begun(orchestrator, gate)
+        error = {"message": "no", "command": "one", "types": ["NameError"]}
+        asked = await orchestrator.handle_workflow_error("auth", error)
+        assert (asked["decision"], asked["number"], asked["options"]) == ("ask", 1, ("retry", "skip", "fail"))
+        run = orchestrator._run("auth")
+        await asyncio.to_thread(run.decide, 1, "fail")
+        with pytest.raises(RunFailed):
+            await asyncio.wait_for(task, 20)
+        assert run.state.commands["one"].state == "failed"
 
     asyncio.run(story())
 
