@@ -176,8 +176,11 @@ def vain_retries(workflow: str, attempts: pd.DataFrame) -> list[Pattern]:
     """Return the commands whose retries never helped: all attempts failed, with the same error."""
     found = []
     for command, of in attempts.groupby(attempts["command"].astype(str)):
+        failing = of["run"][of["outcome"] == "failed"].unique()
+        if len(failing) < FOR_RETRIES:
+            continue
         cases, helped, cost = 0, 0, 0.0
-        for _, own in of.groupby(["run", "generation"], observed=True):
+        for _, own in of[of["run"].isin(failing)].groupby(["run", "generation"], observed=True):
             bad = own[own["outcome"] == "failed"]
             if len(own) < 2 or bad.empty:
                 continue

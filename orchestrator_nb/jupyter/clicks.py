@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from orchestrator_nb.drawing.sparkline import sparkline
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.shown import as_text
 
 LINES = 40
 """So many lines of what a command printed are shown of the one that is selected."""
+
+MOST_METRICS, MOST_RUNS = 8, 30
+"""So many metrics have a line in the panel, each over so many runs."""
 
 REASON = "asked to in the panel"
 
@@ -62,6 +66,22 @@ def _rollback(run: Run, content: Parts) -> Parts:
     return {"tried": {}, "said": {"text": as_text(str(report))}}
 
 
+def _trends(run: Run, _content: Parts) -> Parts:
+    """How long the runs of the workflow took, and what they recorded about themselves."""
+    from orchestrator_nb.analytics.history import History
+
+    history, workflow = History(run.folder.parent), run.state.run.workflow
+    figures = []
+    for name in ["seconds", *history.metric_names(workflow=workflow)[:MOST_METRICS]]:
+        for command, frame in history.trends(name, workflow=workflow).groupby("command", observed=True, dropna=False):
+            values = [float(value) for value in frame["value"].dropna().tail(MOST_RUNS)]
+            label = f"{command}: {name}" if isinstance(command, str) and command else name
+            if values:
+                told = f"the last {values[-1]:.4g}, between {min(values):.4g} and {max(values):.4g}"
+                figures.append([label, sparkline(values, label=label), told])
+    return {"trends": {"figures": figures}}
+
+
 ACTS: dict[str, Callable[[Run, Parts], Parts]] = {
     "pause": _pause,
     "resume": _resume,
@@ -70,5 +90,6 @@ ACTS: dict[str, Callable[[Run, Parts], Parts]] = {
     "decide": _decide,
     "try": _try,
     "rollback": _rollback,
+    "trends": _trends,
 }
 """What is done for each thing that can be clicked; it raises what goes wrong, and the panel says that."""

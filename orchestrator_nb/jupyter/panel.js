@@ -188,6 +188,7 @@ class Panel {
   }
 
   turn(key) {
+    if (key === "trends" && this.tab !== key) this.ask("trends");
     this.tab = key;
     this.paint();
   }
@@ -229,6 +230,7 @@ class Panel {
       if (this.tab === "log") this.paintLog(head);
       if (this.tab === "gates") this.paintGates();
       if (this.tab === "checkpoints") this.paintPoints();
+      if (this.tab === "trends") this.paintTrends();
     }
     shown(this.flow, Boolean(plan.commands));
   }
@@ -382,7 +384,7 @@ class Panel {
   }
 
   paintTabs() {
-    const some = { commands: true, log: true, gates: (this.extras.gates ?? []).length > 0, checkpoints: (this.extras.checkpoints ?? []).length > 0, trends: Boolean(this.extras.trends) };
+    const some = { commands: true, log: true, gates: (this.extras.gates ?? []).length > 0, checkpoints: (this.extras.checkpoints ?? []).length > 0, trends: true };
     for (const [key, { page, tab }] of Object.entries(this.pages)) {
       shown(tab, some[key]);
       attribute(tab, "aria-selected", key === this.tab);
@@ -531,6 +533,15 @@ class Panel {
   }
 
   paintDetail() {
+    const place = this.selected ? this.plan.commands.findIndex(([name]) => name === this.selected) : -1;
+    if (place >= 0) {
+      // What is told of the selected command is as old as its last change; while it runs, two seconds at the most.
+      const [state, attempt] = this.row(place);
+      const beat = `${state} ${attempt} ${state === "running" ? Math.floor(this.now / 2) : ""}`;
+      if (beat !== this.beat && this.beatOf === this.selected) this.ask("select", { command: this.selected });
+      this.beat = beat;
+      this.beatOf = this.selected;
+    }
     const found = this.model.get("detail") ?? {};
     const on = this.selected && found.command === this.selected;
     shown(this.detail, Boolean(on));
@@ -564,6 +575,19 @@ class Panel {
       const mark = make("span", { class: "onb-state", "data-state": looks }, drawIcon(this.plan.icons, looks), verdict);
       return make("li", {}, mark, make("b", {}, command || "the run"), make("code", {}, name), make("span", { class: "onb-last" }, found));
     }));
+  }
+
+  paintTrends() {
+    const figures = (this.model.get("trends") ?? {}).figures;
+    const drawn = JSON.stringify(figures ?? null);
+    if (drawn === this.trendsDrawn) return;
+    this.trendsDrawn = drawn;
+    const none = make("p", { class: "onb-none" }, figures ? "No run of this workflow has ended yet." : "Reading the history …");
+    this.pages.trends.page.replaceChildren(...(figures?.length ? figures.map(([label, svg, told]) => {
+      const line = make("div", {});
+      line.innerHTML = svg;
+      return make("div", { class: "onb-trend" }, make("b", {}, label), line, make("small", {}, told));
+    }) : [none]));
   }
 
   paintPoints() {

@@ -31,7 +31,7 @@ class Panel:
         self.picture = Picture(run)
         self.picture.look()
         self.parts = self.picture.parts
-        self.parts.update(said={}, detail={}, tried={})
+        self.parts.update(said={}, detail={}, tried={}, trends={})
         self.widget = panel_widget(self.parts, self._heard)
         self._stay = stay
         self._handle: Any = None

@@ -95,6 +95,11 @@ ARGUMENTS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
         STORE,
     ),
     "escalate": (("run", {"metavar": "RUN"}), COMMAND, REASON, STORE),
+    "trends": (
+        ("figure", {"nargs": "?", "default": "seconds", "metavar": "NAME", "help": "a metric, or seconds, busy, …"}),
+        ("--workflow", {"help": "only runs of this workflow"}),
+        STORE,
+    ),
     "history": (
         ("--workflow", {"help": "only runs of this workflow"}),
         ("--limit", {"type": int, "default": 20, "help": "how many, the latest first"}),
@@ -274,6 +279,13 @@ def _history(given: Any, _names: Names) -> Rows:
     )
 
 
+def _trends(given: Any, _names: Names) -> Any:
+    from orchestrator_nb.analytics.history import History
+
+    filters = {} if given.workflow is None else {"workflow": given.workflow}
+    return History(given.store).trends(given.figure, **filters)
+
+
 def _by_command_line(verb: str, words: list[str]) -> None:
     """Do it as the command line does, and print what that prints. Raises UsageError where it does not succeed."""
     code = "import sys; from orchestrator_nb.cli.main import main; sys.argv[0] = 'orchestrator-nb'; main()"
@@ -309,5 +321,6 @@ _DOING: dict[str, Callable[[Any, Names], Any]] = {
     "escalate": _escalate,
     "pause": _pause,
     "stop": _stop,
+    "trends": _trends,
     "history": _history,
 }

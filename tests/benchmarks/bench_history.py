@@ -49,7 +49,8 @@ def generate(store: Path, runs: int, commands: int) -> None:
         folder.mkdir(parents=True)
         (folder / "journal.jsonl").write_text("{}\n")
     names = [column.name for column in schema.commands.columns]
-    items = [dict.fromkeys(names) | _command(place) for place in range(commands)]
+    items = [[*(dict.fromkeys(names) | _command(place)).values()] for place in range(commands)]
+    own = [names.index(name) for name in ("run_key", "started", "state", "seconds", "spent", "waited")]
     put = f"INSERT INTO commands VALUES ({', '.join('?' * len(names))})"
     index = Index(store)
     with index._writing() as connection:
@@ -68,11 +69,13 @@ def generate(store: Path, runs: int, commands: int) -> None:
                 insert(schema.positions),
                 {"run_key": key, "stamp": str(stamp), "offset": 3, "seq": 9 * commands, "chain": f"{key:064x}"},
             )
-            rows = [
-                tuple({**item, **_chance(chance), "run_key": key, "started": started}[name] for name in names)
-                for item in items
-            ]
-            connection.exec_driver_sql(put, rows)
+            rows = [[*item] for item in items]
+            for values in rows:
+                values[own[0]], values[own[1]] = key, started
+                values[own[2]] = "failed" if chance.random() < 0.01 else "succeeded"
+                values[own[3]] = values[own[4]] = chance.expovariate(0.5)
+                values[own[5]] = chance.random()
+            connection.exec_driver_sql(put, [tuple(values) for values in rows])
     index.close()
 
 
@@ -81,14 +84,8 @@ def _command(place: int) -> dict[str, object]:
     return {
         "command": f"step-{place:03d}", "position": place, "kind": "notebook", "upstream": upstream, "optional": False,
         "tags": '["etl"]', "fingerprint": f"{place:040x}", "program": f"step_{place}.ipynb", "generation": 1,
-        "attempt": 1, "retry": 0, "returned": True, "deaths": 0, "spent": 2.0, "waited": 0.1, "reason": "",
+        "attempt": 1, "retry": 0, "returned": True, "deaths": 0, "reason": "",
     }  # fmt: skip
-
-
-def _chance(chance: random.Random) -> dict[str, object]:
-    state = "failed" if chance.random() < 0.01 else "succeeded"
-    seconds = chance.expovariate(0.5)
-    return {"state": state, "seconds": seconds, "spent": seconds, "waited": chance.random()}
 
 
 def main(runs: int, commands: int) -> None:

@@ -265,7 +265,7 @@ class Desk:
         return page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
     """Chromium."""
     from playwright.sync_api import expect, sync_playwright
@@ -284,7 +284,7 @@ def browser():
         started.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory):
     """The Jupyter server of all tests."""
     started = Server(tmp_path_factory.mktemp("jupyter"))
@@ -292,7 +292,7 @@ def server(tmp_path_factory: pytest.TempPathFactory):
     started.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def wide_desk(browser, server):
     """The browser context of all tests."""
     opened = Desk(browser, server, reduced_motion="reduce")

@@ -170,6 +170,8 @@ def test_the_keyboard_reaches_everything(desk):
     notebook.page.keyboard.press("ArrowRight")
     expect(panel.get_by_role("tab", name="Log")).to_be_focused()
     expect(panel.locator(".onb-log")).to_contain_text("started")
+    notebook.page.keyboard.press("ArrowRight")
+    expect(panel.get_by_role("tabpanel", name="Trends")).to_contain_text(re.compile("seconds|No run"))
     panel.get_by_role("button", name="Pause").focus()
     notebook.page.keyboard.press("Enter")
     expect(panel.locator(".onb-pill")).to_have_text("paused")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from xml.etree import ElementTree
 
 import pytest
 
-from orchestrator_nb import Workflow
+from orchestrator_nb import Workflow, context
 from orchestrator_nb.jupyter import frontend
+from orchestrator_nb.jupyter.clicks import ACTS
 from orchestrator_nb.jupyter.launch import Launch
 from orchestrator_nb.jupyter.panel import Panel, hands
 from orchestrator_nb.jupyter.publisher import INTERVAL, Publisher
+from orchestrator_nb.jupyter.verbs import do
 
 
 class Counter:
@@ -91,6 +94,25 @@ def test_the_end_is_left_as_plain_html(slow, until):
     assert "completed" in left[0]
     assert panel.parts["head"]["counts"] == {"succeeded": 2}
     assert panel.widget.get_state(["head"]) == {"head": panel.parts["head"]}
+
+
+def test_trends_are_lines_over_the_runs_of_the_workflow(project):
+    """Their durations and each metric that a command recorded, the latest run last; in the magic as a frame."""
+    flow = Workflow("w", parameters={"rmse": 1.0})
+
+    @flow.command
+    def model(rmse):
+        context.metric("rmse", rmse)
+
+    for value in (3.0, 2.0, 2.5):
+        run = flow.start(wait=True, rmse=value)
+    figures = {label: (svg, told) for label, svg, told in ACTS["trends"](run, {})["trends"]["figures"]}
+    assert list(figures) == ["seconds", "model: rmse"]
+    svg, told = figures["model: rmse"]
+    assert told == "the last 2.5, between 2 and 3"
+    assert ElementTree.fromstring(svg).get("aria-label") == "model: rmse: 3 values from 2 to 3, the last 2.5"
+    frame, _ = do("trends", ["rmse", "--workflow", "w"], {})
+    assert list(frame["value"]) == [3.0, 2.0, 2.5]
 
 
 def test_a_form_has_a_field_for_each_type(project, until):
