@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator_nb import events as e
+from orchestrator_nb.escalation import FAIL, ROLL_BACK
 from orchestrator_nb.state import RunState
 from orchestrator_nb.step_facts import ASK, CHECKPOINT, ROLLBACK
 
@@ -12,7 +13,8 @@ from orchestrator_nb.step_facts import ASK, CHECKPOINT, ROLLBACK
 class RollBackFailed:
     """What a command has left that failed for good is undone, or a person is told how, as the plan says.
 
-    No other command is touched and none runs again. Files that somebody edited stay, the earlier ones beside them.
+    No other command is touched and none runs again. Files that somebody edited stay, the earlier ones beside them. Who
+    was asked about the command has said what becomes of its files, and is not told again.
     """
 
     kinds: tuple[type[e.Event], ...] = (e.CommandFailed, e.CommandCrashed)
@@ -25,20 +27,30 @@ class RollBackFailed:
         asked = run.steps.get("failure", ())
         if not asked or CHECKPOINT not in state.planned[command].steps or not state.commands[command].attempt:
             return ()
-        if ROLLBACK in asked and run.rollback is None:
+        answer = _answer(command, state)
+        if (ROLLBACK in asked or answer == ROLL_BACK) and run.rollback is None:
             name = f"{command}.{state.commands[command].attempt}"
             return (
                 e.RollbackAsked(
                     at=event.at, rollback=name, undo=(command,), policy="keep-both", because=event.reason, reopen=False
                 ),
             )
-        if ROLLBACK not in asked and ASK not in asked:
+        if (ROLLBACK not in asked and ASK not in asked) or answer == FAIL:
             return ()
         text = (
             f'"{command}" failed and may have left files half-written; to undo what it left: '
             f"orchestrator-nb rollback {run.run} --undo {command}"
         )
         return (e.NoticeGiven(at=event.at, text=text, command=command),)
+
+
+def _answer(command: str, state: RunState) -> str | None:
+    """Return what somebody has last answered about a command since it was last begun anew."""
+    generation, answer = state.commands[command].generation, None
+    for decision in state.decisions.values():
+        if decision.command == command and decision.generation == generation and not decision.by_default:
+            answer = decision.answer
+    return answer
 
 
 class RollBackCritical:
