@@ -20,6 +20,7 @@ from orchestrator_nb.orchestrator.compliance import FILES as REPORTS
 from orchestrator_nb.orchestrator.compliance import write_compliance
 from orchestrator_nb.orchestrator.frozen import FILE as DEFINITION
 from orchestrator_nb.orchestrator.frozen import SOURCES
+from orchestrator_nb.orchestrator.leaving import FILE as SUMMARY
 from orchestrator_nb.orchestrator.result import ARTIFACTS
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
@@ -82,7 +83,7 @@ def _command(record: CommandRecord, folder: Path, artifacts: Artifacts) -> dict[
 def _result_files(folder: Path, state: RunState) -> list[Path]:
     """Return notebooks, logs, reports, and what was frozen; artifacts carry their hash already."""
     named = (path for record in state.commands.values() for path in (record.notebook, record.log) if path)
-    frozen = (folder / DEFINITION, *(folder / SOURCES).glob("*"), *(folder / name for name in REPORTS))
+    frozen = (folder / DEFINITION, *(folder / SOURCES).glob("*"), *(folder / name for name in (*REPORTS, SUMMARY)))
     return sorted(path for path in {*frozen, *(folder / name for name in named)} if path.is_file())
 
 

@@ -274,14 +274,14 @@ class Session:
 
     def _leave_manifest(self) -> None:
         try:
+            leave_summary(self._owned.folder, self.state)
+        except Exception as error:  # noqa: BLE001 - it can be had at any time: orchestrator-nb report
+            log.warning("%s: the run has come to its end without its summary", error)
+        try:  # last, since it has the hashes of all the others
             write_compliance(self._owned.folder, self.state)
             write_manifest(self._owned.folder, self.state, self._owned.journal.position)
         except Exception as error:  # noqa: BLE001 - what the run has come to is in the journal, and stands
             log.warning("%s: the run has come to its end without its manifest", error)
-        try:
-            leave_summary(self._owned.folder, self.state)
-        except Exception as error:  # noqa: BLE001 - it can be had at any time: orchestrator-nb report
-            log.warning("%s: the run has come to its end without its summary", error)
 
     def _work(self, command: str, state: RunState) -> Work:
         """Return what an executor needs to run the command's current attempt; without a command, to look at the run."""
