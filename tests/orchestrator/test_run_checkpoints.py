@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator_nb import Workflow, WorkflowOrchestrator, attach
+from orchestrator_nb import RunFailed, Workflow, WorkflowOrchestrator, attach
 from orchestrator_nb import events as e
 from orchestrator_nb.checkpoints.place import find_place
 from orchestrator_nb.checkpoints.store import CheckpointStore
@@ -314,6 +314,21 @@ def test_what_a_bad_verdict_of_a_gate_comes_to_goes_back_too(repository):
     assert Path("clean.txt").read_text() == "clean"
     assert run.state.shared == {}
     assert replay(read(run.folder / "journal.jsonl"), policies=POLICIES).same
+
+
+def test_cascading_failures_propose_to_go_back_step_by_step(repository):
+    """A notice and the story of the failure say what to type, and what is typed does it."""
+    held = {name: {"call": "steps:publish", "parameters": {"model": 1}, "after": "fails"} for name in ("x", "y", "z")}
+    commands = {"clean": COMMANDS["clean"], "fails": {"call": "steps:fails", "after": "clean", "writes": ["fails.txt"]}}
+    run = flow({**commands, **held}, checkpoints={"rollback": "ask"}).start(wait=False)
+    with pytest.raises(RunFailed, match=r"rollback_step_by_step\(check=") as caught:
+        run.wait()
+    assert "go back step by step" in caught.value.result.next_steps[0]
+    [notice] = [notice.text for notice in run.state.notices if "step by step" in notice.text]
+    assert notice.startswith('3 commands did not run because of "fails"')
+    assert replay(read(run.folder / "journal.jsonl"), policies=POLICIES).same
+    levels, report = attach(run.id).rollback_step_by_step(check=lambda folder: not (folder / "fails.txt").exists())
+    assert ([level.passed for level in levels], report.removed) == ([True], ("fails.txt",))
 
 
 def test_a_critical_error_takes_the_run_back_to_its_last_checkpoint(repository, until):
