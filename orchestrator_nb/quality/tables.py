@@ -49,7 +49,7 @@ class PanderaGate(Gate):
         name = subject.options.get("table", "result")
         table = subject.value(name)
         if not hasattr(table, "columns"):
-            raise UsageError(f'"{name}" is no table; found {type(table).__name__}')
+            raise UsageError(f'"{name}" is no table; found {type(table).__name__}; expected the name of one as `table`')
         schema = schema_of(subject.options, subject.folder)
         try:
             schema.validate(table, lazy=True)
