@@ -155,7 +155,7 @@ class Timing:
             other
             for name in self.upstream.get(span.command, ())
             for other in by_command.get(name, ())
-            if other.ended <= limit and other.started < span.started
+            if other.ended <= limit and other.started <= span.started  # one done by hand begins and ends at once
         ]
         candidates = [(other, "retry") for other in own] + [(other, "upstream") for other in upstream]
         best, why = max(candidates, key=lambda item: item[0].ended, default=(None, "start"))
@@ -304,6 +304,13 @@ def _attempt_started(fold: _Fold, event: e.AttemptStarted) -> None:
     )
 
 
+def _attempt_taken_over(fold: _Fold, event: e.AttemptTakenOver) -> None:
+    # it waited for a person, not for a slot
+    fold.spans[event.command, event.attempt] = Span(
+        command=event.command, attempt=event.attempt, ready=event.at, started=event.at, ended=event.at, seconds=0.0
+    )
+
+
 def _kernel_started(fold: _Fold, event: e.KernelStarted) -> None:
     fold.span(event, kernel=event.seconds)
 
@@ -363,6 +370,7 @@ _HANDLERS: dict[type[e.Event], Any] = {
     e.RunPaused: _run_paused,
     e.RunEnded: _run_ended,
     e.AttemptStarted: _attempt_started,
+    e.AttemptTakenOver: _attempt_taken_over,
     e.KernelStarted: _kernel_started,
     e.AttemptReturned: _attempt_returned,
     e.AttemptFailed: _attempt_failed,

@@ -138,3 +138,32 @@ def test_a_run_without_attempts_has_no_figures_to_divide() -> None:
     found = timing([e.RunStarted(at=1.0, run="r", workflow="w")])
     assert (found.speed_up, found.efficiency, found.overhead, found.critical_path()) == (None, None, None, ())
     assert found.figures()["critical_path"] == []
+
+
+def test_a_command_that_was_done_by_hand_is_there_and_has_waited_for_no_slot() -> None:
+    """What a person did follows the attempt that failed, takes no time of the machine, and lets the next one begin."""
+    found = timing(
+        [
+            e.RunStarted(at=0.0, run="r", workflow="w", slots=1),
+            e.RunPlanned(at=0.0, commands={"a": {}, "b": {"upstream": ["a"]}}),
+            _begun("a", 0.0),
+            e.AttemptFailed(
+                at=3.0, command="a", attempt=1, seconds=3.0, failure=e.Failure(kind="exception", message="no")
+            ),
+            e.DecisionRequested(at=3.0, command="a", number=1, question="?", options=("done",), level=3),
+            e.DecisionMade(at=63.0, command="a", number=1, answer="done"),
+            e.AttemptTakenOver(at=63.0, command="a", attempt=2, decision=1),
+            *_returned("a", 63.0, 0.0, 2),
+            _begun("b", 63.0),
+            *_returned("b", 65.0, 2.0),
+            e.RunEnded(at=65.0, state="completed"),
+        ]
+    )
+    assert [(span.command, span.attempt, span.outcome) for span in found.spans] == [
+        ("a", 1, "failed"),
+        ("a", 2, "returned"),
+        ("b", 1, "returned"),
+    ]
+    assert (found.busy, found.waste, found.waited, found.unfinished) == (5.0, 3.0, 0.0, frozenset())
+    path = found.critical_path()
+    assert [(step.span.command, step.span.attempt) for step in path] == [("a", 1), ("a", 2), ("b", 1)]
