@@ -5,12 +5,12 @@ The store is ours alone, of a form that git documents, and its lock is held; git
 
 from __future__ import annotations
 
-import hashlib
 import os
 import zlib
 from contextlib import suppress
 from pathlib import Path
 
+from orchestrator_nb.checkpoints.listing import add_copy, commit_id
 from orchestrator_nb.checkpoints.store import CheckpointStore
 from orchestrator_nb.data.flush import flush_file, flush_folder
 from orchestrator_nb.errors import CheckpointError
@@ -18,16 +18,17 @@ from orchestrator_nb.errors import CheckpointError
 WHO = "orchestrator-nb <orchestrator-nb@localhost>"
 
 
-def write_commit(store: CheckpointStore, tree: str, message: bytes, *, at: float) -> str:
-    """Write a commit without parents and return its id. Raises CheckpointError."""
+def write_commit(store: CheckpointStore, tree: str, message: bytes, *, at: float, reference: str) -> str:
+    """Write a commit without parents, of which this will be the reference, and return its id. Raises CheckpointError."""
     head = f"tree {tree}\nauthor {WHO} {int(at)} +0000\ncommitter {WHO} {int(at)} +0000\n\n".encode("ascii")
     body = head + message
     content = b"commit %d\0" % len(body) + body
-    name = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    name = commit_id(body)
     path = store.folder / "objects" / name[:2] / name[2:]
     if not path.exists():
         part = path.with_name(f"tmp_obj_{os.getpid()}")  # what git's own collection takes for a leftover
         _put(path, zlib.compress(content, 1), part, durable=store.durable, mode=0o444)
+    add_copy(store.folder, reference, body)
     return name
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 
+from orchestrator_nb.checkpoints.listing import copies_of
 from orchestrator_nb.checkpoints.record import Checkpoint, ref_of
 from orchestrator_nb.checkpoints.store import CheckpointStore
 
@@ -52,6 +53,7 @@ def forget_run(store: CheckpointStore, run: str) -> tuple[Checkpoint, ...]:
         gone = store.checkpoints(run)
         _delete(store, gone)
         store.index(run).unlink(missing_ok=True)
+        copies_of(store.folder, ref_of(run)).unlink(missing_ok=True)
         store.remember(run, None)
     return gone
 

@@ -128,8 +128,9 @@ class _Snapshot:
             empty=self._empty_folders(),
         )
         message = message_of(checkpoint).encode("ascii", "backslashreplace")
-        commit = write_commit(self._store, tree, message, at=checkpoint.at)
-        create_reference(self._store, ref_of(checkpoint.run, checkpoint.number), commit)
+        reference = ref_of(checkpoint.run, checkpoint.number)
+        commit = write_commit(self._store, tree, message, at=checkpoint.at, reference=reference)
+        create_reference(self._store, reference, commit)
         return replace(checkpoint, commit=commit, tree=tree)
 
     # ── the index ───────────────────────────────────────────────────────────────────────────────────────────────

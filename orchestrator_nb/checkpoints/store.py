@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from orchestrator_nb.checkpoints.git import Git
+from orchestrator_nb.checkpoints.listing import listed
 from orchestrator_nb.checkpoints.place import Place, configuration, find_place
 from orchestrator_nb.checkpoints.record import Checkpoint, read_message, ref_of
 from orchestrator_nb.errors import CheckpointError
@@ -134,6 +135,9 @@ class CheckpointStore:
     def checkpoints(self, run: str | None = None) -> tuple[Checkpoint, ...]:
         """Return the checkpoints of a run, or of all, by run and number."""
         where = "refs/runs/" if run is None else ref_of(run)
+        copies = listed(self.folder, where)
+        if copies is not None:
+            return tuple(_record(commit, raw) for commit, raw in copies)
         return _records(self.git.run("for-each-ref", f"--format={_RECORD}", where))
 
     def latest(self, run: str) -> Checkpoint | None:
@@ -256,11 +260,12 @@ def _write_if_other(path: Path, text: str) -> None:
 def _records(told: bytes) -> tuple[Checkpoint, ...]:
     """Read commits as they are stored: "tree ID", other headers, an empty line, the message."""
     fields = told.split(b"\0")
-    found = []
-    for place in range(0, len(fields) - 2, 2):
-        commit, raw = fields[place].strip().decode(), fields[place + 1]
-        found.append(read_message(raw, commit=commit, tree=raw[5 : raw.index(b"\n")].decode()))
-    return tuple(found)
+    pairs = zip(fields[:-1:2], fields[1::2], strict=False)
+    return tuple(_record(commit.strip().decode(), raw) for commit, raw in pairs)
+
+
+def _record(commit: str, raw: bytes) -> Checkpoint:
+    return read_message(raw, commit=commit, tree=raw[5 : raw.index(b"\n")].decode())
 
 
 def _fits(checkpoint: Checkpoint, name: str) -> bool:
