@@ -266,6 +266,10 @@ def _decision_requested(state: Standing, event: e.DecisionRequested) -> None:
             decisions[earlier.number] = replace(earlier, closed=True)
         if record.state != "running":
             _put(state, event.command, record, replace(record, state=after, due=None))
+            if (
+                earlier is None and event.request is None
+            ):  # it has just failed; its files may be edited before the answer
+                keep_what_is_left(state, event.command)
     state.decisions = {**decisions, event.number: asked(event, generation)}
 
 

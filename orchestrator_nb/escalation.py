@@ -14,9 +14,10 @@ from orchestrator_nb import events as e
 from orchestrator_nb.command_facts import RETRY
 from orchestrator_nb.records import CommandRecord, EscalationLimits
 from orchestrator_nb.state import RunState
+from orchestrator_nb.step_facts import ASK, CHECKPOINT
 
-SKIP, FAIL, DONE_BY_HAND, GO_ON = "skip", "fail", "done", "go on"
-"""Answers besides RETRY: go without it; give it up; somebody has done it; leave it as it is."""
+SKIP, FAIL, ROLL_BACK, DONE_BY_HAND, GO_ON = "skip", "fail", "roll back", "done", "go on"
+"""Answers besides RETRY: go without it; give it up; that, and undo what it left; somebody has done it; leave it as it is."""
 
 GUIDED, MANUAL, HANDOFF = 2, 3, 4
 """The levels at which people are asked."""
@@ -26,6 +27,7 @@ MEANINGS = {
     RETRY: "try it again, with other parameters where these are given",
     SKIP: "go on without it; what needs it is left out, too",
     FAIL: "give it up",
+    ROLL_BACK: "give it up, and undo what it left in files",
     DONE_BY_HAND: "somebody has done it; the parameters given are its results",
     GO_ON: "leave it as it is",
 }
@@ -52,6 +54,8 @@ def ask(
     limits = state.planned[command].escalation or EscalationLimits()
     lasts = {GUIDED: limits.guided, MANUAL: limits.manual}.get(level)
     options = _options(record, level)
+    if _can_be_undone(command, state):
+        options = (*options, ROLL_BACK)
     default = limits.default if lasts is not None and limits.default in options else None
     return e.DecisionRequested(
         at=at,
@@ -83,6 +87,13 @@ def _options(record: CommandRecord, level: int) -> tuple[str, ...]:
     by_hand = (DONE_BY_HAND,) if level >= MANUAL else ()
     untroubled = (GO_ON,) if record.failure is None else ()
     return (*untroubled, *by_hand, RETRY, SKIP, FAIL) if record.attempt else (*untroubled, *by_hand, SKIP, FAIL)
+
+
+def _can_be_undone(command: str, state: RunState) -> bool:
+    """Tell whether a command that failed may have left files of which the plan wants a person to be asked."""
+    record = state.commands[command]
+    asked = ASK in state.run.steps.get("failure", ()) and CHECKPOINT in state.planned[command].steps
+    return asked and bool(record.attempt) and record.failure is not None
 
 
 def _question(command: str, record: CommandRecord, level: int, why: str) -> str:

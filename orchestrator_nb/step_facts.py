@@ -52,8 +52,12 @@ def begin_steps(state: Standing, command: str, *, shared: bool) -> None:
 
 
 def keep_what_is_left(state: Standing, command: str) -> None:
-    """Let the step be due that keeps what a command has left that has just failed."""
-    if CHECKPOINT in state.planned[command].steps and state.run.keeping and state.commands[command].attempt:
+    """Let the step be due that keeps what a command has left that has just failed, once for an attempt."""
+    attempt = state.commands[command].attempt
+    if not attempt or not state.run.keeping or CHECKPOINT not in state.planned[command].steps:
+        return
+    kept = (of for of in state.checkpoints if of.boundary == "left" and of.command == command)
+    if not any(of.attempt == attempt for of in kept):
         state.due = {**state.due, command: (CHECKPOINT,)}
 
 

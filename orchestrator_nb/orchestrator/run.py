@@ -32,6 +32,7 @@ from orchestrator_nb.orchestrator.run_files import GoesBack
 from orchestrator_nb.orchestrator.saved import read_saved, restore_state, saved_state, write_saved
 from orchestrator_nb.orchestrator.status import Status
 from orchestrator_nb.orchestrator.why import Why, why
+from orchestrator_nb.recovery.rollbacks import how_to_step_back, why_step_back
 from orchestrator_nb.state import RunState
 
 GoOn = Callable[..., Any]
@@ -163,6 +164,8 @@ class Run(GoesBack, Looks, RunFigures):
         store = self.folder.parent
         elsewhere = "" if find_store() == store else f" --store {_quoted(store)}"
         asked = what_to_type(state, self.id, elsewhere)
+        if state.run.state == "failed" and why_step_back(state) is not None:
+            asked.append(how_to_step_back(self.id))
         if self._in_session is not None:
             return (*asked, f"to go on, in {self._in_session}: flow.resume()")
         return (*asked, f"to go on: orchestrator-nb resume {self.id}{elsewhere}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator_nb import events as e
 from orchestrator_nb.command_facts import RETRY
-from orchestrator_nb.escalation import DONE_BY_HAND, FAIL, GO_ON, SKIP, TAKEN_OVER
+from orchestrator_nb.escalation import DONE_BY_HAND, FAIL, GO_ON, ROLL_BACK, SKIP, TAKEN_OVER
 from orchestrator_nb.records import CommandRecord, DecisionRecord
 from orchestrator_nb.state import RunState
 
@@ -67,7 +67,7 @@ def _effect(decision: DecisionRecord, command: str, state: RunState, at: float) 
         yield e.AttemptTakenOver(at=at, command=command, attempt=attempt, decision=decision.number)
         yield e.AttemptReturned(at=at, command=command, attempt=attempt, seconds=0.0, result=result)
         yield e.DeviationRecorded(at=at, command=command, text=f"done by hand {said}")
-    elif decision.answer == FAIL:
+    elif decision.answer in (FAIL, ROLL_BACK):
         reason = record.failure.message if record.failure is not None else said
         yield e.CommandFailed(at=at, command=command, reason=reason)
 

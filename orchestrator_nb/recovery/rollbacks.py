@@ -1,18 +1,27 @@
-"""Going back because of a failure: what a command left goes by itself or a person is told how; a critical error takes all back."""
+"""Going back because of a failure: of a command, of several in a row, or of a critical error; done, or told how."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from orchestrator_nb import events as e
+from orchestrator_nb.escalation import FAIL, ROLL_BACK
+from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
 from orchestrator_nb.step_facts import ASK, CHECKPOINT, ROLLBACK
+from orchestrator_nb.transitions import DONE
+
+CASCADE = 3
+"""So many failures without a success between them, or so many commands held back by one, are more than one's own fault."""
+
+_FAILED = frozenset({"failed", "crashed"})
 
 
 class RollBackFailed:
     """What a command has left that failed for good is undone, or a person is told how, as the plan says.
 
-    No other command is touched and none runs again. Files that somebody edited stay, the earlier ones beside them.
+    No other command is touched and none runs again. Files that somebody edited stay, the earlier ones beside them. Who
+    was asked about the command has said what becomes of its files, and is not told again.
     """
 
     kinds: tuple[type[e.Event], ...] = (e.CommandFailed, e.CommandCrashed)
@@ -25,20 +34,97 @@ class RollBackFailed:
         asked = run.steps.get("failure", ())
         if not asked or CHECKPOINT not in state.planned[command].steps or not state.commands[command].attempt:
             return ()
-        if ROLLBACK in asked and run.rollback is None:
+        answer = _answer(command, state)
+        if (ROLLBACK in asked or answer == ROLL_BACK) and run.rollback is None:
             name = f"{command}.{state.commands[command].attempt}"
             return (
                 e.RollbackAsked(
                     at=event.at, rollback=name, undo=(command,), policy="keep-both", because=event.reason, reopen=False
                 ),
             )
-        if ROLLBACK not in asked and ASK not in asked:
+        if (ROLLBACK not in asked and ASK not in asked) or answer == FAIL:
             return ()
         text = (
             f'"{command}" failed and may have left files half-written; to undo what it left: '
             f"orchestrator-nb rollback {run.run} --undo {command}"
         )
         return (e.NoticeGiven(at=event.at, text=text, command=command),)
+
+
+def _answer(command: str, state: RunState) -> str | None:
+    """Return what somebody has last answered about a command since it was last begun anew."""
+    generation, answer = state.commands[command].generation, None
+    for decision in state.decisions.values():
+        if decision.command == command and decision.generation == generation and not decision.by_default:
+            answer = decision.answer
+    return answer
+
+
+class ProposeStepByStep:
+    """A run that fails in a way that undoing one command does not mend: going back step by step is proposed, not done.
+
+    Only people know what a good state is, or have a check for it. Nothing is said where the plan has nobody asked about
+    rollbacks and none done.
+    """
+
+    kinds: tuple[type[e.Event], ...] = (e.RunCompleting,)
+    decides: tuple[type[e.Event], ...] = ()
+
+    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
+        """Return the words that propose it."""
+        why = why_step_back(state)
+        return () if why is None else (e.NoticeGiven(at=event.at, text=f"{why}; {how_to_step_back(state.run.run)}"),)
+
+
+def why_step_back(state: RunState) -> str | None:
+    """Return why going back step by step is better than undoing what failed; None where it is not, or not wanted.
+
+    It is on cascading failures, and where a command that failed has left what no checkpoint has. There has to be a
+    success to step back over.
+    """
+    if not state.run.steps.get("failure") or not any(taken.boundary == "command" for taken in state.checkpoints):
+        return None
+    failed = {name: record for name, record in state.commands.items() if record.state in _FAILED}
+    if not failed:
+        return None
+    if (row := _most_in_a_row(state.commands.values())) >= CASCADE:
+        return f"{row} commands failed one after another"
+    if (held := state.counts.get("upstream_failed", 0)) >= CASCADE:
+        return f"{held} commands did not run because of {_named(failed)}"
+    kept = {(taken.command, taken.attempt) for taken in state.checkpoints if taken.boundary == "left"}
+    lost = [
+        name
+        for name, record in failed.items()
+        if CHECKPOINT in state.planned[name].steps and record.attempt and (name, record.attempt) not in kept
+    ]
+    return f"there is no checkpoint of what {_named(lost)} left" if lost else None
+
+
+def how_to_step_back(run: str) -> str:
+    """Return what to type for it, and where to see the steps that there are."""
+    return (
+        f"to go back step by step until a check of the files passes, in Python: "
+        f'attach("{run}").rollback_step_by_step(check=lambda folder: ...); the steps: orchestrator-nb checkpoints {run}'
+    )
+
+
+def _most_in_a_row(records: Iterable[CommandRecord]) -> int:
+    """Return how many commands failed without a success between them, in the order in which they ended, at the most."""
+    ended = sorted(
+        (record.ended, record.state in DONE)
+        for record in records
+        if record.ended is not None and (record.state in DONE or record.state in _FAILED)
+    )
+    most = row = 0
+    for _, good in ended:
+        row = 0 if good else row + 1
+        most = max(most, row)
+    return most
+
+
+def _named(commands: Iterable[str]) -> str:
+    first, *others = (f'"{name}"' for name in commands)
+    return f"{first} and {len(others)} more" if others else first
 
 
 class RollBackCritical:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator_nb import Workflow, WorkflowOrchestrator, attach
+from orchestrator_nb import RunFailed, Workflow, WorkflowOrchestrator, attach
 from orchestrator_nb import events as e
 from orchestrator_nb.checkpoints.place import find_place
 from orchestrator_nb.checkpoints.store import CheckpointStore
@@ -254,6 +254,81 @@ def test_what_a_failed_command_left_goes_by_itself_or_is_proposed(repository, ho
     else:
         assert Path("fails.txt").exists()
         assert any(f"rollback {run.id} --undo fails" in notice.text for notice in run.state.notices)
+
+
+@pytest.mark.parametrize("answer", ["roll back", "fail"])
+def test_who_is_asked_about_a_failure_also_says_what_becomes_of_its_files(repository, until, answer):
+    """One answer gives it up and undoes what it left, another leaves it; an edit made before the answer is nobody's."""
+    commands = {
+        "clean": COMMANDS["clean"],
+        "fails": {"call": "steps:fails", "after": "clean", "writes": ["fails.txt", "notes.txt"], "retries": 0},
+    }
+    asking = {"recovery": {"escalation": {"guided": "10m"}}, "checkpoints": {"rollback": "ask"}}
+    run = flow(commands, **asking).start(wait=False, decide="wait")
+    until(lambda: [taken for taken in run.state.checkpoints if taken.boundary == "left"])
+    [decision] = run.decisions()
+    assert decision.options == ("retry", "skip", "fail", "roll back")
+    assert "undo what it left" in str(decision)
+    Path("notes.txt").write_text("mended by hand")
+    run.decide(1, answer)
+    run.wait(check=False)
+    assert (run.state.run.state, run.state.commands["fails"].state) == ("failed", "failed")
+    assert [taken.command for taken in run.state.checkpoints if taken.boundary == "left"] == ["fails"]
+    assert not [notice for notice in run.state.notices if "--undo" in notice.text]
+    assert Path("notes.txt").read_text() == "mended by hand"
+    assert Path("fails.txt").exists() == (answer == "fail")
+    assert [back.beside for back in run.state.rollbacks] == (
+        [("notes.rollback-1.txt",)] if answer == "roll back" else []
+    )
+    assert replay(read(run.folder / "journal.jsonl"), policies=POLICIES).same
+
+
+def test_a_rollback_that_was_answered_while_nobody_drove_the_run_is_done_first(repository):
+    """The answer is durable: the next owner takes the files back, then the command is tried again."""
+    commands = {
+        "clean": COMMANDS["clean"],
+        "fails": {"call": "steps:fails", "after": "clean", "writes": ["fails.txt", "notes.txt"], "retries": 0},
+    }
+    asking = {"recovery": {"escalation": {"guided": "10m"}}, "checkpoints": {"rollback": "ask"}}
+    Path("flow.json").write_text(json.dumps({"workflow": "sales", "commands": commands, **asking}))
+    assert Workflow.load("flow.json").run(check=False, decide="park").state == "paused"
+    run = attach("latest")
+    run.decide(1, "roll back")
+    assert run.state.run.rollback.undo == ("fails",)
+    run.resume(decide="park")
+    run.wait(check=False)
+    [back] = run.state.rollbacks
+    assert (back.restored, back.removed) == (("notes.txt",), ("fails.txt",))
+
+
+def test_what_a_bad_verdict_of_a_gate_comes_to_goes_back_too(repository):
+    """A command whose gate does not hold has failed: what it wrote goes back by itself, where that is wanted."""
+    commands = {"clean": COMMANDS["clean"], "model": {**COMMANDS["model"], "gates": ["rmse < 1"], "retries": 0}}
+    run = flow(commands, checkpoints={"rollback": "automatic"}).start(wait=False)
+    run.wait(check=False)
+    assert run.state.commands["model"].state == "failed"
+    assert [gate.verdict for gate in run.state.commands["model"].gates.values()] == ["failed"]
+    [back] = run.state.rollbacks
+    assert (back.restored, back.removed) == (("notes.txt",), ("model.txt",))
+    assert (Path("notes.txt").read_text(), Path("model.txt").exists()) == ("by hand", False)
+    assert Path("clean.txt").read_text() == "clean"
+    assert run.state.shared == {}
+    assert replay(read(run.folder / "journal.jsonl"), policies=POLICIES).same
+
+
+def test_cascading_failures_propose_to_go_back_step_by_step(repository):
+    """A notice and the story of the failure say what to type, and what is typed does it."""
+    held = {name: {"call": "steps:publish", "parameters": {"model": 1}, "after": "fails"} for name in ("x", "y", "z")}
+    commands = {"clean": COMMANDS["clean"], "fails": {"call": "steps:fails", "after": "clean", "writes": ["fails.txt"]}}
+    run = flow({**commands, **held}, checkpoints={"rollback": "ask"}).start(wait=False)
+    with pytest.raises(RunFailed, match=r"rollback_step_by_step\(check=") as caught:
+        run.wait()
+    assert "go back step by step" in caught.value.result.next_steps[0]
+    [notice] = [notice.text for notice in run.state.notices if "step by step" in notice.text]
+    assert notice.startswith('3 commands did not run because of "fails"')
+    assert replay(read(run.folder / "journal.jsonl"), policies=POLICIES).same
+    levels, report = attach(run.id).rollback_step_by_step(check=lambda folder: not (folder / "fails.txt").exists())
+    assert ([level.passed for level in levels], report.removed) == ([True], ("fails.txt",))
 
 
 def test_a_critical_error_takes_the_run_back_to_its_last_checkpoint(repository, until):
