@@ -79,7 +79,8 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     `cell`. `fan_ins` are, where a condition may ask for them, the cells that it comes after: by the id of their matrix
     either one id, or ids by key. `result_key` is what its result depends on besides what upstream commands gave and
     what is in files; see `plan.key`. `escalation` is there where a person is to be asked when it keeps failing.
-    `degraded` are the parameters of its reduced form, `fallback` the command that is run in its place when it fails, which is on `standby` for that;
+    `degraded` are the parameters of its reduced form, `fallback` the command that is run in its place when it fails,
+    which is on `standby` for that, and `alternatives` those that are, one after the other, since they provide the same;
     `hopeless` are the causes of errors that retries have never mended in earlier runs.
     `steps` are what is done, in order, between the return of an attempt and the success of the command.
     """
@@ -100,6 +101,7 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     escalation: EscalationLimits | None = None
     degraded: Mapping[str, Any] = {}
     fallback: str = ""
+    alternatives: tuple[str, ...] = ()
     standby: bool = False
     hopeless: tuple[str, ...] = ()
     trigger_rule: str = DEFAULT

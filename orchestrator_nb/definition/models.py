@@ -223,7 +223,7 @@ class CommandDefinition(Model):
     optional: bool = Field(False, description="its failure does not fail the run")
     fallback: Id | None = Field(None, description="the command that takes its place when it fails")
     degraded: dict[str, Any] = Field(default_factory=dict, description="parameters of its reduced form")
-    provides: tuple[str, ...] = Field((), description="capabilities by which it may take another's place")
+    provides: tuple[str, ...] = Field((), description="capabilities; a later command with all of them stands by for it")
     milestone: bool = Field(False, description="its success is a result of the run worth delivering by itself")
     retries: Annotated[int, Field(ge=0, le=1000)] | None = Field(None, description="tries after the first")
     retry_delay: Seconds | None = Field(

@@ -9,6 +9,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.definition.matrix import CellDefinition
 from orchestrator_nb.definition.models import CommandDefinition, EscalationDefinition, RecoveryDefinition
 from orchestrator_nb.engine.priority import best_places, places_by_height
+from orchestrator_nb.plan.alternatives import alternatives
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import capacities, needs
 from orchestrator_nb.plan.ranks import Net, expected_seconds, make_net
@@ -65,6 +66,10 @@ def outline(
         stands_in = plan.commands.get(command.fallback or "")
         if stands_in is not None and stands_in.fallback != name:
             commands[stands_in.id]["standby"] = True
+    for name, others in alternatives(plan.commands, plan.upstream).items():
+        commands[name]["alternatives"] = list(others)
+        for other in others:
+            commands[other]["standby"] = True
     pools: dict[str, int] = {}
     if any(command.resources for command in plan.commands.values()):
         pools = capacities(plan.definition, slots=slots, memory=memory)

@@ -154,7 +154,8 @@ def _route(planned: PlannedCommand) -> tuple[object, ...]:
 def _treatment(planned: PlannedCommand) -> tuple[object, ...]:
     """Return what says what becomes of a command that fails."""
     again = planned.retries, planned.retry_delay, planned.idempotent
-    return *again, planned.optional, planned.escalation, planned.degraded, planned.fallback, planned.standby
+    instead = planned.degraded, planned.fallback, planned.alternatives, planned.standby
+    return *again, planned.optional, planned.escalation, *instead
 
 
 def _rerouted(state: RunState, planned: Mapping[str, Mapping[str, Any]]) -> set[str]:

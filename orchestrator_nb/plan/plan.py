@@ -12,6 +12,7 @@ from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinit
 from orchestrator_nb.definition.names import addresses, nearest
 from orchestrator_nb.definition.references import references_in
 from orchestrator_nb.errors import DefinitionError, Mistake
+from orchestrator_nb.plan.alternatives import alternative_notes
 from orchestrator_nb.plan.draft import Draft, defaults
 from orchestrator_nb.plan.edges import Edge, Links
 from orchestrator_nb.plan.listing import listing
@@ -118,14 +119,15 @@ def make_plan(
         placed = (_placed(mistake, names[number], place) for number, mistake in mistakes)
         raise DefinitionError(list(dict.fromkeys(placed)))  # a mistake in many cells is one
     ids = draft.ids
+    by_id, befores = dict(zip(ids, draft.commands, strict=True)), _named(upstream, ids)
     return Plan(
         definition=definition,
         folder=folder,
         parameters=parameters,
-        commands=dict(zip(ids, draft.commands, strict=True)),
+        commands=by_id,
         order=tuple(ids[number] for number in order),
         links=draft.links,
-        upstream=_named(upstream, ids),
+        upstream=befores,
         downstream=_named(downstream, ids),
         inputs=_named(inputs, ids),
         notes=(
@@ -133,6 +135,7 @@ def make_plan(
             *_matrix_notes(draft, expanded),
             *_early(draft, upstream),
             *_notes(draft, commands, settled),
+            *alternative_notes(by_id, befores),
             *unacted(definition),
         ),
         fan_ins={ids[number]: found for number, found in draft.fan_ins.items()},

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from orchestrator_nb.definition.models import WorkflowDefinition
 
 _OF_COMMANDS = {
-    "provides": "no command takes another's place",
     "milestone": "nothing is delivered before the end",
 }
 _SHOWN = 5

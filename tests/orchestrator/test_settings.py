@@ -175,10 +175,10 @@ def test_what_nothing_acts_on_is_named(project):
     """An option without an effect is said in the plan, in the journal and so to everyone who watches."""
     flow = Workflow("w", coordination_timeout=3)
     flow.command(lambda: 1, id="a", milestone=True)
-    flow.command(lambda: 1, id="b", milestone=True, provides=["b"])
+    flow.command(lambda: 1, id="b", milestone=True)
     notes = flow.plan().notes
     assert [note.split(" has ")[0] for note in notes] == [
-        '"provides" of "b"', '"milestone" of "a", "b"', '"coordination_timeout"',
+        '"milestone" of "a", "b"', '"coordination_timeout"',
     ]  # fmt: skip
     assert [text for text in notices(flow.start()) if "effect" in text] == list(notes)
 

@@ -39,7 +39,9 @@ def test_a_fallback_takes_the_place_and_gives_the_result(project: Path) -> None:
     assert (result.state, result.exit_code, result.outputs["use"]) == ("completed", 3, 42)
     assert result.commands["rough"].state == "skipped"
     assert len(ran) == 1
-    assert result.deviations["exact"][0].startswith('"rough" was run in its place: it failed (no convergence)')
+    assert result.deviations["exact"][0].startswith(
+        '"rough", its fallback, was run in its place: it failed (no convergence)'
+    )
     again = flow.run(reuse=True)
     assert again.commands["begin"].state == "reused"
     assert again.commands["exact"].state == "succeeded"
@@ -89,3 +91,43 @@ def test_a_reduced_form_that_comes_through_is_a_deviation(project: Path) -> None
     assert (result.exit_code, result.outputs["work"]) == (3, 3)
     assert "with size = 3" in result.deviations["work"][0]
     assert "it was changed" in str(attach().why("work"))
+
+
+def test_commands_that_provide_the_same_take_the_place_one_after_the_other(project: Path) -> None:
+    """Without a fallback, those that stand by since they provide as much are run, in the order of the definition."""
+    flow = Workflow("w")
+
+    def fails() -> int:
+        raise ValueError("no index")
+
+    flow.command(fails, id="exact", provides=["search"])
+    flow.command(lambda: 0, id="other", provides=["ranking"])
+    flow.command(fails, id="near", provides=["search"])
+    flow.command(lambda: 7, id="rough", provides=["search", "ranking"])
+
+    @flow.command
+    def use(exact: int) -> int:
+        return exact * 6
+
+    assert '"near" and then "rough" stand by for "exact", to provide "search" should it fail' in flow.plan().notes
+    result = flow.run()
+    assert (result.state, result.exit_code, result.outputs["use"]) == ("completed", 3, 42)
+    assert [result.commands[name].state for name in ("other", "near", "rough")] == ["succeeded", "skipped", "skipped"]
+    assert [text.split(",")[0] for text in result.deviations["exact"]] == ['"near"', '"rough"']
+    assert list(result.deviations) == ["exact"]
+
+
+def test_where_no_alternative_is_left_the_command_has_failed(project: Path) -> None:
+    """Each alternative is tried once; one whose own upstream is not done is passed over."""
+    flow = Workflow("w")
+
+    def fails() -> int:
+        raise ValueError("no index")
+
+    flow.command(fails, id="exact", provides=["search"])
+    flow.command(fails, id="begin")
+    flow.command(lambda begin: begin, id="near", after="begin", provides=["search"])
+    flow.command(fails, id="rough", provides=["search"])
+    result = flow.run(check=False)
+    assert (result.state, result.commands["exact"].state) == ("failed", "failed")
+    assert [event.substitute for event in _facts(e.CommandAdapted) if isinstance(event, e.CommandAdapted)] == ["rough"]
