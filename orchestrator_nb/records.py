@@ -82,7 +82,8 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     `degraded` are the parameters of its reduced form, `fallback` the command that is run in its place when it fails,
     which is on `standby` for that, and `alternatives` those that are, one after the other, since they provide the same;
     `hopeless` are the causes of errors that retries have never mended in earlier runs.
-    `steps` are what is done, in order, between the return of an attempt and the success of the command.
+    `steps` are what is done, in order, between the return of an attempt and the success of the command. The result of
+    a `milestone` can be delivered by itself.
     """
 
     kind: str = ""
@@ -112,6 +113,7 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     tags: tuple[str, ...] = ()
     fan_ins: Mapping[str, Any] = {}
     steps: tuple[str, ...] = ()
+    milestone: bool = False
 
 
 def planned_command(plain: Mapping[str, Any]) -> PlannedCommand:

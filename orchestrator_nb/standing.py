@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator_nb.events import CheckpointTaken, NoticeGiven, RolledBack
 from orchestrator_nb.records import CauseRecord, CommandRecord, DecisionRecord, PlannedCommand, RunRecord
 from orchestrator_nb.sharing import SharedVersion, contested_by, merged
-from orchestrator_nb.transitions import FINAL, GOOD
+from orchestrator_nb.transitions import DONE, FINAL, GOOD
 from orchestrator_nb.trigger_rules import Verdict, tally_of, verdict
 
 
@@ -87,6 +87,11 @@ class Standing:
         """Return how many commands have not come to their end."""
         return len(self.commands) - sum(self.counts.get(state, 0) for state in FINAL)
 
+    def milestones(self) -> dict[str, bool]:
+        """Return for each command whose success is worth delivering by itself whether it has succeeded."""
+        marked = (name for name, planned in self.planned.items() if planned.milestone)
+        return {name: self.commands[name].state in DONE for name in marked}
+
     def bad(self) -> list[str]:
         """Return the commands that keep the run from being completed: no success, and not excused by a deviation."""
         return [
@@ -102,3 +107,11 @@ class Standing:
             if self.deviations:
                 return "degraded"
         return self.run.state
+
+
+def told_of_milestones(milestones: Mapping[str, bool]) -> str:
+    """Return in a line which milestones are reached and which are not, nothing where there are none."""
+    there = ", ".join(name for name, reached in milestones.items() if reached)
+    missing = ", ".join(name for name, reached in milestones.items() if not reached)
+    told = (f"can be delivered: {there}" if there else "", f"not yet: {missing}" if missing else "")
+    return f"milestones: {'; '.join(filter(None, told))}" if milestones else ""

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from orchestrator_nb.analytics.figures.figure import counted, length, listed
 from orchestrator_nb.analytics.recommendations import recommendations
+from orchestrator_nb.standing import told_of_milestones
 from orchestrator_nb.state import RunState
 from orchestrator_nb.timing import Timing
 
@@ -89,6 +90,9 @@ def summary_markdown(timing: Timing, state: RunState, *, next_steps: Sequence[st
     for paragraph in lead(timing, state):
         lines += [paragraph, ""]
     lines += [*markdown_table(COMMAND_COLUMNS, command_rows(timing, state)), ""]
+    milestones = told_of_milestones(state.milestones())
+    if milestones:
+        lines += [f"{milestones[0].upper()}{milestones[1:]}.", ""]
     if state.deviations:
         lines += ["Deviations:", ""]
         lines += [f"- {name}: {text}" for name, texts in state.deviations.items() for text in texts]

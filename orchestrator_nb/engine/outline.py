@@ -153,6 +153,8 @@ def _item(command: CommandDefinition, upstream: tuple[str, ...], recovery: Recov
         item["priority"] = command.priority
     if command.trigger_rule != DEFAULT:
         item["trigger_rule"] = command.trigger_rule
+    if command.milestone:
+        item["milestone"] = True
     if command.tags:
         item["tags"] = list(command.tags)
     if command.when is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator_nb.orchestrator.failure_card import card_lines
 from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.orchestrator.shown import as_text, listed
+from orchestrator_nb.standing import told_of_milestones
 
 MANY = 20
 """So many commands are named in one line at the most."""
@@ -26,6 +27,8 @@ def failure_text(result: RunResult) -> str:
     held_back = [name for name, record in result.commands.items() if record.state == "upstream_failed"]
     if held_back:
         lines += ["", f"not run, because of that: {listed(held_back, MANY)}"]
+    if result.milestones:
+        lines += ["", told_of_milestones(result.milestones)]
     if result.next_steps:
         lines += ["", *result.next_steps]
     return as_text("\n".join(lines))

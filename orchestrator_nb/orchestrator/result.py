@@ -14,6 +14,7 @@ from orchestrator_nb.data.stored import load
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.events import Failure, Stored
 from orchestrator_nb.orchestrator.advice import advice
+from orchestrator_nb.orchestrator.completion import completion_plan
 from orchestrator_nb.orchestrator.compliance import Compliance, compliance_of
 from orchestrator_nb.orchestrator.failure_card import card_html
 from orchestrator_nb.orchestrator.shown import headline, html_table
@@ -78,7 +79,8 @@ class RunResult:
     `state` is the run's state; `outputs` has the results of the commands that are done, `partial` what the others had
     recorded, `errors` why they failed. `shared` is the shared state. `seconds` is from start to end by the wall clock,
     `report` says which gates held, `next_steps` what to type to go on. `matrices` has for
-    each cell the id of its matrix command.
+    each cell the id of its matrix command, `milestones` for each milestone whether it is reached: then its output can be
+    delivered, whatever became of the run.
     """
 
     run: str
@@ -102,6 +104,7 @@ class RunResult:
     report: Compliance
     next_steps: tuple[str, ...] = ()
     matrices: Mapping[str, str] = field(default_factory=dict)
+    milestones: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def compliance(self) -> dict[str, Any]:
@@ -124,8 +127,17 @@ class RunResult:
 
     @property
     def recommendations(self) -> dict[str, tuple[str, ...]]:
-        """What may help against the errors that are left, by command."""
-        return {name: tuple(advice(self.commands[name])) for name in self.errors}
+        """What may help against the errors that are left, by command, and under "" how to complete the run, if it came
+        to less than was planned: what can be delivered already, which commands are missing, and what to type."""
+        plan = completion_plan(
+            self.state,
+            commands=self.commands,
+            deviations=self.deviations,
+            milestones=self.milestones,
+            next_steps=self.next_steps,
+        )
+        found = {"": tuple(plan), **{name: tuple(advice(self.commands[name])) for name in self.errors}}
+        return found if found[""] else {name: texts for name, texts in found.items() if name}
 
     def command_result(self, command: str) -> CommandResult:
         """Return the standard record of a command, its values loaded. Raises UsageError for an unknown command."""
@@ -187,6 +199,7 @@ class RunResult:
             "parameters": dict(self.parameters),
             "outputs": {name: _plain(stored) for name, stored in self.outputs.stored.items()},
             "metrics": {name: dict(values) for name, values in self.metrics.items()},
+            "milestones": dict(self.milestones),
             "deviations": {name: list(texts) for name, texts in self.deviations.items()},
             "compliance": self.compliance,
             "errors": {
@@ -268,6 +281,7 @@ def result_of(
         report=compliance_of(state, folder),
         next_steps=next_steps,
         matrices={name: planned.matrix for name, planned in state.planned.items() if planned.matrix},
+        milestones=state.milestones(),
     )
 
 

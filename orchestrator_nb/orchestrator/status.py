@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator_nb.orchestrator.decisions import decisions_of
 from orchestrator_nb.orchestrator.shown import as_text, headline, html_table
 from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.standing import told_of_milestones
 from orchestrator_nb.state import RunState
 
 COLUMNS = ("command", "state", "attempt", "seconds", "note")
@@ -31,6 +32,7 @@ class Status:
     rows: tuple[dict[str, Any], ...]
     notices: tuple[str, ...]
     decisions: tuple[str, ...] = ()
+    milestones: Mapping[str, bool] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -57,6 +59,7 @@ class Status:
             ),
             notices=tuple(f"{item.command}: {item.text}" if item.command else item.text for item in state.notices),
             decisions=tuple(str(decision) for decision in decisions_of(state) if decision.is_open),
+            milestones=state.milestones(),
         )
 
     def __str__(self) -> str:
@@ -65,7 +68,8 @@ class Status:
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table
         ]
-        return as_text("\n".join([self._lead(), *lines, *self.notices, *self.decisions]))
+        reached = [told_of_milestones(self.milestones)] if self.milestones else []
+        return as_text("\n".join([self._lead(), *lines, *reached, *self.notices, *self.decisions]))
 
     def __repr__(self) -> str:
         return str(self)

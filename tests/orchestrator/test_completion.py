@@ -1,0 +1,75 @@
+"""What a run that did not come to everything can deliver already, and how it is completed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator_nb import Workflow, attach
+from orchestrator_nb.orchestrator.completion import completion_plan
+from orchestrator_nb.records import CommandRecord
+
+
+def _fails() -> int:
+    raise ValueError("no")
+
+
+def test_a_failed_run_says_what_can_be_delivered_and_what_is_missing(project: Path) -> None:
+    """In the result, the status and the summary; a resume after mending completes it, and then nothing is advised."""
+    flow = Workflow("w")
+    broken = [True]
+    flow.command(lambda: 1, id="data", milestone=True)
+
+    @flow.command(after="data")
+    def model() -> int:
+        return _fails() if broken else 2
+
+    flow.command(lambda: 3, id="report", after="model", milestone=True)
+    result = flow.run(check=False)
+    assert result.milestones == {"data": True, "report": False}
+    told = "milestones: can be delivered: data; not yet: report"
+    plan = result.recommendations[""]
+    assert plan[:3] == (told, "to be mended: model", "to be run once that is done: report")
+    assert plan[3:] == tuple(step for step in result.next_steps if step.startswith("to go on"))
+    assert result.to_plain()["recommendations"][""] == list(plan)
+    assert told in str(attach().status())
+    assert f"M{told[1:]}." in (result.folder / "summary.md").read_text(encoding="utf-8")
+    broken.clear()
+    again = flow.resume().wait()
+    assert (again.state, again.milestones) == ("completed", {"data": True, "report": True})
+    assert "" not in again.recommendations
+
+
+def test_a_degraded_run_can_be_had_as_planned(project: Path) -> None:
+    """The commands that another stood in for are named, and what is advised runs them again."""
+    flow = Workflow("w")
+    broken = [True]
+    flow.command(lambda: _fails() if broken else 1, id="exact", fallback="rough", milestone=True)
+    flow.command(lambda: 2, id="rough")
+    result = flow.run()
+    assert (result.exit_code, result.outputs["exact"]) == (3, 2)
+    assert result.recommendations[""][:2] == (
+        "milestones: can be delivered: exact",
+        "done in another way than planned, or left out: exact",
+    )
+    assert result.recommendations[""][2].endswith("""flow.resume(start_from=['exact'])""")
+    broken.clear()
+    again = flow.resume(start_from=["exact"]).wait()
+    assert (again.outputs["exact"], again.commands["exact"].substitute) == (1, "")
+
+
+def test_a_run_under_way_or_complete_needs_no_plan() -> None:
+    """Nothing is advised; without milestones none are told, and what to type on a command line is whole."""
+    done, waits = CommandRecord(state="succeeded"), CommandRecord()
+
+    def told(state: str, record: CommandRecord, **deviations: tuple[str, ...]) -> list[str]:
+        steps = ("to decide: …", "to go on: orchestrator-nb resume r --store s")
+        return list(
+            completion_plan(state, commands={"a": record}, deviations=deviations, milestones={}, next_steps=steps)
+        )
+
+    assert told("executing", waits) == told("completed", done) == []
+    assert told("stopped", waits) == ["to be run: a", "to go on: orchestrator-nb resume r --store s"]
+    assert told("completed", done, a=("reduced",)) == [
+        "done in another way than planned, or left out: a",
+        "to have them as planned: orchestrator-nb resume r --store s --from a",
+    ]
