@@ -72,5 +72,20 @@ def latest_runs(store: Path, workflow: str) -> list[Path]:
     except OSError:
         return []
     # A name has the workflow, the day, the time and a few random digits; another workflow's may begin alike.
-    names = [name for name in names if name[len(begins) :].count("-") == 2]
-    return [store / name for name in sorted(names, reverse=True)[:RUNS]]
+    names = sorted((name for name in names if name[len(begins) :].count("-") == 2), reverse=True)
+    if len(names) > RUNS:  # which of one second came later, their journals tell
+        least = _second(names[RUNS - 1])
+        names = [name for name in names if _second(name) >= least]
+        names.sort(key=lambda name: (_second(name), _written(store / name / JOURNAL)), reverse=True)
+    return [store / name for name in names[:RUNS]]
+
+
+def _second(name: str) -> str:
+    return name.rpartition("-")[0]
+
+
+def _written(journal: Path) -> int:
+    try:
+        return journal.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -60,9 +60,9 @@ display({"text/plain": "raw"}, raw=True, metadata={"isolated": True})
 Odd()
 """
 MAGICS = """
-import os
+import os, tempfile
 %env COLOUR=blue
-%cd -q ..
+%cd -q {tempfile.mkdtemp()}
 print(os.environ["COLOUR"])
 """
 WIDGETS = """
@@ -85,7 +85,8 @@ NOTEBOOKS = {
         MAGICS,
         "%%capture kept\nprint('kept')",
         "kept.stdout",
-        "%%bash\necho out; echo err >&2",
+        "%%bash\necho out",
+        "%%bash\necho err >&2",  # by itself: which of two streams is read first is not ours to say
         "!echo shell; exit 3",
         "words = !echo a b\nwords, _exit_code",
         "%%writefile beside.txt\ntext",

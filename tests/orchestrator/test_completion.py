@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from orchestrator_nb import Workflow, attach
@@ -21,6 +22,7 @@ def test_a_failed_run_says_what_can_be_delivered_and_what_is_missing(project: Pa
 
     @flow.command(after="data")
     def model() -> int:
+        time.sleep(0.05)  # or the run is too quick for a summary
         return _fails() if broken else 2
 
     flow.command(lambda: 3, id="report", after="model", milestone=True)

@@ -146,7 +146,7 @@ def clean(load):
 def clean(load):
     return load + 40
 """,
-    "resume": "flow.resume().result.outputs['clean']",
+    "resume": "flow.resume().wait().outputs['clean']",  # where somebody looks on, it returns at once
     "twice": """
 @flow.command
 def last(clean):
