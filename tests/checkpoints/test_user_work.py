@@ -404,9 +404,32 @@ def test_a_run_and_its_rollback_cost_the_user_nothing(repository, state):
     repo = repository()
     state(repo)
     repo.write(".env", "SECRET=1")
+    run_and_go_back(repo)
+
+
+@pytest.mark.parametrize("options", [{"commit": False}, {"git": False}], ids=["unborn", "without-git"])
+def test_a_run_without_a_commit_or_without_git_costs_the_user_nothing(repository, options):
+    """A branch that was not born yet, and a folder in no repository, come out of a run and its rollback as they were."""
+    run_and_go_back(repository(**options))
+
+
+def test_a_run_beside_nested_repositories_and_submodules_leaves_them_alone(repository):
+    """What is in a repository inside the project stays as the user has it by then, through a run and its rollback."""
+    repo, inner, library = repository(), repository("project/vendored"), repository("library")
+    repo.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", os.fspath(library.folder), "module")
+    repo.git("commit", "-qm", "module", "--", ".gitmodules", "module")
+    inner.write("a.py", "work inside")
+    repo.write("module/a.py", "work inside")
+    run_and_go_back(repo, leave=("vendored", "module"))
+    assert inner.read("a.py") == repo.read("module/a.py") == b"work inside"
+
+
+def run_and_go_back(repo, *, leave=()):
+    """Let a command spoil all files but those in the folders to `leave`, go back, undo that, and compare each time."""
     files, private = repo.files(), repo.private()
     flow = Workflow("w", folder=repo.folder, durability="process")
     paths = [path for path in files if path.isprintable() and not any(letter in path for letter in ":*?[\\")]
+    paths = [path for path in paths if path.split(os.sep)[0] not in leave]
     flow.command(lambda: spoil(repo, paths), id="spoils", writes=[f"./{path}" for path in [*paths, "made/out.csv"]])
     run = flow.start(wait=False, store=repo.folder / "orchestrator-runs")
     run.wait()
