@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 # The machine may be slow, so no deadlines; in CI a failure has to mean the change, so the same examples every time.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture
+def until() -> Callable[..., Any]:
+    """Wait until something holds, and return what it gave."""
+
+    def wait(holds: Callable[[], Any], seconds: float = 30.0) -> Any:
+        end = time.monotonic() + seconds
+        while not (found := holds()):
+            assert time.monotonic() < end, "it did not come to hold in time"
+            time.sleep(0.01)
+        return found
+
+    return wait
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -65,20 +64,6 @@ def small_disk(tmp_path):
     yield mount
     for disk in mounted:
         subprocess.run(["umount", "--lazy", str(disk.folder)], check=False)
-
-
-@pytest.fixture
-def until():
-    """Wait until something holds."""
-
-    def wait(holds, seconds=30.0):
-        end = time.monotonic() + seconds
-        while not (found := holds()):
-            assert time.monotonic() < end, "it did not come to hold in time"
-            time.sleep(0.01)
-        return found
-
-    return wait
 
 
 @pytest.fixture

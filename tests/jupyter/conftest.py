@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -21,20 +20,6 @@ def shell(project):
     yield started
     started.run_line_magic("unload_ext", "orchestrator_nb")
     InteractiveShell.clear_instance()
-
-
-@pytest.fixture
-def until():
-    """Wait until something holds."""
-
-    def wait(holds, seconds=30.0):
-        end = time.monotonic() + seconds
-        while not (found := holds()):
-            assert time.monotonic() < end, "it did not come to hold in time"
-            time.sleep(0.01)
-        return found
-
-    return wait
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -55,20 +54,6 @@ def flow(project):
     (project / "steps.py").write_text(STEPS)
     (project / "flow.yaml").write_text(FLOW)
     return project
-
-
-@pytest.fixture
-def until():
-    """Wait until something holds."""
-
-    def wait(holds, seconds=30.0):
-        end = time.monotonic() + seconds
-        while not (found := holds()):
-            assert time.monotonic() < end, "it did not come to hold in time"
-            time.sleep(0.01)
-        return found
-
-    return wait
 
 
 @pytest.fixture
