@@ -9,7 +9,10 @@ import pytest
 
 from orchestrator_nb import events as e
 from orchestrator_nb.analytics import patterns
+from orchestrator_nb.analytics.digest import TROUBLE_COLUMNS
+from orchestrator_nb.analytics.history import History
 from orchestrator_nb.analytics.limits import control_limits, holm, pareto_front, wilson
+from orchestrator_nb.analytics.material import Material
 from orchestrator_nb.analytics.recommendations import recommendations
 from orchestrator_nb.timing import timing
 
@@ -49,15 +52,16 @@ def test_few_runs_have_no_change() -> None:
     assert patterns.change_points("w", _runs([10.0] * 9 + [20.0] * 9)) == []
 
 
-def _attempts(rows: list[tuple[str, str, int, str, float]]) -> pd.DataFrame:
+def _attempts(rows: list[tuple[str, str, int, str, float]]) -> dict:
     frame = pd.DataFrame(rows, columns=["run", "command", "attempt", "outcome", "seconds"])
     bad = frame["outcome"] == "failed"
-    return frame.assign(
+    frame = frame.assign(
         workflow="w",
         generation=1,
         failure_type=frame["outcome"].where(bad),
         failure_message=frame["outcome"].where(bad),
     )
+    return patterns.tries(frame)["w"]
 
 
 def test_a_command_that_fails_and_then_returns_is_flaky() -> None:
@@ -68,10 +72,10 @@ def test_a_command_that_fails_and_then_returns_is_flaky() -> None:
             rows += [(f"r{number}", "load", 1, "failed", 2.0), (f"r{number}", "load", 2, "returned", 5.0)]
         else:
             rows.append((f"r{number}", "load", 1, "returned", 5.0))
-    (found,) = patterns.flaky("w", _attempts(rows))
+    (found,) = patterns.flaky("w", _attempts(rows), {"load": 20})
     assert (found.subject, found.effect, found.seconds) == ("load", 0.3, pytest.approx(0.6))
     assert "6 of 20 runs, 95 % interval 15% to 52%" in found.evidence
-    assert patterns.flaky("w", _attempts(rows[:8])) == []
+    assert patterns.flaky("w", _attempts(rows[:8]), {"load": 8}) == []
 
 
 def test_retries_that_never_help_are_named() -> None:
@@ -115,10 +119,8 @@ def test_the_bottleneck_is_what_decides_the_end(facts, named) -> None:
 
 def test_all_patterns_come_together(store) -> None:
     """On a small history there are none."""
-    from orchestrator_nb.analytics.history import History
-
-    history = History(store)
-    assert patterns.patterns(history.runs(), history.attempts()) == []
+    material = Material(History(store), {}, {"attempts": TROUBLE_COLUMNS})
+    assert patterns.patterns(material.runs, material.digest) == []
 
 
 # ── what one run advises ────────────────────────────────────────────────────────────────────────────────────────

@@ -111,8 +111,8 @@ def test_trends_are_lines_over_the_runs_of_the_workflow(project):
     svg, told = figures["model: rmse"]
     assert told == "the last 2.5, between 2 and 3"
     assert ElementTree.fromstring(svg).get("aria-label") == "model: rmse: 3 values from 2 to 3, the last 2.5"
-    frame, _ = do("trends", ["rmse", "--workflow", "w"], {})
-    assert list(frame["value"]) == [3.0, 2.0, 2.5]
+    story, _ = do("trends", ["rmse", "--workflow", "w"], {})
+    assert list(story.values["value"]) == [3.0, 2.0, 2.5]
 
 
 def test_a_form_has_a_field_for_each_type(project, until):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -37,7 +38,7 @@ TEMPLATE: dict[str, Any] = {
         "plot_bgcolor": CLEAR,
         "colorway": list(COLOURS),
         "xaxis": _AXIS,
-        "yaxis": _AXIS,
+        "yaxis": {**_AXIS, "ticks": "outside", "ticklen": 5, "tickcolor": CLEAR},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
         "margin": {"l": 8, "r": 16, "t": 44, "b": 8},
         "hoverlabel": {"align": "left", "bgcolor": "#22272E", "bordercolor": "#22272E", "font": {"color": "#F0F3F6"}},
@@ -51,7 +52,11 @@ TEMPLATE: dict[str, Any] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """A figure by its `name` and `title`; `text` says in a sentence or two what it shows, `data` and `layout` are what
-    plotly draws. Shown in a notebook, it is drawn with its sentence below."""
+    plotly draws. Shown in a notebook, it is drawn with its sentence below.
+
+    `telling` is the name by which a page knows how to tell it again of some of its runs, `about` what it has to know for
+    that besides the data, and `note` what is true of it whatever is left out: it ends the `text`.
+    """
 
     name: str
     title: str
@@ -59,6 +64,9 @@ class Figure:
     data: Sequence[Trace] = ()
     layout: Mapping[str, Any] | None = None
     height: int = 360
+    telling: str = ""
+    about: Mapping[str, Any] | None = None
+    note: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -69,6 +77,11 @@ class Figure:
         """Return what plotly takes, in plain JSON, without the title."""
         layout = {"height": self.height, "template": TEMPLATE, **(self.layout or {})}
         return {"data": [*self.data], "layout": layout}
+
+    def plain(self) -> dict[str, Any]:
+        """Return what a front end draws, its title left out: JSON without numbers that are none."""
+        found: dict[str, Any] = finite(self.spec())
+        return found
 
     @property
     def plot(self) -> Any:
@@ -101,6 +114,22 @@ class Figure:
         return f"{self.title}: {self.text}"
 
 
+def finite(value: Any) -> Any:
+    """Return plain JSON, None for numbers that are none."""
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return value.item() if hasattr(value, "item") else value
+
+
+def named(kind: str, of: str) -> str:
+    """Return the name of a figure of that kind about something that people have named."""
+    return f"{kind}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', of).strip('-')}"
+
+
 def empty(name: str, title: str, why: str) -> Figure:
     """Return a figure that has nothing to draw."""
     return Figure(name=name, title=title, text=why)
@@ -123,6 +152,17 @@ def length(seconds: float) -> str:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     digits = max(0, 1 - math.floor(math.log10(seconds * 1000)))
     return f"{seconds * 1000:.{digits}f} ms"
+
+
+def number(value: float) -> str:
+    """Return a number of four digits as people write it."""
+    text = f"{float(f'{value:.4g}'):,}"
+    return text.removesuffix(".0")
+
+
+def chance(p: float) -> str:
+    """Return how probable something is by chance alone."""
+    return "p < 0.001" if p < 0.001 else f"p = {float(f'{p:.2g}'):g}"
 
 
 def counted(number: int, noun: str) -> str:
