@@ -25,11 +25,12 @@ _ENDS = (
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A moment of a run: after the fact at `place` in its journal. `checkpoint` is the id of the latest one until then,
-    None before the first."""
+    None before the first. Where that is of a command, `success` is what comes of it."""
 
     name: str
     checkpoint: str | None
     place: int
+    success: e.CommandSucceeded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Past:
             place = next((at for at, known, _ in self._checkpoints if known == checkpoint), None)
             if place is None:
                 raise UsageError(f'the checkpoint "{checkpoint}" is of no moment that the run\'s journal knows')
-            return Moment(name, checkpoint, self._with_success(place, checkpoint))
+            return Moment(name, checkpoint, place, self._success_after(place))
         place = self._last_success(name)
         if place is None and name == START and self._planned is not None:
             place = next((at for at, _, of in self._checkpoints[:1] if of is None), self._planned)
@@ -113,12 +114,17 @@ class Past:
         until = [known for at, known, _ in self._checkpoints if at <= place]
         return Moment(name, until[-1] if until else None, place)
 
-    def _with_success(self, place: int, checkpoint: str) -> int:
-        """Return the place of the success that comes right after the checkpoint of a command, else that of the latter."""
-        following = self._events[place + 1] if place + 1 < len(self._events) else None
-        owner = next(of for _, known, of in self._checkpoints if known == checkpoint)
-        succeeded = isinstance(following, e.CommandSucceeded) and following.command == owner
-        return place + 1 if succeeded else place
+    def _success_after(self, place: int) -> e.CommandSucceeded | None:
+        """Return the success of which the checkpoint at this place is, None where it is of none."""
+        taken = self._events[place]
+        if not isinstance(taken, e.CheckpointTaken) or taken.command is None:
+            return None
+        for event in self._events[place + 1 :]:
+            if isinstance(event, e.CommandSucceeded) and event.command == taken.command:
+                return event if event.attempt == taken.attempt else None
+            if isinstance(event, e.AttemptStarted) and event.command == taken.command:
+                return None
+        return None
 
     def _last_success(self, command: str) -> int | None:
         record = self.now.commands.get(command)
@@ -133,6 +139,9 @@ class Past:
     def back_to(self, moment: Moment) -> Course:
         """Return what becomes of the commands where the run goes back to a moment: all that they had come to then."""
         then = fold(self._events[: moment.place + 1])
+        if (success := moment.success) is not None:
+            then.due = {name: steps for name, steps in then.due.items() if name != success.command}
+            then.apply(success)
         commands, results = self._as_then(then, self.now.commands)
         lost = [name for name in commands if name in then.commands and then.commands[name].state in FINAL]
         shared = self._shared(commands, results) if lost else then.shared

@@ -256,13 +256,18 @@ class Picture:
                 for item in state.open_decisions()
             ],
             "checkpoints": [
-                {"to": item.id, "at": item.at, "label": f"{item.command or item.boundary}", "files": item.files}
-                for item in state.checkpoints
+                {"to": item.id, "at": item.at, "label": _kept(item), "files": item.files} for item in state.checkpoints
             ],
             "gates": [
                 [name, gate.gate, gate.verdict, gate.blocking, as_text(_found(gate))[:LONGEST]] for name, gate in gates
             ],
         }
+
+
+def _kept(taken: e.CheckpointTaken) -> str:
+    """Return what a checkpoint is of."""
+    of = taken.command or taken.boundary
+    return f"{of}: {taken.gate} passed" if taken.gate and taken.command else taken.gate or of
 
 
 def _found(gate: e.GateChecked) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator_nb import events as e
+from orchestrator_nb.checkpoint_events import CHECKPOINT
 from orchestrator_nb.escalation import FAIL, ROLL_BACK
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
-from orchestrator_nb.step_facts import ASK, CHECKPOINT, ROLLBACK
+from orchestrator_nb.step_facts import ASK, ROLLBACK
 from orchestrator_nb.transitions import DONE
 
 CASCADE = 3

@@ -644,6 +644,61 @@ def test_the_checkpoint_of_a_gated_command_has_the_verdicts(repository):
     assert b"WORKFLOW-QUALITY:" in told.stdout
 
 
+def test_a_gate_that_was_passed_has_a_checkpoint_of_its_own(repository):
+    """It comes after that of its command and before the end of the run, has the known name and form, and its evidence."""
+    commands = {
+        **COMMANDS,
+        "model": {**COMMANDS["model"], "gates": ["rmse < 3.5", {"expression": "rmse < 1", "blocking": False}]},
+    }
+    run = flow(commands, quality_requirements=["clean.rows == 3"]).start(wait=False)
+    run.wait()
+    assert [(each.boundary, each.command, each.gate) for each in run.state.checkpoints][2:] == [
+        ("command", "model", ""), ("gate", "model", "rmse < 3.5"), ("gate", None, "clean.rows == 3"),
+        ("completion", None, ""),
+    ]  # fmt: skip
+    listed = run.checkpoints()
+    passed = listed["quality_validation_rmse < 3.5"]
+    assert passed.more["evidence"] == {
+        "verdict": "passed", "value": 1.5, "expected": "rmse < 3.5", "command": "model", "attempt": 1,
+    }  # fmt: skip
+    messages = [event.message for event in run.state.checkpoints if event.gate]
+    assert messages[0] == "WORKFLOW-QUALITY: rmse < 3.5 passed in sales with evidence"
+    assert listed.diff("model", passed.id) == ()
+    assert replay(read(run.folder / "journal.jsonl"), policies=POLICIES).same
+    report = run.rollback(to="quality_validation_rmse < 3.5")
+    assert (report.commands, report.removed) == (("publish",), ())
+    assert run.rollback(undo="model").removed == ("model.txt",)
+
+
+@pytest.mark.parametrize(
+    ("at", "taken"),
+    [
+        (["command"], ["start", "command", "command"]),
+        (["gate"], ["start", "command", "gate"]),
+        (["gate", "completion"], ["start", "command", "gate", "completion"]),
+        (["start", "completion"], ["start", "completion"]),
+    ],
+    ids=" ".join,
+)
+def test_the_policy_says_at_which_boundaries_files_are_kept(repository, at, taken):
+    """Only those named; a gate's needs that of its command, and each needs the beginning."""
+    commands = {"clean": COMMANDS["clean"], "model": {**COMMANDS["model"], "gates": ["rmse < 3.5"]}}
+    run = flow(commands, checkpoints={"at": at}).start(wait=False)
+    run.wait()
+    assert [each.boundary for each in run.state.checkpoints] == taken
+
+
+def test_a_gate_without_a_checkpoint_of_its_command_has_none(repository):
+    """A command that declares no file and shares nothing takes none, whatever its gates say."""
+    commands = {
+        "clean": COMMANDS["clean"],
+        "publish": {"call": "steps:publish", "parameters": {"model": 1}, "gates": ["result == 'done'"]},
+    }
+    run = flow(commands).start(wait=False)
+    run.wait()
+    assert boundaries(run) == ["start", "clean", "completion"]
+
+
 def test_a_deleted_run_takes_its_checkpoints_with_it(repository):
     """Pruning a run forgets what was kept for it, and nothing of other runs."""
     first, second = flow().start(wait=False), None
