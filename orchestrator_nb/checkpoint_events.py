@@ -48,6 +48,7 @@ class CheckpointSkipped(Event, frozen=True, kw_only=True):
 
     With `for_good` no other one is tried before the run gets a new owner: there is no git, or nowhere to keep them.
     `ended` is the end that the run had before that one, for `reason`, where everything of it is as it was then.
+    `because` is the cause of one that nobody asked for.
     """
 
     boundary: str
@@ -111,6 +112,7 @@ class RolledBack(Event, frozen=True, kw_only=True):
     stayed: tuple[str, ...] = ()
     ended: str = ""
     reason: str = ""
+    because: str = ""
     go_on: bool = False
 
 
@@ -143,9 +145,11 @@ class CommandRestored(Event, frozen=True, kw_only=True):
 
 
 class RollbackFailed(Event, frozen=True, kw_only=True):
-    """The rollback could not be carried out, `reason` says why; `paths` are the files in question."""
+    """The rollback could not be carried out, `reason` says why; `paths` are the files in question. `because` is the cause
+    of one that nobody asked for."""
 
     rollback: str
     reason: str
     paths: tuple[str, ...] = ()
+    because: str = ""
     go_on: bool = False

@@ -15,17 +15,23 @@ class Steps:
     def __init__(self, executor: Executor, make_work: Callable[[str, RunState], Work]) -> None:
         self._executor = executor
         self._make_work = make_work
-        self.handed: frozenset[tuple[str, int, str]] = frozenset()
+        self.handed: frozenset[tuple[str, int, str, bool]] = frozenset()
 
     def hand_out(self, state: RunState) -> None:
         """Hand out the steps that are due, the first of each command; those of the run when no command has one left."""
         due = {
-            (command, state.commands[command].attempt if command else state.run.moments, steps[0])
+            # One name may be due twice of an attempt: for what it gave, and, when that is refused, for what it left.
+            (
+                command,
+                state.commands[command].attempt if command else state.run.moments,
+                steps[0],
+                not command or state.commands[command].state == "running",
+            )
             for command, steps in state.due.items()
             if command or len(state.due) == 1
         }
         before, self.handed = self.handed, frozenset(due)
-        for command, attempt, name in sorted(due - before):
+        for command, attempt, name, _ in sorted(due - before):
             self._executor.carry_out(self._step(command, attempt, name, state))
 
     def _step(self, command: str, attempt: int, name: str, state: RunState) -> Step:

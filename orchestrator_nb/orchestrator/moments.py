@@ -145,7 +145,7 @@ class Past:
         commands, results = self._as_then(then, self.now.commands)
         lost = [name for name in commands if name in then.commands and then.commands[name].state in FINAL]
         shared = self._shared(commands, results) if lost else then.shared
-        return Course(commands, results, shared)
+        return Course(commands, results, shared, **self._unless_changed(commands, results))
 
     def without(self, names: Sequence[str]) -> Course:
         """Return what becomes of the commands where these are undone: they run again."""
@@ -165,8 +165,16 @@ class Past:
             shared = self._with(then.shared, [version for version in since if self._holds(version)])
         else:
             shared = self._shared(commands, results)
+        if not (commands or results):
+            return Course((), {}, shared, stayed, **self._unless_changed((), {}))
         ended, reason = self._end_before(rollback, then, results) if plain else ("", "")
         return Course(commands, results, shared, stayed, ended, reason)
+
+    def _unless_changed(self, commands: Sequence[str], results: Mapping[str, int]) -> dict[str, str]:
+        """Return the end that the run has, as the options of a course, where nothing of it is opened anew."""
+        run = self.now.run
+        same = not (commands or results) and run.state in ENDED
+        return {"ended": run.state, "reason": run.reason} if same else {}
 
     def _as_then(self, then: RunState, names: Iterable[str]) -> tuple[tuple[str, ...], dict[str, int]]:
         """Return which of these commands run again, and which have again what they had come to then."""

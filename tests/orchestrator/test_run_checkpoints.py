@@ -72,6 +72,14 @@ def leaks(clean):
     raise PermissionError("compliance: personal data in the output")
 
 
+def shares(clean, name):
+    Path(name).touch()
+    while not (Path("one").exists() and Path("two").exists()):
+        time.sleep(0.01)
+    Path(f"{name}.txt").write_text(name)
+    context.shared["by"] = name
+
+
 def publish(model):
     note("publish")
     return "done"
@@ -251,6 +259,15 @@ def test_what_a_failed_command_left_goes_by_itself_or_is_proposed(repository, ho
     if how == "automatic":
         assert (Path("notes.txt").read_text(), Path("fails.txt").exists()) == ("by hand", False)
         assert [each.commands for each in run.state.rollbacks] == [()]
+        [notice] = [notice.text for notice in run.state.notices if "by itself" in notice.text]
+        assert 'because of no: restored "notes.txt", removed "fails.txt"' in notice
+        assert (
+            f"orchestrator-nb resume {run.id}; to undo it: orchestrator-nb rollback {run.id} --undo rollback-1"
+            in notice
+        )
+        run.rollback(undo="rollback-1")
+        assert (Path("notes.txt").read_text(), Path("fails.txt").read_text()) == ("spoilt", "half")
+        assert run.state.run.state == "failed"
     else:
         assert Path("fails.txt").exists()
         assert any(f"rollback {run.id} --undo fails" in notice.text for notice in run.state.notices)
@@ -274,7 +291,7 @@ def test_who_is_asked_about_a_failure_also_says_what_becomes_of_its_files(reposi
     run.wait(check=False)
     assert (run.state.run.state, run.state.commands["fails"].state) == ("failed", "failed")
     assert [taken.command for taken in run.state.checkpoints if taken.boundary == "left"] == ["fails"]
-    assert not [notice for notice in run.state.notices if "--undo" in notice.text]
+    assert not [notice for notice in run.state.notices if "--undo fails" in notice.text]
     assert Path("notes.txt").read_text() == "mended by hand"
     assert Path("fails.txt").exists() == (answer == "fail")
     assert [back.beside for back in run.state.rollbacks] == (
@@ -316,6 +333,27 @@ def test_what_a_bad_verdict_of_a_gate_comes_to_goes_back_too(repository):
     assert replay(read(run.folder / "journal.jsonl"), policies=POLICIES).same
 
 
+def test_what_a_conflict_over_the_shared_state_comes_to_goes_back_too(repository):
+    """A command whose change of a value is refused, since another one changed it, has failed: its files go back."""
+    side = {"call": "steps:shares", "after": "clean", "retries": 0}
+    commands = {
+        "clean": COMMANDS["clean"],
+        "one": {**side, "parameters": {"name": "one"}, "writes": ["one.txt"]},
+        "two": {**side, "parameters": {"name": "two"}, "writes": ["two.txt"]},
+    }
+    run = flow(commands, checkpoints={"rollback": "automatic"}, merge={"*": "fail"}, slots=2).start(wait=False)
+    run.wait(check=False)
+    states = {name: run.state.commands[name].state for name in ("one", "two")}
+    assert sorted(states.values()) == ["failed", "succeeded"]
+    [lost] = [name for name, state in states.items() if state == "failed"]
+    assert run.state.commands[lost].failure.kind == "conflict"
+    [back] = run.state.rollbacks
+    assert (back.what, back.removed) == (f"without {lost}", (f"{lost}.txt",))
+    kept = {f"{name}.txt" for name in states if name != lost}
+    assert {path.name for path in Path().glob("*.txt")} == {"clean.txt", "notes.txt", *kept}
+    assert any("was changed by another command" in notice.text for notice in run.state.notices)
+
+
 def test_cascading_failures_propose_to_go_back_step_by_step(repository):
     """A notice and the story of the failure say what to type, and what is typed does it."""
     held = {name: {"call": "steps:publish", "parameters": {"model": 1}, "after": "fails"} for name in ("x", "y", "z")}
@@ -341,7 +379,9 @@ def test_a_critical_error_takes_the_run_back_to_its_last_checkpoint(repository, 
     assert Path("clean.txt").read_text() == "clean"
     assert run.state.run.state == "paused"
     assert run.state.commands["clean"].state == "succeeded"
-    assert any("compliance: personal data" in notice.text for notice in run.state.notices)
+    said = [notice.text for notice in run.state.notices if "compliance: personal data" in notice.text]
+    assert ["the run goes back to" in said[0], "the run went back by itself, to " in said[1]] == [True, True]
+    assert 'restored "notes.txt"' in said[1]
     run.stop("the test is over")
 
 
