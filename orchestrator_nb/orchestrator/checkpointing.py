@@ -17,6 +17,7 @@ from orchestrator_nb.checkpoints.store import CheckpointStore, open_store
 from orchestrator_nb.definition.models import CheckpointsDefinition, CommandDefinition
 from orchestrator_nb.engine.outline import Outline
 from orchestrator_nb.errors import CheckpointError
+from orchestrator_nb.journal.owner import is_owned
 from orchestrator_nb.orchestrator.evidence import evidence_of
 from orchestrator_nb.orchestrator.going_back import go_back
 from orchestrator_nb.plan.plan import Plan
@@ -212,7 +213,14 @@ class Checkpointing:
     def _forget_old(self, store: CheckpointStore) -> None:
         options = self._options
         days = None if options.keep_for == "none" else options.keep_for / 86400
-        tidy(store, workflow=self._plan.definition.workflow, keep=options.keep, days=days)
+        runs, own = self._run_folder.parent, self._run_folder.name
+        tidy(
+            store,
+            workflow=self._plan.definition.workflow,
+            keep=options.keep,
+            days=days,
+            live=lambda run: run != own and is_owned(runs / run),
+        )
 
 
 def _boundary(step: Step) -> str:

@@ -145,7 +145,7 @@ class Past:
         commands, results = self._as_then(then, self.now.commands)
         lost = [name for name in commands if name in then.commands and then.commands[name].state in FINAL]
         shared = self._shared(commands, results) if lost else then.shared
-        return Course(commands, results, shared, **self._unless_changed(commands, results))
+        return self._course(commands, results, shared)
 
     def without(self, names: Sequence[str]) -> Course:
         """Return what becomes of the commands where these are undone: they run again."""
@@ -166,15 +166,23 @@ class Past:
         else:
             shared = self._shared(commands, results)
         if not (commands or results):
-            return Course((), {}, shared, stayed, **self._unless_changed((), {}))
+            return self._course((), {}, shared, stayed)
         ended, reason = self._end_before(rollback, then, results) if plain else ("", "")
         return Course(commands, results, shared, stayed, ended, reason)
 
-    def _unless_changed(self, commands: Sequence[str], results: Mapping[str, int]) -> dict[str, str]:
-        """Return the end that the run has, as the options of a course, where nothing of it is opened anew."""
+    def _course(
+        self,
+        commands: tuple[str, ...],
+        results: Mapping[str, int],
+        shared: Mapping[str, object],
+        stayed: tuple[str, ...] = (),
+    ) -> Course:
+        """Return the course with which a run keeps the end that it has where nothing of it is opened anew."""
         run = self.now.run
         same = not (commands or results) and run.state in ENDED
-        return {"ended": run.state, "reason": run.reason} if same else {}
+        return Course(
+            commands, results, shared, stayed, ended=run.state if same else "", reason=run.reason if same else ""
+        )
 
     def _as_then(self, then: RunState, names: Iterable[str]) -> tuple[tuple[str, ...], dict[str, int]]:
         """Return which of these commands run again, and which have again what they had come to then."""
