@@ -131,13 +131,15 @@ class NotebookCommand(Command):
         imported = imported_code(cells, folders=places)
         return "\n".join([normalised_cells(cells), *(imported[path] for path in sorted(imported))])
 
-    def prepare(self, work: Work) -> None:
-        """Start the kernel of an attempt that is to come, where that can be of use. Raises whatever hinders it."""
+    def prepare(self, work: Work) -> bool:
+        """Start the kernel of an attempt that is to come, where that can be of use; return False where it never is.
+        Raises whatever hinders it."""
         notebook = _to_run(work)
         kernel = None if notebook.mistakes else notebook_kernel.choose(notebook, work.definition.kernel).kernel
-        if kernel is not None:
-            original = Notebook(path=_path(work.definition, work.folder))
-            notebook_start.prepare(work, kernel, _cwd(work.definition, work.folder, original))
+        if kernel is None:
+            return False
+        original = Notebook(path=_path(work.definition, work.folder))
+        return notebook_start.prepare(work, kernel, _cwd(work.definition, work.folder, original))
 
     def run(self, attempt: Attempt) -> None:
         """Run the notebook; what it records is told on the way. Raises CommandError, Cancelled and DefinitionError."""

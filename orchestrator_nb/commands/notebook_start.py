@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator_nb.commands import notebook_imports
@@ -34,7 +35,7 @@ def process_of(attempt: Attempt, notebook: Notebook, kernel: Kernel, cwd: Path) 
     process = _new(work)
     try:
         process.environment = environment(attempt, process.folder)
-        way = _way(work, kernel, process)
+        way = _way(work, kernel, process.environment)
         if way.reason is not None:
             process.plain_reason = f"{way.reason}; {NONE_READY}" if way.start == POOL else way.reason
         process.preload = notebook_imports.preload(work, notebook, cwd) if way.start == FORK else ()
@@ -45,31 +46,35 @@ def process_of(attempt: Attempt, notebook: Notebook, kernel: Kernel, cwd: Path) 
     return process
 
 
-def prepare(work: Work, kernel: Kernel, cwd: Path) -> None:
-    """Start the kernel of an attempt that is to come, where kernels of its kind come from the pool, its environment is
-    known, and the machine has memory to spare. Raises what hinders it."""
-    if prepared_kernels.has(work) or not is_known_ahead(work) or memory_is_short():
-        return
+def prepare(work: Work, kernel: Kernel, cwd: Path) -> bool:
+    """Start the kernel of an attempt that is to come, where kernels of its kind come from the pool and the machine has
+    memory to spare; return False where none is to be started for this command. Raises what hinders it."""
+    if prepared_kernels.has(work):
+        return True
+    if not is_known_ahead(work):
+        return False
+    way = _way(work, kernel, environment(Coming(work), Path()))
+    if way.start != POOL:
+        return False
+    if memory_is_short():
+        return True
     process = _new(work)
     try:
         process.environment = environment(Coming(work), process.folder)
-        way = _way(work, kernel, process)
         process.plain_reason = way.reason
     except BaseException:
         process.close()
         raise
-    if way.start == POOL:
-        prepared_kernels.prepare(work, Wanted(kernel=kernel, cwd=cwd), process)
-    else:
-        process.close()
+    prepared_kernels.prepare(work, Wanted(kernel=kernel, cwd=cwd), process)
+    return True
 
 
 def _new(work: Work) -> KernelProcess:
     return KernelProcess(mark=marks(work.run_folder, work.command, work.attempt)[MARK])
 
 
-def _way(work: Work, kernel: Kernel, process: KernelProcess) -> KernelWay:
-    return kernel_way(kernel, work.definition.kernels, work.kernels, process.environment)
+def _way(work: Work, kernel: Kernel, variables: Mapping[str, str]) -> KernelWay:
+    return kernel_way(kernel, work.definition.kernels, work.kernels, variables)
 
 
 def _told(work: Work, start: KernelStart) -> KernelStarted:

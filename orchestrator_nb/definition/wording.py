@@ -183,7 +183,6 @@ _SECTIONS: dict[str, tuple[str, Mapping[str, str], tuple[str, ...]]] = {
 }
 
 
-
 def _literal(annotation: Any) -> Any:
     """Return the list of words that an annotation is, or is besides None; None where there is none."""
     kinds = [annotation, *get_args(annotation)]

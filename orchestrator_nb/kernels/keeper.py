@@ -6,6 +6,7 @@ by the end of the pipe that their owner is no more; no kernel has to do anything
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
@@ -43,7 +44,17 @@ class Keeper:
         """The process id of the keeper, None where there is none."""
         return None if self._process is None else self._process.pid
 
+    def close(self) -> None:
+        """End it, and what it still keeps."""
+        process = self._process
+        if process is not None and process.stdin is not None and self._owner == os.getpid():
+            process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=5.0)
+
     def _start(self) -> None:
+        if self._process is None:
+            atexit.register(self.close)
         self._owner = os.getpid()
         with suppress(OSError):  # without it a kernel has to notice by itself
             self._process = subprocess.Popen(

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from orchestrator_nb import events as e
+from orchestrator_nb.kernels.ways import PLAIN
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.ports import Work
 from orchestrator_nb.state import RunState
@@ -25,8 +26,8 @@ _MOVES = frozenset((e.AttemptStarted, e.RunPlanned, e.RunPaused, e.RunResumed, e
 class KernelsAhead:
     """A thread that has kernels started ahead and ends those that are not wanted any more.
 
-    `work` returns the work of a command's attempt, `prepare` starts the kernel for it where that is of use, `keep` ends
-    the run's kernels that are for none of these attempts.
+    `work` returns the work of a command's attempt, `prepare` starts the kernel for it and returns False where that is
+    never of use, `keep` ends the run's kernels that are for none of these attempts.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class KernelsAhead:
         slots: int,
         state: Callable[[], RunState],
         work: Callable[[str, int, RunState], Work],
-        prepare: Callable[[Work], None],
+        prepare: Callable[[Work], bool],
         keep: Callable[[Path, Sequence[tuple[str, int]]], None],
     ) -> None:
         self._plan = plan
@@ -48,6 +49,7 @@ class KernelsAhead:
         self._prepare = prepare
         self._keep = keep
         self._left = deque(name for name in plan.order if plan.commands[name].kind == "notebook")
+        self._needless: set[str] = set()
         self._moved = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._attend, name="orchestrator-nb kernels ahead", daemon=True)
@@ -58,6 +60,8 @@ class KernelsAhead:
 
     def observe(self, events: Sequence[e.Event]) -> None:
         """Take notice of a turn."""
+        if self._needless and any(type(event) is e.KernelStarted and event.way == PLAIN for event in events):
+            self._needless.clear()  # what could be forked may turn out not to be
         if any(type(event) in _MOVES for event in events):
             self._moved.set()
 
@@ -80,7 +84,8 @@ class KernelsAhead:
                 if self._closed.is_set() or self._moved.is_set():  # others may be wanted by now
                     break
                 with suppress(Exception):  # what hinders it hinders the attempt too, and is told there
-                    self._prepare(self._work(name, attempt, state))
+                    if name not in self._needless and not self._prepare(self._work(name, attempt, state)):
+                        self._needless.add(name)
 
     def _begun(self, state: RunState) -> Iterator[tuple[str, int]]:
         """Yield the attempts that are under way: they may be about to take their kernel."""
