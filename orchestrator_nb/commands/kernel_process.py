@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import signal
 import subprocess
@@ -135,6 +136,8 @@ class KernelProcess:
         if self._process is not None:
             self._tree = Tree(self._process.pid)
         self.close()
+        if self.ahead is not None:
+            contextvars.Context().run(asyncio.run, self.ahead.manager.cleanup_resources())
 
     def manager(self, **options: Any) -> Any:
         """Return the kernel manager that starts this kernel and no other; it has done so where that was done ahead."""

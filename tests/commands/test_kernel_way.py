@@ -94,6 +94,7 @@ def test_a_word_that_the_variable_cannot_have_is_a_mistake(monkeypatch):
 def test_what_is_imported_before_the_fork_can_be_said(Trial, tmp_path, monkeypatch, own, workflow, there):
     """The list of the command goes before that of the workflow; of both only what is installed is taken."""
     monkeypatch.delenv(module.SWITCH, raising=False)
+    module.servers.close()  # one that has more would do as well
     cell = "import sys; from orchestrator_nb import context\ncontext.record('there', 'yaml' in sys.modules)"
     preload = KernelsDefinition(preload=tuple(workflow))
     kernels = None if own is None else KernelsDefinition(preload=tuple(own))
