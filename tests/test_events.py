@@ -160,6 +160,7 @@ def test_new_fields_have_defaults() -> None:
         "RolledBack": {"at", "rollback", "what"},
         "RollbackFailed": {"at", "rollback", "reason"},
         "StatePreserved": {"at", "command", "attempt", "value"},
+        "SharedMerged": {"at", "command", "attempt"},
         "ReuseDeclined": {"at", "command", "attempt", "reason"},
         "CommandReused": {"at", "command", "origin"},
         "CommandAccepted": {"at", "command", "key"},

@@ -11,11 +11,14 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from orchestrator_nb.sharing import Strategy
+from orchestrator_nb.sharing import FUNCTION, Strategy
 from orchestrator_nb.trigger_rules import DEFAULT, TriggerRule
 
 AMOUNT = r"^([0-9]+(\.[0-9]+)? *([KMGT]i?)?B|all)$"
 """How an amount of a resource is written as text: of memory, or all that there is."""
+
+SIZE = r"^[0-9]+(\.[0-9]+)? *([KMGT]i?)?B$"
+"""How a size is written as text."""
 
 MOST_SLOTS = 10_000
 """How many commands run at a time at the most."""
@@ -301,8 +304,13 @@ class WorkflowDefinition(Model):
         None, description="seconds that a start waits for another run of the workflow (overlap: wait)"
     )
     context: dict[str, Any] = Field(default_factory=dict, description="the shared state that a run begins with")
-    merge: dict[str, Strategy] = Field(
-        default_factory=dict, description="how changes of the shared state come together, by key; * for all others"
+    context_limit: Annotated[int, Field(ge=0, le=10**18)] | Annotated[str, Field(pattern=SIZE)] = Field(
+        "64KiB", description="larger values of the shared state are kept in files"
+    )
+    merge: dict[str, Strategy | Annotated[str, Field(pattern=FUNCTION)]] = Field(
+        default_factory=dict,
+        description="how changes of the shared state come together, by key; * for all others; module:name is a "
+        "function, called with the value that is there and the one that is given",
     )
     quality_requirements: tuple[GateDefinition, ...] = Field((), description="what has to hold of the run as a whole")
     recovery: RecoveryDefinition = Field(RecoveryDefinition(), description="what commands do about failures")

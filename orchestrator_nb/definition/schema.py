@@ -48,6 +48,9 @@ def json_schema() -> dict[str, Any]:
         "propertyNames": {"pattern": name["pattern"], "not": {"enum": list(RESERVED)}},
         "additionalProperties": {"$ref": "#/$defs/CommandDefinition"},
     }
+    strategy = workflow["merge"]["additionalProperties"]
+    by_name = {"type": "object", "required": ["function"], "additionalProperties": False}
+    strategy["anyOf"].append({**by_name, "properties": {"function": strategy["anyOf"][-1]}})
     workflow["parameters"] = {
         "type": "object",
         "propertyNames": {"pattern": r"^(?!__)[A-Za-z_][A-Za-z0-9_]*$"},

@@ -17,8 +17,9 @@ from orchestrator_nb.data.command_result import previous_results
 from orchestrator_nb.data.disk import Kept, once_there_is_room
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.redaction import REDACTOR
+from orchestrator_nb.data.shared_values import shared_form, shared_view
 from orchestrator_nb.data.stored import load, store
-from orchestrator_nb.errors import ResultRefused, StoreFull, UsageError
+from orchestrator_nb.errors import StoreFull, UsageError
 from orchestrator_nb.events import (
     ArtifactRecorded,
     AttemptFailed,
@@ -210,16 +211,14 @@ class LocalAttempt:
         )
 
     def share(self, name: str, value: Any) -> None:
-        """Keep a change of the shared state, which is plain JSON. Raises ResultRefused."""
+        """Keep a change of the shared state; what is large or no JSON goes into a file. Raises ResultRefused."""
         self._open()
-        stored = store(value, artifacts=self._around.artifacts, live=None, at=f"shared.{name}")
-        if stored.form != "json" or stored.artifact is not None:
-            raise ResultRefused(
-                f'shared["{name}"] is a "{type(value).__qualname__}" that is not plain JSON of at most 64 KiB: '
-                f'use context.record("{name}", …) for anything larger'
-            )
+        work, artifacts = self.work, self._around.artifacts
+        form = self._once_there_is_room(
+            lambda: shared_form(name, value, artifacts=artifacts, strategies=work.merge, limit=work.shared_limit)
+        )
         with _turn:
-            self._changes = {**(self._changes or {}), name: stored.value}
+            self._changes = {**(self._changes or {}), name: form}
 
     def read(self, name: str) -> Any:
         """Return what the context knows under that name."""
@@ -238,7 +237,7 @@ class LocalAttempt:
             case "partial":
                 return Lazy(work.partial, self.load)
             case "shared":
-                return {**work.shared, **(self._changes or {})}
+                return shared_view({**work.shared, **(self._changes or {})}, self.load)
             case "parameters":
                 return work.parameters
             case "workflow_id":

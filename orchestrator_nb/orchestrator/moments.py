@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from orchestrator_nb import events as e
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.errors import UsageError
-from orchestrator_nb.sharing import merged
+from orchestrator_nb.sharing import by_function, merged, strategy_of
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import DONE, FINAL
 
@@ -77,14 +77,29 @@ class Past:
         return Moment(name, until[-1] if until else None, later)
 
     def shared_without(self, state: RunState, gone: Iterable[str]) -> dict[str, object]:
-        """Return the shared state as it is without the changes of these commands, in the order of the successes."""
-        left = set(gone)
+        """Return the shared state as it is without the changes of these commands, in the order of the successes.
+
+        What functions have merged is taken as it was recorded. Raises UsageError where it has a part in it of what is
+        to be undone, naming what would have to be undone as well.
+        """
+        left, gone_from = set(gone), dict[str, str]()
         shared: dict[str, object] = dict(state.run.settings.get("context") or {})
         for command in sorted(self._successes, key=self._successes.__getitem__):
             record = state.commands.get(command)
-            if record is not None and record.state in DONE and record.shared and command not in left:
-                contested = next((each.contested for each in reversed(state.versions) if each.command == command), ())
-                shared = merged(shared, record.shared, state.run.merge, contested)
+            if record is None or record.state not in DONE or not record.shared:
+                continue
+            by_functions = by_function(record.shared, state.run.merge)
+            if command in left:
+                gone_from.update(dict.fromkeys(by_functions, command))
+                continue
+            for key in gone_from.keys() & set(by_functions):
+                raise UsageError(
+                    f'"{command}" has merged shared["{key}"] with what "{gone_from[key]}" had put there, by '
+                    f'{strategy_of(key, state.run.merge)}: undo "{command}" as well, or go back to a moment before both'
+                )
+            version = next((each for each in reversed(state.versions) if each.command == command), None)
+            contested, made = ((), {}) if version is None else (version.contested, version.made)
+            shared = merged(shared, record.shared, state.run.merge, contested, made)
         return shared
 
 
