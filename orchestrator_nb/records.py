@@ -177,6 +177,13 @@ class CommandRecord(Struct, frozen=True, gc=False):
         return e.Stored(form="mapping", items=self.recorded) if nothing and self.recorded else result
 
 
+class Life(Struct, frozen=True, gc=False):
+    """A generation of a command as it was when the next one began: its `record`, and what excused it."""
+
+    record: CommandRecord
+    deviations: tuple[str, ...] = ()
+
+
 class CauseRecord(Struct, frozen=True, gc=False):
     """What the errors of one cause came to that passes by itself, since anything last went well with it; replaced, never
     changed. After every few `failures` nothing is tried again with it `until` then; `rounds` counts these. `commands`
@@ -261,6 +268,12 @@ def reopened(record: CommandRecord, state: str, event: e.CommandReopened) -> Com
     return fresh
 
 
+def restored(record: CommandRecord, life: Life) -> CommandRecord:
+    """Return the record of a command that has once more what it had come to in an earlier life; attempts and generations
+    count on."""
+    return replace(life.record, generation=record.generation, attempt=record.attempt)
+
+
 def returned(record: CommandRecord, event: e.AttemptReturned) -> CommandRecord:
     """Return the record of a command whose attempt came back."""
     return replace(
@@ -321,6 +334,7 @@ def reused(record: CommandRecord, state: str, event: e.CommandReused) -> Command
         metrics=event.metrics,
         artifacts=event.artifacts,
         shared=event.shared,
+        merged=event.merged,
         notebook=event.notebook,
         log=event.log,
         reason=event.reason,

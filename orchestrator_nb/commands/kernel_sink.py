@@ -27,8 +27,8 @@ NAMED = "orchestrator_nb.commands.kernel_sink:sink"
 VARIABLE = "ORCHESTRATOR_NB_DATA"
 """The environment variable that names the JSON file with what there is to read.
 
-An object: the fields of the context, `parameters`, `shared`, `metrics` and `changes` as values, `merge` and
-`shared_limit` of the shared state, `upstream`, `recorded`
+An object: the fields of the context, `parameters`, `shared`, `metrics` and `changes` as values, `merge`,
+`shared_limit` and `shares` of the shared state, `upstream`, `recorded`
 and `partial` in stored form, `artifacts`, the folder of the run's artifacts, and `told`, the file to which what is told is appended."""
 
 _FIELDS = ("workflow_id", "run_id", "command", "attempt", "execution_phase", "args", "agent", "scope")
@@ -93,7 +93,14 @@ class KernelSink:
     def share(self, name: str, value: Any) -> None:
         """Tell a change of the shared state; what is large or no JSON goes into a file. Raises ResultRefused."""
         data = self._data
-        form = shared_form(name, value, artifacts=self._artifacts, strategies=data["merge"], limit=data["shared_limit"])
+        form = shared_form(
+            name,
+            value,
+            artifacts=self._artifacts,
+            strategies=data["merge"],
+            limit=data["shared_limit"],
+            declared=data["shares"],
+        )
         self._shared[name] = form
         stored = referred(form)
         if stored is None:

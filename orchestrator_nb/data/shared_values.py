@@ -9,6 +9,7 @@ from msgspec import structs
 
 from orchestrator_nb.context import Lazy
 from orchestrator_nb.data.artifacts import Artifacts
+from orchestrator_nb.data.declared import WORDS, unfit
 from orchestrator_nb.data.plain import copied
 from orchestrator_nb.data.stored import INLINE, store
 from orchestrator_nb.errors import ResultRefused
@@ -18,19 +19,32 @@ from orchestrator_nb.sharing import COMBINING, REFERENCE, reference, referred, s
 LARGEST_COMBINED = 2**20
 """Bytes of JSON that a value may have which a strategy looks into: it has to be in the journal."""
 
-WORDS = {"json": "plain JSON", "parquet": "a table", "npy": "an array", "bytes": "bytes", "file": "a file",
-         "mapping": "a mapping", "live": "a live object"}  # fmt: skip
-"""What the forms of stored values are called."""
-
 
 def shared_form(
-    name: str, value: Any, *, artifacts: Artifacts, strategies: Mapping[str, str], limit: int | None = None
+    name: str,
+    value: Any,
+    *,
+    artifacts: Artifacts,
+    strategies: Mapping[str, str],
+    limit: int | None = None,
+    declared: Mapping[str, str] | None = None,
 ) -> Any:
     """Return what stands in the shared state for a value: plain JSON of at most `limit` bytes (64 KiB), else a
-    reference to its stored form, whose file is durable then. A `Stored` stands for itself.
+    reference to its stored form, whose file is durable then. A `Stored` stands for itself. `declared` are the keys that
+    may be changed, with their types; all where there are none.
 
-    Raises ResultRefused for what has no stored form, and for what a strategy cannot look into.
+    Raises ResultRefused for what has no stored form, what a strategy cannot look into, and what is not as declared.
     """
+    stored = _stored(name, value, artifacts=artifacts, strategies=strategies, limit=limit)
+    if declared and name not in declared:
+        there = ", ".join(declared)
+        raise ResultRefused(f'shared["{name}"] is not among the keys that it declares to change (shares: {there})')
+    if declared and (wrong := unfit(stored, declared[name])):
+        raise ResultRefused(f'shared["{name}"] is not as it is declared (shares){wrong}')
+    return stored.value if stored.form == "json" and stored.artifact is None else reference(stored)
+
+
+def _stored(name: str, value: Any, *, artifacts: Artifacts, strategies: Mapping[str, str], limit: int | None) -> Stored:
     at, strategy = f'shared["{name}"]', strategy_of(name, strategies)
     combined = strategy in COMBINING
     if isinstance(value, Stored):
@@ -41,7 +55,7 @@ def shared_form(
         inline = LARGEST_COMBINED if combined else INLINE if limit is None else limit
         stored = store(value, artifacts=artifacts, live=None, at=at, inline=inline)
     if stored.form == "json" and stored.artifact is None:
-        return stored.value
+        return stored
     if combined:
         found = WORDS[stored.form] if stored.form != "json" else f"{stored.size or 0:,} bytes of it"
         raise ResultRefused(
@@ -50,7 +64,7 @@ def shared_form(
         )
     if stored.form == "json" and stored.type is None and not isinstance(value, Stored):
         stored = structs.replace(stored, type=type(value).__name__)
-    return reference(stored)
+    return stored
 
 
 def read_shared(value: Any, load: Callable[[Stored], Any]) -> Any:

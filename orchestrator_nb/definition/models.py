@@ -216,6 +216,7 @@ class CommandDefinition(Model):
     exclusive: bool = Field(False, description="its writers may share a resource, one after the other")
     outputs: dict[str, OutputType] = Field(default_factory=dict, description="the results it gives by name, with types")
     context: dict[str, OutputType] = Field(default_factory=dict, description="the keys of the shared state it reads")
+    shares: dict[str, OutputType] = Field(default_factory=dict, description="the keys of the shared state it changes")
     gates: tuple[GateDefinition, ...] = Field((), description="what has to hold of its results")
     targets: dict[Id, Annotated[float, Field(gt=0)] | Annotated[str, Field(pattern=AMOUNT)]] = Field(
         default_factory=dict, description="what it should take at most: seconds, memory, tokens"

@@ -181,5 +181,11 @@ def _matrix(value: Any, pointer: str, spelled: Spelled) -> Any:  # noqa: ARG001 
 WORKFLOW_PARTS: dict[str, Reader] = {
     "quality_requirements": _gates, "recovery": _recovery, "monitoring": _monitoring, "checkpoints": _checkpoints,
 }  # fmt: skip
-COMMAND_PARTS: dict[str, Reader] = {"gates": _gates, "outputs": _typed, "context": _typed, "matrix": _matrix}
+COMMAND_PARTS: dict[str, Reader] = {
+    "gates": _gates,
+    "outputs": _typed,
+    "context": _typed,
+    "shares": _typed,
+    "matrix": _matrix,
+}
 """How each part is read, by its key."""

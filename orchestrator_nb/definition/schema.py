@@ -21,7 +21,7 @@ from orchestrator_nb.definition.wording import (
 
 _ONE_OR_MORE = ("after", "reads", "writes", "tags", "imports", "provides", "at", "include", "exclude")
 _GATES = ("gates", "quality_requirements")
-_NAMES = ("outputs", "context")
+_NAMES = ("outputs", "context", "shares")
 _DURATIONS = (
     "timeout", "start_timeout", "cell_timeout", "idle_timeout", "duration", "retry_delay", "deadline",
     "coordination_timeout", "interval", "keep_for", "automatic", "guided", "manual",

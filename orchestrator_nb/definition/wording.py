@@ -85,6 +85,7 @@ COMMAND = {
     "exclusive": "true or false",
     "outputs": f"a list of names, or a mapping of names to types, each {_TYPES}",
     "context": f"a list of names, or a mapping of names to types, each {_TYPES}",
+    "shares": f"a list of names, or a mapping of names to types, each {_TYPES}",
     "gates": _GATES,
     "targets": 'a mapping of names to numbers above 0, or amounts such as "2GB"',
     "description": "text",

@@ -215,7 +215,14 @@ class LocalAttempt:
         self._open()
         work, artifacts = self.work, self._around.artifacts
         form = self._once_there_is_room(
-            lambda: shared_form(name, value, artifacts=artifacts, strategies=work.merge, limit=work.shared_limit)
+            lambda: shared_form(
+                name,
+                value,
+                artifacts=artifacts,
+                strategies=work.merge,
+                limit=work.shared_limit,
+                declared=work.definition.shares,
+            )
         )
         with _turn:
             self._changes = {**(self._changes or {}), name: form}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orchestrator_nb.data.declared import unfit
 from orchestrator_nb.events import Failure, Stored
-from orchestrator_nb.executors.outputs import unfit
 from orchestrator_nb.sharing import referred
 
 

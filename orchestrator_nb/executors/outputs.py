@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from orchestrator_nb.data.shared_values import WORDS
-from orchestrator_nb.definition.annotations import mismatch
+from orchestrator_nb.data.declared import unfit
 from orchestrator_nb.errors import ResultRefused
 from orchestrator_nb.events import Stored
-
-_FORMS = {"table": "parquet", "array": "npy", "file": "file"}
-_LARGE = {"list": "list", "dict": "object", "str": "string"}
-"""What JSON is called that is kept in a file, by its type."""
-_ANNOTATIONS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "list": "list", "object": "dict",
-                "date": "date", "datetime": "datetime", "path": "str"}  # fmt: skip
 
 
 def check_outputs(
@@ -49,17 +42,3 @@ def _wrong(declared: Mapping[str, str], given: Mapping[str, Stored]) -> Iterator
             yield f'"{name}" is missing'
         elif wrong := unfit(stored, type_name):
             yield f'"{name}"{wrong}'
-
-
-def unfit(stored: Stored, type_name: str) -> str:
-    """Return what is wrong with a value that is declared to be of that type, nothing where it fits."""
-    if type_name == "any":
-        return ""
-    if stored.form != _FORMS.get(type_name, "json"):
-        return f" is {WORDS[stored.form]}, expected a {type_name}"
-    if stored.form == "json" and stored.artifact is None:
-        wrong = mismatch(stored.value, _ANNOTATIONS[type_name])
-        return f": {wrong}" if wrong else ""
-    if stored.form == "json" and _LARGE.get(stored.type or "", type_name) != type_name:
-        return f" is a {_LARGE[stored.type or '']}, expected a {type_name}"
-    return ""
