@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from orchestrator_nb.definition.models import CommandDefinition, GateDefinition
+from orchestrator_nb.definition.models import CommandDefinition, GateDefinition, KernelsDefinition
 from orchestrator_nb.errors import Mistake
 from orchestrator_nb.events import Event, Stored, Used
 from orchestrator_nb.records import CommandRecord
@@ -37,6 +37,7 @@ class Work(Struct, frozen=True, kw_only=True, gc=False):
     `metrics` and `changes` are what upstream commands recorded by name, their numbers, and their changes of the shared
     state, where there are any. `merge` has the strategies for the shared state, of which a value of more than
     `shared_limit` bytes is kept in a file.
+    `kernels` says how those of the workflow's notebooks come to be.
     `parameters` are the workflow's. `timeout` is in seconds, None for no limit. `folder` is the definition's folder,
     `run_folder` where the run keeps its files.
     """
@@ -58,6 +59,7 @@ class Work(Struct, frozen=True, kw_only=True, gc=False):
     partial: Mapping[str, Stored] = {}
     preserved: Stored | None = None
     timeout: float | None = None
+    kernels: KernelsDefinition | None = None
     folder: Path
     run_folder: Path
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from orchestrator_nb.definition.annotations import mismatch
 from orchestrator_nb.events import Stored
 
 WORDS = {"json": "plain JSON", "parquet": "a table", "npy": "an array", "bytes": "bytes", "file": "a file",
@@ -23,6 +22,8 @@ def unfit(stored: Stored, type_name: str) -> str:
     if stored.form != _FORMS.get(type_name, "json"):
         return f" is {WORDS[stored.form]}, expected a {type_name}"
     if stored.form == "json" and stored.artifact is None:
+        from orchestrator_nb.definition.annotations import mismatch  # whoever only looks at a run does without
+
         wrong = mismatch(stored.value, _ANNOTATIONS[type_name])
         return f": {wrong}" if wrong else ""
     if stored.form == "json" and _LARGE.get(stored.type or "", type_name) != type_name:

@@ -80,7 +80,8 @@ class SharedUse:
                             f'"{key}" of the shared state is declared as another type than "{self._id(other)}" gives it'
                         )
                         yield number, Mistake(text, path, found=found, expected=wanted)
-                if not givers and key in self._definition.context and wanted in _ANNOTATIONS:
+                stays = not any(self._may_give(other, key) for other in before)
+                if stays and key in self._definition.context and wanted in _ANNOTATIONS:
                     wrong = mismatch(self._definition.context[key], _ANNOTATIONS[wanted])
                     if wrong:
                         yield number, Mistake(f'"{key}" of the context that the run begins with: {wrong}', path)

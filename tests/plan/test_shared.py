@@ -119,6 +119,12 @@ def test_what_the_run_begins_with_has_to_be_of_the_type_too(planned):
     with pytest.raises(DefinitionError, match="the context that the run begins with"):
         planned({"take": {"context": {"k": "integer"}}}, context={"k": "text"})
 
+    def may():
+        return 1
+
+    body = {"may": {}, "take": {"context": {"k": "integer"}, "after": ["may"]}}
+    assert planned(body, functions={"may": may}, context={"k": "text"})
+
 
 def test_many_that_change_one_key_are_counted(planned):
     """Six are named."""

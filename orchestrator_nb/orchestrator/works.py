@@ -1,4 +1,4 @@
-"""What an executor needs to run a command's attempt, or to look at a run: put together of the plan and the state."""
+"""What executors are handed: the work of an attempt, put together from the plan and from what upstream commands gave."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from orchestrator_nb.transitions import DONE
 _NO_RESULT = e.Stored(form="json")
 
 
-class MakeWork:
-    """Makes the work of the commands of a run."""
+class Works:
+    """Makes the work of the attempts of one run, which has its files in `run_folder`."""
 
     def __init__(self, plan: Plan, run_folder: Path) -> None:
         self._plan = plan
         self._run_folder = run_folder
-        self._common: Work | None = None  # what is the same for all commands, so that it is put together once
+        self._common: Work | None = None  # what is the same in all, so that it is put together once
 
-    def __call__(self, command: str, state: RunState) -> Work:
+    def make(self, command: str, state: RunState) -> Work:
         """Return what an executor needs to run the command's current attempt; without a command, to look at the run."""
         if not command:
             return self._work_of_run(state)
@@ -77,6 +77,12 @@ class MakeWork:
             timeout=None if timeout == "none" else timeout,
         )
 
+    def coming(self, command: str, attempt: int, state: RunState) -> Work:
+        """Return what is known of an attempt before it begins, and before those before it have come to an end."""
+        definition = self._plan.commands[command]
+        common = self._common or self._common_work(definition, state)
+        return structs.replace(common, command=command, attempt=attempt, definition=definition)
+
     def _common_work(self, definition: CommandDefinition, state: RunState) -> Work:
         """Return what is the same in the work of all commands; `definition` is there for the time being."""
         plan = self._plan
@@ -88,6 +94,7 @@ class MakeWork:
             generation=0,
             definition=definition,
             parameters=plan.parameters,
+            kernels=plan.definition.kernels,
             merge=plan.definition.merge,
             shared_limit=amount(plan.definition.context_limit),
             folder=plan.folder,
