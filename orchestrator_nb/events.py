@@ -29,6 +29,8 @@ from orchestrator_nb.decision_events import DecisionRequested as DecisionRequest
 from orchestrator_nb.event import Event as Event
 from orchestrator_nb.recovery_events import CommandAdapted as CommandAdapted
 from orchestrator_nb.recovery_events import ErrorClassified as ErrorClassified
+from orchestrator_nb.recovery_events import ProbeDue as ProbeDue
+from orchestrator_nb.recovery_events import ResourcesProbed as ResourcesProbed
 from orchestrator_nb.run_events import FORMAT as FORMAT
 from orchestrator_nb.run_events import DefinitionChanged as DefinitionChanged
 from orchestrator_nb.run_events import JournalCut as JournalCut
@@ -228,13 +230,19 @@ class AttemptInterrupted(Event, frozen=True, kw_only=True):
 
 
 class RetryScheduled(Event, frozen=True, kw_only=True):
-    """The command will be tried again, not before `due` (seconds since the epoch)."""
+    """The command will be tried again, not before `due` (seconds since the epoch).
+
+    `checks` are what is looked at before it: disk, memory, files, and `host name:port` for each host. `put_off` counts
+    how often it was put off already, since something of that was missing.
+    """
 
     command: str
     due: float
     retry: int
     retries: int
     reason: str = ""
+    checks: tuple[str, ...] = ()
+    put_off: int = 0
 
 
 class RetryDue(Event, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ class RunRecord(Struct, frozen=True, gc=False):
 
     `steps` are what is done at its moments, `moment` is the latest of so many `moments`; `rested` when that of a pause
     has come; `keeping` unless it turned out that no checkpoints can be taken.
+    `until` is when its deadline stops it, None where it has none.
     `rollback` is one that was asked for and has not come to its end. `gates` are the verdicts about the run as a whole,
     by name.
     """
@@ -54,6 +55,7 @@ class RunRecord(Struct, frozen=True, gc=False):
     gates: Mapping[str, e.GateChecked] = {}
     merge: Mapping[str, str] = {}
     decide: str = "park"
+    until: float | None = None
 
 
 class EscalationLimits(Struct, frozen=True, gc=False):
@@ -133,7 +135,7 @@ class CommandRecord(Struct, frozen=True, gc=False):
     `seen` is the version of the shared state that it began with.
     `parameters` are those that a decision put in the place of its own, `by_hand` when a person did it; `substitute` is
     the command that is run in its place. `troubled` is when it first failed in this generation. `error` is what kind of
-    error its last failure was.
+    error its last failure was. `checks` are what is looked at before its next attempt, which was `put_off` so often.
     """
 
     state: str = "pending"
@@ -168,6 +170,8 @@ class CommandRecord(Struct, frozen=True, gc=False):
     troubled: float | None = None
     error: Classified | None = None
     seen: int = 0
+    checks: tuple[str, ...] = ()
+    put_off: int = 0
 
     def output(self) -> e.Stored | None:
         """Return the stored result: what the command returned, else the mapping of what it recorded, else None."""
@@ -232,7 +236,14 @@ def run_record(event: e.RunStarted, state: str) -> RunRecord:
         started=event.at,
         settings=event.settings,
         decide=event.decide,
+        until=deadline_of(event.settings, event.at),
     )
+
+
+def deadline_of(settings: Mapping[str, Any], at: float) -> float | None:
+    """Return when a run with these settings is stopped that began, or was taken up, at this time."""
+    deadline = settings.get("deadline")
+    return at + float(deadline) if isinstance(deadline, int | float) else None
 
 
 def begun(record: CommandRecord, state: str, event: e.AttemptStarted | e.AttemptTakenOver) -> CommandRecord:

@@ -25,6 +25,30 @@ class ErrorClassified(Event, frozen=True, kw_only=True):
     cause: str = ""
 
 
+class ProbeDue(Event, frozen=True, kw_only=True):
+    """The time of a scheduled retry has come, and what it needs of the machine is looked at before it."""
+
+    command: str
+
+
+class ResourcesProbed(Event, frozen=True, kw_only=True):
+    """What the retry that follows this attempt would find: nothing of it is judged here.
+
+    `disk` has the free bytes by folder, `memory` the bytes that can be had, `files` how many more may be opened; None
+    where that cannot be known. `hosts` says for each host why it could not be reached, empty where it could.
+    `changed` tells, in words, what is otherwise than when the attempt failed.
+    """
+
+    command: str
+    attempt: int
+    disk: Mapping[str, int] = {}
+    memory: int | None = None
+    files: int | None = None
+    hosts: Mapping[str, str] = {}
+    changed: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
 class CommandAdapted(Event, frozen=True, kw_only=True):
     """From its next attempt on the command does something else than it was to do: it has other `parameters`, which go
     before its own, or another command, the `substitute`, is run in its place and gives its result."""

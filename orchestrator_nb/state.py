@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from orchestrator_nb import events as e
 from orchestrator_nb.command_facts import COMMAND_FACTS
-from orchestrator_nb.records import CommandRecord, planned_command, run_record
+from orchestrator_nb.records import CommandRecord, deadline_of, planned_command, run_record
 from orchestrator_nb.standing import Standing
 from orchestrator_nb.step_facts import STEP_FACTS, begin_moment, begin_steps, end_moment, forget_what_is_left
 from orchestrator_nb.transitions import ENDED, RUN_TRANSITIONS, IllegalTransition
@@ -137,6 +137,7 @@ def _run_resumed(state: RunState, event: e.RunResumed) -> None:
         generation=state.run.generation + ended,
         rested=False,
         keeping=bool(event.owner) or state.run.keeping,
+        until=deadline_of(state.run.settings, event.at) if event.owner else state.run.until,
     )
     if event.owner:
         forget_what_is_left(state)

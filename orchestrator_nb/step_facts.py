@@ -16,8 +16,9 @@ from orchestrator_nb import events as e
 from orchestrator_nb.standing import Standing
 from orchestrator_nb.transitions import IllegalTransition
 
-CHECKPOINT, ROLLBACK, ASK = "checkpoint", "rollback", "ask"
-"""Names of steps; a rollback, or the question for one, is what the plan may have for a failure."""
+CHECKPOINT, ROLLBACK, ASK, PROBE = "checkpoint", "rollback", "ask", "probe"
+"""Names of steps; a rollback, or the question for one, is what the plan may have for a failure, and a probe is a look at
+the machine before a retry."""
 
 STEP_ANSWERS: dict[type[e.Event], str] = {
     e.CheckpointTaken: CHECKPOINT,
@@ -25,6 +26,7 @@ STEP_ANSWERS: dict[type[e.Event], str] = {
     e.RolledBack: ROLLBACK,
     e.RollbackFailed: ROLLBACK,
     e.GateChecked: e.GATE,
+    e.ResourcesProbed: PROBE,
 }
 """Which step each of these facts answers; one of several of a kind is named by the fact itself, as its `step`."""
 
@@ -59,6 +61,12 @@ def keep_what_is_left(state: Standing, command: str) -> None:
     kept = (of for of in state.checkpoints if of.boundary == "left" and of.command == command)
     if not any(of.attempt == attempt for of in kept):
         state.due = {**state.due, command: (CHECKPOINT,)}
+
+
+def look_before_retry(state: Standing, command: str) -> None:
+    """Let the step be due that looks at what the retry of a command needs."""
+    others = tuple(step for step in state.due.get(command, ()) if step != PROBE)
+    state.due = {**state.due, command: (*others, PROBE)}
 
 
 def forget_what_is_left(state: Standing) -> None:
@@ -108,6 +116,10 @@ def _gate_checked(state: Standing, event: e.GateChecked) -> None:
         state.commands[event.command] = replace(record, gates={**record.gates, event.gate: event})
 
 
+def _resources_probed(state: Standing, event: e.ResourcesProbed) -> None:
+    _answered(state, event)
+
+
 def _checkpoint_taken(state: Standing, event: e.CheckpointTaken) -> None:
     _answered(state, event)
     state.checkpoints = (*state.checkpoints, event)
@@ -148,6 +160,7 @@ def _steps_due(state: Standing, event: e.StepsDue) -> None:
 
 STEP_FACTS: dict[type[e.Event], Callable[[Standing, Any], None]] = {
     e.GateChecked: _gate_checked,
+    e.ResourcesProbed: _resources_probed,
     e.CheckpointTaken: _checkpoint_taken,
     e.CheckpointSkipped: _checkpoint_skipped,
     e.RollbackAsked: _rollback_asked,

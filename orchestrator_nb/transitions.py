@@ -36,6 +36,8 @@ COMMAND_TRANSITIONS: dict[str, dict[str, str]] = {
     "AttemptAbandoned": {"running": "waiting"},
     "AttemptInterrupted": {"running": "pending"},
     "RetryScheduled": {"waiting": "waiting", "pending": "waiting"},
+    "ProbeDue": {"waiting": "waiting"},
+    "ResourcesProbed": {"waiting": "waiting"},
     "CommandAdapted": {"waiting": "waiting"},
     "DecisionRequested": {"waiting": "waiting", "pending": "waiting", "running": "running"},
     "AttemptTakenOver": {"waiting": "running"},

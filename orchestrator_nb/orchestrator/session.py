@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.errors import RunNotRunning, RunUnanswered, StoreError
 from orchestrator_nb.executors.inputs import declared_only
 from orchestrator_nb.executors.local import LocalExecutor
+from orchestrator_nb.executors.probing import probe
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import asker
 from orchestrator_nb.journal.owner import Ownership
@@ -46,6 +48,7 @@ from orchestrator_nb.orchestrator.reuse import Reuse
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.ports import Command, Gates, Observer, Work
 from orchestrator_nb.state import RunState
+from orchestrator_nb.step_facts import PROBE
 from orchestrator_nb.transitions import DONE
 
 log = logging.getLogger("orchestrator_nb.run")
@@ -102,14 +105,17 @@ class Session:
             measure=monitoring.resources,
             clock=clock,
             progress=self.view.heard,
-            steps=Checkpointing(
-                plan,
-                owned.folder,
-                durable=durable,
-                clock=clock,
-                state=lambda: self.state,
-                position=lambda: owned.journal.position.seq,
-            ).steps,
+            steps={
+                **Checkpointing(
+                    plan,
+                    owned.folder,
+                    durable=durable,
+                    clock=clock,
+                    state=lambda: self.state,
+                    position=lambda: owned.journal.position.seq,
+                ).steps,
+                PROBE: partial(probe, clock=clock),
+            },
             gates=self._gates(gates or {}),
             reusable=None if reuse is None else lambda work: reuse.check(work, self.state.commands, durable=durable),
         )

@@ -114,8 +114,13 @@ def _of_command(event: e.Event) -> str | None:
             return f"attempt {attempt} did not end when it was asked to ({failure.kind}) and was left behind"
         case e.AttemptInterrupted(attempt=attempt, reason=reason):
             return f"attempt {attempt} came to nothing: {reason}"
-        case e.RetryScheduled(retry=retry, retries=retries, due=due):
-            return f"retry {retry} of {retries} was set for {time.strftime('%H:%M:%S', time.localtime(due))}"
+        case e.RetryScheduled(retry=retry, retries=retries, due=due, reason=reason):
+            when = time.strftime("%H:%M:%S", time.localtime(due))
+            if reason.startswith("put off"):
+                return f"retry {retry} was put off until {when}{reason.removeprefix('put off')}"
+            return f"retry {retry} of {retries} was set for {when}"
+        case e.ResourcesProbed():
+            return _of_probe(event)
         case e.RetryDue():
             return "the time of the retry had come"
         case e.CommandSucceeded(attempt=attempt):
@@ -141,6 +146,15 @@ def _of_command(event: e.Event) -> str | None:
         case e.NoticeGiven(text=text, by=by):
             return f"notice{_by(by)}: {text}"
     return _of_decision(event)
+
+
+def _of_probe(event: e.ResourcesProbed) -> str:
+    """Return what was found before a retry, and what had changed since the attempt before."""
+    found = [f"{free // 2**20:,} MiB free in {folder}" for folder, free in event.disk.items()]
+    found += [] if event.memory is None else [f"{event.memory // 2**20:,} MiB of memory"]
+    found += [] if event.files is None else [f"{event.files:,} more files"]
+    found += [f"{host} is reached" if not why else f"{host} is not reached: {why}" for host, why in event.hosts.items()]
+    return "; ".join(("before the retry there was " + (", ".join(found) or "nothing to be known"), *event.changed))
 
 
 def _of_decision(event: e.Event) -> str | None:

@@ -7,9 +7,10 @@ from random import Random
 from typing import Any
 
 from orchestrator_nb import events as e
-from orchestrator_nb.records import PlannedCommand
+from orchestrator_nb.records import CommandRecord, PlannedCommand
 from orchestrator_nb.recovery.classification import classified
 from orchestrator_nb.recovery.taxonomy import cause_of
+from orchestrator_nb.recovery.want import FIRST_WAIT, LONGEST_WAIT, MOST_PUT_OFFS, checks_before_retry, missing
 from orchestrator_nb.state import RunState
 from orchestrator_nb.values import Classified
 
@@ -39,17 +40,21 @@ class Retry:
     Exponential Backoff And Jitter, 2015). The draw is seeded by run, command and attempt, so that a replay decides
     the same. Where a person is asked in the end, retries go on no longer than the first level lasts.
 
-    What retries have never mended in earlier runs is not tried again. What many commands fail by is left alone for a while (see `breaker`), and a run has a budget of retries. Commands
-    that failed because others held what they need are tried again one after the other.
+    What retries have never mended in earlier runs is not tried again. What many commands fail by is left alone for a
+    while (see `breaker`), and a run has a budget of retries. Commands that failed because others held what they need
+    are tried again one after the other. Before a retry it is looked at what it needs (see `want`): while something of
+    that is missing it is put off, which uses up no try, as long as the deadline allows.
     """
 
-    kinds: tuple[type[e.Event], ...] = (e.AttemptFailed, e.RetryDue)
+    kinds: tuple[type[e.Event], ...] = (e.AttemptFailed, e.ResourcesProbed, e.RetryDue)
     decides: tuple[type[e.Event], ...] = (e.AttemptFailed,)
 
     def __call__(self, event: Any, state: RunState) -> Iterable[e.Event]:
         """Return the next retry, or nothing when there is none to be had."""
         if isinstance(event, e.RetryDue):
             return self._put_off(event, state)
+        if isinstance(event, e.ResourcesProbed):
+            return self._go_or_wait(event, state)
         planned, record = state.planned[event.command], state.commands[event.command]
         error = classified(event.command, event.failure, state)
         retry = record.retry + 1
@@ -75,8 +80,28 @@ class Retry:
                 retry=retry,
                 retries=retries,
                 reason=event.failure.message,
+                checks=checks_before_retry(event.failure, error),
             ),
         )
+
+    def _go_or_wait(self, event: e.ResourcesProbed, state: RunState) -> Iterable[e.Event]:
+        """Return that the retry's time has come, or a later time while something is missing that it needs."""
+        record, planned = state.commands[event.command], state.planned[event.command]
+        if record.due is None:
+            return ()  # somebody has decided otherwise meanwhile
+        go = (e.RetryDue(at=event.at, command=event.command),)
+        lacking = missing(event, record.error, memory=(planned.needs or {}).get("memory", 0))
+        if not lacking or record.put_off >= MOST_PUT_OFFS:
+            return go
+        wait = min(FIRST_WAIT * 2.0**record.put_off, LONGEST_WAIT)
+        draw = Random(f"{state.run.run}/{event.command}/{event.attempt}/{record.put_off}")  # noqa: S311 - no secret
+        due = event.at + draw.uniform(0.75, 1.0) * wait
+        limits, begun = planned.escalation, record.troubled or event.at
+        if (state.run.until is not None and due >= state.run.until) or (
+            limits is not None and due > begun + limits.automatic
+        ):
+            return go
+        return (_later(event, record, due, f"put off: {'; '.join(lacking)}", put_off=record.put_off + 1),)
 
     def _put_off(self, event: e.RetryDue, state: RunState) -> Iterable[e.Event]:
         """Return a later time for a retry whose time has come too early: its cause has been left alone meanwhile, or
@@ -91,17 +116,24 @@ class Retry:
             elif cause.startswith("resource_contention") and _is_taken(known.commands, event.command, state):
                 due = event.at + max(0.05, min(record.seconds, 30.0))
             if due is not None:
-                return (
-                    e.RetryScheduled(
-                        at=event.at,
-                        command=event.command,
-                        due=due,
-                        retry=record.retry,
-                        retries=record.retry,
-                        reason=f"put off: {cause.replace('_', ' ')}",
-                    ),
-                )
+                return (_later(event, record, due, f"put off: {cause.replace('_', ' ')}", put_off=record.put_off),)
         return ()
+
+
+def _later(
+    event: e.RetryDue | e.ResourcesProbed, record: CommandRecord, due: float, reason: str, *, put_off: int
+) -> e.RetryScheduled:
+    """Return the same retry at a later time."""
+    return e.RetryScheduled(
+        at=event.at,
+        command=event.command,
+        due=due,
+        retry=record.retry,
+        retries=record.retry,
+        reason=reason,
+        checks=record.checks,
+        put_off=put_off,
+    )
 
 
 def _retries(planned: PlannedCommand, failure: e.Failure, error: Classified, *, mended: bool) -> int:
