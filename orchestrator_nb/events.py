@@ -53,10 +53,14 @@ from orchestrator_nb.values import Used as Used
 
 
 class AttemptStarted(Event, frozen=True, kw_only=True):
-    """An attempt is about to be handed to an executor; its code has not run before this is durable."""
+    """An attempt is about to be handed to an executor; its code has not run before this is durable.
+
+    `holds` is what it holds while it runs, where that is not what the plan says of the first attempt.
+    """
 
     command: str
     attempt: int
+    holds: Mapping[str, int] = {}
 
 
 class KernelStarted(Event, frozen=True, kw_only=True):

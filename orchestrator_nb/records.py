@@ -75,7 +75,8 @@ class PlannedCommand(Struct, frozen=True, gc=False):
 
     `rank` is its place in the order in which ready commands start, where that is not the order of the plan; it was
     made with the `seconds` that the command was expected to take and its `priority`. `needs` is what it holds while it
-    runs, where that is not one slot; `program` is what it runs, where durations are known. `trigger_rule` says how its
+    runs, where that is not one slot; `program` is what it runs, where durations are known. `retry_needs` is
+    what it holds instead from its first retry on, where it says so. `trigger_rule` says how its
     upstream has to end for it to start, and `when` is the condition on what came of it, empty where there is none. A
     cell of a matrix has the `matrix` that it is of, the `key` that tells it from the others there, and its values,
     `cell`. `fan_ins` are, where a condition may ask for them, the cells that it comes after: by the id of their matrix
@@ -99,6 +100,7 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     seconds: float | None = None
     priority: int = 0
     needs: Mapping[str, int] | None = None
+    retry_needs: Mapping[str, int] | None = None
     program: str = ""
     result_key: str = ""
     escalation: EscalationLimits | None = None
@@ -116,6 +118,10 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     fan_ins: Mapping[str, Any] = {}
     steps: tuple[str, ...] = ()
     milestone: bool = False
+
+    def held(self, *, retry: bool) -> Mapping[str, int] | None:
+        """Return what its next attempt holds, None for one slot."""
+        return self.retry_needs if retry and self.retry_needs is not None else self.needs
 
 
 def planned_command(plain: Mapping[str, Any]) -> PlannedCommand:

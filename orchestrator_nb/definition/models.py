@@ -241,6 +241,9 @@ class CommandDefinition(Model):
     resources: dict[Id, Amount] = Field(
         default_factory=dict, description="what it holds while it runs: cpu (1 slot), memory, named pools"
     )
+    retry_resources: dict[Id, Amount] = Field(
+        default_factory=dict, description="what it holds instead when it is tried again, such as more memory"
+    )
 
     isolation: Literal["thread", "process"] | None = Field(None, description="where a callable runs")
     environment: dict[str, str] = Field(default_factory=dict, description="environment variables of its process")

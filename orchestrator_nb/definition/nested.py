@@ -25,6 +25,9 @@ RETRY_WORDS = {
 }  # fmt: skip
 """The words for how often and when something is tried again."""
 
+RETRY_POLICY_WORDS = {**RETRY_WORDS, "resources": "retry_resources", "retry_resources": "retry_resources"}
+"""The same for one command, with what it holds then."""
+
 _GATE_WORDS = {"expression": "gate", "check": "gate"}
 _GATE_FIELDS = frozenset(GateDefinition.model_fields)
 _ESCALATION_FIELDS = frozenset(EscalationDefinition.model_fields)

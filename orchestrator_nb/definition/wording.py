@@ -105,6 +105,7 @@ COMMAND = {
     "duration": _SECONDS,
     "priority": "a whole number from -1000 to 1000",
     "resources": f'a mapping of names to {_AMOUNTS}, or "all"',
+    "retry_resources": f'a mapping of names to {_AMOUNTS}, or "all"',
     "isolation": "thread or process",
     "environment": "a mapping of names to text; put numbers in quotes",
     "cwd": "the path of a folder, as text",

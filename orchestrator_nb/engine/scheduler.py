@@ -175,12 +175,14 @@ class Scheduler:
 
     def _start_allotted(self, allotment: Allotment, state: RunState, now: float) -> list[e.Event]:
         """Start the ready commands for which there is all that they need."""
-        allotment.offer(self._ready)
+        allotment.offer(self._ready, state)
         self._ready = []
-        return [
-            e.AttemptStarted(at=now, command=command, attempt=state.commands[command].attempt + 1)
-            for command in allotment.start(state)
-        ]
+        started: list[e.Event] = []
+        for command in allotment.start(state):
+            record = state.commands[command]
+            holds = (state.planned[command].retry_needs or {}) if record.retry else {}
+            started.append(e.AttemptStarted(at=now, command=command, attempt=record.attempt + 1, holds=holds))
+        return started
 
     def _complete(self, state: RunState, now: float) -> list[e.Event]:
         counts = state.counts
@@ -264,7 +266,9 @@ class Scheduler:
         """Take what the recorded plan says of ranks, durations and needs."""
         planned = self._planned = state.planned
         self._rank = self._planned_ranks(state)
-        needing = state.run.pools or any(item.needs is not None for item in planned.values())
+        needing = state.run.pools or any(
+            item.needs is not None or item.retry_needs is not None for item in planned.values()
+        )
         self._allotment = Allotment(planned, state.run.pools, slots=self._slots) if needing else None
         timed = state.run.adaptive and any(item.seconds is not None for item in planned.values())
         self._estimates = Estimates(planned, self._order) if timed else None

@@ -101,8 +101,9 @@ def _by(by: object) -> str:
 
 def _of_command(event: e.Event) -> str | None:
     match event:
-        case e.AttemptStarted(attempt=attempt):
-            return f"attempt {attempt} started"
+        case e.AttemptStarted(attempt=attempt, holds=holds):
+            held = ", ".join(f"{name}: {amount:,}" for name, amount in holds.items())
+            return f"attempt {attempt} started" + (f", holding {held}" if held else "")
         case e.AttemptReturned(attempt=attempt, seconds=seconds):
             return f"attempt {attempt} returned after {seconds:.2f} s; its results are stored"
         case e.AttemptFailed(attempt=attempt, seconds=seconds, failure=failure, crashed=crashed):

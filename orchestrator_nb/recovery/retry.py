@@ -21,6 +21,9 @@ MENDED_RETRIES = 2
 WANT_RETRIES = 5
 """Retries of what could not be started for want of processes, threads or open files, whatever the command says."""
 
+STARVED = frozenset({"context_overflow", "resource_exhaustion"})
+"""Kinds of errors that a retry may well mend that gets more of the machine, where the command says what."""
+
 LONGEST_DELAY = 300.0
 """Seconds that a retry waits at the most."""
 
@@ -59,7 +62,8 @@ class Retry:
         error = classified(event.command, event.failure, state)
         retry = record.retry + 1
         cause = cause_of(event.failure, error)
-        if cause in planned.hopeless and event.failure.kind != "not_started":
+        starved = planned.retry_needs is not None and error.kind in STARVED
+        if cause in planned.hopeless and event.failure.kind != "not_started" and not starved:
             return ()
         known = state.causes.get(cause)
         retries = _retries(planned, event.failure, error, mended=known is not None and known.mended > 0)
@@ -90,7 +94,7 @@ class Retry:
         if record.due is None:
             return ()  # somebody has decided otherwise meanwhile
         go = (e.RetryDue(at=event.at, command=event.command),)
-        lacking = missing(event, record.error, memory=(planned.needs or {}).get("memory", 0))
+        lacking = missing(event, record.error, memory=(planned.held(retry=True) or {}).get("memory", 0))
         if not lacking or record.put_off >= MOST_PUT_OFFS:
             return go
         wait = min(FIRST_WAIT * 2.0**record.put_off, LONGEST_WAIT)
@@ -145,7 +149,8 @@ def _retries(planned: PlannedCommand, failure: e.Failure, error: Classified, *, 
         return max(WANT_RETRIES, planned.retries or 0)  # nothing of it has run: no try of the command is used up
     if planned.retries is not None:
         return planned.retries
-    if not planned.idempotent or not error.transient:
+    starved = planned.retry_needs is not None and error.kind in STARVED  # it gets more than it had
+    if not planned.idempotent or not (error.transient or starved):
         return 0
     return DEFAULT_RETRIES + (MENDED_RETRIES if mended else 0)
 
