@@ -28,9 +28,12 @@ from orchestrator_nb.decision_events import DecisionMade as DecisionMade
 from orchestrator_nb.decision_events import DecisionRequested as DecisionRequested
 from orchestrator_nb.event import Event as Event
 from orchestrator_nb.recovery_events import CommandAdapted as CommandAdapted
+from orchestrator_nb.recovery_events import DeadlineNear as DeadlineNear
 from orchestrator_nb.recovery_events import ErrorClassified as ErrorClassified
+from orchestrator_nb.recovery_events import MemoryProbed as MemoryProbed
 from orchestrator_nb.recovery_events import ProbeDue as ProbeDue
 from orchestrator_nb.recovery_events import ResourcesProbed as ResourcesProbed
+from orchestrator_nb.recovery_events import WorkersChanged as WorkersChanged
 from orchestrator_nb.run_events import FORMAT as FORMAT
 from orchestrator_nb.run_events import DefinitionChanged as DefinitionChanged
 from orchestrator_nb.run_events import JournalCut as JournalCut
@@ -323,7 +326,8 @@ class CommandCrashed(Event, frozen=True, kw_only=True):
 class CommandSkipped(Event, frozen=True, kw_only=True):
     """The command will not run in this generation, and that is as it should be.
 
-    `cause` is trigger_rule where its upstream did not end as its rule wants it, when where its condition did not hold.
+    `cause` is trigger_rule where its upstream did not end as its rule wants it, when where its condition did not hold,
+    deferred where it is optional and was left for later.
     """
 
     command: str

@@ -25,7 +25,8 @@ class RunRecord(Struct, frozen=True, gc=False):
 
     `steps` are what is done at its moments, `moment` is the latest of so many `moments`; `rested` when that of a pause
     has come; `keeping` unless it turned out that no checkpoints can be taken.
-    `until` is when its deadline stops it, None where it has none.
+    `until` is when its deadline stops it, None where it has none. `workers` is how many commands start beside each other
+    while memory is short, None for as many as there are slots.
     `rollback` is one that was asked for and has not come to its end. `gates` are the verdicts about the run as a whole,
     by name.
     """
@@ -56,6 +57,7 @@ class RunRecord(Struct, frozen=True, gc=False):
     merge: Mapping[str, str] = {}
     decide: str = "park"
     until: float | None = None
+    workers: int | None = None
 
 
 class EscalationLimits(Struct, frozen=True, gc=False):

@@ -49,6 +49,27 @@ class ResourcesProbed(Event, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
+class MemoryProbed(Event, frozen=True, kw_only=True):
+    """Memory has become short on the machine, is so still, or has eased: `available` of the `total` bytes can be had."""
+
+    available: int
+    total: int
+    short: bool = True
+
+
+class WorkersChanged(Event, frozen=True, kw_only=True):
+    """From now on at most so many commands start beside each other, whatever slots there are; None for the slots."""
+
+    workers: int | None = None
+    reason: str = ""
+
+
+class DeadlineNear(Event, frozen=True, kw_only=True):
+    """Little time is left until the run is stopped at this `deadline`, in seconds since the epoch."""
+
+    deadline: float
+
+
 class CommandAdapted(Event, frozen=True, kw_only=True):
     """From its next attempt on the command does something else than it was to do: it has other `parameters`, which go
     before its own, or another command, the `substitute`, is run in its place and gives its result."""

@@ -149,6 +149,9 @@ class RecoveryDefinition(Model):
     retry_budget: Annotated[int, Field(ge=0, le=10**6)] | None = Field(
         None, description="retries of a run in all; 50, or two for each command where that is more"
     )
+    memory_reserve: Amount | None = Field(
+        None, description="memory that stays free: with less, fewer commands start; 5 % of what there is, 0 for never"
+    )
     rules: tuple[RuleDefinition, ...] = Field((), description="what failures are to be taken for; the first that fits")
     escalation: EscalationDefinition | None = Field(None, description="whether people are asked, and for how long")
 

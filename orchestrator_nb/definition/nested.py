@@ -114,7 +114,11 @@ def _recovery(value: Any, pointer: str, spelled: Spelled) -> Any:
 
 
 def _recovery_name(key: str) -> str:
-    return meant(key, frozenset((*RETRY_WORDS.values(), "learn", "retry_budget", "rules", "escalation")), RETRY_WORDS)
+    return meant(
+        key,
+        frozenset((*RETRY_WORDS.values(), "learn", "retry_budget", "memory_reserve", "rules", "escalation")),
+        RETRY_WORDS,
+    )
 
 
 def _rule_name(key: str) -> str:

@@ -126,6 +126,7 @@ RECOVERY = {
     "retry_delay": _SECONDS,
     "learn": "true or false",
     "retry_budget": "a whole number from 0 to 1000000",
+    "memory_reserve": 'a whole number of bytes, or an amount such as "2GB"',
     "rules": "a list of rules, such as {message: quota, kind: external_service_failure, transient: true}",
     "escalation": "true, false, or a mapping with automatic, guided, manual and default",
 }

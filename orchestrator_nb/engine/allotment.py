@@ -54,15 +54,20 @@ class Allotment:
             heapify(ranked)
             self._lines[needs] = ranked
 
-    def start(self, state: RunState) -> list[str]:
-        """Return the commands that can start now and take what they need for them; each was offered before."""
+    def waiting(self) -> Iterable[str]:
+        """Yield those that were offered and have not started, some perhaps twice."""
+        return (command for line in self._lines.values() for _, command in line)
+
+    def start(self, state: RunState, *, most: int | None = None) -> list[str]:
+        """Return the commands that can start now, so many at the `most`, and take what they need for them; each was
+        offered before."""
         free = self._free(state)
         reserved: set[str] = set()
         slots_lacked = 0
         started: list[str] = []
         heads = [(line[0], needs) for needs, line in self._lines.items() if line]
         heapify(heads)
-        while heads:
+        while heads and (most is None or len(started) < most):
             (_, command), needs = heappop(heads)
             line = self._lines[needs]
             record = state.commands[command]

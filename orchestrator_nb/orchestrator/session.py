@@ -16,17 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs
-
 from orchestrator_nb import events as e
 from orchestrator_nb.data.live import LiveResults
-from orchestrator_nb.definition.matrix import FanIn
-from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.engine.loop import Loop
-from orchestrator_nb.engine.requests import Request, Stop
+from orchestrator_nb.engine.requests import Remind, Request, Stop
 from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.errors import RunNotRunning, RunUnanswered, StoreError
-from orchestrator_nb.executors.inputs import declared_only
 from orchestrator_nb.executors.local import LocalExecutor
 from orchestrator_nb.executors.probing import probe
 from orchestrator_nb.journal.file import JournalFile
@@ -43,18 +38,21 @@ from orchestrator_nb.orchestrator.handoff import write_handoff
 from orchestrator_nb.orchestrator.leaving import leave_summary
 from orchestrator_nb.orchestrator.live_view import LiveView
 from orchestrator_nb.orchestrator.manifest import write_manifest
+from orchestrator_nb.orchestrator.memory_watch import MemoryWatch
 from orchestrator_nb.orchestrator.policies import POLICIES
 from orchestrator_nb.orchestrator.reuse import Reuse
+from orchestrator_nb.orchestrator.work import MakeWork
 from orchestrator_nb.plan.plan import Plan
-from orchestrator_nb.ports import Command, Gates, Observer, Work
+from orchestrator_nb.plan.pools import amount
+from orchestrator_nb.ports import Command, Gates, Observer
 from orchestrator_nb.state import RunState
 from orchestrator_nb.step_facts import PROBE
-from orchestrator_nb.transitions import DONE
 
 log = logging.getLogger("orchestrator_nb.run")
 """What has to be said while it cannot be recorded; where nobody has set up logging it goes to stderr."""
 
-_NO_RESULT = e.Stored(form="json")
+NEAR = 0.8
+"""Of the time until the deadline, how much has passed when it is near."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,18 +124,22 @@ class Session:
             policies=POLICIES,
             journal=owned.journal,
             executor=self._executor,
-            make_work=self._work,
+            make_work=MakeWork(plan, owned.folder),
             clock=clock,
             observers=(self._observe,),
             on_trouble=log.warning,
         )
         self._observers = observers
-        self._common: Work | None = (
-            None  # what is the same in the work of all commands, so that it is put together once
-        )
         self._observing: int | None = None
         self._asked: dict[str, Callable[[Answer], None]] = {}
-        self._attendant = Attendant(owned.folder, hand_in=self._hand_in, view=self.view)
+        reserve = plan.definition.recovery.memory_reserve
+        memory = MemoryWatch(
+            None if reserve is None else amount(reserve),
+            held=lambda: self.state.run.workers is not None,
+            tell=self._loop.report,
+            clock=clock,
+        )
+        self._attendant = Attendant(owned.folder, hand_in=self._hand_in, view=self.view, memory=memory)
         self._size: int | None = None
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._drive, name=f"orchestrator-nb {owned.folder.name}", daemon=True)
@@ -167,6 +169,7 @@ class Session:
         self._beginning = beginning
         deadline = self._plan.definition.deadline
         if deadline is not None:
+            self._loop.send_at(self._clock() + NEAR * deadline, Remind())
             self._loop.send_at(self._clock() + deadline, Stop(reason=f"its deadline of {deadline:g} s has passed"))
         self._thread.start()
 
@@ -288,102 +291,3 @@ class Session:
             write_manifest(self._owned.folder, self.state, self._owned.journal.position)
         except Exception as error:  # noqa: BLE001 - what the run has come to is in the journal, and stands
             log.warning("%s: the run has come to its end without its manifest", error)
-
-    def _work(self, command: str, state: RunState) -> Work:
-        """Return what an executor needs to run the command's current attempt; without a command, to look at the run."""
-        if not command:
-            return self._work_of_run(state)
-        plan, records = self._plan, state.commands
-        record = records[command]
-        definition = plan.commands[record.substitute or command]
-        if record.parameters:  # a person has decided so, or it runs in its reduced form
-            changed = {**definition.parameters, **({} if record.substitute else record.parameters)}
-            definition = definition.model_copy(update={"parameters": changed})
-        befores = plan.upstream[command]
-        if record.substitute:
-            befores = tuple(dict.fromkeys((*befores, *plan.upstream[record.substitute])))
-        inputs, recorded, metrics, changes = {}, {}, {}, {}
-        for name in befores:
-            upstream = records[name]
-            if upstream.state not in DONE:  # its trigger rule lets it start without that result
-                inputs[name] = _NO_RESULT
-                continue
-            output = upstream.output()
-            if output is not None:
-                inputs[name] = output
-            if upstream.recorded:
-                recorded[name] = upstream.recorded
-            if upstream.metrics:
-                metrics[name] = upstream.metrics
-            if upstream.shared:
-                changes[name] = upstream.shared
-        for base, fan_in in plan.fan_ins.get(command, {}).items():
-            _gather(base, fan_in, state, inputs, recorded, metrics)
-        timeout = definition.timeout
-        if timeout is None and definition.workflow is None:  # the commands of an inner workflow have their own
-            timeout = plan.definition.timeout
-        return structs.replace(
-            self._common or self._common_work(definition, state),
-            command=command,
-            attempt=record.attempt,
-            generation=record.generation,
-            definition=definition,
-            inputs=inputs,
-            recorded=recorded,
-            metrics=metrics,
-            changes=changes,
-            shared=declared_only(definition.context, state.shared) if definition.context else state.shared,
-            partial=record.partial,
-            preserved=record.preserved,
-            timeout=None if timeout == "none" else timeout,
-        )
-
-    def _common_work(self, definition: CommandDefinition, state: RunState) -> Work:
-        """Return what is the same in the work of all commands; `definition` is there for the time being."""
-        plan = self._plan
-        self._common = Work(
-            run=state.run.run,
-            workflow=state.run.workflow,
-            command="",
-            attempt=0,
-            generation=0,
-            definition=definition,
-            parameters=plan.parameters,
-            folder=plan.folder,
-            run_folder=self._owned.folder,
-        )
-        return self._common
-
-    def _work_of_run(self, state: RunState) -> Work:
-        """Return what is needed to look at all that the commands of the run came to."""
-        done = {name: record for name, record in state.commands.items() if record.state in DONE}
-        return structs.replace(
-            self._common or self._common_work(self._plan.definition.commands[0], state),
-            inputs={name: record.output() or _NO_RESULT for name, record in done.items()},
-            recorded={name: record.recorded for name, record in done.items()},
-            metrics={name: record.metrics for name, record in done.items()},
-            shared=state.shared,
-        )
-
-
-def _gather(
-    base: str,
-    fan_in: FanIn,
-    state: RunState,
-    inputs: dict[str, e.Stored],
-    recorded: dict[str, Mapping[str, e.Stored]],
-    metrics: dict[str, Mapping[str, float]],
-) -> None:
-    """Put the results of cells under the name of their matrix command: those that there are, by key; or that of one."""
-    items = {}
-    for key, cell in fan_in.cells.items():
-        output = inputs.pop(cell, _NO_RESULT)
-        own_records, own_metrics = recorded.pop(cell, None), metrics.pop(cell, None)
-        if state.commands[cell].state in DONE:
-            items[key] = output
-        if fan_in.one:
-            inputs[base] = output
-            recorded.update({base: own_records} if own_records else {})
-            metrics.update({base: own_metrics} if own_metrics else {})
-            return
-    inputs[base] = e.Stored(form="mapping", items=items)

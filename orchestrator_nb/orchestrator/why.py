@@ -188,7 +188,9 @@ def _present(command: str, state: RunState) -> Iterator[str]:
             names = listed([f"{name} ({state.command_state(name)})" for name in missing], MANY)
             yield f"now: {rule}it waits for {names}"
         elif state.run.state == "executing":
-            yield f"now: its upstream is done; it waits for one of {state.run.slots} slots"
+            workers = state.run.workers
+            few = "" if workers is None else f"; memory is short, and at most {workers} at a time start"
+            yield f"now: its upstream is done; it waits for one of {state.run.slots} slots{few}"
         else:
             yield f"now: its upstream is done; the run is {state.run.state}" + (
                 f" ({state.run.reason})" if state.run.reason else ""

@@ -73,9 +73,11 @@ class Retry:
         due = event.at + _draw(state, event.command, event.attempt).uniform(0.0, longest)
         if known is not None and known.until > event.at:
             due = max(due, _after_rest(known.until, event.at, state, event.command, event.attempt))
-        limits = planned.escalation
+        limits, until = planned.escalation, state.run.until
         if limits is not None and due > (record.troubled or event.at) + limits.automatic:
             return ()
+        if until is not None and due >= until:
+            return ()  # the run would be stopped before; something else may still be possible
         return (
             e.RetryScheduled(
                 at=event.at,
