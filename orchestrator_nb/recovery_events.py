@@ -34,7 +34,7 @@ class ProbeDue(Event, frozen=True, kw_only=True):
 class ResourcesProbed(Event, frozen=True, kw_only=True):
     """What the retry that follows this attempt would find: nothing of it is judged here.
 
-    `disk` has the free bytes by folder, `memory` the bytes that can be had, `files` how many more may be opened; None
+    `disk` has the free bytes by folder, `disk_sizes` those of its file system in all, `memory` the bytes that can be had, `files` how many more may be opened; None
     where that cannot be known. `hosts` says for each host why it could not be reached, empty where it could.
     `changed` tells, in words, what is otherwise than when the attempt failed.
     """
@@ -42,6 +42,7 @@ class ResourcesProbed(Event, frozen=True, kw_only=True):
     command: str
     attempt: int
     disk: Mapping[str, int] = {}
+    disk_sizes: Mapping[str, int] = {}
     memory: int | None = None
     files: int | None = None
     hosts: Mapping[str, str] = {}

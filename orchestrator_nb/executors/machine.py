@@ -38,14 +38,16 @@ def free_files() -> int | None:
     return min((each for each in (own, shared) if each is not None), default=None)
 
 
-def free_disk(folders: Iterable[Path]) -> dict[str, int]:
-    """Return the bytes that may still be written, by folder; of one that is not there yet, where it would be."""
-    found: dict[str, int] = {}
+def free_disk(folders: Iterable[Path]) -> dict[str, tuple[int, int]]:
+    """Return the bytes that may still be written and the size of the file system, by folder; of one that is not there
+    yet, where it would be."""
+    found: dict[str, tuple[int, int]] = {}
     for folder in folders:
         there = next((each for each in (folder, *folder.parents) if each.is_dir()), None)
         if there is not None and str(there) not in found:
             with suppress(OSError):
-                found[str(there)] = shutil.disk_usage(there).free
+                usage = shutil.disk_usage(there)
+                found[str(there)] = usage.free, usage.total
     return found
 
 

@@ -36,7 +36,7 @@ def probe(step: Step, *, clock: Callable[[], float]) -> ResourcesProbed:
     memory = free_memory() if "memory" in checks else None
     # Through a proxy a host may be reached that no connection of our own gets to.
     hosts = [check.removeprefix(HOST) for check in checks if check.startswith(HOST)] if not getproxies() else []
-    disk: dict[str, int] = {}
+    disk: dict[str, tuple[int, int]] = {}
     files: int | None = None
     changed: tuple[str, ...] = ()
     with suppress(OSError):
@@ -48,7 +48,8 @@ def probe(step: Step, *, clock: Callable[[], float]) -> ResourcesProbed:
         at=clock(),
         command=command,
         attempt=attempt,
-        disk=disk,
+        disk={folder: free for folder, (free, _) in disk.items()},
+        disk_sizes={folder: size for folder, (_, size) in disk.items()},
         memory=None if memory is None else memory[0],
         files=files,
         hosts={host: why_unreachable(host, timeout=HOST_TIMEOUT) for host in hosts[:MOST_HOSTS]},

@@ -17,6 +17,9 @@ LEAST_DISK, LEAST_MEMORY, LEAST_FILES = 16 * 2**20, 64 * 2**20, 16
 ENOUGH_DISK, ENOUGH_MEMORY, ENOUGH_FILES = 64 * 2**20, 256 * 2**20, 64
 """What there has to be of it where it was the want of it that made the attempt fail."""
 
+SMALL_DISK = 20
+"""Of a file system, the part that is enough, where that is less."""
+
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 """Seconds for which a retry is put off for the first time, doubled each further time, and at the most."""
 
@@ -46,7 +49,9 @@ def missing(probed: e.ResourcesProbed, error: Classified | None, *, memory: int 
     full, starved, crowded = kind == "storage_limitations", kind == "context_overflow", kind == "resource_exhaustion"
     found = []
     for folder, free in probed.disk.items():
+        size = probed.disk_sizes.get(folder)
         wanted = ENOUGH_DISK if full and not _is_about_rights(error) else LEAST_DISK
+        wanted = wanted if size is None else min(wanted, size // SMALL_DISK)
         if free < wanted:
             found.append(f'"{folder}" has {_size(free)} free, and {_size(wanted)} are wanted')
     wanted = max(memory, ENOUGH_MEMORY) if starved else LEAST_MEMORY

@@ -54,7 +54,9 @@ def test_a_folder_that_is_not_there_yet_is_on_the_disk_of_one_that_is(tmp_path):
     """Room is asked for where the folder would be made; each place once."""
     found = free_disk([tmp_path / "new" / "deep", tmp_path])
     assert list(found) == [str(tmp_path)]
-    assert abs(found[str(tmp_path)] - shutil.disk_usage(tmp_path).free) < 2**30
+    free, size = found[str(tmp_path)]
+    assert abs(free - shutil.disk_usage(tmp_path).free) < 2**30
+    assert size == shutil.disk_usage(tmp_path).total
 
 
 def test_memory_that_can_be_had_is_part_of_all():
@@ -87,7 +89,7 @@ def test_what_was_asked_for_is_looked_at(tmp_path, listening, monkeypatch):
         clock=lambda: 7.0,
     )
     assert (found.at, found.command, found.attempt) == (7.0, "a", 2)
-    assert {str(tmp_path), str(tmp_path / "out")} <= set(found.disk)
+    assert {str(tmp_path), str(tmp_path / "out")} <= set(found.disk) == set(found.disk_sizes)
     assert found.memory
     assert found.hosts[address] == ""
     assert found.hosts["127.0.0.1:1"]

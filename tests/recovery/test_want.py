@@ -62,6 +62,12 @@ def test_what_failed_for_want_of_something_wants_more_of_it() -> None:
     assert missing(_probed(memory=2**20), None)
 
 
+def test_a_small_file_system_has_enough_with_a_part_of_it() -> None:
+    """Nobody waits for more than there could ever be."""
+    assert missing(_probed(disk={"/data": 2**20}, disk_sizes={"/data": 8 * 2**20}), classify(FULL)) == []
+    assert missing(_probed(disk={"/data": 2**17}, disk_sizes={"/data": 8 * 2**20}), classify(FULL))
+
+
 def test_memory_that_a_command_says_it_needs_has_to_be_there() -> None:
     """Where it failed for want of memory; else that is a matter of the slots."""
     probed = _probed(memory=3 * 2**30)
