@@ -68,7 +68,8 @@ class AttemptStarted(Event, frozen=True, kw_only=True):
 
 
 class KernelStarted(Event, frozen=True, kw_only=True):
-    """The kernel of an attempt was started within `seconds`; `way` is forked or plain, `reason` why it is not forked."""
+    """The kernel of an attempt was there after `seconds`; `way` is forked, pooled (it was started ahead) or plain,
+    `reason` why it is not forked."""
 
     command: str
     attempt: int

@@ -35,13 +35,14 @@ from orchestrator_nb.orchestrator.compliance import write_compliance
 from orchestrator_nb.orchestrator.control import ANSWER_WAIT, Answer
 from orchestrator_nb.orchestrator.gates import all_gates
 from orchestrator_nb.orchestrator.handoff import write_handoff
+from orchestrator_nb.orchestrator.kernels_ahead import KernelsAhead
 from orchestrator_nb.orchestrator.leaving import leave_summary
 from orchestrator_nb.orchestrator.live_view import LiveView
 from orchestrator_nb.orchestrator.manifest import write_manifest
 from orchestrator_nb.orchestrator.memory_watch import MemoryWatch
 from orchestrator_nb.orchestrator.policies import POLICIES
 from orchestrator_nb.orchestrator.reuse import Reuse
-from orchestrator_nb.orchestrator.work import MakeWork
+from orchestrator_nb.orchestrator.works import Works
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import amount
 from orchestrator_nb.ports import Command, Gates, Observer
@@ -91,6 +92,7 @@ class Session:
         self.error: BaseException | None = None
         self._owned = owned
         self._plan = plan
+        self._works = Works(plan, owned.folder)
         monitoring = plan.definition.monitoring
         self.view = LiveView(owned.folder, interval=monitoring.interval)
         clock = self._clock = steady_clock()
@@ -124,11 +126,12 @@ class Session:
             policies=POLICIES,
             journal=owned.journal,
             executor=self._executor,
-            make_work=MakeWork(plan, owned.folder),
+            make_work=self._works.make,
             clock=clock,
             observers=(self._observe,),
             on_trouble=log.warning,
         )
+        self._ahead = self._kernels_ahead(commands.get("notebook"), slots)
         self._observers = observers
         self._observing: int | None = None
         self._asked: dict[str, Callable[[Answer], None]] = {}
@@ -157,6 +160,25 @@ class Session:
             functions=functions,
             past=completed_before(self._owned.folder, definition.workflow),
             clock=self._clock,
+        )
+
+    def _kernels_ahead(self, notebooks: Command | None, slots: int) -> KernelsAhead | None:
+        """Return what starts kernels ahead, None where there are no notebooks."""
+        if notebooks is None or all(command.notebook is None for command in self._plan.commands.values()):
+            return None
+        from orchestrator_nb.commands.notebook import NotebookCommand
+        from orchestrator_nb.commands.prepared_kernels import prepared_kernels
+
+        if not isinstance(notebooks, NotebookCommand):  # somebody else's
+            return None
+        return KernelsAhead(
+            self._plan,
+            self._owned.folder,
+            slots=slots,
+            state=lambda: self.state,
+            work=self._works.coming,
+            prepare=notebooks.prepare,
+            keep=prepared_kernels.keep,
         )
 
     @property
@@ -235,6 +257,8 @@ class Session:
     def _observe(self, events: Sequence[e.Event], state: RunState) -> None:
         if state.decisions and any(isinstance(event, e.DecisionRequested) for event in events):
             self._hand_over(state)
+        if self._ahead is not None:
+            self._ahead.observe(events)
         if not self._asked and not self._observers:
             return
         self._observing = threading.get_ident()
@@ -258,12 +282,16 @@ class Session:
     def _drive(self) -> None:
         try:
             self._attendant.start()
+            if self._ahead is not None:
+                self._ahead.start()
             self._loop.run(self._beginning)
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
             self.error = error
         finally:
             self._attendant.close()
             self._executor.close()
+            if self._ahead is not None:
+                self._ahead.close()
             if not isinstance(self.error, StoreError):  # else nobody knows what would have to be in it, or where it is
                 self._leave_manifest()
                 self._hand_over(self.state)

@@ -1,4 +1,4 @@
-"""The work of an attempt: what an executor needs to run a command, put together from the plan and what came before."""
+"""What executors are handed: the work of an attempt, put together from the plan and from what upstream commands gave."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from orchestrator_nb.transitions import DONE
 _NO_RESULT = e.Stored(form="json")
 
 
-class MakeWork:
-    """Called with a command and the state it returns the `Work`; without a command, what is needed to look at the run."""
+class Works:
+    """Makes the work of the attempts of one run, which has its files in `run_folder`."""
 
     def __init__(self, plan: Plan, run_folder: Path) -> None:
         self._plan = plan
         self._run_folder = run_folder
-        self._common: Work | None = None  # what is the same in the work of all commands, put together once
+        self._common: Work | None = None  # what is the same in all, so that it is put together once
 
-    def __call__(self, command: str, state: RunState) -> Work:
+    def make(self, command: str, state: RunState) -> Work:
         """Return what an executor needs to run the command's current attempt; without a command, to look at the run."""
         if not command:
             return self._work_of_run(state)
@@ -76,6 +76,12 @@ class MakeWork:
             timeout=None if timeout == "none" else timeout,
         )
 
+    def coming(self, command: str, attempt: int, state: RunState) -> Work:
+        """Return what is known of an attempt before it begins, and before those before it have come to an end."""
+        definition = self._plan.commands[command]
+        common = self._common or self._common_work(definition, state)
+        return structs.replace(common, command=command, attempt=attempt, definition=definition)
+
     def _common_work(self, definition: CommandDefinition, state: RunState) -> Work:
         """Return what is the same in the work of all commands; `definition` is there for the time being."""
         plan = self._plan
@@ -87,6 +93,7 @@ class MakeWork:
             generation=0,
             definition=definition,
             parameters=plan.parameters,
+            kernels=plan.definition.kernels,
             folder=plan.folder,
             run_folder=self._run_folder,
         )
