@@ -22,7 +22,7 @@ from orchestrator_nb.records import (
     reused,
 )
 from orchestrator_nb.standing import Standing
-from orchestrator_nb.step_facts import begin_steps, keep_what_is_left
+from orchestrator_nb.step_facts import begin_steps, keep_what_is_left, look_before_retry
 from orchestrator_nb.transitions import COMMAND_TRANSITIONS, DONE, IllegalTransition
 from orchestrator_nb.trigger_rules import DEFAULT
 from orchestrator_nb.values import Classified
@@ -156,7 +156,17 @@ def _retry_scheduled(state: Standing, event: e.RetryScheduled) -> None:
     record, after = _step(state, event)
     if event.retry > record.retry:
         state.retried += 1
-    _put(state, event.command, record, replace(record, state=after, retry=event.retry, due=event.due))
+    scheduled = replace(
+        record, state=after, retry=event.retry, due=event.due, checks=event.checks, put_off=event.put_off
+    )
+    _put(state, event.command, record, scheduled)
+
+
+def _probe_due(state: Standing, event: e.ProbeDue) -> None:
+    record, _ = _step(state, event)
+    if record.due is None:
+        raise IllegalTransition(f'no retry of "{event.command}" was scheduled')
+    look_before_retry(state, event.command)
 
 
 def _retry_due(state: Standing, event: e.RetryDue) -> None:
@@ -352,6 +362,7 @@ COMMAND_FACTS: dict[type[e.Event], Callable[[Standing, Any], None]] = {
     e.AttemptAbandoned: _attempt_abandoned,
     e.AttemptInterrupted: _attempt_interrupted,
     e.RetryScheduled: _retry_scheduled,
+    e.ProbeDue: _probe_due,
     e.RetryDue: _retry_due,
     e.CommandSucceeded: _command_succeeded,
     e.ReuseDeclined: _reuse_declined,

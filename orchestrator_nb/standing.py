@@ -95,6 +95,14 @@ class Standing:
         """Tell whether the run may complete without a command that did not succeed: it is optional, and that is told."""
         return command in self.deviations and self.planned[command].optional
 
+    def deferrable(self) -> frozenset[str]:
+        """Return the commands that may be left for later: optional ones that nothing but such commands comes after."""
+        wanted: set[str] = set()
+        for name, planned in reversed(self.planned.items()):  # downstream first
+            if name in wanted or not (planned.optional or planned.standby):
+                wanted.update((name, *planned.upstream))
+        return frozenset(name for name, planned in self.planned.items() if planned.optional and name not in wanted)
+
     def unfinished(self) -> int:
         """Return how many commands have not come to their end."""
         return len(self.commands) - sum(self.counts.get(state, 0) for state in FINAL)

@@ -17,8 +17,9 @@ from orchestrator_nb.sharing import by_function
 from orchestrator_nb.standing import Standing
 from orchestrator_nb.transitions import IllegalTransition
 
-CHECKPOINT, ROLLBACK, ASK = "checkpoint", "rollback", "ask"
-"""Names of steps; a rollback, or the question for one, is what the plan may have for a failure."""
+CHECKPOINT, ROLLBACK, ASK, PROBE = "checkpoint", "rollback", "ask", "probe"
+"""Names of steps; a rollback, or the question for one, is what the plan may have for a failure, and a probe is a look at
+the machine before a retry."""
 
 MERGE = "merge"
 """The name of the last step of a command: its changes of the shared state are merged by functions; one command's at a
@@ -31,6 +32,7 @@ STEP_ANSWERS: dict[type[e.Event], str] = {
     e.RollbackFailed: ROLLBACK,
     e.GateChecked: e.GATE,
     e.SharedMerged: MERGE,
+    e.ResourcesProbed: PROBE,
 }
 """Which step each of these facts answers; one of several of a kind is named by the fact itself, as its `step`."""
 
@@ -68,6 +70,12 @@ def keep_what_is_left(state: Standing, command: str) -> None:
     kept = (of for of in state.checkpoints if of.boundary == "left" and of.command == command)
     if not any(of.attempt == attempt for of in kept):
         state.due = {**state.due, command: (CHECKPOINT,)}
+
+
+def look_before_retry(state: Standing, command: str) -> None:
+    """Let the step be due that looks at what the retry of a command needs."""
+    others = tuple(step for step in state.due.get(command, ()) if step != PROBE)
+    state.due = {**state.due, command: (*others, PROBE)}
 
 
 def forget_what_is_left(state: Standing) -> None:
@@ -123,6 +131,10 @@ def _shared_merged(state: Standing, event: e.SharedMerged) -> None:
     state.commands[event.command] = replace(record, merged=event.values)
 
 
+def _resources_probed(state: Standing, event: e.ResourcesProbed) -> None:
+    _answered(state, event)
+
+
 def _checkpoint_taken(state: Standing, event: e.CheckpointTaken) -> None:
     _answered(state, event)
     state.checkpoints = (*state.checkpoints, event)
@@ -164,6 +176,7 @@ def _steps_due(state: Standing, event: e.StepsDue) -> None:
 STEP_FACTS: dict[type[e.Event], Callable[[Standing, Any], None]] = {
     e.GateChecked: _gate_checked,
     e.SharedMerged: _shared_merged,
+    e.ResourcesProbed: _resources_probed,
     e.CheckpointTaken: _checkpoint_taken,
     e.CheckpointSkipped: _checkpoint_skipped,
     e.RollbackAsked: _rollback_asked,

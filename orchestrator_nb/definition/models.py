@@ -152,6 +152,9 @@ class RecoveryDefinition(Model):
     retry_budget: Annotated[int, Field(ge=0, le=10**6)] | None = Field(
         None, description="retries of a run in all; 50, or two for each command where that is more"
     )
+    memory_reserve: Amount | None = Field(
+        None, description="memory that stays free: with less, fewer commands start; 5 % of what there is, 0 for never"
+    )
     rules: tuple[RuleDefinition, ...] = Field((), description="what failures are to be taken for; the first that fits")
     escalation: EscalationDefinition | None = Field(None, description="whether people are asked, and for how long")
 
@@ -257,6 +260,9 @@ class CommandDefinition(Model):
     priority: Annotated[int, Field(ge=-1000, le=1000)] = Field(0, description="the higher one starts first")
     resources: dict[Id, Amount] = Field(
         default_factory=dict, description="what it holds while it runs: cpu (1 slot), memory, named pools"
+    )
+    retry_resources: dict[Id, Amount] = Field(
+        default_factory=dict, description="what it holds instead when it is tried again, such as more memory"
     )
 
     isolation: Literal["thread", "process"] | None = Field(None, description="where a callable runs")

@@ -12,7 +12,7 @@ from orchestrator_nb.definition.identities import add_edges, expand_agents, give
 from orchestrator_nb.definition.keys import meant, renamed
 from orchestrator_nb.definition.models import KINDS, CommandDefinition, ParameterDefinition, WorkflowDefinition
 from orchestrator_nb.definition.names import nearest
-from orchestrator_nb.definition.nested import COMMAND_PARTS, RETRY_WORDS, WORKFLOW_PARTS, read_parts, retries_in
+from orchestrator_nb.definition.nested import COMMAND_PARTS, RETRY_POLICY_WORDS, WORKFLOW_PARTS, read_parts, retries_in
 from orchestrator_nb.definition.parameters import EXPECTED, coerce, inferred_type
 from orchestrator_nb.definition.pointers import child, parts
 from orchestrator_nb.definition.spelled import Spelled
@@ -30,7 +30,7 @@ WORKFLOW_WORDS = {
 COMMAND_WORDS = {
     "command_id": "id", "name": "id", "dependencies": "after", "depends_on": "after", "upstream": "after",
     "max_retries": "retries", "params": "parameters", "env": "environment", "quality_gates": "gates",
-    "capabilities": "provides", "sla": "targets",
+    "capabilities": "provides", "sla": "targets", "retry": "retry_policy",
 }  # fmt: skip
 """Other words for the keys of a command, in snake_case."""
 
@@ -281,7 +281,7 @@ _WORKFLOW_READERS: dict[str, Callable[[dict[str, Any], Spelled], None]] = {
 
 
 def _retry_policy(body: dict[str, Any], pointer: str, spelled: Spelled) -> None:
-    _spread(body, "retry_policy", RETRY_WORDS, "retries", pointer, spelled)
+    _spread(body, "retry_policy", RETRY_POLICY_WORDS, "retries", pointer, spelled)
     if "attempts" in body:
         _attempts(body, pointer, spelled)
 

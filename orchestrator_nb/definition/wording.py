@@ -110,6 +110,7 @@ COMMAND = {
     "duration": _SECONDS,
     "priority": "a whole number from -1000 to 1000",
     "resources": f'a mapping of names to {_AMOUNTS}, or "all"',
+    "retry_resources": f'a mapping of names to {_AMOUNTS}, or "all"',
     "isolation": "thread or process",
     "environment": "a mapping of names to text; put numbers in quotes",
     "cwd": "the path of a folder, as text",
@@ -131,6 +132,7 @@ RECOVERY = {
     "retry_delay": _SECONDS,
     "learn": "true or false",
     "retry_budget": "a whole number from 0 to 1000000",
+    "memory_reserve": 'a whole number of bytes, or an amount such as "2GB"',
     "rules": "a list of rules, such as {message: quota, kind: external_service_failure, transient: true}",
     "escalation": "true, false, or a mapping with automatic, guided, manual and default",
 }

@@ -138,7 +138,10 @@ class LocalExecutor:
             work = partial(self._check, check, step, attempt)
         else:
             work = partial(self._carry_out, self._steps[step.name], step)
-        threading.Thread(target=work, name=f"orchestrator_nb {step.name}", daemon=True).start()
+        try:
+            threading.Thread(target=work, name=f"orchestrator_nb {step.name}", daemon=True).start()
+        except RuntimeError:  # the system gives no more threads: better late than never
+            work()
 
     def _carry_out(self, work: Callable[[Step], Event], step: Step) -> None:
         # A context of its own: what a step prints or sets is no command's.

@@ -124,7 +124,7 @@ def _changes(
             changes.append(f'what "{name}" uses has changed')
         elif list(before.upstream) != item["upstream"]:
             changes.append(f'"{name}" follows {listed(item["upstream"], MANY) or "nothing"} now')
-        elif before.needs != item.get("needs") or before.priority != item.get("priority", 0):
+        elif _held(before) != _held(planned_command(item)) or before.priority != item.get("priority", 0):
             changes.append(f'"{name}" has other resources or another priority now')
         elif _route(before) != _route(planned_command(item)):
             changes.append(f'"{name}" has another trigger rule or condition now')
@@ -147,6 +147,11 @@ def _changes(
 def is_left(name: str, state: RunState) -> bool:
     """Whether a command has not come to a result."""
     return name not in state.commands or state.commands[name].state not in DONE
+
+
+def _held(planned: PlannedCommand) -> tuple[object, ...]:
+    """Return what a command holds while it runs."""
+    return planned.needs, planned.retry_needs
 
 
 def _route(planned: PlannedCommand) -> tuple[object, ...]:

@@ -358,7 +358,7 @@ def _first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> tuple[
 
 def machine_memory(definition: WorkflowDefinition) -> int | None:
     """Return how many bytes of memory the machine has, None where no command of the workflow takes any."""
-    if not any(MEMORY in command.resources for command in definition.commands):
+    if not any(MEMORY in {*command.resources, *command.retry_resources} for command in definition.commands):
         return None
     import psutil
 
