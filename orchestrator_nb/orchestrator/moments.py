@@ -10,7 +10,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.records import CommandRecord
-from orchestrator_nb.sharing import SharedVersion, merged
+from orchestrator_nb.sharing import SharedVersion, by_function, merged, strategy_of
 from orchestrator_nb.state import RunState, fold
 from orchestrator_nb.transitions import DONE, ENDED, FINAL
 
@@ -25,12 +25,12 @@ _ENDS = (
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A moment of a run: after the fact at `place` in its journal. `checkpoint` is the id of the latest one until then,
-    None before the first. Where that is of a command, `success` is what comes of it."""
+    None before the first. Where that is of a command, `follow` are the facts about it up to its success."""
 
     name: str
     checkpoint: str | None
     place: int
-    success: e.CommandSucceeded | None = None
+    follow: tuple[e.Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Past:
             place = next((at for at, known, _ in self._checkpoints if known == checkpoint), None)
             if place is None:
                 raise UsageError(f'the checkpoint "{checkpoint}" is of no moment that the run\'s journal knows')
-            return Moment(name, checkpoint, place, self._success_after(place))
+            return Moment(name, checkpoint, place, self._up_to_success(place))
         place = self._last_success(name)
         if place is None and name == START and self._planned is not None:
             place = next((at for at, _, of in self._checkpoints[:1] if of is None), self._planned)
@@ -114,17 +114,20 @@ class Past:
         until = [known for at, known, _ in self._checkpoints if at <= place]
         return Moment(name, until[-1] if until else None, place)
 
-    def _success_after(self, place: int) -> e.CommandSucceeded | None:
-        """Return the success of which the checkpoint at this place is, None where it is of none."""
+    def _up_to_success(self, place: int) -> tuple[e.Event, ...]:
+        """Return the facts that lead from the checkpoint at this place to the success that it is of, if it is of one."""
         taken = self._events[place]
-        if not isinstance(taken, e.CheckpointTaken) or taken.command is None:
-            return None
+        if not isinstance(taken, e.CheckpointTaken) or taken.command is None or taken.boundary == "left":
+            return ()
+        found: list[e.Event] = []
         for event in self._events[place + 1 :]:
-            if isinstance(event, e.CommandSucceeded) and event.command == taken.command:
-                return event if event.attempt == taken.attempt else None
-            if isinstance(event, e.AttemptStarted) and event.command == taken.command:
-                return None
-        return None
+            if getattr(event, "command", None) == taken.command:
+                found.append(event)
+                if isinstance(event, e.CommandSucceeded):
+                    return tuple(found)
+                if not isinstance(event, e.CheckpointTaken | e.CheckpointSkipped | e.SharedMerged):
+                    break
+        return ()
 
     def _last_success(self, command: str) -> int | None:
         record = self.now.commands.get(command)
@@ -139,9 +142,8 @@ class Past:
     def back_to(self, moment: Moment) -> Course:
         """Return what becomes of the commands where the run goes back to a moment: all that they had come to then."""
         then = fold(self._events[: moment.place + 1])
-        if (success := moment.success) is not None:
-            then.due = {name: steps for name, steps in then.due.items() if name != success.command}
-            then.apply(success)
+        for fact in moment.follow:
+            then.apply(fact)
         commands, results = self._as_then(then, self.now.commands)
         lost = [name for name in commands if name in then.commands and then.commands[name].state in FINAL]
         shared = self._shared(commands, results) if lost else then.shared
@@ -261,12 +263,17 @@ class Past:
 
     def _with(self, shared: Mapping[str, object], versions: Iterable[SharedVersion]) -> Mapping[str, object]:
         for version in versions:
-            shared = merged(shared, version.changes, self.now.run.merge, version.contested)
+            shared = merged(shared, version.changes, self.now.run.merge, version.contested, version.made)
         return shared
 
     def _shared(self, gone: Iterable[str], results: Mapping[str, int]) -> dict[str, object]:
-        """Return the shared state with the changes of the commands that have a result, in the order of the successes."""
-        left = set(gone)
+        """Return the shared state with the changes of the commands that have a result, in the order of the successes.
+
+        What functions have merged is taken as it was recorded. Raises UsageError where it has a part in it of what is
+        to go, naming what would have to go as well.
+        """
+        left, strategies = set(gone), self.now.run.merge
+        mixed = self._put_by_functions(left)
         there = [
             (place, name, record)
             for name, now in self.now.commands.items()
@@ -275,11 +282,28 @@ class Past:
             if record.state in DONE and record.shared and (place := self._ends.get((name, record.generation)))
         ]
         shared: dict[str, object] = dict(self.now.run.settings.get("context") or {})
-        for _, name, record in sorted(there, key=lambda item: item[0]):
+        for place, name, record in sorted(there, key=lambda item: item[0]):
+            for key in by_function(record.shared or {}, strategies):
+                first, author = mixed.get(key, (place, name))
+                if first < place:
+                    raise UsageError(
+                        f'"{name}" has merged shared["{key}"] with what "{author}" had put there, by '
+                        f'{strategy_of(key, strategies)}: undo "{name}" as well, or go back to a moment before both'
+                    )
             of_it = (each for each in reversed(self.now.versions) if each.command == name)
             contested = next((each.contested for each in of_it if each.changes == record.shared), ())
-            shared = merged(shared, record.shared or {}, self.now.run.merge, contested)
+            shared = merged(shared, record.shared or {}, strategies, contested, record.merged)
         return shared
+
+    def _put_by_functions(self, names: Iterable[str]) -> dict[str, tuple[int, str]]:
+        """Return, by key that a function merges, where in the journal the first of these commands changed it, and which."""
+        found: dict[str, tuple[int, str]] = {}
+        for name in names:
+            record = self.now.commands[name]
+            place = self._ends.get((name, record.generation))
+            for key in by_function(record.shared or {}, self.now.run.merge) if place is not None else ():
+                found[key] = min(found.get(key, (place or 0, name)), (place or 0, name))
+        return found
 
 
 def undone(names: Sequence[str], state: RunState) -> tuple[str, ...]:
