@@ -19,6 +19,7 @@ from typing import Any
 
 from orchestrator_nb.checkpoint_events import CheckpointSkipped as CheckpointSkipped
 from orchestrator_nb.checkpoint_events import CheckpointTaken as CheckpointTaken
+from orchestrator_nb.checkpoint_events import CommandRestored as CommandRestored
 from orchestrator_nb.checkpoint_events import RollbackAsked as RollbackAsked
 from orchestrator_nb.checkpoint_events import RollbackFailed as RollbackFailed
 from orchestrator_nb.checkpoint_events import RolledBack as RolledBack

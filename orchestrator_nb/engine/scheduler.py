@@ -297,4 +297,4 @@ _OTHER_ENDS: dict[type[e.Event], str] = {
 }
 """The ends of a command besides its success, and the states that they leave it in."""
 _OTHER_END_STATES = frozenset(_OTHER_ENDS.values())
-_UPHEAVALS = frozenset({e.RunPlanned, e.RunResumed, e.CommandReopened, e.DecisionRequested})
+_UPHEAVALS = frozenset({e.RunPlanned, e.RunResumed, e.CommandReopened, e.CommandRestored, e.DecisionRequested})
