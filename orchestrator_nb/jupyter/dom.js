@@ -10,12 +10,16 @@ const FINAL = new Set(["succeeded", "reused", "failed", "crashed", "skipped", "u
 const LOUD = ["failed", "crashed", "running", "waiting", "ready", "cancelled", "upstream_failed", "pending"];
 const LIVE = new Set(["initializing", "executing", "recovering", "degraded", "completing"]);
 
+const FOCUSED = new Set(["button", "input", "select", "textarea", "a", "summary"]);
+
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
   }
+  // JupyterLab is told so too, since it may look at a key before the panel does.
+  if (FOCUSED.has(tag) || "tabindex" in attributes) element.setAttribute("data-lm-suppress-shortcuts", "true");
   element.append(...children);
   return element;
 }

@@ -74,11 +74,12 @@ class Panel {
       this.turn(keys[next]);
       this.pages[keys[next]].tab.focus();
     });
-    // The keys that are pressed in here are the panel's: none of them moves or deletes a cell.
-    this.section = make("section", { class: "onb-panel", "data-lm-suppress-shortcuts": "true" },
+    this.section = make("section", { class: "onb-panel" },
       make("div", { class: "onb-head" }, this.name, this.pill, this.runId, make("div", { class: "onb-acts" }, this.pause, this.resume, this.stop)),
       this.meter, this.sum, this.reason, this.say, this.asks, this.cards, this.graph.element, this.tabs,
       ...Object.values(this.pages).map(({ place }) => place), this.next);
+    // The keys that are pressed in here are the panel's: none of them moves, edits or deletes a cell.
+    this.section.addEventListener("keydown", (event) => { if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation(); });
     this.root.append(this.section);
   }
 
