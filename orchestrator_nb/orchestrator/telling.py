@@ -100,6 +100,8 @@ def _of_command(event: e.Event, state: RunState) -> str | None:
         what = "crashed" if event.crashed else "failed"
         return f"{what} after {duration(event.seconds)}: {headline(event.failure)}"
     if isinstance(event, e.RetryScheduled):
+        if event.reason.startswith("put off"):
+            return f"retry {event.reason}; looked at again in {duration(event.due - event.at)}"
         return f"retry {event.retry} of {event.retries} in {duration(event.due - event.at)}"
     if isinstance(event, e.UpstreamFailed):
         return f"not run: {', '.join(event.upstream)} did not succeed"
