@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
 from orchestrator_nb import events as e
 from orchestrator_nb.breaker import mended, once_more
-from orchestrator_nb.records import ACCEPTED, CommandRecord, asked, begun, failed, reopened, returned, reused
+from orchestrator_nb.records import (
+    ACCEPTED,
+    CommandRecord,
+    Life,
+    asked,
+    begun,
+    failed,
+    reopened,
+    restored,
+    returned,
+    reused,
+)
 from orchestrator_nb.standing import Standing
-from orchestrator_nb.step_facts import begin_steps, keep_what_is_left
+from orchestrator_nb.step_facts import begin_steps, keep_what_is_left, look_before_retry
 from orchestrator_nb.transitions import COMMAND_TRANSITIONS, DONE, IllegalTransition
 from orchestrator_nb.trigger_rules import DEFAULT
 from orchestrator_nb.values import Classified
 
-_AFTER = {e.KINDS[name]: states for name, states in COMMAND_TRANSITIONS.items()}
+_AFTER = {e.KINDS[name]: states for name, states in COMMAND_TRANSITIONS.items() if " " not in name}
 """The table of the transitions, by class instead of by name."""
 
 RETRY = "retry"
@@ -81,7 +92,7 @@ def _attempt_returned(state: Standing, event: e.AttemptReturned) -> None:
         raise IllegalTransition(f'attempt {event.attempt} of "{event.command}" has returned already')
     state.commands[event.command] = returned(record, event)
     if state.planned[event.command].steps or event.shared:
-        begin_steps(state, event.command, shared=bool(event.shared))
+        begin_steps(state, event.command, shared=event.shared)
 
 
 def _attempt_failed(state: Standing, event: e.AttemptFailed) -> None:
@@ -145,7 +156,17 @@ def _retry_scheduled(state: Standing, event: e.RetryScheduled) -> None:
     record, after = _step(state, event)
     if event.retry > record.retry:
         state.retried += 1
-    _put(state, event.command, record, replace(record, state=after, retry=event.retry, due=event.due))
+    scheduled = replace(
+        record, state=after, retry=event.retry, due=event.due, checks=event.checks, put_off=event.put_off
+    )
+    _put(state, event.command, record, scheduled)
+
+
+def _probe_due(state: Standing, event: e.ProbeDue) -> None:
+    record, _ = _step(state, event)
+    if record.due is None:
+        raise IllegalTransition(f'no retry of "{event.command}" was scheduled')
+    look_before_retry(state, event.command)
 
 
 def _retry_due(state: Standing, event: e.RetryDue) -> None:
@@ -164,15 +185,22 @@ def _command_succeeded(state: Standing, event: e.CommandSucceeded) -> None:
     if record.gates and not all(gate.holds for gate in record.gates.values()):
         raise IllegalTransition(f'"{event.command}" cannot succeed: a blocking gate does not hold')
     if record.shared:
-        _share(state, event.command, event.attempt, event.at, record.shared, record.seen)
+        _share(state, event, record.shared, seen=record.seen, made=record.merged)
     if state.causes and record.retry:
         state.causes = mended(state.causes, event.command)
     _put(state, event.command, record, replace(record, state=after))
 
 
-def _share(state: Standing, command: str, attempt: int, at: float, changes: Any, seen: int | None = None) -> None:
+def _share(
+    state: Standing,
+    event: e.CommandSucceeded | e.CommandReused,
+    changes: Mapping[str, Any],
+    *,
+    seen: int | None = None,
+    made: Mapping[str, Any] | None = None,
+) -> None:
     try:
-        state.share(command, attempt, at, changes, seen)
+        state.share(event.command, event.attempt or 0, event.at, changes, seen=seen, made=made)
     except ValueError as error:
         raise IllegalTransition(str(error)) from None
 
@@ -187,7 +215,7 @@ def _command_reused(state: Standing, event: e.CommandReused) -> None:
     if (record.state == "running") != (event.attempt is not None):
         raise IllegalTransition(f'"{event.command}" is {record.state}, so it cannot be reused by {event.attempt}')
     if event.shared:
-        _share(state, event.command, event.attempt or 0, event.at, event.shared)
+        _share(state, event, event.shared, made=event.merged)
     _put(state, event.command, record, reused(record, after, event))
 
 
@@ -213,9 +241,22 @@ _FAILURES = frozenset({e.CommandFailed, e.CommandCrashed})
 
 def _command_reopened(state: Standing, event: e.CommandReopened) -> None:
     record, after = _step(state, event)
+    state.lives[event.command, record.generation] = Life(record, state.deviations.get(event.command, ()))
     _put(state, event.command, record, reopened(record, after, event))
     if event.command in state.deviations:
         state.deviations = {name: text for name, text in state.deviations.items() if name != event.command}
+
+
+def _command_restored(state: Standing, event: e.CommandRestored) -> None:
+    record, life = _known(state, event.command), state.lives.get((event.command, event.generation))
+    table = COMMAND_TRANSITIONS.get(f"CommandRestored {event.state}", {})
+    if record.state not in table:
+        raise IllegalTransition(f'"{event.command}" cannot become {event.state} again: it is {record.state}')
+    if life is None or life.record.state != event.state:
+        raise IllegalTransition(f'generation {event.generation} of "{event.command}" did not end as {event.state}')
+    _put(state, event.command, record, restored(record, life))
+    if life.deviations:
+        state.deviations = {**state.deviations, event.command: life.deviations}
 
 
 def _deviation(state: Standing, event: e.DeviationRecorded) -> None:
@@ -321,6 +362,7 @@ COMMAND_FACTS: dict[type[e.Event], Callable[[Standing, Any], None]] = {
     e.AttemptAbandoned: _attempt_abandoned,
     e.AttemptInterrupted: _attempt_interrupted,
     e.RetryScheduled: _retry_scheduled,
+    e.ProbeDue: _probe_due,
     e.RetryDue: _retry_due,
     e.CommandSucceeded: _command_succeeded,
     e.ReuseDeclined: _reuse_declined,
@@ -333,6 +375,7 @@ COMMAND_FACTS: dict[type[e.Event], Callable[[Standing, Any], None]] = {
     e.CommandCancelled: _command_ended,
     e.DeviationRecorded: _deviation,
     e.CommandReopened: _command_reopened,
+    e.CommandRestored: _command_restored,
     e.ErrorClassified: _error_classified,
     e.CommandAdapted: _command_adapted,
     e.DecisionRequested: _decision_requested,

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from orchestrator_nb import events as e
 from orchestrator_nb.command_facts import COMMAND_FACTS
-from orchestrator_nb.records import CommandRecord, planned_command, run_record
+from orchestrator_nb.records import CommandRecord, deadline_of, planned_command, run_record
 from orchestrator_nb.standing import Standing
 from orchestrator_nb.step_facts import STEP_FACTS, begin_moment, begin_steps, end_moment, forget_what_is_left
 from orchestrator_nb.transitions import ENDED, RUN_TRANSITIONS, IllegalTransition
@@ -34,6 +34,7 @@ class RunState(Standing):
         other.__dict__.update(self.__dict__)
         other.commands = dict(self.commands)
         other.counts = dict(self.counts)
+        other.lives = dict(self.lives)
         return other
 
     def publish(self, target: RunState, events: Iterable[e.Event]) -> None:
@@ -48,6 +49,8 @@ class RunState(Standing):
         target.due = self.due
         target.checkpoints = self.checkpoints
         target.rollbacks = self.rollbacks
+        if len(target.lives) != len(self.lives):
+            target.lives = dict(self.lives)
         records, shown = self.commands, target.commands
         for event in events:
             command = getattr(event, "command", None)
@@ -116,9 +119,9 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     for name in [
         name for name in state.due if name in planned
     ]:  # what is to be done is done by today's plan, all of it
-        state.commands[name] = replace(state.commands[name], gates={})
+        state.commands[name] = replace(state.commands[name], gates={}, merged=None)
         state.due = {other: steps for other, steps in state.due.items() if other != name}
-        begin_steps(state, name, shared=bool(state.commands[name].shared))
+        begin_steps(state, name, shared=state.commands[name].shared)
     begin_moment(state, "start" if began else state.run.moment)
 
 
@@ -137,6 +140,8 @@ def _run_resumed(state: RunState, event: e.RunResumed) -> None:
         generation=state.run.generation + ended,
         rested=False,
         keeping=bool(event.owner) or state.run.keeping,
+        until=deadline_of(state.run.settings, event.at) if event.owner else state.run.until,
+        workers=None if event.owner else state.run.workers,
     )
     if event.owner:
         forget_what_is_left(state)
@@ -165,7 +170,7 @@ def _run_completing(state: RunState, event: e.RunCompleting) -> None:
 
 
 def _run_ended(state: RunState, event: e.RunEnded) -> None:
-    after = _after(state, event, f"RunEnded {event.state}")
+    after = _after(state, event, f"RunEnded {event.state}{' again' if event.again else ''}")
     if after == "completed":
         if bad := state.bad():
             raise IllegalTransition(f"the run cannot be completed: {', '.join(bad[:3])} did not succeed")
@@ -179,12 +184,18 @@ def _unchanging(state: RunState, event: e.Event) -> None:
     """Facts for people, which change nothing."""
 
 
+def _workers_changed(state: RunState, event: e.WorkersChanged) -> None:
+    state.run = replace(state.run, workers=event.workers)
+
+
 def _notice(state: RunState, event: e.NoticeGiven) -> None:
     state.notices = (*state.notices, event)
 
 
 _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
     **dict.fromkeys((e.DefinitionChanged, e.JournalCut, e.RunDeleted, e.RunRated, e.KernelStarted), _unchanging),
+    **dict.fromkeys((e.MemoryProbed, e.DeadlineNear), _unchanging),
+    e.WorkersChanged: _workers_changed,
     e.RunStarted: _run_started,
     e.RunPlanned: _run_planned,
     e.RunResumed: _run_resumed,

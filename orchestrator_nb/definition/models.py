@@ -11,11 +11,14 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from orchestrator_nb.sharing import Strategy
+from orchestrator_nb.sharing import FUNCTION, Strategy
 from orchestrator_nb.trigger_rules import DEFAULT, TriggerRule
 
 AMOUNT = r"^([0-9]+(\.[0-9]+)? *([KMGT]i?)?B|all)$"
 """How an amount of a resource is written as text: of memory, or all that there is."""
+
+SIZE = r"^[0-9]+(\.[0-9]+)? *([KMGT]i?)?B$"
+"""How a size is written as text."""
 
 MOST_SLOTS = 10_000
 """How many commands run at a time at the most."""
@@ -25,7 +28,7 @@ Seconds = Annotated[float, Field(gt=0, le=366 * 86400, allow_inf_nan=False)]
 Pattern = Literal["sequential", "parallel", "hybrid"]
 Amount = Annotated[int, Field(ge=0, le=10**18)] | Annotated[str, Field(pattern=AMOUNT)]
 Overlap = Literal["refuse", "wait", "skip", "allow"]
-Boundary = Literal["start", "command", "recovery", "pause", "completion"]
+Boundary = Literal["start", "command", "gate", "recovery", "pause", "completion"]
 BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)
 ParameterType = Literal["string", "integer", "number", "boolean", "date", "datetime", "path", "list", "object", "any"]
 OutputType = Literal[
@@ -149,6 +152,9 @@ class RecoveryDefinition(Model):
     retry_budget: Annotated[int, Field(ge=0, le=10**6)] | None = Field(
         None, description="retries of a run in all; 50, or two for each command where that is more"
     )
+    memory_reserve: Amount | None = Field(
+        None, description="memory that stays free: with less, fewer commands start; 5 % of what there is, 0 for never"
+    )
     rules: tuple[RuleDefinition, ...] = Field((), description="what failures are to be taken for; the first that fits")
     escalation: EscalationDefinition | None = Field(None, description="whether people are asked, and for how long")
 
@@ -169,6 +175,19 @@ class MonitoringDefinition(Model):
     )
     resources: bool = Field(
         True, description="record what attempts take: processor time, memory and disk, the machine's network meanwhile"
+    )
+
+
+class KernelsDefinition(Model):
+    """How the kernels of notebooks come to be."""
+
+    start: Literal["fork", "pool", "plain"] | None = Field(
+        None,
+        description="fork: from a process that has imported what they need, where that is safe, else pool; "
+        "pool: started ahead; plain: started when it is needed",
+    )
+    preload: tuple[str, ...] | None = Field(
+        None, description="modules to import before the fork; what the notebooks import, where nothing is said"
     )
 
 
@@ -213,6 +232,7 @@ class CommandDefinition(Model):
     exclusive: bool = Field(False, description="its writers may share a resource, one after the other")
     outputs: dict[str, OutputType] = Field(default_factory=dict, description="the results it gives by name, with types")
     context: dict[str, OutputType] = Field(default_factory=dict, description="the keys of the shared state it reads")
+    shares: dict[str, OutputType] = Field(default_factory=dict, description="the keys of the shared state it changes")
     gates: tuple[GateDefinition, ...] = Field((), description="what has to hold of its results")
     targets: dict[Id, Annotated[float, Field(gt=0)] | Annotated[str, Field(pattern=AMOUNT)]] = Field(
         default_factory=dict, description="what it should take at most: seconds, memory, tokens"
@@ -241,11 +261,15 @@ class CommandDefinition(Model):
     resources: dict[Id, Amount] = Field(
         default_factory=dict, description="what it holds while it runs: cpu (1 slot), memory, named pools"
     )
+    retry_resources: dict[Id, Amount] = Field(
+        default_factory=dict, description="what it holds instead when it is tried again, such as more memory"
+    )
 
     isolation: Literal["thread", "process"] | None = Field(None, description="where a callable runs")
     environment: dict[str, str] = Field(default_factory=dict, description="environment variables of its process")
     cwd: str | None = Field(None, description="its working directory, relative to the definition's folder")
     kernel: str | None = Field(None, description="the Jupyter kernel of a notebook")
+    kernels: KernelsDefinition | None = Field(None, description="how the kernel of a notebook comes to be")
     allow_early_exit: bool = Field(False, description="a notebook may leave before its last cell")
     allow_failure_codes: tuple[int, ...] = Field((), description="exit codes besides 0 that are a success")
 
@@ -301,8 +325,13 @@ class WorkflowDefinition(Model):
         None, description="seconds that a start waits for another run of the workflow (overlap: wait)"
     )
     context: dict[str, Any] = Field(default_factory=dict, description="the shared state that a run begins with")
-    merge: dict[str, Strategy] = Field(
-        default_factory=dict, description="how changes of the shared state come together, by key; * for all others"
+    context_limit: Annotated[int, Field(ge=0, le=10**18)] | Annotated[str, Field(pattern=SIZE)] = Field(
+        "64KiB", description="larger values of the shared state are kept in files"
+    )
+    merge: dict[str, Strategy | Annotated[str, Field(pattern=FUNCTION)]] = Field(
+        default_factory=dict,
+        description="how changes of the shared state come together, by key; * for all others; module:name is a "
+        "function, called with the value that is there and the one that is given",
     )
     quality_requirements: tuple[GateDefinition, ...] = Field((), description="what has to hold of the run as a whole")
     recovery: RecoveryDefinition = Field(RecoveryDefinition(), description="what commands do about failures")
@@ -311,6 +340,7 @@ class WorkflowDefinition(Model):
     checkpoints: CheckpointsDefinition = Field(
         CheckpointsDefinition(), description="when and how long the project's files are kept, to go back to; or off"
     )
+    kernels: KernelsDefinition = Field(KernelsDefinition(), description="how the kernels of notebooks come to be")
 
     def command(self, name: str) -> CommandDefinition:
         """Return the command of that id. Raises KeyError."""

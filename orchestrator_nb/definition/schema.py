@@ -11,6 +11,7 @@ from orchestrator_nb.definition.wording import (
     COMMAND,
     ESCALATION,
     GATE,
+    KERNELS,
     MONITORING,
     OPTIMIZATION,
     PARAMETER,
@@ -19,9 +20,9 @@ from orchestrator_nb.definition.wording import (
     WORKFLOW,
 )
 
-_ONE_OR_MORE = ("after", "reads", "writes", "tags", "imports", "provides", "at", "include", "exclude")
+_ONE_OR_MORE = ("after", "reads", "writes", "tags", "imports", "provides", "at", "include", "exclude", "preload")
 _GATES = ("gates", "quality_requirements")
-_NAMES = ("outputs", "context")
+_NAMES = ("outputs", "context", "shares")
 _DURATIONS = (
     "timeout", "start_timeout", "cell_timeout", "idle_timeout", "duration", "retry_delay", "deadline",
     "coordination_timeout", "interval", "keep_for", "automatic", "guided", "manual",
@@ -48,6 +49,9 @@ def json_schema() -> dict[str, Any]:
         "propertyNames": {"pattern": name["pattern"], "not": {"enum": list(RESERVED)}},
         "additionalProperties": {"$ref": "#/$defs/CommandDefinition"},
     }
+    strategy = workflow["merge"]["additionalProperties"]
+    by_name = {"type": "object", "required": ["function"], "additionalProperties": False}
+    strategy["anyOf"].append({**by_name, "properties": {"function": strategy["anyOf"][-1]}})
     workflow["parameters"] = {
         "type": "object",
         "propertyNames": {"pattern": r"^(?!__)[A-Za-z_][A-Za-z0-9_]*$"},
@@ -63,6 +67,7 @@ def json_schema() -> dict[str, Any]:
         (definitions["OptimizationDefinition"]["properties"], OPTIMIZATION),
         (definitions["MonitoringDefinition"]["properties"], MONITORING),
         (definitions["CheckpointsDefinition"]["properties"], CHECKPOINTS),
+        (definitions["KernelsDefinition"]["properties"], KERNELS),
     ):  # fmt: skip
         _finish(properties, words)
     command.pop("title", None)
@@ -92,6 +97,8 @@ def _finish(properties: dict[str, Any], words: dict[str, str]) -> None:
             found = {"anyOf": [found, {"enum": ["none", "retry"]}]}
         elif key == "checkpoints":
             found = {"anyOf": [found, {"enum": ["off", "on", False, True]}]}
+        elif key == "kernels":
+            found = {"anyOf": [found, {"enum": ["fork", "pool", "plain"]}]}
         elif key == "keep":
             count = {"anyOf": found.pop("anyOf")}
             keys = {"count": count, "age": {"anyOf": [{"type": "number"}, {"const": "none"}, _DURATION]}}

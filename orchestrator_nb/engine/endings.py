@@ -5,23 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator_nb import events as e
-from orchestrator_nb.engine.verdicts import clash, failed_by, said_of, warnings
+from orchestrator_nb.engine.verdicts import clash, failed_by, not_merged, said_of, warnings
 from orchestrator_nb.state import RunState
 
 
 class AcceptResult:
-    """An attempt that returned is a success when none of its steps is left and no blocking gate is against it.
+    """An attempt that returned is a success when none of its steps is left and no blocking gate is against it, and its
+    changes of the shared state can be taken.
 
     All gates are checked before a bad one decides, so that everything that is wrong is known; what comes after the
     gates is not done for a failure. A gate that only warns makes the success a deviation.
     """
 
-    kinds: tuple[type[e.Event], ...] = (e.AttemptReturned, e.GateChecked, e.CheckpointTaken, e.CheckpointSkipped)
+    kinds: tuple[type[e.Event], ...] = (
+        e.AttemptReturned, e.GateChecked, e.CheckpointTaken, e.CheckpointSkipped, e.SharedMerged,
+    )  # fmt: skip
     decides: tuple[type[e.Event], ...] = kinds
 
     def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
         """Return the success or the failure, or nothing while something is left to be done."""
-        assert isinstance(event, (e.AttemptReturned, e.GateChecked, e.CheckpointTaken, e.CheckpointSkipped))
+        assert isinstance(
+            event, (e.AttemptReturned, e.GateChecked, e.CheckpointTaken, e.CheckpointSkipped, e.SharedMerged)
+        )
         command, attempt = event.command, event.attempt
         if command is None or attempt is None:
             return ()
@@ -34,6 +39,8 @@ class AcceptResult:
                 return (failed,)
         if due:
             return ()
+        if isinstance(event, e.SharedMerged) and event.failure is not None:
+            return (not_merged(command, record, event.failure, event.at),)
         if record.shared:
             clashed = clash(command, record, state, event.at)
             if clashed is not None:
@@ -43,7 +50,7 @@ class AcceptResult:
 
 
 class Reopen:
-    """What was rolled back is done once more."""
+    """What was rolled back is done once more, unless it has the result again that it had at the moment gone back to."""
 
     kinds: tuple[type[e.Event], ...] = (e.RolledBack, e.RollbackFailed)
     decides: tuple[type[e.Event], ...] = kinds
@@ -55,9 +62,38 @@ class Reopen:
         if isinstance(event, e.RolledBack):
             reason = f"rolled back {event.what}"
             facts += [e.CommandReopened(at=event.at, command=name, reason=reason) for name in event.commands]
+            facts += [_restored(event, name, state) for name in event.results]
         if event.go_on and state.run.state == "paused":
             facts.append(e.RunResumed(at=event.at, reason="after the rollback"))
         return facts
+
+
+def _restored(event: e.RolledBack, command: str, state: RunState) -> e.CommandRestored:
+    generation = event.results[command]
+    life = state.lives[command, generation]
+    record = life.record
+    cell, cells = record.cell or (None, None)
+    return e.CommandRestored(
+        at=event.at,
+        command=command,
+        generation=generation,
+        attempt=record.attempt,
+        state=record.state,
+        rollback=event.rollback,
+        reason=record.reason,
+        started=record.started,
+        ended=record.ended,
+        seconds=record.seconds,
+        retry=record.retry,
+        deaths=record.deaths,
+        returned=record.returned,
+        cell=cell,
+        cells=cells,
+        notebook=record.notebook,
+        log=record.log,
+        failure=record.failure,
+        deviations=life.deviations,
+    )
 
 
 class GiveUp:

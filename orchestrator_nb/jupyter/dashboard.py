@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from orchestrator_nb.analytics.dashboards import Dashboard
-from orchestrator_nb.analytics.figures.figure import Figure
+from orchestrator_nb.analytics.figures.figure import Figure, finite
 from orchestrator_nb.analytics.page import Part, Table
 from orchestrator_nb.analytics.selection import Filters
 from orchestrator_nb.errors import OrchestratorError
@@ -93,7 +93,11 @@ def _outputs(part: Part) -> list[dict[str, Any]]:
     """Return a part as what a cell would have shown."""
     if isinstance(part, Figure):
         words = _html(f"<h3>{escape(part.title)}</h3><p>{escape(part.text)}</p>", f"{part.title}: {part.text}")
-        return [words] if part.is_empty else [words, _data({MIME: part.plain(), "text/plain": str(part)})]
+        return (
+            [words]
+            if part.is_empty
+            else [words, _data({MIME: finite(part.spec()), "text/html": part.to_svg(), "text/plain": str(part)})]
+        )
     if isinstance(part, Table):
         head = "".join(f"<th>{escape(column)}</th>" for column in part.columns)
         body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in part.rows)

@@ -102,8 +102,11 @@ ARGUMENTS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     ),
     "escalate": (("run", {"metavar": "RUN"}), COMMAND, REASON, STORE),
     "trends": (
-        ("figure", {"nargs": "?", "default": "seconds", "metavar": "NAME", "help": "a metric, or seconds, busy, …"}),
-        *FILTERS,
+        (
+            "figure",
+            {"nargs": "?", "metavar": "NAME", "help": "a metric, or seconds, busy …; without one, all that there is"},
+        ),
+        ("--workflow", {"help": "only runs of this workflow"}),
         STORE,
     ),
     "report": (
@@ -308,9 +311,11 @@ def _history(given: Any, _names: Names) -> Rows:
 
 def _trends(given: Any, _names: Names) -> Any:
     from orchestrator_nb.analytics.history import History
-    from orchestrator_nb.analytics.trend_story import trend_story
+    from orchestrator_nb.jupyter.trends import Trends
 
-    return trend_story(given.figure, History(given.store), **_filters(given))
+    return Trends(
+        given.figure or "seconds", history=History(given.store), workflow=given.workflow, whole=not given.figure
+    )
 
 
 def _filters(given: Any) -> dict[str, Any]:

@@ -153,6 +153,45 @@ def test_checkpoints_are_said_in_a_word_or_a_mapping(said: object, found: object
 
 
 @pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("fork", {"start": "fork"}), ("pool", {"start": "pool"}), ({"preload": "pandas"}, {"preload": ["pandas"]}),
+        ({"start": "plain", "preload": []}, {"start": "plain", "preload": []}), ({}, None),
+    ],
+)  # fmt: skip
+def test_kernels_are_said_in_a_word_or_a_mapping(said: object, found: object) -> None:
+    """A word is how they are started; for the workflow and for one of its notebooks, and what is said reads back."""
+    notebook = {"notebook": "a.ipynb", "kernels": said}
+    definition = read_definition({"workflow": "w", "commands": {"a": notebook}, "kernels": said}).definition
+    written = to_dict(definition)
+    assert written.get("kernels") == found
+    assert written["commands"]["a"].get("kernels") == ({} if found is None else found)
+    assert read_definition(written).definition == definition
+
+
+@pytest.mark.parametrize(
+    ("said", "path", "nearest"),
+    [
+        ("frok", "/kernels", "fork"),
+        ({"strat": "fork"}, "/kernels/strat", "start"),
+        ({"start": 1}, "/kernels/start", None),
+    ],
+)
+def test_a_mistake_in_how_kernels_start_is_named_with_what_was_meant(
+    said: object, path: str, nearest: str | None
+) -> None:
+    """The key or word that is nearest is offered, for the workflow and for a command alike."""
+    for place, document in (
+        ("", {"commands": {"a": CALL}, "kernels": said}),
+        ("/commands/a", {"commands": {"a": {"notebook": "a.ipynb", "kernels": said}}}),
+    ):
+        with pytest.raises(DefinitionError) as refused:
+            read_definition({"workflow": "w", **document})
+        (mistake,) = refused.value.mistakes
+        assert (mistake.path, mistake.nearest) == (f"{place}{path}", nearest)
+
+
+@pytest.mark.parametrize(
     ("strategy", "found"),
     [
         ({"executionStrategy": "parallel"}, ("parallel", None)),
@@ -229,6 +268,15 @@ def test_dependencies_have_many_names_and_may_be_one_text(key: str, value: Any) 
 def test_attempts_are_retries_and_one(body: dict[str, Any], retries: int) -> None:
     """`retries` counts the tries after the first, `attempts` all of them, wherever they are written."""
     assert one(**body).retries == retries
+
+
+def test_a_retry_says_in_one_place_how_often_when_and_with_what() -> None:
+    """The mapping and the plain keys are the same."""
+    retry = {"attempts": 3, "delay": "5s", "resources": {"memory": "4GB"}}
+    (one,) = read_definition({"workflow": "w", "commands": {"a": {"call": "m:f", "retry": retry}}}).definition.commands
+    assert (one.retries, one.retry_delay, one.retry_resources) == (2, 5.0, {"memory": "4GB"})
+    plain = {"call": "m:f", "retries": 2, "retry_delay": 5, "retry_resources": {"memory": "4GB"}}
+    assert read_definition({"workflow": "w", "commands": {"a": plain}}).definition.commands == (one,)
 
 
 @pytest.mark.parametrize(("written", "seconds"), [(90, 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("1.5 h", 5400)])

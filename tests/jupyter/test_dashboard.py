@@ -1,4 +1,4 @@
-"""Dashboards, reports, trends and ratings in a notebook: objects, and controls that read the history anew."""
+"""Dashboards, reports and ratings in a notebook: objects, and controls that read the history anew."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from orchestrator_nb import Workflow, context
 from orchestrator_nb.analytics.dashboards import Dashboard, dashboard
 from orchestrator_nb.analytics.history import History
 from orchestrator_nb.analytics.reports import Report
-from orchestrator_nb.analytics.trend_story import TrendStory
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.journal.store import find_store
 from orchestrator_nb.jupyter.dashboard import MIME, LiveDashboard
@@ -91,24 +90,18 @@ def test_without_somebody_to_use_controls_it_is_a_page(runs: Path) -> None:
 
 
 def test_verbs_give_objects(runs: Path, tmp_path: Path) -> None:
-    """Report, dashboard, trends and ratings go on in Python."""
+    """Report, dashboard and ratings go on in Python."""
     made, _ = do("report", ["--kind", "quality", "--out", str(tmp_path / "quality.md")], {})
     assert isinstance(made, Report)
     assert (tmp_path / "quality.md").read_text().startswith("# Quality and what it had to do with performance: stock")
     board, _ = do("dashboard", ["quality", "--workflow", "sales"], {})
     assert isinstance(board, Dashboard)
     assert {entry.workflow for entry in board.page.runs} == {"sales"}
-    story, _ = do("trends", ["rmse", "--workflow", "sales"], {})
-    assert isinstance(story, TrendStory)
-    assert list(story.values["value"]) == [3.0, 2.0]
-    assert [figure.name for figure in story.figures] == ["trend-rmse", "durations", "tradeoff-rmse", "checkpoints"]
     run = str(History(runs).runs(workflow="stock")["run"][0])
     ratings, _ = do("rate", [run, "--stars", "4", "--note", "good", "--author", "ada", "--role", "analyst"], {})
     assert ratings[["run", "stars", "note", "author", "role"]].to_numpy().tolist() == [
         [run, 4, "good", "ada", "analyst"]
     ]
-    with pytest.raises(UsageError, match='no run has recorded "ducks"; there is seconds'):
-        do("trends", ["ducks"], {})
     with pytest.raises(UsageError, match="does not say how to write the report"):
         do("report", ["--out", "report.txt"], {})
 

@@ -9,18 +9,23 @@ const telling = (() => {
     const sorted = ordered(values), place = part * (sorted.length - 1), below = Math.floor(place);
     return sorted[below] + (place - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);
   };
+  // Python rounds halves to the even digit, toFixed away from zero.
+  const fixed = (value, digits) => {
+    const scaled = value * 10 ** digits, below = Math.floor(scaled);
+    return (scaled - below === 0.5 && below % 2 === 0 ? below / 10 ** digits : value).toFixed(digits);
+  };
   const median = (values) => quantile(values, 0.5);
   const length = (seconds) => {
-    if (seconds >= 5400) return (seconds / 3600).toFixed(1) + " h";
-    if (seconds >= 120) return (seconds / 60).toFixed(1) + " min";
+    if (seconds >= 5400) return fixed(seconds / 3600, 1) + " h";
+    if (seconds >= 120) return fixed(seconds / 60, 1) + " min";
     if (seconds < 5e-7) return "0 s";
-    if (seconds >= 1) return (seconds < 10 ? seconds.toFixed(1) : seconds.toFixed(0)) + " s";
+    if (seconds >= 1) return (seconds < 10 ? fixed(seconds, 1) : fixed(seconds, 0)) + " s";
     const digits = Math.max(0, 1 - Math.floor(Math.log10(seconds * 1000)));
-    return (seconds * 1000).toFixed(digits) + " ms";
+    return fixed(seconds * 1000, digits) + " ms";
   };
   const number = (value) => Number(value.toPrecision(4)).toLocaleString("en", {maximumFractionDigits: 20});
   const counted = (count, noun) => count.toLocaleString("en") + " " + noun + (count === 1 ? "" : "s");
-  const percent = (part) => (100 * part).toFixed(0) + "%";
+  const percent = (part) => fixed(100 * part, 0) + "%";
   const chance = (p) => (p < 0.001 ? "p < 0.001" : "p = " + Number(p.toPrecision(2)));
   const distinct = (values) => new Set(values).size;
   const most = (totals) => [...totals].sort((one, other) => other[1] - one[1])[0];
@@ -123,8 +128,8 @@ const telling = (() => {
   }
   function efficiency([used, overhead]) {
     if (!used.y.length) return null;
-    return `In the median of ${counted(used.y.length, "run")}, attempts ran in ${median(used.y).toFixed(0)} % of the slots' time, a ` +
-      `speed-up of ${median(used.customdata).toFixed(2)} over one after the other; in ${median(overhead.y).toFixed(1)} % of the time nothing ran.`;
+    return `In the median of ${counted(used.y.length, "run")}, attempts ran in ${fixed(median(used.y), 0)} % of the slots' time, a ` +
+      `speed-up of ${fixed(median(used.customdata), 2)} over one after the other; in ${fixed(median(overhead.y), 1)} % of the time nothing ran.`;
   }
   function failures(traces) {
     const count = sum(traces.map((trace) => sum(trace.x)));
@@ -171,8 +176,8 @@ const telling = (() => {
       }
       const r = correlation(ranks(points.x), ranks(points.y)), p = probability(r, pairs.length);
       const said = p < 0.05
-        ? `${about.metric} ${r > 0 ? "rises" : "falls"} with the time taken (rank correlation ${r.toFixed(2)}, ${chance(p)}, ${pairs.length} runs)`
-        : `no relation of ${about.metric} to the time taken can be seen (rank correlation ${r.toFixed(2)}, ${pairs.length} runs)`;
+        ? `${about.metric} ${r > 0 ? "rises" : "falls"} with the time taken (rank correlation ${fixed(r, 2)}, ${chance(p)}, ${pairs.length} runs)`
+        : `no relation of ${about.metric} to the time taken can be seen (rank correlation ${fixed(r, 2)}, ${pairs.length} runs)`;
       const [quickest, slowest] = [pairs[places[0]], pairs[places[places.length - 1]]];
       told.push(`${workflow}: ${said}; the quickest run gave ${number(quickest[1])} in ${length(quickest[0])}, the best one ${number(slowest[1])} in ${length(slowest[0])}.`);
     }
