@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
@@ -99,7 +99,8 @@ def change_points(workflow: str, completed: pd.DataFrame) -> list[Pattern]:
         earlier, later = seconds[before:place], seconds[place:after]
         ratio = float(np.median(later) / np.median(earlier))
         # Of all places this was the best, so that its probability is that of one among so many.
-        p = min(1.0, float(mannwhitneyu(earlier, later).pvalue) * len(logs))
+        alone = float(mannwhitneyu(earlier, later).pvalue)
+        p = min(1.0, _of_dependent(alone, [logs[before:place], logs[place:after]]) * len(logs))
         if p < CHANCE and not 0.9 < ratio < 1.1:
             when = completed["started"].iloc[place].strftime("%Y-%m-%d %H:%M")
             became = "slower" if ratio > 1 else "quicker"
@@ -113,6 +114,26 @@ def change_points(workflow: str, completed: pd.DataFrame) -> list[Pattern]:
                 )
             )  # fmt: skip
     return found
+
+
+def _of_dependent(p: float, parts: list[Any]) -> float:
+    """Return a probability that was worked out for independent values as it is for such as follow on each other.
+
+    A slow run is often followed by another slow one, for no lasting reason: so many values count for fewer. How few, the
+    correlation of neighbours within each part tells, which is estimated too low of few values and therefore raised.
+    """
+    import numpy as np
+    from scipy.stats import norm
+
+    rests = [part - np.median(part) for part in parts]
+    count = sum(len(rest) for rest in rests)
+    spread = sum(float((rest**2).sum()) for rest in rests)
+    if not spread:
+        return p
+    near = sum(float((rest[1:] * rest[:-1]).sum()) for rest in rests) / spread
+    near = min(0.95, max(0.0, near + 2 * (1 + 3 * max(near, 0.0)) / count))
+    z = float(norm.isf(p / 2)) if p > 1e-300 else 37.0
+    return float(2 * norm.sf(z * math.sqrt((1 - near) / (1 + near))))
 
 
 def time_of_day(workflow: str, completed: pd.DataFrame) -> list[Pattern]:

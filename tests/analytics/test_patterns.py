@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pandas as pd
@@ -45,6 +46,57 @@ def test_a_lasting_change_is_found_where_it_was() -> None:
 def test_noise_has_no_change(seed: int) -> None:
     """Sixty runs that vary as they always do."""
     assert patterns.change_points("w", _runs(_noise(60, 10, seed))) == []
+
+
+def _following(count: int, seed: int, *, share: float) -> list[float]:
+    """Durations of which each follows the one before it by that share, as where other work comes and goes."""
+    chance, state, found = random.Random(seed), 0.0, []
+    for _ in range(count):
+        state = share * state + chance.gauss(0, 0.08)
+        found.append(10 * math.exp(state))
+    return found
+
+
+@pytest.mark.parametrize(("share", "most"), [(0.0, 2), (0.3, 3), (0.6, 6)])
+def test_noise_is_seldom_taken_for_a_change(share: float, most: int) -> None:
+    """Of a hundred histories without any change, also of such in which slow runs follow slow ones."""
+    found = [patterns.change_points("w", _runs(_following(60, seed, share=share))) for seed in range(100)]
+    assert sum(map(bool, found)) <= most
+
+
+def test_a_true_change_is_seldom_missed() -> None:
+    """Of fifty histories that become 1.4 times as slow half way, nearly all, at the right place."""
+    found = [
+        patterns.change_points("w", _runs([*_noise(30, 10, seed), *_noise(30, 14, seed + 1000)])) for seed in range(50)
+    ]
+    assert sum(len(each) == 1 and abs(each[0].effect - 1.4) < 0.15 for each in found) >= 47
+
+
+def test_the_time_of_day_is_seldom_taken_for_a_cause() -> None:
+    """Of a hundred histories in which it makes no difference."""
+    assert sum(bool(patterns.time_of_day("w", _runs(_noise(80, 10, seed), hours=6))) for seed in range(100)) <= 2
+
+
+def test_what_fails_by_itself_is_seldom_said_to_fail_together() -> None:
+    """Of a hundred histories of eight commands, each of which fails in one run of five for reasons of its own."""
+    found = 0
+    for seed in range(100):
+        chance = random.Random(seed)
+        failed = patterns.Try(1, 1, "failed", 1.0, ("a", "b"))
+        commands = {
+            f"c{number}": {f"r{run}": [failed] for run in range(60) if chance.random() < 0.2} for number in range(8)
+        }
+        found += bool(patterns.together("w", _runs([1.0] * 60), commands))
+    assert found <= 3
+
+
+def test_a_command_that_hardly_ever_fails_is_not_flaky() -> None:
+    """One run in a hundred, in any of a hundred histories."""
+    lost, back = patterns.Try(1, 1, "failed", 1.0, ("a", "b")), patterns.Try(2, 1, "returned", 1.0, ("", ""))
+    for seed in range(100):
+        chance = random.Random(seed)
+        commands = {"a": {f"r{run}": [lost, back] for run in range(60) if chance.random() < 0.01}}
+        assert patterns.flaky("w", commands, {"a": 60}) == []
 
 
 def test_few_runs_have_no_change() -> None:
