@@ -176,6 +176,7 @@ class MonitoringDefinition(Model):
     resources: bool = Field(
         True, description="record what attempts take: processor time, memory and disk, the machine's network meanwhile"
     )
+    audit: bool = Field(False, description="look while it runs whether what is recorded holds, and tell what does not")
 
 
 class KernelsDefinition(Model):
