@@ -7,8 +7,8 @@ from typing import Any
 
 from orchestrator_nb.event import Event
 
-FORMAT = 1
-"""The version of the journal's format, recorded by every `RunStarted`."""
+FORMAT = 2
+"""The version of the journal's format, recorded by every `RunStarted`. Since 2, each turn has one hash; each line had."""
 
 
 class RunStarted(Event, frozen=True, kw_only=True):

@@ -263,6 +263,10 @@ class LocalAttempt:
 
     # ── for its executor ────────────────────────────────────────────────────────────────────────────────────────
 
+    def begin(self) -> None:
+        """Let its time begin; until then it waited for its thread."""
+        self._begun = time.monotonic()
+
     def perform(self, run: Callable[[Any], Any]) -> Answer:
         """Run the command in the current context and return the answer; nothing that it raises comes out."""
         token = install(self)
