@@ -198,7 +198,7 @@ class LocalExecutor:
     def _perform(self, attempt: LocalAttempt) -> Event:
         capture.ensure()
         capture.printing.set(attempt)
-        attempt.begin()
+        attempt.begun = time.monotonic()  # until now it waited for its thread
         definition = attempt.work.definition
         command = self._commands.get(definition.kind)
         if command is None:
