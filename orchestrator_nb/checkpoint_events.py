@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator_nb.event import Event
+from orchestrator_nb.values import Failure
 
 
 class CheckpointTaken(Event, frozen=True, kw_only=True):
@@ -32,6 +33,7 @@ class CheckpointSkipped(Event, frozen=True, kw_only=True):
     """The files could not be kept at a `boundary`, and the run goes on all the same.
 
     With `for_good` no other one is tried before the run gets a new owner: there is no git, or nowhere to keep them.
+    `ended` is the end that the run had before that one, for `reason`, where everything of it is as it was then.
     """
 
     boundary: str
@@ -42,7 +44,8 @@ class CheckpointSkipped(Event, frozen=True, kw_only=True):
 
 
 class RollbackAsked(Event, frozen=True, kw_only=True):
-    """The run is to go back as soon as nothing of it runs: to the moment named `to`, or without the commands `undo`.
+    """The run is to go back as soon as nothing of it runs: to the moment named `to`, or without what `undo` names:
+    commands, or one rollback.
 
     `rollback` is the name of this rollback. Files that somebody changed since are treated as `policy` says: refuse,
     keep-both, keep-mine. `because` says why, `go_on` that a run that was paused for it goes on afterwards; without
@@ -63,9 +66,10 @@ class RollbackAsked(Event, frozen=True, kw_only=True):
 class RolledBack(Event, frozen=True, kw_only=True):
     """The run went back: files, outputs and shared state.
 
-    `what` says it in words. `commands` run again, and `shared` is the shared state without them. `safety` is the
-    checkpoint of the moment before, `outcome` the one after, by which it can be undone; empty where no file belonged to
-    it. `restored`, `removed` and `beside` are files; `conflicts` says why files were left as they are, `unowned` are
+    `what` says it in words. `commands` are opened anew; those in `results` have once more what they had come to in that
+    generation, the others run again. `shared` is the shared state afterwards. `safety` is the checkpoint of the moment
+    before, `outcome` the one after; empty where no file belonged to it. `undid` names the rollback that was undone by
+    this one, `stayed` are commands that have newer results than the ones that were to come back, and keep them. `restored`, `removed` and `beside` are files; `conflicts` says why files were left as they are, `unowned` are
     those that changed since without anybody known to have done it. `advice` names commands that had used what is gone.
     With `go_on` the run goes on at once.
     """
@@ -82,7 +86,40 @@ class RolledBack(Event, frozen=True, kw_only=True):
     conflicts: Mapping[str, str] = {}
     unowned: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
+    results: Mapping[str, int] = {}
+    undid: str = ""
+    stayed: tuple[str, ...] = ()
+    ended: str = ""
+    reason: str = ""
     go_on: bool = False
+
+
+class CommandRestored(Event, frozen=True, kw_only=True):
+    """A command has once more what it had come to in an earlier `generation`: the rollback named `rollback` went back
+    to where that held. It does not run for it.
+
+    `state` is that end of it, `reason` what was said of it and `deviations` what excused it; `attempt` is the one that
+    led there, the rest is what is known of that one.
+    """
+
+    command: str
+    generation: int
+    attempt: int
+    state: str
+    rollback: str = ""
+    reason: str = ""
+    started: float | None = None
+    ended: float | None = None
+    seconds: float = 0.0
+    retry: int = 0
+    deaths: int = 0
+    returned: bool = False
+    cell: int | None = None
+    cells: int | None = None
+    notebook: str | None = None
+    log: str | None = None
+    failure: Failure | None = None
+    deviations: tuple[str, ...] = ()
 
 
 class RollbackFailed(Event, frozen=True, kw_only=True):

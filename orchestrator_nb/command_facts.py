@@ -9,14 +9,25 @@ from msgspec.structs import replace
 
 from orchestrator_nb import events as e
 from orchestrator_nb.breaker import mended, once_more
-from orchestrator_nb.records import ACCEPTED, CommandRecord, asked, begun, failed, reopened, returned, reused
+from orchestrator_nb.records import (
+    ACCEPTED,
+    CommandRecord,
+    Life,
+    asked,
+    begun,
+    failed,
+    reopened,
+    restored,
+    returned,
+    reused,
+)
 from orchestrator_nb.standing import Standing
 from orchestrator_nb.step_facts import begin_steps, keep_what_is_left
 from orchestrator_nb.transitions import COMMAND_TRANSITIONS, DONE, IllegalTransition
 from orchestrator_nb.trigger_rules import DEFAULT
 from orchestrator_nb.values import Classified
 
-_AFTER = {e.KINDS[name]: states for name, states in COMMAND_TRANSITIONS.items()}
+_AFTER = {e.KINDS[name]: states for name, states in COMMAND_TRANSITIONS.items() if " " not in name}
 """The table of the transitions, by class instead of by name."""
 
 RETRY = "retry"
@@ -213,9 +224,22 @@ _FAILURES = frozenset({e.CommandFailed, e.CommandCrashed})
 
 def _command_reopened(state: Standing, event: e.CommandReopened) -> None:
     record, after = _step(state, event)
+    state.lives[event.command, record.generation] = Life(record, state.deviations.get(event.command, ()))
     _put(state, event.command, record, reopened(record, after, event))
     if event.command in state.deviations:
         state.deviations = {name: text for name, text in state.deviations.items() if name != event.command}
+
+
+def _command_restored(state: Standing, event: e.CommandRestored) -> None:
+    record, life = _known(state, event.command), state.lives.get((event.command, event.generation))
+    table = COMMAND_TRANSITIONS.get(f"CommandRestored {event.state}", {})
+    if record.state not in table:
+        raise IllegalTransition(f'"{event.command}" cannot become {event.state} again: it is {record.state}')
+    if life is None or life.record.state != event.state:
+        raise IllegalTransition(f'generation {event.generation} of "{event.command}" did not end as {event.state}')
+    _put(state, event.command, record, restored(record, life))
+    if life.deviations:
+        state.deviations = {**state.deviations, event.command: life.deviations}
 
 
 def _deviation(state: Standing, event: e.DeviationRecorded) -> None:
@@ -333,6 +357,7 @@ COMMAND_FACTS: dict[type[e.Event], Callable[[Standing, Any], None]] = {
     e.CommandCancelled: _command_ended,
     e.DeviationRecorded: _deviation,
     e.CommandReopened: _command_reopened,
+    e.CommandRestored: _command_restored,
     e.ErrorClassified: _error_classified,
     e.CommandAdapted: _command_adapted,
     e.DecisionRequested: _decision_requested,

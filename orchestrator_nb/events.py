@@ -19,6 +19,7 @@ from typing import Any
 
 from orchestrator_nb.checkpoint_events import CheckpointSkipped as CheckpointSkipped
 from orchestrator_nb.checkpoint_events import CheckpointTaken as CheckpointTaken
+from orchestrator_nb.checkpoint_events import CommandRestored as CommandRestored
 from orchestrator_nb.checkpoint_events import RollbackAsked as RollbackAsked
 from orchestrator_nb.checkpoint_events import RollbackFailed as RollbackFailed
 from orchestrator_nb.checkpoint_events import RolledBack as RolledBack
@@ -58,7 +59,8 @@ class AttemptStarted(Event, frozen=True, kw_only=True):
 
 
 class KernelStarted(Event, frozen=True, kw_only=True):
-    """The kernel of an attempt was started within `seconds`; `way` is forked or plain, `reason` why it is not forked."""
+    """The kernel of an attempt was there after `seconds`; `way` is forked, pooled (it was started ahead) or plain,
+    `reason` why it is not forked."""
 
     command: str
     attempt: int

@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from orchestrator_nb.definition.models import CommandDefinition, GateDefinition
+from orchestrator_nb.definition.models import CommandDefinition, GateDefinition, KernelsDefinition
 from orchestrator_nb.errors import Mistake
 from orchestrator_nb.events import Event, Stored, Used
 from orchestrator_nb.records import CommandRecord
@@ -36,6 +36,7 @@ class Work(Struct, frozen=True, kw_only=True, gc=False):
     attempts of this command had recorded before they failed, `preserved` the state that they handed over; `recorded`,
     `metrics` and `changes` are what upstream commands recorded by name, their numbers, and their changes of the shared
     state, where there are any.
+    `kernels` says how those of the workflow's notebooks come to be.
     `parameters` are the workflow's. `timeout` is in seconds, None for no limit. `folder` is the definition's folder,
     `run_folder` where the run keeps its files.
     """
@@ -55,6 +56,7 @@ class Work(Struct, frozen=True, kw_only=True, gc=False):
     partial: Mapping[str, Stored] = {}
     preserved: Stored | None = None
     timeout: float | None = None
+    kernels: KernelsDefinition | None = None
     folder: Path
     run_folder: Path
 

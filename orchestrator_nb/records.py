@@ -176,6 +176,13 @@ class CommandRecord(Struct, frozen=True, gc=False):
         return e.Stored(form="mapping", items=self.recorded) if nothing and self.recorded else result
 
 
+class Life(Struct, frozen=True, gc=False):
+    """A generation of a command as it was when the next one began: its `record`, and what excused it."""
+
+    record: CommandRecord
+    deviations: tuple[str, ...] = ()
+
+
 class CauseRecord(Struct, frozen=True, gc=False):
     """What the errors of one cause came to that passes by itself, since anything last went well with it; replaced, never
     changed. After every few `failures` nothing is tried again with it `until` then; `rounds` counts these. `commands`
@@ -258,6 +265,12 @@ def reopened(record: CommandRecord, state: str, event: e.CommandReopened) -> Com
     if record.state not in GOOD:  # it goes on from where it came to
         fresh = replace(fresh, partial={**record.partial, **record.recorded}, preserved=record.preserved)
     return fresh
+
+
+def restored(record: CommandRecord, life: Life) -> CommandRecord:
+    """Return the record of a command that has once more what it had come to in an earlier life; attempts and generations
+    count on."""
+    return replace(life.record, generation=record.generation, attempt=record.attempt)
 
 
 def returned(record: CommandRecord, event: e.AttemptReturned) -> CommandRecord:

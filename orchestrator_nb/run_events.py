@@ -96,10 +96,12 @@ class StepsDue(Event, frozen=True, kw_only=True):
 
 
 class RunEnded(Event, frozen=True, kw_only=True):
-    """The run is over: `state` is completed, failed, error or stopped."""
+    """The run is over: `state` is completed, failed, error or stopped. It is so `again` where a rollback that had opened
+    it anew was undone."""
 
     state: str
     reason: str = ""
+    again: bool = False
 
 
 class DefinitionChanged(Event, frozen=True, kw_only=True):

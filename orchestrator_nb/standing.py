@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator_nb.events import CheckpointTaken, NoticeGiven, RolledBack
-from orchestrator_nb.records import CauseRecord, CommandRecord, DecisionRecord, PlannedCommand, RunRecord
+from orchestrator_nb.records import CauseRecord, CommandRecord, DecisionRecord, Life, PlannedCommand, RunRecord
 from orchestrator_nb.sharing import SharedVersion, contested_by, merged
 from orchestrator_nb.transitions import DONE, FINAL, GOOD
 from orchestrator_nb.trigger_rules import Verdict, tally_of, verdict
@@ -36,6 +36,8 @@ class Standing:
         self.due: Mapping[str, tuple[str, ...]] = {}
         self.checkpoints: tuple[CheckpointTaken, ...] = ()
         self.rollbacks: tuple[RolledBack, ...] = ()
+        self.lives: dict[tuple[str, int], Life] = {}
+        """The generations of commands that are over, by command and number."""
 
     def share(self, command: str, attempt: int, at: float, changes: Mapping[str, Any], seen: int | None = None) -> None:
         """Take in what a command changed in the shared state, of which it had seen that version (all of it, if None).

@@ -34,6 +34,7 @@ class RunState(Standing):
         other.__dict__.update(self.__dict__)
         other.commands = dict(self.commands)
         other.counts = dict(self.counts)
+        other.lives = dict(self.lives)
         return other
 
     def publish(self, target: RunState, events: Iterable[e.Event]) -> None:
@@ -48,6 +49,8 @@ class RunState(Standing):
         target.due = self.due
         target.checkpoints = self.checkpoints
         target.rollbacks = self.rollbacks
+        if len(target.lives) != len(self.lives):
+            target.lives = dict(self.lives)
         records, shown = self.commands, target.commands
         for event in events:
             command = getattr(event, "command", None)
@@ -165,7 +168,7 @@ def _run_completing(state: RunState, event: e.RunCompleting) -> None:
 
 
 def _run_ended(state: RunState, event: e.RunEnded) -> None:
-    after = _after(state, event, f"RunEnded {event.state}")
+    after = _after(state, event, f"RunEnded {event.state}{' again' if event.again else ''}")
     if after == "completed":
         if bad := state.bad():
             raise IllegalTransition(f"the run cannot be completed: {', '.join(bad[:3])} did not succeed")

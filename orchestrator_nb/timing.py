@@ -386,4 +386,5 @@ _HANDLERS: dict[type[e.Event], Any] = {
     e.UpstreamFailed: _settled,
     e.CommandCancelled: _settled,
     e.CommandReopened: _reopened,
+    e.CommandRestored: _settled,
 }

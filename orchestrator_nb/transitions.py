@@ -26,6 +26,7 @@ RUN_TRANSITIONS: dict[str, dict[str, str]] = {
     "RunEnded failed": {"completing": "failed"},
     "RunEnded error": {"initializing": "error", "completing": "error"},
     "RunEnded stopped": {"stopping": "stopped"},
+    **{f"RunEnded {state} again": {"executing": state} for state in ("completed", "failed", "error", "stopped")},
 }
 """Event (and its state, where one event has several ends) → state before → state after."""
 
@@ -56,8 +57,12 @@ COMMAND_TRANSITIONS: dict[str, dict[str, str]] = {
         "upstream_failed": "pending",
         "cancelled": "pending",
     },
+    **{
+        f"CommandRestored {state}": {"pending": state, "waiting": state}
+        for state in ("succeeded", "reused", "failed", "crashed", "skipped", "upstream_failed", "cancelled")
+    },
 }
-"""Event → state before → state after. A pending command that its trigger rule lets start is shown as ready."""
+"""Event (and its state, where one event has several ends) → state before → state after. A pending command that its trigger rule lets start is shown as ready."""
 
 FINAL = frozenset({"succeeded", "reused", "failed", "crashed", "skipped", "upstream_failed", "cancelled"})
 """The states in which a command stays unless it is reopened."""

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from orchestrator_nb.analytics.tables import in_one_piece
 from orchestrator_nb.journal.index.schema import VERSION
 
 WORTH = 20_000
@@ -48,7 +49,8 @@ def read(path: Path, runs: Collection[str], *, whole: bool, columns: Sequence[st
     `columns` are those that are wanted, among them the run's id.
     """
     try:
-        table = pq.read_table(path, columns=None if columns is None else list(columns), memory_map=True)
+        # Not `read_table`, which imports a whole room for folders of files and gives the rows in many pieces.
+        table = pq.ParquetFile(path, memory_map=True).read(columns=None if columns is None else list(columns))
     except _NOT_READABLE:
         return None
     table = table.replace_schema_metadata(None)
@@ -59,15 +61,26 @@ def read(path: Path, runs: Collection[str], *, whole: bool, columns: Sequence[st
 
 def only_runs(table: pa.Table, runs: Collection[str]) -> pa.Table:
     """Return the rows of these runs."""
-    return table.filter(pc.is_in(table.column("run").cast(pa.string()), value_set=pa.array(sorted(runs), pa.string())))
+    wanted = pa.array(sorted(runs), pa.string())
+    chunks = table.column("run").chunks
+    mask = [pc.is_in(chunk.dictionary, value_set=wanted).take(chunk.indices) for chunk in chunks]
+    return table.filter(pa.chunked_array(mask, pa.bool_()))
 
 
 def write(path: Path, table: pa.Table, chains: Mapping[str, str]) -> None:
     """Write the rows of these runs; where that is not possible there is no file, and nothing is lost."""
     about = {_RUNS: msgspec.json.encode(dict(chains)), _VERSION: _version(table.schema)}
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    # Floats hardly ever repeat, so that a dictionary of them is only in the way.
+    repeating = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
     try:
-        pq.write_table(table.replace_schema_metadata(about), fresh, compression="lz4", row_group_size=2**20)
+        pq.write_table(
+            in_one_piece(table).replace_schema_metadata(about),
+            fresh,
+            compression="lz4",
+            row_group_size=2**20,
+            use_dictionary=repeating,
+        )
         os.replace(fresh, path)
     except (OSError, pa.ArrowException):
         with suppress(OSError):

@@ -37,7 +37,7 @@ _MAPPINGS = ("parameters", "settings", "owner", "deviations")
 ARROW: dict[Kind, pa.DataType] = {
     "name": pa.dictionary(pa.int32(), pa.string()),
     "text": pa.string(),
-    "texts": pa.list_(pa.string()),
+    "texts": pa.dictionary(pa.int32(), pa.string()),  # of JSON: there are few different lists
     "mapping": pa.string(),
     "time": pa.timestamp("us", tz="UTC"),
     "number": pa.float64(),

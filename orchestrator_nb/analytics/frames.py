@@ -160,8 +160,10 @@ def _through_file(
     table = cache.read(path, true, whole=len(true) == len(kept), columns=names)
     if table is None:  # gone since
         return _of_runs(connection, frame, [run for run in runs.values() if run.chosen], wanted)
-    rest = _of_runs(connection, frame, [run for run in missing.values() if run.chosen], wanted)
-    return pa.concat_tables([_only(table, runs), rest])
+    chosen = [run for run in missing.values() if run.chosen]
+    if not chosen:
+        return _only(table, runs)
+    return pa.concat_tables([_only(table, runs), _of_runs(connection, frame, chosen, wanted)])
 
 
 def _only(table: pa.Table, runs: Mapping[str, _Run]) -> pa.Table:

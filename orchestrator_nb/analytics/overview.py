@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from orchestrator_nb.analytics.history import History
 from orchestrator_nb.analytics.selection import Selection
+from orchestrator_nb.analytics.tables import in_one_piece
 
 _FAILED = pa.array(["failed", "crashed"])
 
@@ -35,8 +36,10 @@ def of_commands(history: History, chosen: Selection | None = None) -> list[dict[
     """
     columns = ("workflow", "command", "state", "seconds", "spent", "waited", "retry")
     table = history.read("commands", columns, chosen)
-    failed = pc.is_in(table.column("state").cast("string"), value_set=_FAILED).cast("int64")
-    table = table.unify_dictionaries().append_column("failed", failed).drop_columns(["state", "run"])
+    table = in_one_piece(table.drop_columns(["run"]))
+    state = table.column("state").combine_chunks()  # of the few states each is looked at once
+    failed = pc.is_in(state.dictionary, value_set=_FAILED).cast("int64").take(state.indices)
+    table = table.append_column("failed", failed).drop_columns(["state"])
     found = table.group_by(["workflow", "command"]).aggregate(
         [
             ("seconds", "count"), ("seconds", "mean"), ("seconds", "stddev"), ("spent", "sum"), ("waited", "sum"),

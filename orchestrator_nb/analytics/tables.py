@@ -31,30 +31,51 @@ def _array(values: Sequence[Any], column: FrameColumn) -> pa.Array:
     if column.kind == "time":
         micros = [None if value is None else round(value * 1e6) for value in values]
         return pa.array(micros, pa.int64()).cast(ARROW["time"])
-    if column.kind == "texts":
-        known: dict[Any, list[str] | None] = {None: None}
-        for value in set(values) - {None}:
-            known[value] = _texts(value)
-        return pa.array([known[value] for value in values], ARROW["texts"])
-    if column.kind == "name":
+    if column.kind in ("name", "texts"):
         return pa.array(values, pa.string()).dictionary_encode()
     return pa.array(values, ARROW[column.kind])
 
 
+def in_one_piece(table: pa.Table) -> pa.Table:
+    """Return a table whose columns are one chunk each, where that is possible."""
+    if all(column.num_chunks <= 1 for column in table.columns):
+        return table
+    return table.unify_dictionaries().combine_chunks()
+
+
 def frame(table: pa.Table, columns: Sequence[FrameColumn]) -> pd.DataFrame:
-    """Return an Arrow table as a frame, each column with the dtype of its kind."""
+    """Return an Arrow table as a frame, each column with the dtype of its kind; its values can be written to."""
+    table = in_one_piece(table)
     whole = {column.name: _series(table.column(column.name), column) for column in columns}
     return pd.DataFrame(whole, index=pd.RangeIndex(table.num_rows), copy=False)
 
 
 def _series(values: pa.ChunkedArray, column: FrameColumn) -> Any:
     dtype = PANDAS[column.kind]
-    if column.kind == "mapping":
-        return pd.Series(
-            [None if text is None else msgspec.json.decode(text) for text in values.to_pylist()], dtype=object
-        )
-    if column.kind == "name":
-        return values.to_pandas()
-    if hasattr(dtype, "__from_arrow__") and column.kind != "time":
+    if column.kind in ("text", "optional count", "optional flag"):
         return pd.Series(dtype.__from_arrow__(values), copy=False)
-    return values.to_pandas()
+    whole = values.combine_chunks()
+    if column.kind == "mapping":
+        found = [None if text is None else msgspec.json.decode(text) for text in whole.to_pylist()]
+        return pd.Series(found, dtype=object)
+    if column.kind == "texts":
+        return pd.Series(dtype.__from_arrow__(_lists(whole)), copy=False)
+    if column.kind == "name":
+        names = pd.Index(whole.dictionary.to_numpy(zero_copy_only=False))
+        return pd.Series(pd.Categorical.from_codes(_own(whole.indices.fill_null(-1)), names), copy=False)
+    if column.kind == "time":
+        micros = _own(whole.cast(pa.int64()).fill_null(pd.NaT.value))
+        return pd.Series(pd.array(micros, dtype=dtype, copy=False), copy=False)
+    return pd.Series(_own(whole), copy=False)
+
+
+def _own(values: pa.Array) -> Any:
+    """Return values as an array of numpy that nobody else has, so that a frame can be written to."""
+    found = values.to_numpy(zero_copy_only=False)
+    return found if found.flags.writeable else found.copy()
+
+
+def _lists(values: pa.DictionaryArray) -> pa.Array:
+    """Return lists of texts for what is kept as a code for each different list."""
+    known = [None if text is None else _texts(text) for text in values.dictionary.to_pylist()]
+    return pa.array(known, pa.list_(pa.string())).take(values.indices)

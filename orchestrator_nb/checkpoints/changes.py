@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from orchestrator_nb.checkpoints.entries import Change, Entry, changes_between
+from orchestrator_nb.checkpoints.paths import BEHIND_LINK
 from orchestrator_nb.checkpoints.record import Checkpoint
 from orchestrator_nb.checkpoints.store import CheckpointStore
 
@@ -59,7 +60,7 @@ def reversals(moves: Sequence[Transition], chosen: Callable[[Transition], bool])
     for move in moves:
         if not chosen(move):
             continue
-        skipped = dict(move.before.skipped) if move.before else {}
+        skipped = {path: why for path, why in move.before.skipped if why != BEHIND_LINK} if move.before else {}
         for path, (before, after) in move.changes.items():
             earlier = found.get(path)
             if earlier is not None and earlier.left == before:

@@ -18,6 +18,10 @@ SIZE_LIMIT = 50 << 20
 _SECRET = re.compile(r"(^|/)(\.env(\.[^/]*)?|[^/]*\.pem)$")
 
 
+BEHIND_LINK = "behind a symbolic link"
+"""Why a declared path is left out that leads somewhere else: of the project there is nothing at it."""
+
+
 @dataclass(slots=True)
 class Sorted:
     """`kept` go into the checkpoint, `gone` are to be taken out of the index, `skipped` are there and left out."""
@@ -100,7 +104,7 @@ def sort_declared(root: Path, declared: Iterable[str | os.PathLike[str]]) -> Dec
         elif any(part.lower() in {".git", "git~1"} for part in parts):
             found.skipped[inside] = "inside a git repository's own folder"
         elif behind_link(root, inside):
-            found.skipped[inside] = "behind a symbolic link"
+            found.skipped[inside] = BEHIND_LINK
         elif os.path.islink(full) or os.path.isfile(full):
             found.files.append(inside)
         else:

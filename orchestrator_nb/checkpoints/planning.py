@@ -95,13 +95,19 @@ def without(store: CheckpointStore, run: str, commands: Iterable[str]) -> Goal:
 
 
 def before_rollback(store: CheckpointStore, rollback: Checkpoint) -> Goal:
-    """Undo a rollback. Raises CheckpointError for a checkpoint that is none."""
+    """Undo a rollback, also one that took several goes since it was cut. Raises CheckpointError for a checkpoint that
+    is none."""
     if rollback.kind != "rollback":
         raise CheckpointError(f'"{rollback.id}" is a checkpoint of kind {rollback.kind}; only a rollback can be undone')
     moves = transitions(store, store.checkpoints(rollback.run))
-    return _goal(
-        f"undoing {rollback.id}", moves, lambda move: move.checkpoint.commit == rollback.commit, since=rollback.number
-    )
+    return _goal(f"undoing {rollback.id}", moves, lambda move: _is_of(move.checkpoint, rollback), since=rollback.number)
+
+
+def _is_of(checkpoint: Checkpoint, rollback: Checkpoint) -> bool:
+    """Whether a checkpoint is the outcome of this rollback, or of a go at it."""
+    name = rollback.more.get("rollback")
+    same = name is not None and checkpoint.kind == "rollback" and checkpoint.more.get("rollback") == name
+    return same or checkpoint.commit == rollback.commit
 
 
 def _goal(label: str, moves: list[Transition], chosen: Callable[[Transition], bool], *, since: int) -> Goal:

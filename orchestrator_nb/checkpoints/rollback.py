@@ -12,9 +12,9 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,27 +53,37 @@ class Intent:
     safety: str
     steps: tuple[Step, ...]
     folder: Path
+    facts: Mapping[str, Any]
 
 
 def roll_back(
-    store: CheckpointStore, goal: Goal, *, policy: str = "refuse", position: int = 0, limit: int = SIZE_LIMIT
+    store: CheckpointStore,
+    goal: Goal,
+    *,
+    policy: str = "refuse",
+    position: int = 0,
+    limit: int = SIZE_LIMIT,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
 ) -> Rollback:
     """Carry out a rollback.
 
-    Files that are not as the run left them are treated as `policy` says: refuse (the default), keep-both, keep-mine.
+    `before` and `after` are facts that the checkpoints of the moments before and after it hold; those that have the same
+    "rollback" in `after` are goes at the same one, and undone together. Files that are not as the run left them are treated as `policy` says: refuse (the default), keep-both, keep-mine.
     Raises RollbackRefused, and then no file was touched, and CheckpointError.
     """
     with store.lock():
         if cut := _records(store):
             raise RollbackRefused(f"a rollback was cut ({_read(cut[0]).label}); finish or undo it first, with finish()")
-        asked = _asked(goal.run, goal.workflow, "safety", goal.label, position)
+        asked = _asked(goal.run, goal.workflow, "safety", goal.label, position, before or {})
         safety = take_locked(store, asked, declared=sorted(goal.wanted), limit=limit)
         saved = tree_of(store.git, safety.commit)
         plan = plan_rollback(goal, store.root, policy=policy, kept=saved.get)
         if plan.conflicts and policy == "refuse":
             raise RollbackRefused(refusal(plan), tuple(conflict.path for conflict in plan.conflicts))
         name = f"{int(time.time())}-{secrets.token_hex(4)}"
-        intent = Intent(name, goal.run, goal.workflow, goal.label, safety.commit, plan.steps, stage_folder(store, name))
+        folder = stage_folder(store, name)
+        intent = Intent(name, goal.run, goal.workflow, goal.label, safety.commit, plan.steps, folder, after or {})
         with _staged(store, intent):
             _record(store, intent)
             late, rescued = _carry_out(store, intent)
@@ -105,7 +115,7 @@ def finish(store: CheckpointStore, intent: Intent, *, undo: bool = False) -> Rol
             elif now != step.then:
                 late.append(step.path)
         label = f"{intent.label}, {'taken back' if undo else 'completed'} after it was cut"
-        again = Intent(intent.name, intent.run, intent.workflow, label, intent.safety, tuple(todo), intent.folder)
+        again = replace(intent, label=label, steps=tuple(todo))
         with _staged(store, again):
             more, words = _carry_out(store, again)
             outcome = _conclude(store, again, [*late, *more], 0, SIZE_LIMIT)
@@ -128,7 +138,7 @@ def _carry_out(store: CheckpointStore, intent: Intent) -> tuple[list[str], list[
 
 def _conclude(store: CheckpointStore, intent: Intent, late: list[str], position: int, limit: int) -> Checkpoint:
     """Verify that every file is as planned, on disk and in a new checkpoint, and take the record away."""
-    asked = _asked(intent.run, intent.workflow, "rollback", intent.label, position)
+    asked = _asked(intent.run, intent.workflow, "rollback", intent.label, position, intent.facts)
     paths = [step.path for step in intent.steps]
     outcome = take_locked(store, asked, declared=paths, limit=limit)
     after = tree_of(store.git, outcome.commit)
@@ -142,8 +152,10 @@ def _conclude(store: CheckpointStore, intent: Intent, late: list[str], position:
     return outcome
 
 
-def _asked(run: str, workflow: str, kind: str, label: str, position: int) -> Checkpoint:
-    return Checkpoint(run=run, number=0, kind=kind, workflow=workflow, at=time.time(), label=label, position=position)
+def _asked(run: str, workflow: str, kind: str, label: str, position: int, facts: Mapping[str, Any]) -> Checkpoint:
+    return Checkpoint(
+        run=run, number=0, kind=kind, workflow=workflow, at=time.time(), label=label, position=position, more=facts
+    )
 
 
 # ── the record ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -167,7 +179,7 @@ def _record(store: CheckpointStore, intent: Intent) -> None:
     part = path.with_suffix(".part")
     facts = {
         "run": intent.run, "workflow": intent.workflow, "label": intent.label, "safety": intent.safety,
-        "steps": intent.steps, "folder": os.fspath(intent.folder),
+        "steps": intent.steps, "folder": os.fspath(intent.folder), "facts": intent.facts,
     }  # fmt: skip
     with open(part, "w", encoding="ascii") as file:
         json.dump(facts, file)
@@ -187,9 +199,9 @@ def _read(record: Path) -> Intent:
     except (OSError, ValueError) as error:
         raise CheckpointError(f'the record of a rollback, "{record}", cannot be read: {error}') from error
     steps = tuple(Step(path, _entry(now), _entry(then)) for path, now, then in facts["steps"])
-    return Intent(
-        record.stem, facts["run"], facts["workflow"], facts["label"], facts["safety"], steps, Path(facts["folder"])
-    )
+    run, workflow, label, safety = (str(facts[name]) for name in ("run", "workflow", "label", "safety"))
+    folder, more = Path(facts["folder"]), facts.get("facts", {})
+    return Intent(record.stem, run, workflow, label, safety, steps, folder, more)
 
 
 def _entry(found: list[str] | None) -> Entry | None:

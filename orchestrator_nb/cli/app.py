@@ -28,6 +28,7 @@ from orchestrator_nb.cli.options import (
     Until,
 )
 from orchestrator_nb.cli.parameters import Files, PairsCommand, Raw, Texts, Typed, collect
+from orchestrator_nb.cli.verb import Verb
 from orchestrator_nb.errors import RunSkipped
 from orchestrator_nb.orchestrator.verbs import VERBS
 
@@ -159,7 +160,7 @@ def plan(
     print(plan_json(planned) if as_json else planned)
 
 
-@app.command(short_help=VERBS["status"])
+@app.command(cls=Verb, short_help=VERBS["status"])
 def status(run: RunName = "latest", as_json: Json = False, store: Store = None) -> None:
     """Show how a run stands, whoever owns it."""
     import dataclasses
@@ -170,7 +171,7 @@ def status(run: RunName = "latest", as_json: Json = False, store: Store = None) 
     print(json.dumps(dataclasses.asdict(found), ensure_ascii=False) if as_json else found)
 
 
-@app.command(short_help=VERBS["resume"])
+@app.command(cls=Verb, short_help=VERBS["resume"])
 def resume(
     run: RunName = "latest",
     as_json: Json = False,
@@ -217,7 +218,7 @@ def resume(
     raise typer.Exit(code)
 
 
-@app.command(short_help=VERBS["schema"])
+@app.command(cls=Verb, short_help=VERBS["schema"])
 def schema() -> None:
     """Print the JSON Schema of definitions, for editors that complete and check YAML."""
     from orchestrator_nb.definition.schema import json_schema
@@ -225,9 +226,9 @@ def schema() -> None:
     print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
-@app.command(short_help=VERBS["demo"])
+@app.command(cls=Verb, short_help=VERBS["demo"])
 def demo(
-    folder: Annotated[str, typer.Argument(help="Where to put the project.")] = "orchestrator-demo",
+    folder: Annotated[str, typer.Argument(metavar="[FOLDER]", help="Where to put the project.")] = "orchestrator-demo",
     no_run: Annotated[bool, typer.Option("--no-run", help="Only put it there.")] = False,
     as_json: Json = False,
     progress: ProgressOption = None,
@@ -278,7 +279,7 @@ for verb in (
     records.audit,
     init.init,
 ):
-    app.command(short_help=VERBS[verb.__name__])(verb)
+    app.command(cls=Verb, short_help=VERBS[verb.__name__])(verb)
 app.command(cls=PairsCommand, short_help=VERBS["decide"])(control.decide)
 app.add_typer(kernels, name="kernels", short_help=VERBS["kernels"])
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator_nb.cli.options import CommandName, GivenRun, Json, RunName, Store
+from orchestrator_nb.cli.options import GivenRun, Json, OfARun, RunName, Store, named
 from orchestrator_nb.cli.parameters import Raw, Typed, collect
 from orchestrator_nb.orchestrator.given import read_as_yaml
 
@@ -42,8 +42,9 @@ def watch(
     raise typer.Exit(found.result.exit_code)
 
 
-def why(run: GivenRun, command: CommandName, as_json: Json = False, store: Store = None) -> None:
+def why(words: OfARun, as_json: Json = False, store: Store = None) -> None:
     """Tell the facts that led to where a command is: attempts, failures, retries, and its upstream."""
+    run, command = named(words, "COMMAND")
     import dataclasses
 
     story = _attach(run, store).why(command)
@@ -85,8 +86,9 @@ def _percent(part: float | None) -> str:
     return "nothing to say" if part is None else f"{part:.0%}"
 
 
-def logs(run: GivenRun, command: CommandName, store: Store = None) -> None:
+def logs(words: OfARun, store: Store = None) -> None:
     """Print what the last attempt of a command printed; on a terminal without what would steer it, colours excepted."""
+    run, command = named(words, "COMMAND")
     from orchestrator_nb.orchestrator.shown import as_text
 
     text = _attach(run, store).logs(command)
@@ -115,8 +117,9 @@ def stop(
     print(f"{found.id} is {found.state.run.state}")
 
 
-def accept(run: GivenRun, command: CommandName, store: Store = None) -> None:
+def accept(words: OfARun, store: Store = None) -> None:
     """Take the result of a command for up to date although its code, its options or its files changed since."""
+    run, command = named(words, "COMMAND")
     found = _attach(run, store)
     found.accept(command)
     print(f'the result of "{command}" in {found.id} is accepted: run --reuse takes it for up to date')
@@ -134,9 +137,14 @@ def decisions(run: RunName = "latest", as_json: Json = False, store: Store = Non
 
 
 def decide(
-    run: GivenRun,
-    number: Annotated[int, typer.Argument(help="The number of the decision.", min=1)],
-    answer: Annotated[str, typer.Argument(help="One of its options, such as retry, skip, fail.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[RUN] NUMBER ANSWER",
+            help="The number of the decision, and one of its options, such as retry, skip, fail; before them the run, "
+            "where it is not the latest.",
+        ),
+    ],
     note: Annotated[str | None, typer.Option("--note", help="Why; it is recorded with who decided.")] = None,
     parameters: Typed = None,
     raw: Raw = None,
@@ -144,28 +152,36 @@ def decide(
 ) -> None:
     """Answer a decision, whoever drives the run, or nobody. With retry, the parameters given take the place of the
     command's own; with done, they are its results."""
+    run, number, answer = named(words, "NUMBER", "ANSWER")
+    if not number.isdecimal():
+        raise typer.BadParameter(f'found "{number}"; expected the number of a decision, as the verb decisions lists it')
     found = _attach(run, store)
-    found.decide(number, answer, note=note, parameters=read_as_yaml(collect(parameters, raw, None, None)))
+    found.decide(int(number), answer, note=note, parameters=read_as_yaml(collect(parameters, raw, None, None)))
     told = f'decision {number} of {found.id} is made: "{answer}"'
     print(told if found.is_running else f"{told}; go on with: orchestrator-nb resume {found.id}")
 
 
-def escalate(run: GivenRun, command: CommandName, reason: Reason = "asked to", store: Store = None) -> None:
+def escalate(words: OfARun, reason: Reason = "asked to", store: Store = None) -> None:
     """Have people asked about a command that has not come to its end; one level higher, where they were already."""
+    run, command = named(words, "COMMAND")
     found = _attach(run, store)
     found.escalate(command, reason)
     print("\n".join(str(decision) for decision in found.decisions() if decision.is_open))
 
 
 def save(
-    run: GivenRun, file: Annotated[str, typer.Argument(help="Where to write the state.")], store: Store = None
+    run: GivenRun,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to write the state.")],
+    store: Store = None,
 ) -> None:
     """Write the state of a run to a file, for restore."""
     print(f"the state is in {_attach(run, store).save(file)}")
 
 
 def restore(
-    run: GivenRun, file: Annotated[str, typer.Argument(help="A file that save wrote.")], store: Store = None
+    run: GivenRun,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file that save wrote.")],
+    store: Store = None,
 ) -> None:
     """Put a run that nobody drives back to a saved state; what came after runs again when it is resumed."""
     found = _attach(run, store)

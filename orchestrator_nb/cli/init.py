@@ -17,7 +17,7 @@ NAME = "my-workflow"
 
 
 def init(
-    folder: Annotated[str, typer.Argument(help="Where to put the project.")] = "my-workflow",
+    folder: Annotated[str, typer.Argument(metavar="[FOLDER]", help="Where to put the project.")] = "my-workflow",
 ) -> None:
     """Put a small project into a folder: a notebook, a function that takes its result, and the definition."""
     place = Path(folder)

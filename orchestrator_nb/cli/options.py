@@ -40,10 +40,18 @@ class Deciding(str, Enum):
     park = "park"
 
 
-Target = Annotated[str, typer.Argument(help="A definition (.yaml, .json), a folder of notebooks, or one notebook.")]
+Target = Annotated[
+    str, typer.Argument(metavar="WORKFLOW", help="A definition (.yaml, .json), a folder of notebooks, or one notebook.")
+]
 RunName = Annotated[str, typer.Argument(metavar="[RUN]", help='The id of a run, its beginning, or "latest".')]
 GivenRun = Annotated[str, typer.Argument(metavar="RUN", help='The id of a run, its beginning, or "latest".')]
-CommandName = Annotated[str, typer.Argument(metavar="COMMAND", help="The id of a command of the run.")]
+OfARun = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="[RUN] COMMAND",
+        help="The id of a command; before it the run, its id or beginning, where not the latest.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, and nothing else.")]
 ProgressOption = Annotated[
     Progress | None, typer.Option(help="Default: rich on a terminal, plain lines elsewhere.", show_default=False)
@@ -95,3 +103,15 @@ Failed = Annotated[
     bool, typer.Option("--failed", help="Run what did not succeed in the latest run, and everything after it.")
 ]
 ReuseOption = Annotated[bool, typer.Option("--reuse", help="Do not run what is up to date: take its earlier result.")]
+
+
+def named(words: list[str], *what: str) -> tuple[str, ...]:
+    """Return the run and what is wanted of it, in the order of `what`, as typed: without a run it is the latest.
+
+    Raises typer.BadParameter when it is not that many words.
+    """
+    if len(words) == len(what):
+        return "latest", *words
+    if len(words) == len(what) + 1:
+        return tuple(words)
+    raise typer.BadParameter(f"found {len(words)} words; expected [RUN] {' '.join(what)}: without RUN it is the latest")

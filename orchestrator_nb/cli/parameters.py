@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
+from orchestrator_nb.cli.verb import Verb
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.orchestrator.given import Given, gather
 
@@ -34,7 +34,7 @@ Texts = Annotated[
 ]
 
 
-class PairsCommand(TyperCommand):
+class PairsCommand(Verb):
     """A command of typer whose options -p and -r take two values each, as often as wanted."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

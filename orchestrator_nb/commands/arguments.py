@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,18 @@ from orchestrator_nb.definition.names import addresses, nearest
 from orchestrator_nb.definition.references import Reference
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.events import Stored
-from orchestrator_nb.ports import Attempt
+from orchestrator_nb.ports import Attempt, Work
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """An attempt that has not begun: its work is known as far as it does not depend on what others are still to give."""
+
+    work: Work
+
+    def load(self, stored: Stored) -> Any:
+        """Raise UsageError: there is no result yet."""
+        raise UsageError(f'"{self.work.command}" has not begun, there is no {stored.form} to load')
 
 
 def collect(
@@ -50,7 +62,7 @@ def resolve(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def resolved(attempt: Attempt, value: Any, *, place: str) -> Any:
+def resolved(attempt: Attempt | Coming, value: Any, *, place: str) -> Any:
     """Return a value of the definition, found at `place` in the command, with what it refers to.
 
     Raises UsageError naming command, place and reference.
@@ -61,7 +73,7 @@ def resolved(attempt: Attempt, value: Any, *, place: str) -> Any:
         raise UsageError(f'"{attempt.work.command}" {place}: {error}') from None
 
 
-def result(attempt: Attempt, command: str) -> Any:
+def result(attempt: Attempt | Coming, command: str) -> Any:
     """Return the result of an upstream command: what it returned, or else all that it recorded, by name."""
     work = attempt.work
     stored = work.inputs.get(command)
@@ -71,7 +83,7 @@ def result(attempt: Attempt, command: str) -> Any:
     return None if stored is None else attempt.load(stored)
 
 
-def _look_up(attempt: Attempt, reference: Reference) -> Any:
+def _look_up(attempt: Attempt | Coming, reference: Reference) -> Any:
     work = attempt.work
     if reference.root == "parameters":
         return _follow(_own(dict(work.parameters)), reference, 0, "the workflow's parameters")
@@ -91,7 +103,7 @@ def _look_up(attempt: Attempt, reference: Reference) -> Any:
     return _look_into(attempt, reference, command)
 
 
-def _look_into(attempt: Attempt, reference: Reference, command: str) -> Any:
+def _look_into(attempt: Attempt | Coming, reference: Reference, command: str) -> Any:
     if not reference.keys:
         return result(attempt, command)
     key = reference.keys[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import signal
 import subprocess
@@ -17,6 +18,11 @@ from orchestrator_nb.commands.kernel_folder import KernelFolder
 from orchestrator_nb.commands.output import Pump
 from orchestrator_nb.commands.processes import Tree
 from orchestrator_nb.errors import Cancelled
+from orchestrator_nb.kernels.keeper import keeper
+from orchestrator_nb.kernels.ways import FORKED
+
+EARLY = 100
+"""How many pieces of text are kept until somebody listens."""
 
 ASK_EVERY = 0.05
 """Seconds between two looks whether a process is still there, where the system cannot tell by itself."""
@@ -24,11 +30,19 @@ ASK_EVERY = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KernelStart:
-    """How a kernel came to be: `way` is forked or plain, `reason` why it is not forked."""
+    """How a kernel came to be: `way` is forked, pooled or plain, `reason` why it is not forked."""
 
     way: str
     seconds: float
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ahead:
+    """A start that was made before the attempt: how it went, and the manager that has made it."""
+
+    start: KernelStart
+    manager: Any
 
 
 class KernelProcess:
@@ -36,7 +50,7 @@ class KernelProcess:
 
     `environment` is the whole environment that it is started in, `preload` names the modules that are imported before
     it is forked, `plain_reason` says why it must not be, `on_start` is told how it was started, `mark` its value of `processes.ATTEMPT`, `client`
-    Jupyter's client once it was started. `on_message` is given every message that the kernel publishes, on the thread that runs the notebook, before
+    Jupyter's client once it was started. `ahead` is there where it was started before its attempt. `on_message` is given every message that the kernel publishes, on the thread that runs the notebook, before
     anyone else sees it; `on_text` what the process writes to its standard streams past Jupyter, on a thread of its
     own. After `close` nothing is left of the kernel.
     """
@@ -44,15 +58,18 @@ class KernelProcess:
     def __init__(self, *, mark: str) -> None:
         self.environment: dict[str, str] = {}
         self.on_message: Callable[[dict[str, Any]], None] = _ignore
-        self.on_text: Callable[[str], None] = _ignore
+        self.on_text: Callable[[str], None] = self._keep_text
         self.client: Any = None
         self.plain_reason: str | None = None
         self.preload: Sequence[str] = ()
         self.on_start: Callable[[KernelStart], None] = _ignore
+        self.ahead: Ahead | None = None
         self._mark = mark
+        self._early: list[str] = []
         self._lock = threading.Lock()
         self._ending = False
         self._ended = threading.Event()
+        self._kept: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._tree: Tree | None = None
         self._pump: Pump | None = None
@@ -107,15 +124,42 @@ class KernelProcess:
         if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=5.0)
+        if self._kept is not None:
+            keeper.let_go(self._kept)
         if self._pump is not None:
             self._pump.let_go()
         self._private.close()
 
+    def discard(self) -> None:
+        """End a kernel that was started ahead and is not to be used: its attempt, which has the same mark, may have
+        another one by now."""
+        if self._process is not None:
+            self._tree = Tree(self._process.pid)
+        self.close()
+        if self.ahead is not None:
+            contextvars.Context().run(asyncio.run, self.ahead.manager.cleanup_resources())
+
     def manager(self, **options: Any) -> Any:
-        """Return the kernel manager that starts this kernel and no other."""
+        """Return the kernel manager that starts this kernel and no other; it has done so where that was done ahead."""
+        if self.ahead is not None:
+            return self.ahead.manager
         from orchestrator_nb.commands.kernel_start import PrivateManager
 
         return PrivateManager(owner=self, **options)
+
+    def hear(self, on_message: Callable[[dict[str, Any]], None], on_text: Callable[[str], None]) -> None:
+        """Hand on what the kernel publishes and what it writes, what it has written until now first."""
+        self.on_message, self.on_text = on_message, on_text
+        while self._early:
+            on_text(self._early.pop(0))
+
+    def _text(self, text: str) -> None:
+        self.on_text(text)
+
+    def _keep_text(self, text: str) -> None:
+        """Keep what is written before anybody listens, within bounds: it is what a kernel has to say when it starts."""
+        if len(self._early) < EARLY:
+            self._early.append(text)
 
     def output(self) -> Any:
         """Return the writing end of a pipe, as a file, whose other end is read until nobody holds it any more."""
@@ -123,7 +167,7 @@ class KernelProcess:
             if self._ending:
                 raise Cancelled("the attempt was asked to end before its kernel was started")
         reading, writing = os.pipe()
-        self._pump = Pump(os.fdopen(reading, "rb", buffering=0), self.on_text)
+        self._pump = Pump(os.fdopen(reading, "rb", buffering=0), self._text)
         return os.fdopen(writing, "wb", buffering=0)
 
     def started(self, provisioner: Any, seconds: float) -> None:
@@ -137,6 +181,9 @@ class KernelProcess:
         with self._lock:
             self._process, self._tree = process, Tree(process.pid, mark=self._mark)
             ending = self._ending
+        if way != FORKED:  # a fork server sees to its kernels itself
+            keeper.keep(process.pid)
+            self._kept = process.pid
         if ending:
             self._tree.kill()
             raise Cancelled("the attempt was asked to end while its kernel was started")

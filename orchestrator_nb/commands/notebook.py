@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator_nb.commands import kernel_sink, notebook_file, notebook_imports, notebook_kernel, notebook_parameters
-from orchestrator_nb.commands.arguments import resolve, resolved
+from orchestrator_nb.commands import (
+    notebook_file,
+    notebook_imports,
+    notebook_kernel,
+    notebook_parameters,
+    notebook_start,
+)
+from orchestrator_nb.commands.arguments import resolve
 from orchestrator_nb.commands.code import imported_code, normalised_cells, plain_text
-from orchestrator_nb.commands.kernel_process import KernelProcess, KernelStart
+from orchestrator_nb.commands.kernel_environment import TOLD, write_data
+from orchestrator_nb.commands.kernel_way import switch_mistake
 from orchestrator_nb.commands.notebook_execution import NotebookExecution
 from orchestrator_nb.commands.notebook_file import INJECTED_TAG, Notebook
 from orchestrator_nb.commands.notebook_output import OutputNotebook
 from orchestrator_nb.commands.notebook_parameters import CONVENTION, NotebookParameter
 from orchestrator_nb.commands.notebook_watch import Limits
-from orchestrator_nb.commands.processes import MARK, marks
-from orchestrator_nb.context import VARIABLE as SINK
-from orchestrator_nb.data.secret_values import environment_with
 from orchestrator_nb.definition.models import CommandDefinition
-from orchestrator_nb.definition.references import secrets_in
 from orchestrator_nb.errors import DefinitionError, Mistake, UsageError
-from orchestrator_nb.event_json import stored_to_plain
-from orchestrator_nb.events import KernelStarted, Stored
 from orchestrator_nb.ports import Attempt, Command, Work
-
-ARTIFACTS = "artifacts"
-"""Where a run keeps its artifacts, relative to its folder."""
 
 START_TIMEOUT = 120.0
 """Seconds a kernel may take to answer for the first time, where the definition says nothing else."""
-
-TOLD = "told.jsonl"
-"""The file to which a kernel appends what it tells, in the private folder of the kernel."""
 
 _PACKAGE = "orchestrator_nb"
 _IMPORTS = re.compile(rf"^(?:from|import) {_PACKAGE}\b", re.MULTILINE)
@@ -66,7 +58,7 @@ class NotebookCommand(Command):
         notebook = notebook_file.read(_path(command, folder))
         if notebook.mistakes:
             return list(notebook.mistakes)
-        mistakes = []
+        mistakes = [wrong] if (wrong := switch_mistake()) is not None else []
         cwd = _cwd(command, folder, notebook)
         if not cwd.is_dir():
             message = f'there is no directory "{cwd}" for the notebook to run in'
@@ -100,6 +92,7 @@ class NotebookCommand(Command):
             notes.append(choice.note)
         if not any(cell.runs for cell in notebook.cells):
             notes.append(f"{lead} has no code to run")
+        notes += notebook_imports.preload_notes(command.kernels)
         injected = any(INJECTED_TAG in cell.tags for cell in notebook.cells)
         if command.parameters and injected:
             notes.append(f'{lead} has a cell tagged "{INJECTED_TAG}" from an earlier run: it is replaced')
@@ -138,13 +131,22 @@ class NotebookCommand(Command):
         imported = imported_code(cells, folders=places)
         return "\n".join([normalised_cells(cells), *(imported[path] for path in sorted(imported))])
 
+    def prepare(self, work: Work) -> bool:
+        """Start the kernel of an attempt that is to come, where that can be of use; return False where it never is.
+        Raises whatever hinders it."""
+        notebook = _to_run(work)
+        kernel = None if notebook.mistakes else notebook_kernel.choose(notebook, work.definition.kernel).kernel
+        if kernel is None:
+            return False
+        original = Notebook(path=_path(work.definition, work.folder))
+        return notebook_start.prepare(work, kernel, _cwd(work.definition, work.folder, original))
+
     def run(self, attempt: Attempt) -> None:
         """Run the notebook; what it records is told on the way. Raises CommandError, Cancelled and DefinitionError."""
         work = attempt.work
         command = work.definition
         original = _path(command, work.folder)
-        frozen = work.run_folder / notebook_imports.SOURCES / f"{work.command}.ipynb"
-        notebook = notebook_file.read(frozen if frozen.exists() else original)
+        notebook = _to_run(work)
         if notebook.mistakes:
             raise DefinitionError(notebook.mistakes)
         choice = notebook_kernel.choose(notebook, command.kernel)
@@ -153,10 +155,8 @@ class NotebookCommand(Command):
         language = _language(notebook, choice.kernel)
         declared = _declared(notebook, choice.kernel, language)
         parameters = _given(attempt, declared)
-        process = KernelProcess(mark=marks(work.run_folder, work.command, work.attempt)[MARK])
-        process.plain_reason = notebook_imports.why_plain(choice.kernel)
-        process.preload = notebook_imports.preload(work, notebook, _cwd(command, work.folder, Notebook(path=original)))
-        process.on_start = lambda start: attempt.report(_started(work, start))
+        cwd = _cwd(command, work.folder, Notebook(path=original))
+        process = notebook_start.process_of(attempt, notebook, choice.kernel, cwd)
         try:
             execution = NotebookExecution(
                 attempt,
@@ -165,28 +165,22 @@ class NotebookCommand(Command):
                 language=language,
                 parameters=parameters,
                 output=OutputNotebook(work.run_folder, work.command, source=original),
-                cwd=_cwd(command, work.folder, Notebook(path=original)),
+                cwd=cwd,
                 told=process.folder / TOLD,
                 limits=_limits(work),
             )
-            data = _write_data(process.folder, work)
-            process.environment = _environment(attempt, data)
-            process.on_message, process.on_text = execution.heard, execution.heard_text
+            write_data(process.folder, work)
+            process.hear(execution.heard, execution.heard_text)
             attempt.on_end(process.end, timed=False)
             execution.run(process)
         finally:
             process.close()
 
 
-def _started(work: Work, start: KernelStart) -> KernelStarted:
-    return KernelStarted(
-        at=time.time(),
-        command=work.command,
-        attempt=work.attempt,
-        way=start.way,
-        seconds=start.seconds,
-        reason=start.reason,
-    )
+def _to_run(work: Work) -> Notebook:
+    """Return the notebook as it was when the run was started, or as it is where the run has kept none."""
+    frozen = work.run_folder / notebook_imports.SOURCES / f"{work.command}.ipynb"
+    return notebook_file.read(frozen if frozen.exists() else _path(work.definition, work.folder))
 
 
 def _path(command: CommandDefinition, folder: Path) -> Path:
@@ -235,58 +229,3 @@ def _given(attempt: Attempt, declared: Mapping[str, NotebookParameter] | None) -
     if mistakes:
         raise DefinitionError(mistakes)
     return given
-
-
-def _result(work: Work, command: str) -> Stored:
-    """Return what an upstream command returned, or else all that it recorded, as other commands are given it."""
-    result = work.inputs.get(command, Stored(form="json"))
-    recorded = work.recorded.get(command)
-    is_none = result.form == "json" and result.value is None and result.artifact is None
-    return Stored(form="mapping", items=recorded) if recorded and is_none else result
-
-
-def _environment(attempt: Attempt, data: Path) -> dict[str, str]:
-    """Return the whole environment of the kernel: this process's, the command's own, and the marks of the attempt."""
-    work = attempt.work
-    own = resolved(attempt, dict(work.definition.environment), place="/environment")
-    names = [name for name, _ in secrets_in(work.definition)]
-    environment = {**environment_with(names), **{name: str(value) for name, value in own.items()}}
-    paths = [str(work.folder.absolute()), environment.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    environment.update(marks(work.run_folder, work.command, work.attempt))
-    environment[SINK] = kernel_sink.NAMED
-    environment[kernel_sink.VARIABLE] = str(data)
-    # else each kernel of Python 3.11 and later begins with a warning about its debugger
-    environment.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-    return environment
-
-
-def _write_data(folder: Path, work: Work) -> Path:
-    """Write what the kernel may read of its run, into a file that only its user can read; return its path."""
-    data = {
-        "workflow_id": work.workflow,
-        "run_id": work.run,
-        "command": work.command,
-        "attempt": work.attempt,
-        "execution_phase": "executing",
-        "args": work.definition.args,
-        "agent": work.definition.agent,
-        "scope": work.definition.scope,
-        "parameters": dict(work.parameters),
-        "shared": dict(work.shared),
-        "upstream": {name: stored_to_plain(_result(work, name)) for name in {**work.inputs, **work.recorded}},
-        "recorded": {
-            command: {name: stored_to_plain(stored) for name, stored in items.items()}
-            for command, items in work.recorded.items()
-        },
-        "metrics": {command: dict(numbers) for command, numbers in work.metrics.items()},
-        "changes": {command: dict(changes) for command, changes in work.changes.items()},
-        "partial": {name: stored_to_plain(stored) for name, stored in work.partial.items()},
-        "artifacts": str((work.run_folder / ARTIFACTS).absolute()),
-        "told": str(folder / TOLD),
-    }
-    path = folder / "context.json"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(json.dumps(data, allow_nan=False))  # at once: piece by piece takes ten times as long
-    return path

@@ -130,8 +130,6 @@ class NotebookExecution:
         from jupyter_core.utils import ensure_event_loop
 
         loop = ensure_event_loop()
-        # without it, every kernel of the user writes to the same file of history
-        history = ["--HistoryManager.hist_file=:memory:"] if self._kernel.is_ipykernel else []
         try:
             # what papermill.execute_notebook does, which would write the notebook into a text and read it again, twice
             kernel, language = self._kernel.name, self._language
@@ -144,7 +142,7 @@ class NotebookExecution:
                 start_timeout=None if self._limits.start is None else self._limits.start + START_SLACK,
                 # papermill's own cwd= would move the whole process, and all its threads with it
                 resources={"metadata": {"path": str(self._cwd)}},
-                extra_arguments=history,
+                extra_arguments=list(self._kernel.arguments),
                 process=process,
                 saves=self._output,
                 goes_on=self._goes_on,

@@ -1,4 +1,4 @@
-"""What is imported before the kernels of a run are forked, and whether they may be: from the code of its notebooks."""
+"""What is imported before the kernels of a run are forked: what its notebooks import, or what the user says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orchestrator_nb.commands import notebook_file
 from orchestrator_nb.commands.notebook_file import Notebook
-from orchestrator_nb.commands.notebook_kernel import Kernel
+from orchestrator_nb.definition.models import KernelsDefinition
 from orchestrator_nb.kernels.imports import imported
 from orchestrator_nb.kernels.preload import fit
 from orchestrator_nb.ports import Work
@@ -19,15 +19,6 @@ SOURCES = "sources"
 
 PRELOAD = "ORCHESTRATOR_NB_PRELOAD"
 """The environment variable that names, with commas between, what is to be imported before the fork instead."""
-
-
-def why_plain(kernel: Kernel) -> str | None:
-    """Return why this kernel must be started plainly, None where it may be forked."""
-    if not kernel.is_ipykernel:
-        return f'the kernel "{kernel.name}" is not the Python kernel of Jupyter'
-    if not kernel.is_this_python:
-        return f'the kernel "{kernel.name}" does not run in the Python environment of this process'
-    return None
 
 
 def named() -> tuple[str, ...] | None:
@@ -44,6 +35,9 @@ def preload(work: Work, notebook: Notebook, cwd: Path) -> tuple[str, ...]:
     wanted = named()
     if wanted is not None:
         return wanted
+    for part in (work.definition.kernels, work.kernels):
+        if part is not None and part.preload is not None:
+            return fit(part.preload)
     sources = work.run_folder / SOURCES
     try:
         paths = sorted(path for path in sources.iterdir() if path.suffix == ".ipynb")
@@ -53,6 +47,14 @@ def preload(work: Work, notebook: Notebook, cwd: Path) -> tuple[str, ...]:
         paths.append(notebook.path)
     places = tuple(dict.fromkeys((cwd, work.folder.absolute())))
     return _fit(tuple((path, path.stat().st_mtime_ns) for path in paths), places)
+
+
+def preload_notes(kernels: KernelsDefinition | None) -> list[str]:
+    """Return what there is to say of the modules that are to be imported before the fork."""
+    wanted = () if kernels is None else kernels.preload or ()
+    left = [name for name in wanted if name not in fit(wanted)]
+    why = "not imported before the kernels are forked: it is not installed, may be edited at any time, or bears no fork"
+    return [f'the module "{name}" is {why}' for name in left]
 
 
 @lru_cache(maxsize=64)

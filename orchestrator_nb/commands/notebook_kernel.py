@@ -34,6 +34,18 @@ class Kernel:
         return _program(self.argv[0]) if self.argv else None
 
     @property
+    def arguments(self) -> tuple[str, ...]:
+        """What it is started with besides what its kernelspec says: of the Python kernel, not to write to the file of
+        history that all kernels of the user share."""
+        return ("--HistoryManager.hist_file=:memory:",) if self.is_ipykernel else ()
+
+    @property
+    def interpreter(self) -> tuple[str, ...]:
+        """Of a Python kernel, the interpreter with its options."""
+        words = (self.program or "", *self.argv[1:])
+        return words[: words.index("-m")] if "-m" in words else words[:1]
+
+    @property
     def is_ipykernel(self) -> bool:
         """Whether it is the Python kernel of Jupyter, whose options are known."""
         return any("ipykernel" in part for part in self.argv)

@@ -252,7 +252,10 @@ def _programs(environment: Mapping[str, str]) -> list[str]:
 
 
 def _failure(program: str, code: int, last: str) -> CommandError:
-    shown = f"; its last lines were:\n{last}" if last else "; it printed nothing"
+    lines = last.splitlines()
+    shown = f": {lines[-1]}" if lines else "; it printed nothing"
+    if len(lines) > 1:  # one line says it already, where no more than a line is shown
+        shown += f"\nits last lines were:\n{last}"
     if code >= 0:
         return CommandError(f'"{program}" exited with status {code}{shown}', kind="exit_code", exit_code=code)
     try:

@@ -29,6 +29,7 @@ _ALSO_READ = frozenset(("reads", "writes", "notebook", "cwd"))
 _KINDS = frozenset(KINDS)
 _ONLY_FOR = {
     "kernel": ("notebook",),
+    "kernels": ("notebook",),
     "allow_early_exit": ("notebook",),
     "start_timeout": ("notebook",),
     "cell_timeout": ("notebook",),

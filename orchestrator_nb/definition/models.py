@@ -172,6 +172,19 @@ class MonitoringDefinition(Model):
     )
 
 
+class KernelsDefinition(Model):
+    """How the kernels of notebooks come to be."""
+
+    start: Literal["fork", "pool", "plain"] | None = Field(
+        None,
+        description="fork: from a process that has imported what they need, where that is safe, else pool; "
+        "pool: started ahead; plain: started when it is needed",
+    )
+    preload: tuple[str, ...] | None = Field(
+        None, description="modules to import before the fork; what the notebooks import, where nothing is said"
+    )
+
+
 class CheckpointsDefinition(Model):
     """When the files of the project are kept, which of them, for how long; and what goes back by itself."""
 
@@ -246,6 +259,7 @@ class CommandDefinition(Model):
     environment: dict[str, str] = Field(default_factory=dict, description="environment variables of its process")
     cwd: str | None = Field(None, description="its working directory, relative to the definition's folder")
     kernel: str | None = Field(None, description="the Jupyter kernel of a notebook")
+    kernels: KernelsDefinition | None = Field(None, description="how the kernel of a notebook comes to be")
     allow_early_exit: bool = Field(False, description="a notebook may leave before its last cell")
     allow_failure_codes: tuple[int, ...] = Field((), description="exit codes besides 0 that are a success")
 
@@ -311,6 +325,7 @@ class WorkflowDefinition(Model):
     checkpoints: CheckpointsDefinition = Field(
         CheckpointsDefinition(), description="when and how long the project's files are kept, to go back to; or off"
     )
+    kernels: KernelsDefinition = Field(KernelsDefinition(), description="how the kernels of notebooks come to be")
 
     def command(self, name: str) -> CommandDefinition:
         """Return the command of that id. Raises KeyError."""

@@ -11,6 +11,7 @@ from orchestrator_nb.definition.models import (
     CheckpointsDefinition,
     EscalationDefinition,
     GateDefinition,
+    KernelsDefinition,
     MonitoringDefinition,
     RuleDefinition,
 )
@@ -31,6 +32,7 @@ _ESCALATION_FIELDS = frozenset(EscalationDefinition.model_fields)
 _RULE_FIELDS = frozenset(RuleDefinition.model_fields)
 _MONITORING_FIELDS = frozenset(MonitoringDefinition.model_fields)
 _CHECKPOINT_FIELDS = frozenset(CheckpointsDefinition.model_fields)
+_KERNELS_FIELDS = frozenset(KernelsDefinition.model_fields)
 _CHECKPOINT_WORDS = {"boundaries": "at", "retention": "keep", "age": "keep_for", "limit": "size_limit"}
 _CHECKPOINTS: dict[Any, dict[str, Any]] = {"off": {"at": ()}, False: {"at": ()}, "on": {}, True: {}}
 _RECOVERIES: dict[str, dict[str, Any]] = {"none": {"retries": 0}, "retry": {}}
@@ -171,6 +173,23 @@ def _checkpoints_name(key: str) -> str:
     return meant(key, _CHECKPOINT_FIELDS, _CHECKPOINT_WORDS)
 
 
+def _kernels(value: Any, pointer: str, spelled: Spelled) -> Any:
+    """Return how kernels come to be; a text is how they are started."""
+    if isinstance(value, str):
+        spelled.origins[f"{pointer}/start"] = spelled.origin(pointer)
+        return {"start": value}
+    if not isinstance(value, Mapping):
+        return value
+    named = renamed(value, _kernels_name, pointer, spelled.origin(pointer), spelled)
+    if isinstance(named.get("preload"), (str, list, tuple)):
+        named["preload"] = (named["preload"],) if isinstance(named["preload"], str) else tuple(named["preload"])
+    return named
+
+
+def _kernels_name(key: str) -> str:
+    return meant(key, _KERNELS_FIELDS, {})
+
+
 def _matrix(value: Any, pointer: str, spelled: Spelled) -> Any:  # noqa: ARG001 - as all readers
     """Return a matrix with its values in lists."""
     if not isinstance(value, Mapping):
@@ -180,6 +199,9 @@ def _matrix(value: Any, pointer: str, spelled: Spelled) -> Any:  # noqa: ARG001 
 
 WORKFLOW_PARTS: dict[str, Reader] = {
     "quality_requirements": _gates, "recovery": _recovery, "monitoring": _monitoring, "checkpoints": _checkpoints,
+    "kernels": _kernels,
 }  # fmt: skip
-COMMAND_PARTS: dict[str, Reader] = {"gates": _gates, "outputs": _typed, "context": _typed, "matrix": _matrix}
+COMMAND_PARTS: dict[str, Reader] = {
+    "gates": _gates, "outputs": _typed, "context": _typed, "matrix": _matrix, "kernels": _kernels,
+}  # fmt: skip
 """How each part is read, by its key."""

@@ -11,6 +11,7 @@ from orchestrator_nb.definition.wording import (
     COMMAND,
     ESCALATION,
     GATE,
+    KERNELS,
     MONITORING,
     OPTIMIZATION,
     PARAMETER,
@@ -19,7 +20,7 @@ from orchestrator_nb.definition.wording import (
     WORKFLOW,
 )
 
-_ONE_OR_MORE = ("after", "reads", "writes", "tags", "imports", "provides", "at", "include", "exclude")
+_ONE_OR_MORE = ("after", "reads", "writes", "tags", "imports", "provides", "at", "include", "exclude", "preload")
 _GATES = ("gates", "quality_requirements")
 _NAMES = ("outputs", "context")
 _DURATIONS = (
@@ -63,6 +64,7 @@ def json_schema() -> dict[str, Any]:
         (definitions["OptimizationDefinition"]["properties"], OPTIMIZATION),
         (definitions["MonitoringDefinition"]["properties"], MONITORING),
         (definitions["CheckpointsDefinition"]["properties"], CHECKPOINTS),
+        (definitions["KernelsDefinition"]["properties"], KERNELS),
     ):  # fmt: skip
         _finish(properties, words)
     command.pop("title", None)
@@ -92,6 +94,8 @@ def _finish(properties: dict[str, Any], words: dict[str, str]) -> None:
             found = {"anyOf": [found, {"enum": ["none", "retry"]}]}
         elif key == "checkpoints":
             found = {"anyOf": [found, {"enum": ["off", "on", False, True]}]}
+        elif key == "kernels":
+            found = {"anyOf": [found, {"enum": ["fork", "pool", "plain"]}]}
         elif key == "keep":
             count = {"anyOf": found.pop("anyOf")}
             keys = {"count": count, "age": {"anyOf": [{"type": "number"}, {"const": "none"}, _DURATION]}}

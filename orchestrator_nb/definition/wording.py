@@ -15,6 +15,7 @@ from orchestrator_nb.definition.models import (
     ErrorKind,
     EscalationDefinition,
     GateDefinition,
+    KernelsDefinition,
     MonitoringDefinition,
     OptimizationDefinition,
     OutputType,
@@ -40,6 +41,7 @@ _PATHS = "a list of paths or names of resources"
 _AMOUNTS = 'whole numbers from 0, or amounts of memory such as "2GB"'
 _TYPES = f"one of {', '.join(get_args(OutputType))}"
 _GATES = 'a list of gates, such as "rmse < 3.5", or mappings with the key gate'
+_KERNELS = "fork, pool or plain, or a mapping with start and preload"
 _SHELL = 'a program and its arguments as a list, such as ["python", "clean.py"]'
 
 WORKFLOW = {
@@ -63,6 +65,7 @@ WORKFLOW = {
     "optimization": "a mapping with history and adaptive",
     "monitoring": "a mapping with interval and log_size",
     "checkpoints": "a mapping with at, include, exclude, keep, keep_for, size_limit and rollback, or the word off",
+    "kernels": _KERNELS,
 }
 COMMAND = {
     "id": ID,
@@ -109,6 +112,7 @@ COMMAND = {
     "environment": "a mapping of names to text; put numbers in quotes",
     "cwd": "the path of a folder, as text",
     "kernel": "the name of a Jupyter kernel, as text",
+    "kernels": _KERNELS,
     "allow_early_exit": "true or false",
     "allow_failure_codes": "a list of whole numbers",
 }
@@ -155,6 +159,7 @@ CHECKPOINTS = {
     "size_limit": 'a whole number of bytes, or an amount such as "50MB"',
     "rollback": "off, ask or automatic",
 }
+KERNELS = {"start": "fork, pool or plain", "preload": "a list of modules"}
 PARAMETER = {
     "type": f"one of {', '.join(TYPES)}",
     "required": "true or false",
@@ -174,20 +179,32 @@ _SECTIONS: dict[str, tuple[str, Mapping[str, str], tuple[str, ...]]] = {
     "optimization": ("the optimization", OPTIMIZATION, tuple(OptimizationDefinition.model_fields)),
     "monitoring": ("the monitoring", MONITORING, tuple(MonitoringDefinition.model_fields)),
     "checkpoints": ("the section of checkpoints", CHECKPOINTS, tuple(CheckpointsDefinition.model_fields)),
+    "kernels": ("the section of kernels", KERNELS, tuple(KernelsDefinition.model_fields)),
 }
 
 
+def _literal(annotation: Any) -> Any:
+    """Return the list of words that an annotation is, or is besides None; None where there is none."""
+    kinds = [annotation, *get_args(annotation)]
+    return next((kind for kind in kinds if get_origin(kind) is Literal), None)
+
+
 _CHOICES = {
-    (section, name): tuple(choice for choice in get_args(field.annotation) if isinstance(choice, str))
+    (section, name): tuple(choice for choice in get_args(literal) if isinstance(choice, str))
     for section, model in (
         ("workflow", WorkflowDefinition),
         ("command", CommandDefinition),
         ("parameter", ParameterDefinition),
         ("escalation", EscalationDefinition),
+        ("kernels", KernelsDefinition),
     )
     for name, field in model.model_fields.items()
-    if get_origin(field.annotation) is Literal
+    if (literal := _literal(field.annotation)) is not None
 }
+
+
+_COMMAND_SECTIONS: Mapping[int | str, str] = {"gates": "gate", "kernels": "kernels"}
+"""The sections that a command has."""
 
 
 def translate(error: ErrorDetails, data: Mapping[str, Any]) -> Mistake | None:
@@ -237,7 +254,7 @@ def _section(keys: tuple[int | str, ...]) -> str:
     """Return the section that the place is in, by the keys that lead to it."""
     top = keys[0] if len(keys) >= 2 else None
     if top == "commands":
-        return "gate" if len(keys) >= 4 and keys[2] == "gates" else "command"
+        return _COMMAND_SECTIONS.get(keys[2], "command") if len(keys) >= 4 else "command"
     if top == "quality_requirements":
         return "gate"
     if top == "parameters":

@@ -43,7 +43,7 @@ class AcceptResult:
 
 
 class Reopen:
-    """What was rolled back is done once more."""
+    """What was rolled back is done once more, unless it has the result again that it had at the moment gone back to."""
 
     kinds: tuple[type[e.Event], ...] = (e.RolledBack, e.RollbackFailed)
     decides: tuple[type[e.Event], ...] = kinds
@@ -55,9 +55,38 @@ class Reopen:
         if isinstance(event, e.RolledBack):
             reason = f"rolled back {event.what}"
             facts += [e.CommandReopened(at=event.at, command=name, reason=reason) for name in event.commands]
+            facts += [_restored(event, name, state) for name in event.results]
         if event.go_on and state.run.state == "paused":
             facts.append(e.RunResumed(at=event.at, reason="after the rollback"))
         return facts
+
+
+def _restored(event: e.RolledBack, command: str, state: RunState) -> e.CommandRestored:
+    generation = event.results[command]
+    life = state.lives[command, generation]
+    record = life.record
+    cell, cells = record.cell or (None, None)
+    return e.CommandRestored(
+        at=event.at,
+        command=command,
+        generation=generation,
+        attempt=record.attempt,
+        state=record.state,
+        rollback=event.rollback,
+        reason=record.reason,
+        started=record.started,
+        ended=record.ended,
+        seconds=record.seconds,
+        retry=record.retry,
+        deaths=record.deaths,
+        returned=record.returned,
+        cell=cell,
+        cells=cells,
+        notebook=record.notebook,
+        log=record.log,
+        failure=record.failure,
+        deviations=life.deviations,
+    )
 
 
 class GiveUp:

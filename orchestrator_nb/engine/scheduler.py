@@ -299,7 +299,7 @@ _OTHER_ENDS: dict[type[e.Event], str] = {
 }
 """The ends of a command besides its success, and the states that they leave it in."""
 _OTHER_END_STATES = frozenset(_OTHER_ENDS.values())
-_UPHEAVALS = frozenset({e.RunPlanned, e.RunResumed, e.CommandReopened, e.DecisionRequested})
+_UPHEAVALS = frozenset({e.RunPlanned, e.RunResumed, e.CommandReopened, e.CommandRestored, e.DecisionRequested})
 OBSERVED = frozenset({
     *_SUCCESSES, *_OTHER_ENDS, *_UPHEAVALS, e.AttemptReturned, e.AttemptAbandoned, e.AttemptInterrupted,
     e.RetryScheduled, e.RetryDue,

@@ -131,8 +131,7 @@ class ForkServers:
         """Return the server for kernels of this kind that has these modules, and as few others as there is one,
         started if need be; without the unfit modules. Raises NotForked where no such server can do its work."""
         variables = server_environment(environment)
-        read = tuple(sorted(item for item in variables.items() if READ_AT_IMPORT.match(item[0])))
-        kind = _Kind(os.getpid(), tuple(python), read)
+        kind = _kind(python, variables)
         modules = frozenset(name for name in preload if name not in self.unfit)
         with self._lock:
             if kind in self._unable:
@@ -150,6 +149,14 @@ class ForkServers:
             if len(self._servers) > MOST_SERVERS:
                 self._retire(next(iter(self._servers)))
             return server
+
+    def why_unable(self, python: Sequence[str], environment: Mapping[str, str]) -> str | None:
+        """Return why no server can do its work for kernels of this kind, as it has turned out; None as long as it has
+        not."""
+        if not self._unable:  # as nearly always
+            return None
+        with self._lock:
+            return self._unable.get(_kind(python, server_environment(environment)))
 
     def refused(self, server: ForkServer, refusal: NotForked) -> None:
         """Take notice of what a server has said, so that the next request is not answered in the same way."""
@@ -189,6 +196,11 @@ class ForkServers:
         """The process ids of the servers that run."""
         with self._lock:
             return [server.pid for server in [*self._servers.values(), *self._retired] if server.is_alive]
+
+
+def _kind(python: Sequence[str], variables: Mapping[str, str]) -> _Kind:
+    read = tuple(sorted(item for item in variables.items() if READ_AT_IMPORT.match(item[0])))
+    return _Kind(os.getpid(), tuple(python), read)
 
 
 def server_environment(environment: Mapping[str, str]) -> dict[str, str]:

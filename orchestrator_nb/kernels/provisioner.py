@@ -16,11 +16,7 @@ from traitlets import Bool, List, Unicode
 
 from orchestrator_nb.kernels.fork_server import servers, why_no_fork
 from orchestrator_nb.kernels.forked_process import ForkedProcess, NotForked
-
-SWITCH = "ORCHESTRATOR_NB_KERNELS"
-"""The environment variable that says how kernels are started: `plain` to fork none."""
-
-FORKED, PLAIN = "forked", "plain"
+from orchestrator_nb.kernels.ways import FORKED, PLAIN, POOL, SWITCH
 
 START_SECONDS = 60.0
 """How long a server may take for its imports and a kernel for its sockets."""
@@ -159,8 +155,9 @@ def _request(arguments: Sequence[str], options: dict[str, Any]) -> dict[str, Any
 
 def _understood(cmd: Sequence[str], options: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Return interpreter with options, and arguments of the kernel. Raises NotForked where a plain start is needed."""
-    if os.environ.get(SWITCH) == PLAIN:
-        raise NotForked(f"{SWITCH}={PLAIN} is set")
+    switch = os.environ.get(SWITCH)
+    if switch in (PLAIN, POOL):
+        raise NotForked(f"{SWITCH}={switch} is set")
     reason = why_no_fork()
     if reason is not None:
         raise NotForked(reason)

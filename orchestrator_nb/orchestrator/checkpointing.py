@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from orchestrator_nb import events as e
 from orchestrator_nb.checkpoints.record import Checkpoint, headline_of
@@ -21,6 +16,7 @@ from orchestrator_nb.checkpoints.store import CheckpointStore, open_store
 from orchestrator_nb.definition.models import CheckpointsDefinition, CommandDefinition
 from orchestrator_nb.engine.outline import Outline
 from orchestrator_nb.errors import CheckpointError
+from orchestrator_nb.orchestrator.evidence import evidence_of
 from orchestrator_nb.orchestrator.going_back import go_back
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import amount
@@ -28,7 +24,6 @@ from orchestrator_nb.plan.written import Written, located, written_by
 from orchestrator_nb.ports import Step
 from orchestrator_nb.state import RunState
 from orchestrator_nb.step_facts import ASK, CHECKPOINT, ROLLBACK
-from orchestrator_nb.transitions import DONE
 
 _LABELS = {"recovery": "resumed"}
 _SHOWN = 50
@@ -120,7 +115,7 @@ class Checkpointing:
         assert asked is not None, "no rollback is asked for"
         return go_back(
             asked, state, run_folder=self._run_folder, project=self._plan.folder, limit=self._limit,
-            durable=self._durable, clock=self._clock,
+            durable=self._durable, clock=self._clock, position=self._position(),
         )  # fmt: skip
 
     def writes(self, command: str) -> Written:
@@ -180,7 +175,7 @@ class Checkpointing:
             declared=dict.fromkeys(path for each in declared for path in each.found(known)),
             whole=whole,
             position=self._position(),
-            more=_evidence(state, step),
+            more=evidence_of(state, step),
             limit=self._limit,
             excluded=self._excluded.fits if self._excluded else None,
         )
@@ -211,25 +206,3 @@ def mend(store: CheckpointStore) -> None:
         except CheckpointError:
             if any(each.name == intent.name for each in unfinished(store)):
                 raise
-
-
-def _evidence(state: RunState, step: Step | None) -> dict[str, Any]:
-    """Return what a checkpoint says besides its files: versions of the shared state and of the outputs, verdicts."""
-    found: dict[str, Any] = {"shared": _version(dict(state.shared))}
-    if step is not None and step.record is not None:
-        found["output"] = _version(msgspec.to_builtins(step.record.output()))
-        gates = state.commands[step.command or ""].gates
-    else:
-        gates = state.run.gates
-        found["outputs"] = _version(sorted(_done(state)))
-    if gates:
-        found["gates"] = {name: gate.verdict for name, gate in gates.items()}
-    return found
-
-
-def _done(state: RunState) -> Iterator[tuple[str, int, int]]:
-    return ((name, its.generation, its.attempt) for name, its in state.commands.items() if its.state in DONE)
-
-
-def _version(plain: Any) -> str:
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode("ascii", "backslashreplace")).hexdigest()[:16]

@@ -8,72 +8,107 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb import events as e
+from orchestrator_nb.checkpoints.differences import difference
 from orchestrator_nb.checkpoints.paths import SIZE_LIMIT
 from orchestrator_nb.checkpoints.place import find_place
-from orchestrator_nb.checkpoints.planning import Goal, RollbackPlan, back_to, before_rollback, plan_rollback, without
+from orchestrator_nb.checkpoints.planning import (
+    Goal,
+    RollbackPlan,
+    back_to,
+    before_rollback,
+    plan_rollback,
+    refusal,
+    without,
+)
 from orchestrator_nb.checkpoints.record import Checkpoint
 from orchestrator_nb.checkpoints.rollback import finish, roll_back, unfinished
 from orchestrator_nb.checkpoints.store import CheckpointStore
 from orchestrator_nb.errors import CheckpointError, OrchestratorError, RollbackRefused, UsageError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL
-from orchestrator_nb.orchestrator.moments import START, Past, undone, users_of
+from orchestrator_nb.orchestrator.evidence import evidence_of, version_of
+from orchestrator_nb.orchestrator.moments import START, Course, Past, Rollback, undone, users_of
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import FINAL
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What a rollback comes to: in words, the commands that run again, the shared state, and its files, if any."""
+    """What a rollback comes to: in words, what becomes of the commands, its files, if any, and the rollback that it
+    undoes, if any."""
 
     what: str
-    commands: tuple[str, ...]
-    shared: dict[str, object]
+    course: Course
     goal: Goal | None
+    undid: Rollback | None = None
 
 
-def way_back(
-    state: RunState,
-    past: Past,
-    store: CheckpointStore | None,
-    *,
-    to: str | None,
-    undo: Sequence[str],
-) -> Way:
+def way_back(past: Past, store: CheckpointStore | None, *, to: str | None, undo: Sequence[str]) -> Way:
     """Return what going back comes to; nothing is changed. Raises UsageError and CheckpointError."""
     if (to is None) == (not undo):
         raise UsageError("a rollback needs either a moment to go back to (to=) or commands to undo (undo=)")
-    run = state.run.run
-    if to is None and store is not None and len(undo) == 1 and undo[0] not in state.commands:
-        rollback = _rollback_named(undo[0], store, run)
-        if rollback is not None:
-            return Way(f"undoing {rollback.id}", (), dict(state.shared), before_rollback(store, rollback))
+    run = past.now.run.run
     if to is None:
-        names = undone(undo, state)
+        if (rollback := _rollback_meant(undo, past, store)) is not None:
+            return _way_before(rollback, past, store)
+        names = undone(undo, past.now)
         goal = _without(store, run, names) if store is not None else None
-        return _way(f"without {', '.join(names)}", names, state, past, goal)
+        return Way(f"without {', '.join(names)}", past.without(names), goal)
     checkpoint = None
-    if to not in state.commands and to != START:
+    if to not in past.now.commands and to != START:
         if store is None:
             raise UsageError(f'there are no checkpoints, so "{to}" is neither one nor a command')
         checkpoint = store.find(to, run=None if "/" in to else run).id
-    moment = past.moment(to, state, checkpoint=checkpoint)
+    moment = past.moment(to, checkpoint=checkpoint)
     goal = None
     if store is not None and moment.checkpoint is not None:
         goal = back_to(store, store.find(moment.checkpoint))
-    return _way(f"to {to}", moment.commands, state, past, goal)
+    return Way(f"to {to}", past.back_to(moment), goal)
 
 
-def _way(what: str, commands: tuple[str, ...], state: RunState, past: Past, goal: Goal | None) -> Way:
-    return Way(what, commands, past.shared_without(state, commands), goal)
+def _rollback_meant(names: Sequence[str], past: Past, store: CheckpointStore | None) -> Rollback | None:
+    """Return the rollback that is to be undone, None where commands are. Raises UsageError for a checkpoint of anything
+    else."""
+    found = []
+    for name in names:
+        if name in past.now.commands or any(each.matrix == name for each in past.now.planned.values()):
+            continue
+        rollback = past.rollback_named(name) or _rollback_of_checkpoint(name, past, store)
+        if rollback is not None:
+            found.append(rollback)
+    if found and len(names) > 1:
+        raise UsageError("rollbacks are undone one at a time, the last first, and not together with commands")
+    return found[0] if found else None
 
 
-def _rollback_named(name: str, store: CheckpointStore, run: str) -> Checkpoint | None:
+def _rollback_of_checkpoint(name: str, past: Past, store: CheckpointStore | None) -> Rollback | None:
+    if store is None:
+        return None
     try:
-        found = store.find(name, run=None if "/" in name else run)
+        found = store.find(name, run=None if "/" in name else past.now.run.run)
     except CheckpointError:
         return None
-    return found if found.kind == "rollback" else None
+    for each in past.rollbacks:
+        if found.kind == "rollback" and each.event.rollback == found.more.get("rollback", each.event.rollback):
+            if found.more or each.event.outcome == found.id:
+                return each
+    raise UsageError(
+        f'"{name}" is a checkpoint of kind {found.kind}: undo (--undo) takes commands or a rollback; to go back to a '
+        f"checkpoint, use to (--to {name})"
+    )
+
+
+def _way_before(rollback: Rollback, past: Past, store: CheckpointStore | None) -> Way:
+    """Return the way back to before a rollback. Raises UsageError where it is undone already, and CheckpointError where
+    its files are kept no longer."""
+    if (by := past.undone_by(rollback)) is not None:
+        raise UsageError(f"{rollback.name} was undone already; to have it again, undo {by.name}")
+    goal, outcome = None, rollback.event.outcome
+    if outcome:
+        if store is None:
+            raise CheckpointError(f"the checkpoints of {rollback.name} are gone, so its files cannot be given back")
+        goal = before_rollback(store, store.find(outcome))
+    return Way(f"undoing {rollback.name} ({rollback.event.what})", past.before(rollback), goal, rollback)
 
 
 def _without(store: CheckpointStore, run: str, names: Sequence[str]) -> Goal | None:
@@ -89,18 +124,32 @@ def existing_store(project: Path, run_folder: Path, *, durable: bool = True) -> 
 
 
 def look_back(
-    state: RunState, run_folder: Path, project: Path, *, to: str | None, undo: Sequence[str], policy: str
+    run_folder: Path, project: Path, *, to: str | None, undo: Sequence[str], policy: str
 ) -> tuple[Way, RollbackPlan | None]:
     """Return what a rollback would come to, file by file, as things are now; nothing is changed.
 
-    Raises RollbackRefused where files are not as the run left them and the policy is to refuse, UsageError,
-    CheckpointError and StoreError.
+    Raises UsageError, CheckpointError and StoreError.
     """
     store = existing_store(project, run_folder)
-    way = way_back(state, Past(read(run_folder / JOURNAL)), store, to=to, undo=undo)
+    way = way_back(Past(read(run_folder / JOURNAL)), store, to=to, undo=undo)
     if way.goal is None or store is None:
         return way, None
     return way, plan_rollback(way.goal, store.root, policy=policy)
+
+
+def refuse(way: Way, plan: RollbackPlan | None, *, run: str) -> None:
+    """Raise RollbackRefused where files or results are not as they were left, naming them and what can be asked instead."""
+    if plan is not None and plan.conflicts:
+        raise RollbackRefused(refusal(plan), tuple(conflict.path for conflict in plan.conflicts))
+    if way.course.stayed and way.undid is not None:
+        names = ", ".join(f'"{name}"' for name in way.course.stayed)
+        undo = " ".join(f"--undo {name}" for name in way.course.stayed)
+        safety = way.undid.event.safety.rpartition("/")[2]
+        back = f", or go back to before it, with all since: orchestrator-nb rollback {run} --to {int(safety)}"
+        raise RollbackRefused(
+            f"{names} ran again since {way.undid.name} and has newer results; nothing was changed: undo that first: "
+            f"orchestrator-nb rollback {run} {undo}{back if safety else ''}; or keep both (keep-both): what is newer stays"
+        )
 
 
 def go_back(
@@ -112,10 +161,11 @@ def go_back(
     durable: bool,
     clock: Callable[[], float],
     limit: int = SIZE_LIMIT,
+    position: int = 0,
 ) -> e.RolledBack | e.RollbackFailed:
     """Carry out a rollback of a run of which nothing is under way; done again after it was cut, it is completed."""
     try:
-        return _go_back(asked, state, run_folder, project, durable=durable, clock=clock, limit=limit)
+        return _go_back(asked, state, run_folder, project, durable=durable, clock=clock, limit=limit, position=position)
     except Exception as error:  # noqa: BLE001 - whatever it is, the run has to have its answer
         reason = str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"
         paths = error.paths if isinstance(error, RollbackRefused) else ()
@@ -131,34 +181,65 @@ def _go_back(
     durable: bool,
     clock: Callable[[], float],
     limit: int,
+    position: int,
 ) -> e.RolledBack:
     store = existing_store(project, run_folder, durable=durable)
     if store is not None:
         for intent in unfinished(store):
             finish(store, intent)
-    way = way_back(state, Past(read(run_folder / JOURNAL)), store, to=asked.to, undo=asked.undo)
+    way = way_back(Past(read(run_folder / JOURNAL)), store, to=asked.to, undo=asked.undo)
+    if asked.policy == "refuse":
+        refuse(way, None, run=state.run.run)
+    course = way.course
     files: dict[str, Any] = {}
     if way.goal is not None and store is not None:
-        done = roll_back(store, way.goal, policy=asked.policy, limit=limit)
+        after = {"rollback": asked.rollback, "shared": version_of(dict(course.shared))}
+        facts = {**evidence_of(state), "rollback": asked.rollback}
+        done = roll_back(
+            store, way.goal, policy=asked.policy, limit=limit, position=position, before=facts, after=after
+        )
+        safety = _first_safety(store, done.safety)
         files = {
-            **files_of(done.plan),
-            "safety": done.safety.id,
+            **(files_of(done.plan) if safety == done.safety else _files_between(store, safety, done.outcome)),
+            "unowned": done.plan.unowned,
+            "safety": safety.id,
             "outcome": done.outcome.id,
             "conflicts": {
                 **{conflict.path: conflict.why for conflict in done.plan.conflicts},
                 **dict.fromkeys(done.late, "changed in the very moment of the rollback"),
             },
         }
+    opened = (name for name in state.commands if name in course.commands or name in course.results)
     return e.RolledBack(
         at=clock(),
         rollback=asked.rollback,
         what=way.what,
-        commands=tuple(name for name in way.commands if asked.reopen and state.commands[name].state in FINAL),
-        shared=way.shared,
-        advice=users_of(way.commands, state) if asked.undo and asked.reopen else (),
+        commands=tuple(name for name in opened if asked.reopen and state.commands[name].state in FINAL),
+        results=course.results if asked.reopen else {},
+        shared=course.shared,
+        advice=users_of(course.commands, state) if asked.undo and asked.reopen else (),
+        undid=way.undid.event.rollback if way.undid is not None else "",
+        stayed=course.stayed,
+        ended=course.ended,
+        reason=course.reason,
         go_on=asked.go_on,
         **files,
     )
+
+
+def _first_safety(store: CheckpointStore, safety: Checkpoint) -> Checkpoint:
+    """Return the checkpoint of the moment before a rollback that may have taken several goes."""
+    name = safety.more.get("rollback")
+    return next(
+        each for each in store.checkpoints(safety.run) if each.kind == "safety" and each.more.get("rollback") == name
+    )
+
+
+def _files_between(store: CheckpointStore, safety: Checkpoint, outcome: Checkpoint) -> dict[str, tuple[str, ...]]:
+    """Return what became of the files over several goes at a rollback."""
+    found = difference(store, safety, outcome)
+    removed = tuple(each.path for each in found if each.kind == "removed")
+    return {"restored": tuple(each.path for each in found if each.kind != "removed"), "removed": removed}
 
 
 def files_of(plan: RollbackPlan) -> dict[str, tuple[str, ...]]:

@@ -1,18 +1,21 @@
-"""Where in a run's history a rollback leads to: which commands it opens anew, and which checkpoint is that of the moment."""
+"""Where in a run's history a rollback leads to: what each command had come to there, and the checkpoint of that moment."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestrator_nb import events as e
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.errors import UsageError
-from orchestrator_nb.sharing import merged
-from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import DONE, FINAL
+from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.sharing import SharedVersion, merged
+from orchestrator_nb.state import RunState, fold
+from orchestrator_nb.transitions import DONE, ENDED, FINAL
 
 START = "start"
+ROLLBACK = "rollback"
 _ENDS = (
     e.CommandSucceeded, e.CommandReused, e.CommandFailed, e.CommandCrashed, e.CommandSkipped, e.UpstreamFailed,
     e.CommandCancelled,
@@ -21,70 +24,236 @@ _ENDS = (
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A moment of a run. `checkpoint` is the id of the latest one until then, None before the first; `commands` are
-    those that came to their end later, and run again after a rollback to it."""
+    """A moment of a run: after the fact at `place` in its journal. `checkpoint` is the id of the latest one until then,
+    None before the first."""
 
     name: str
     checkpoint: str | None
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What becomes of a run's commands: `commands` run again, those in `results` have once more what they had come to
+    in that generation, those that `stayed` keep a newer result. `shared` is the shared state; `ended` is the end that
+    the run has again, empty where it goes on, with its `reason`."""
+
     commands: tuple[str, ...]
+    results: Mapping[str, int]
+    shared: Mapping[str, object]
+    stayed: tuple[str, ...] = ()
+    ended: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """A rollback that was carried out: its number in the run, the places of the wish for it and of its end."""
+
+    number: int
+    event: e.RolledBack
+    asked: int
+    done: int
+
+    @property
+    def name(self) -> str:
+        """The name by which it is undone."""
+        return f"{ROLLBACK}-{self.number}"
 
 
 class Past:
-    """What happened in a run in which order, as far as a rollback needs to know it."""
+    """What happened in a run in which order. A life of a command is one of its generations that came to an end; one that
+    a rollback gave back counts as what it was before."""
 
     def __init__(self, events: Iterable[e.Event]) -> None:
-        self._places: dict[str, int] = {}
+        """Raises IllegalTransition where the facts do not fit together."""
+        self._events = list(events)
+        self.now = RunState()
+        self._ends: dict[tuple[str, int], int] = {}
+        self._planned: int | None = None
         self._checkpoints: list[tuple[int, str, str | None]] = []
-        self._ends: dict[str, list[int]] = {}
-        self._successes: dict[str, int] = {}
-        for place, event in enumerate(events):
-            if isinstance(event, e.RunPlanned):
-                self._places.setdefault(START, place)
+        self.rollbacks: list[Rollback] = []
+        asked = 0
+        for place, event in enumerate(self._events):
+            self.now.apply(event)
+            if isinstance(event, _ENDS):
+                self._ends[event.command, self.now.commands[event.command].generation] = place
+            elif isinstance(event, e.CommandRestored):
+                generation = self.now.commands[event.command].generation
+                self._ends[event.command, generation] = self._ends[event.command, event.generation]
+            elif isinstance(event, e.RunPlanned) and self._planned is None:
+                self._planned = place
             elif isinstance(event, e.CheckpointTaken):
                 self._checkpoints.append((place, event.id, event.command))
-            elif isinstance(event, e.RolledBack) and event.outcome:
-                self._checkpoints += [(place, event.safety, None), (place, event.outcome, None)]
-            elif isinstance(event, _ENDS):
-                self._ends.setdefault(event.command, []).append(place)
-                if isinstance(event, (e.CommandSucceeded, e.CommandReused)):
-                    self._successes[event.command] = place
+            elif isinstance(event, e.RollbackAsked):
+                asked = place
+            elif isinstance(event, e.RolledBack):
+                self.rollbacks.append(Rollback(len(self.rollbacks) + 1, event, asked, place))
+                if event.outcome:
+                    self._checkpoints += [(place - 1, event.safety, None), (place, event.outcome, None)]
 
-    def moment(self, name: str, state: RunState, *, checkpoint: str | None = None) -> Moment:
+    # ── moments ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def moment(self, name: str, *, checkpoint: str | None = None) -> Moment:
         """Return the moment after the last success of the command of that name, the run's beginning for "start", or
         that of the `checkpoint` of this id. Raises UsageError naming what there is."""
         if checkpoint is not None:
             place = next((at for at, known, _ in self._checkpoints if known == checkpoint), None)
             if place is None:
                 raise UsageError(f'the checkpoint "{checkpoint}" is of no moment that the run\'s journal knows')
-        elif name in self._successes:
-            place = self._successes[name]
-        elif name == START and START in self._places:
-            place = next((at for at, _, of in self._checkpoints[:1] if of is None), self._places[START])
-        else:
-            known = [START, *self._successes]
+            return Moment(name, checkpoint, self._with_success(place, checkpoint))
+        place = self._last_success(name)
+        if place is None and name == START and self._planned is not None:
+            place = next((at for at, _, of in self._checkpoints[:1] if of is None), self._planned)
+        if place is None:
+            known = [START, *(command for command in self.now.commands if self._last_success(command) is not None)]
             meant = nearest(name, known)
             hint = f'; did you mean "{meant}"?' if meant else f"; there are {', '.join(known)}"
             raise UsageError(f'there is no moment "{name}" to go back to{hint}')
         until = [known for at, known, _ in self._checkpoints if at <= place]
-        # The success of a command comes right after its checkpoint: of its ends after that, one belongs to it.
-        owner = next((of for at, known, of in self._checkpoints if known == checkpoint), None)
-        later = tuple(
-            command
-            for command, record in state.commands.items()
-            if record.state in FINAL
-            and len([end for end in self._ends.get(command, ()) if end > place]) > (command == owner)
-        )
-        return Moment(name, until[-1] if until else None, later)
+        return Moment(name, until[-1] if until else None, place)
 
-    def shared_without(self, state: RunState, gone: Iterable[str]) -> dict[str, object]:
-        """Return the shared state as it is without the changes of these commands, in the order of the successes."""
+    def _with_success(self, place: int, checkpoint: str) -> int:
+        """Return the place of the success that comes right after the checkpoint of a command, else that of the latter."""
+        following = self._events[place + 1] if place + 1 < len(self._events) else None
+        owner = next(of for _, known, of in self._checkpoints if known == checkpoint)
+        succeeded = isinstance(following, e.CommandSucceeded) and following.command == owner
+        return place + 1 if succeeded else place
+
+    def _last_success(self, command: str) -> int | None:
+        record = self.now.commands.get(command)
+        for generation in range(record.generation if record is not None else 0, 0, -1):
+            place = self._ends.get((command, generation))
+            if place is not None and isinstance(self._events[place], e.CommandSucceeded | e.CommandReused):
+                return place
+        return None
+
+    # ── ways ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def back_to(self, moment: Moment) -> Course:
+        """Return what becomes of the commands where the run goes back to a moment: all that they had come to then."""
+        then = fold(self._events[: moment.place + 1])
+        commands, results = self._as_then(then, self.now.commands)
+        lost = [name for name in commands if name in then.commands and then.commands[name].state in FINAL]
+        shared = self._shared(commands, results) if lost else then.shared
+        return Course(commands, results, shared)
+
+    def without(self, names: Sequence[str]) -> Course:
+        """Return what becomes of the commands where these are undone: they run again."""
+        return Course(tuple(names), {}, self._shared(names, {}))
+
+    def before(self, rollback: Rollback) -> Course:
+        """Return what becomes of the commands where a rollback is undone: what it took or gave is as it was before it,
+        as far as they have not come to something newer."""
+        then, event = fold(self._events[: rollback.done]), rollback.event
+        targets = [name for name in self.now.commands if name in event.commands or name in event.results]
+        stayed = tuple(name for name in targets if self._is_newer(name, rollback.done))
+        commands, results = self._as_then(then, [name for name in targets if name not in stayed])
+        since = self.now.versions[len(then.versions) :]
+        plain = not (stayed or commands or self._others_since(rollback))
+        known = {version.command for version in then.versions}
+        if plain and not any(version.command in known for version in since):
+            shared = self._with(then.shared, [version for version in since if self._holds(version)])
+        else:
+            shared = self._shared(commands, results)
+        ended, reason = self._end_before(rollback, then, results) if plain else ("", "")
+        return Course(commands, results, shared, stayed, ended, reason)
+
+    def _as_then(self, then: RunState, names: Iterable[str]) -> tuple[tuple[str, ...], dict[str, int]]:
+        """Return which of these commands run again, and which have again what they had come to then."""
+        commands: list[str] = []
+        results: dict[str, int] = {}
+        for name in names:
+            now, before = self.now.commands[name], then.commands.get(name)
+            had = before is not None and before.state in FINAL
+            if had and self._life(name, now) == self._life(name, before):
+                continue
+            if before is not None and had and self._is_known(name, before, then):
+                results[name] = before.generation
+            elif had or now.state in FINAL:
+                commands.append(name)
+        return tuple(commands), results
+
+    def _life(self, name: str, record: CommandRecord | None) -> int | None:
+        """Return where in the journal the command came to its end, None where it has not."""
+        return self._ends.get((name, record.generation)) if record is not None and record.state in FINAL else None
+
+    def _is_known(self, name: str, before: CommandRecord, then: RunState) -> bool:
+        """Whether that end can be given back: it is that generation's, and the command is what it was."""
+        life = self.now.lives.get((name, before.generation))
+        if life is None or self.now.planned[name].fingerprint != then.planned[name].fingerprint:
+            return False
+        return (life.record.state, life.record.attempt) == (before.state, before.attempt)
+
+    def _is_newer(self, name: str, place: int) -> bool:
+        record = self.now.commands[name]
+        life = self._life(name, record)
+        return record.state in DONE and life is not None and life > place
+
+    # ── rollbacks ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def undone_by(self, rollback: Rollback) -> Rollback | None:
+        """Return the rollback that has undone this one and is not undone itself."""
+        for later in reversed(self.rollbacks[rollback.number :]):
+            if later.event.undid == rollback.event.rollback and self.undone_by(later) is None:
+                return later
+        return None
+
+    def rollback_named(self, name: str) -> Rollback | None:
+        """Return the rollback that "rollback-2" or, for the last one, "rollback" names. Raises UsageError for a number
+        that there is not."""
+        told = re.fullmatch(rf"{ROLLBACK}(?:-(\d+))?", name)
+        if told is None:
+            return None
+        number = int(told[1]) if told[1] else len(self.rollbacks)
+        if not 1 <= number <= len(self.rollbacks):
+            there = ", ".join(each.name for each in self.rollbacks[-5:]) or "none"
+            raise UsageError(f'the run has no rollback "{name}"; there are: {there}')
+        return self.rollbacks[number - 1]
+
+    def _others_since(self, rollback: Rollback) -> bool:
+        """Whether a later rollback still holds, but for those that only undid such ones."""
+        later = self.rollbacks[rollback.number :]
+        names = {each.event.rollback for each in later}
+        return any(self.undone_by(each) is None and each.event.undid not in names for each in later)
+
+    def _end_before(self, rollback: Rollback, then: RunState, results: Mapping[str, int]) -> tuple[str, str]:
+        """Return the end that the run had before a rollback, where all of it is as it was with that."""
+        run = fold(self._events[: rollback.asked]).run
+        same = all(
+            name in then.commands
+            and self._life(name, then.commands[name]) is not None
+            and (name in results or self._life(name, record) == self._life(name, then.commands[name]))
+            for name, record in self.now.commands.items()
+        )
+        return (run.state, run.reason) if same and run.state in ENDED and run.gates == self.now.run.gates else ("", "")
+
+    # ── shared state ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _holds(self, version: SharedVersion) -> bool:
+        record = self.now.commands.get(version.command)
+        return record is not None and record.state in DONE and record.attempt == version.attempt
+
+    def _with(self, shared: Mapping[str, object], versions: Iterable[SharedVersion]) -> Mapping[str, object]:
+        for version in versions:
+            shared = merged(shared, version.changes, self.now.run.merge, version.contested)
+        return shared
+
+    def _shared(self, gone: Iterable[str], results: Mapping[str, int]) -> dict[str, object]:
+        """Return the shared state with the changes of the commands that have a result, in the order of the successes."""
         left = set(gone)
-        shared: dict[str, object] = dict(state.run.settings.get("context") or {})
-        for command in sorted(self._successes, key=self._successes.__getitem__):
-            record = state.commands.get(command)
-            if record is not None and record.state in DONE and record.shared and command not in left:
-                contested = next((each.contested for each in reversed(state.versions) if each.command == command), ())
-                shared = merged(shared, record.shared, state.run.merge, contested)
+        there = [
+            (place, name, record)
+            for name, now in self.now.commands.items()
+            if name not in left
+            for record in [self.now.lives[name, results[name]].record if name in results else now]
+            if record.state in DONE and record.shared and (place := self._ends.get((name, record.generation)))
+        ]
+        shared: dict[str, object] = dict(self.now.run.settings.get("context") or {})
+        for _, name, record in sorted(there, key=lambda item: item[0]):
+            of_it = (each for each in reversed(self.now.versions) if each.command == name)
+            contested = next((each.contested for each in of_it if each.changes == record.shared), ())
+            shared = merged(shared, record.shared or {}, self.now.run.merge, contested)
         return shared
 
 

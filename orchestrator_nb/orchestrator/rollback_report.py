@@ -17,17 +17,20 @@ _SHOWN = 20
 class RollbackReport:
     """A rollback of a run: `done`, or only looked at. Prints as text.
 
-    `what` says it in words, `commands` run again. `restored`, `removed` and `beside` are files, relative to the project:
+    `what` says it in words, `commands` run again, `results` names those that have once more what they had come to before,
+    `stayed` those that keep something newer. `restored`, `removed` and `beside` are files, relative to the project:
     with their earlier content again, taken away, put beside one that was left. `conflicts` are files that are left as
     they are, with the reason, `unowned` those that changed since without anybody known to have done it: they stay, too.
     `advice` names commands that had used what is gone and are not run again by themselves. `safety` is the checkpoint of
-    the moment before, `undo` the one by which it can be undone.
+    the moment before, `undo` the name by which it is undone. `ended` is the end that the run has again, if any.
     """
 
     run: str
     what: str
     done: bool
     commands: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+    stayed: tuple[str, ...] = ()
     restored: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
@@ -36,6 +39,7 @@ class RollbackReport:
     advice: tuple[str, ...] = ()
     safety: str = ""
     undo: str = ""
+    ended: str = ""
 
     def as_plain(self) -> dict[str, Any]:
         """Return it as plain JSON."""
@@ -45,7 +49,8 @@ class RollbackReport:
         lead = "rolled back" if self.done else "nothing was changed; this would roll back"
         lines = [f"{self.run}: {lead} {self.what}"]
         for word, names in (
-            ("runs again", self.commands), ("restored", self.restored), ("removed", self.removed),
+            ("runs again", self.commands), ("has its result again", self.results),
+            ("keeps its newer result", self.stayed), ("restored", self.restored), ("removed", self.removed),
             ("earlier content put beside", self.beside), ("changed by nobody known, left", self.unowned),
         ):  # fmt: skip
             if names:
@@ -53,21 +58,25 @@ class RollbackReport:
         lines += [f"  left as it is: {path}: {why}" for path, why in self.conflicts.items()]
         if self.advice:
             lines.append(f"  used what is gone, and is not run again by itself: {listed(self.advice, _SHOWN)}")
-        if not (self.commands or self.restored or self.removed or self.beside):
+        if not (self.commands or self.results or self.restored or self.removed or self.beside):
             lines.append("  everything is as it was then")
-        if number := self.undo.rpartition("/")[2]:
-            lines.append(f"  its files go back with: orchestrator-nb rollback {self.run} --undo {int(number)}")
+        if self.ended:
+            lines.append(f"  the run {'is' if self.done else 'would be'} {self.ended} again")
+        if self.undo:
+            lines.append(f"  to undo it: orchestrator-nb rollback {self.run} --undo {self.undo}")
         return as_text("\n".join(lines))
 
     __repr__ = __str__
 
 
-def report_of(run: str, event: RolledBack) -> RollbackReport:
-    """Return what a rollback came to."""
+def report_of(run: str, event: RolledBack, *, number: int) -> RollbackReport:
+    """Return what a rollback came to, the run's `number`-th."""
+    again = tuple(name for name in event.commands if name not in event.results)
     return RollbackReport(
-        run=run, what=event.what, done=True, commands=event.commands, restored=event.restored, removed=event.removed,
+        run=run, what=event.what, done=True, commands=again, results=tuple(event.results), stayed=event.stayed,
+        restored=event.restored, removed=event.removed,
         beside=event.beside, conflicts=dict(event.conflicts), unowned=event.unowned, advice=event.advice,
-        safety=event.safety, undo=event.outcome,
+        safety=event.safety, undo=f"rollback-{number}", ended=event.ended,
     )  # fmt: skip
 
 
@@ -75,6 +84,8 @@ def preview_of(run: str, way: Way, plan: RollbackPlan | None, *, advice: tuple[s
     """Return what a rollback would come to."""
     files: dict[str, Any] = {} if plan is None else files_of(plan)
     conflicts = {} if plan is None else {conflict.path: conflict.why for conflict in plan.conflicts}
+    course = way.course
     return RollbackReport(
-        run=run, what=way.what, done=False, commands=way.commands, conflicts=conflicts, advice=advice, **files
-    )
+        run=run, what=way.what, done=False, commands=course.commands, results=tuple(course.results),
+        stayed=course.stayed, conflicts=conflicts, advice=advice, ended=course.ended, **files,
+    )  # fmt: skip

@@ -73,8 +73,9 @@ class GoesBack:
         timeout: float | None = None,
     ) -> Any:
         """Take the run back: `to` the moment after a command's last success, to a checkpoint or to "start"; or `undo`
-        commands and leave all others. Files, outputs and shared state go back; what was undone runs again when the run
-        is resumed. Returns a report that prints as text; with `dry_run` nothing is changed.
+        commands and leave all others, or a rollback ("rollback-1", "rollback" for the last one). Files, outputs and
+        shared state go back: what had its result at that moment has it again, the rest of what was undone runs again
+        when the run is resumed. Returns a report that prints as text; with `dry_run` nothing is changed.
 
         A run that is under way is brought to rest first (its commands come to their end) and is paused afterwards. Files
         that somebody changed since are refused, or left with the earlier content put beside them (`keep_both`). The
@@ -82,20 +83,18 @@ class GoesBack:
         TimeoutError after `timeout` seconds, and the rollback is still carried out.
         """
         from orchestrator_nb.orchestrator.frozen import Frozen
-        from orchestrator_nb.orchestrator.going_back import look_back
+        from orchestrator_nb.orchestrator.going_back import look_back, refuse
         from orchestrator_nb.orchestrator.moments import users_of
         from orchestrator_nb.orchestrator.rollback_report import preview_of, report_of
 
         commands = (undo,) if isinstance(undo, str) else tuple(undo)
         policy = "keep-both" if keep_both else "refuse"
         project, state = Frozen.read(self.folder).folder, self.state
-        way, plan = look_back(state, self.folder, project, to=to, undo=commands, policy=policy)
+        way, plan = look_back(self.folder, project, to=to, undo=commands, policy=policy)
         if dry_run:
-            return preview_of(self.id, way, plan, advice=users_of(way.commands, state) if commands else ())
-        if plan is not None and plan.conflicts and not keep_both:
-            from orchestrator_nb.checkpoints.planning import refusal
-
-            raise RollbackRefused(refusal(plan), tuple(conflict.path for conflict in plan.conflicts))
+            return preview_of(self.id, way, plan, advice=users_of(way.course.commands, state) if commands else ())
+        if not keep_both:
+            refuse(way, plan, run=self.id)
         name = secrets.token_hex(8)
         told: dict[str, Any] = {
             "rollback": name, "to": to, "undo": commands, "policy": policy, "because": reason,
@@ -106,8 +105,14 @@ class GoesBack:
         elif is_owned(self.folder):
             self._accepted(self._ask("rollback", **{**told, "undo": list(commands)}))
         else:
-            return report_of(self.id, self._roll_back_here(e.RollbackAsked(at=time.time(), by=asker(), **told)))
-        return report_of(self.id, self._outcome(name, timeout))
+            done = self._roll_back_here(e.RollbackAsked(at=time.time(), by=asker(), **told))
+            return report_of(self.id, done, number=self._number(done))
+        done = self._outcome(name, timeout)
+        return report_of(self.id, done, number=self._number(done))
+
+    def _number(self, done: e.RolledBack) -> int:
+        names = [event.rollback for event in self.state.rollbacks]
+        return names.index(done.rollback) + 1
 
     def rollback_step_by_step(
         self,

@@ -15,17 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs
-
 from orchestrator_nb import events as e
 from orchestrator_nb.data.live import LiveResults
-from orchestrator_nb.definition.matrix import FanIn
-from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.requests import Request, Stop
 from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.errors import RunNotRunning, RunUnanswered, StoreError
-from orchestrator_nb.executors.inputs import declared_only
 from orchestrator_nb.executors.local import LocalExecutor
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import asker
@@ -38,20 +33,19 @@ from orchestrator_nb.orchestrator.compliance import write_compliance
 from orchestrator_nb.orchestrator.control import ANSWER_WAIT, Answer
 from orchestrator_nb.orchestrator.gates import all_gates
 from orchestrator_nb.orchestrator.handoff import write_handoff
+from orchestrator_nb.orchestrator.kernels_ahead import KernelsAhead
 from orchestrator_nb.orchestrator.leaving import leave_summary
 from orchestrator_nb.orchestrator.live_view import LiveView
 from orchestrator_nb.orchestrator.manifest import write_manifest
 from orchestrator_nb.orchestrator.policies import POLICIES
 from orchestrator_nb.orchestrator.reuse import Reuse
+from orchestrator_nb.orchestrator.works import Works
 from orchestrator_nb.plan.plan import Plan
-from orchestrator_nb.ports import Command, Gates, Observer, Work
+from orchestrator_nb.ports import Command, Gates, Observer
 from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import DONE
 
 log = logging.getLogger("orchestrator_nb.run")
 """What has to be said while it cannot be recorded; where nobody has set up logging it goes to stderr."""
-
-_NO_RESULT = e.Stored(form="json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +84,7 @@ class Session:
         self.error: BaseException | None = None
         self._owned = owned
         self._plan = plan
+        self._works = Works(plan, owned.folder)
         monitoring = plan.definition.monitoring
         self.view = LiveView(owned.folder, interval=monitoring.interval)
         clock = self._clock = steady_clock()
@@ -120,15 +115,13 @@ class Session:
             policies=POLICIES,
             journal=owned.journal,
             executor=self._executor,
-            make_work=self._work,
+            make_work=self._works.make,
             clock=clock,
             observers=(self._observe,),
             on_trouble=log.warning,
         )
+        self._ahead = self._kernels_ahead(commands.get("notebook"), slots)
         self._observers = observers
-        self._common: Work | None = (
-            None  # what is the same in the work of all commands, so that it is put together once
-        )
         self._observing: int | None = None
         self._asked: dict[str, Callable[[Answer], None]] = {}
         self._attendant = Attendant(owned.folder, hand_in=self._hand_in, view=self.view)
@@ -149,6 +142,25 @@ class Session:
             functions=functions,
             past=completed_before(self._owned.folder, definition.workflow),
             clock=self._clock,
+        )
+
+    def _kernels_ahead(self, notebooks: Command | None, slots: int) -> KernelsAhead | None:
+        """Return what starts kernels ahead, None where there are no notebooks."""
+        if notebooks is None or all(command.notebook is None for command in self._plan.commands.values()):
+            return None
+        from orchestrator_nb.commands.notebook import NotebookCommand
+        from orchestrator_nb.commands.prepared_kernels import prepared_kernels
+
+        if not isinstance(notebooks, NotebookCommand):  # somebody else's
+            return None
+        return KernelsAhead(
+            self._plan,
+            self._owned.folder,
+            slots=slots,
+            state=lambda: self.state,
+            work=self._works.coming,
+            prepare=notebooks.prepare,
+            keep=prepared_kernels.keep,
         )
 
     @property
@@ -226,6 +238,8 @@ class Session:
     def _observe(self, events: Sequence[e.Event], state: RunState) -> None:
         if state.decisions and any(isinstance(event, e.DecisionRequested) for event in events):
             self._hand_over(state)
+        if self._ahead is not None:
+            self._ahead.observe(events)
         if not self._asked and not self._observers:
             return
         self._observing = threading.get_ident()
@@ -249,12 +263,16 @@ class Session:
     def _drive(self) -> None:
         try:
             self._attendant.start()
+            if self._ahead is not None:
+                self._ahead.start()
             self._loop.run(self._beginning)
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
             self.error = error
         finally:
             self._attendant.close()
             self._executor.close()
+            if self._ahead is not None:
+                self._ahead.close()
             if not isinstance(self.error, StoreError):  # else nobody knows what would have to be in it, or where it is
                 self._leave_manifest()
                 self._hand_over(self.state)
@@ -282,102 +300,3 @@ class Session:
             write_manifest(self._owned.folder, self.state, self._owned.journal.position)
         except Exception as error:  # noqa: BLE001 - what the run has come to is in the journal, and stands
             log.warning("%s: the run has come to its end without its manifest", error)
-
-    def _work(self, command: str, state: RunState) -> Work:
-        """Return what an executor needs to run the command's current attempt; without a command, to look at the run."""
-        if not command:
-            return self._work_of_run(state)
-        plan, records = self._plan, state.commands
-        record = records[command]
-        definition = plan.commands[record.substitute or command]
-        if record.parameters:  # a person has decided so, or it runs in its reduced form
-            changed = {**definition.parameters, **({} if record.substitute else record.parameters)}
-            definition = definition.model_copy(update={"parameters": changed})
-        befores = plan.upstream[command]
-        if record.substitute:
-            befores = tuple(dict.fromkeys((*befores, *plan.upstream[record.substitute])))
-        inputs, recorded, metrics, changes = {}, {}, {}, {}
-        for name in befores:
-            upstream = records[name]
-            if upstream.state not in DONE:  # its trigger rule lets it start without that result
-                inputs[name] = _NO_RESULT
-                continue
-            output = upstream.output()
-            if output is not None:
-                inputs[name] = output
-            if upstream.recorded:
-                recorded[name] = upstream.recorded
-            if upstream.metrics:
-                metrics[name] = upstream.metrics
-            if upstream.shared:
-                changes[name] = upstream.shared
-        for base, fan_in in plan.fan_ins.get(command, {}).items():
-            _gather(base, fan_in, state, inputs, recorded, metrics)
-        timeout = definition.timeout
-        if timeout is None and definition.workflow is None:  # the commands of an inner workflow have their own
-            timeout = plan.definition.timeout
-        return structs.replace(
-            self._common or self._common_work(definition, state),
-            command=command,
-            attempt=record.attempt,
-            generation=record.generation,
-            definition=definition,
-            inputs=inputs,
-            recorded=recorded,
-            metrics=metrics,
-            changes=changes,
-            shared=declared_only(definition.context, state.shared) if definition.context else state.shared,
-            partial=record.partial,
-            preserved=record.preserved,
-            timeout=None if timeout == "none" else timeout,
-        )
-
-    def _common_work(self, definition: CommandDefinition, state: RunState) -> Work:
-        """Return what is the same in the work of all commands; `definition` is there for the time being."""
-        plan = self._plan
-        self._common = Work(
-            run=state.run.run,
-            workflow=state.run.workflow,
-            command="",
-            attempt=0,
-            generation=0,
-            definition=definition,
-            parameters=plan.parameters,
-            folder=plan.folder,
-            run_folder=self._owned.folder,
-        )
-        return self._common
-
-    def _work_of_run(self, state: RunState) -> Work:
-        """Return what is needed to look at all that the commands of the run came to."""
-        done = {name: record for name, record in state.commands.items() if record.state in DONE}
-        return structs.replace(
-            self._common or self._common_work(self._plan.definition.commands[0], state),
-            inputs={name: record.output() or _NO_RESULT for name, record in done.items()},
-            recorded={name: record.recorded for name, record in done.items()},
-            metrics={name: record.metrics for name, record in done.items()},
-            shared=state.shared,
-        )
-
-
-def _gather(
-    base: str,
-    fan_in: FanIn,
-    state: RunState,
-    inputs: dict[str, e.Stored],
-    recorded: dict[str, Mapping[str, e.Stored]],
-    metrics: dict[str, Mapping[str, float]],
-) -> None:
-    """Put the results of cells under the name of their matrix command: those that there are, by key; or that of one."""
-    items = {}
-    for key, cell in fan_in.cells.items():
-        output = inputs.pop(cell, _NO_RESULT)
-        own_records, own_metrics = recorded.pop(cell, None), metrics.pop(cell, None)
-        if state.commands[cell].state in DONE:
-            items[key] = output
-        if fan_in.one:
-            inputs[base] = output
-            recorded.update({base: own_records} if own_records else {})
-            metrics.update({base: own_metrics} if own_metrics else {})
-            return
-    inputs[base] = e.Stored(form="mapping", items=items)

@@ -88,6 +88,8 @@ def _of_command(event: e.Event, state: RunState) -> str | None:
     if isinstance(event, (e.CommandSkipped, e.CommandCancelled, e.CommandReopened)):
         word = {e.CommandSkipped: "skipped", e.CommandCancelled: "cancelled", e.CommandReopened: "runs anew"}
         return f"{word[type(event)]}: {event.reason}"
+    if isinstance(event, e.CommandRestored):
+        return f"{event.state} again, as before the rollback"
     if isinstance(event, e.AttemptAbandoned):
         return "did not end when asked to; left behind"
     if isinstance(event, e.AttemptInterrupted):

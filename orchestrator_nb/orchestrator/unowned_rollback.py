@@ -44,25 +44,42 @@ def _roll_back(
     project: Path,
 ) -> e.RolledBack | e.RollbackFailed:
     state = fold(journal.read())
-    if state.run.rollback is not None:  # one that was cut: this one takes its place when it has come to its end
-        asked = state.run.rollback
+    cut = state.run.rollback
+    if cut is not None and (cut.to, cut.undo, cut.policy) != (asked.to, asked.undo, asked.policy):
+        _carry_out(journal, state, run_folder, cut, project)
+        state = fold(journal.read())
+        cut = None
+    if cut is not None:  # the same was asked for before and not finished
+        asked = cut
     else:
         journal.append([asked])
         state.apply(asked)
+    return _carry_out(journal, state, run_folder, asked, project)
+
+
+def _carry_out(
+    journal: JournalFile, state: RunState, run_folder: Path, asked: e.RollbackAsked, project: Path
+) -> e.RolledBack | e.RollbackFailed:
     durable = state.run.durability == "full"
-    answer = go_back(asked, state, run_folder=run_folder, project=project, durable=durable, clock=time.time)
+    answer = go_back(
+        asked, state, run_folder=run_folder, project=project, durable=durable, clock=time.time,
+        position=journal.position.seq,
+    )  # fmt: skip
     journal.append([answer] if isinstance(answer, e.RollbackFailed) else _leaving(state, answer))
     return answer
 
 
 def _leaving(state: RunState, answer: e.RolledBack) -> list[e.Event]:
-    """Return the facts that say where the run stands after the rollback, and leave it."""
+    """Return the facts that say where the run stands after the rollback, and leave it; it has ended again where it had
+    before a rollback that was undone."""
     now, reason = answer.at, f"rolled back {answer.what}"
     facts: list[e.Event] = [e.RunResumed(at=now, owner=identity(), reason=reason)]
     facts += _interrupted(state, now)
     facts += [answer, *Reopen()(answer, state)]
-    missing = missing_parts(state, now)
-    facts += [fact for fact in missing if getattr(fact, "command", None) not in answer.commands]
+    if answer.ended:
+        return [*facts, e.RunEnded(at=now, state=answer.ended, reason=answer.reason, again=True)]
+    touched = {*answer.commands, *answer.results}
+    facts += [fact for fact in missing_parts(state, now) if getattr(fact, "command", None) not in touched]
     return [*facts, e.RunPaused(at=now, reason=reason, leaving=True)]
 
 

@@ -136,6 +136,8 @@ def _of_command(event: e.Event) -> str | None:
             return f"it was cancelled: {reason}"
         case e.CommandReopened(reason=reason):
             return f"it was opened anew: {reason}"
+        case e.CommandRestored(state=state, attempt=attempt):
+            return f"a rollback gave it back what it had come to before: {state}, by attempt {attempt}"
         case e.DeviationRecorded(text=text):
             return f"deviation: {text}"
         case e.NoticeGiven(text=text, by=by):

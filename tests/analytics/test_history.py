@@ -157,7 +157,10 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 def _same(one: pd.DataFrame, other: pd.DataFrame) -> None:
     keys = ["run", "command"]
     one, other = (frame.astype(dict.fromkeys(keys, "object")).sort_values(keys) for frame in (one, other))
-    columns = [column for column in one.columns if column not in ("upstream", "tags")]
+    lists = [column for column in one.columns if column in ("upstream", "tags")]
+    columns = [column for column in one.columns if column not in lists]
+    for column in lists:
+        assert [[*items] for items in one[column]] == [[*items] for items in other[column]]
     pd.testing.assert_frame_equal(
         one[columns].reset_index(drop=True), other[columns].reset_index(drop=True), check_categorical=False
     )
@@ -174,6 +177,32 @@ def test_rows_from_the_file_are_those_of_the_index(store: Path, named, monkeypat
     monkeypatch.setattr(cache, "WORTH", 10**9)
     _same(read, history.commands())
     _same(of_sales, history.commands(run=named(2)))
+
+
+@pytest.mark.usefixtures("_small")
+def test_a_frame_from_the_file_can_be_written_to(store: Path) -> None:
+    """Whoever asked for it owns it; the next one is as the history says."""
+    history = History(store)
+    history.commands()
+    read = history.commands()
+    before = read.iloc[0].copy()
+    for column, value in (
+        ("seconds", 1e9),
+        ("position", 77),
+        ("returned", False),
+        ("started", pd.Timestamp(0, tz="UTC")),
+    ):
+        read.loc[0, column] = value
+    read["command"] = read["command"].cat.add_categories(["ducks"])
+    read.loc[0, "command"] = "ducks"
+    assert (read.loc[0, "command"], read.loc[0, "seconds"], read.loc[0, "position"]) == ("ducks", 1e9, 77)
+    again = history.commands().iloc[0]
+    assert (again["command"], again["seconds"], again["started"]) == (
+        before["command"],
+        before["seconds"],
+        before["started"],
+    )
+    assert list(history.commands(command="clean")["tags"].explode().unique()) == ["etl", "daily"]
 
 
 @pytest.mark.usefixtures("_small")

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from orchestrator_nb import Workflow
+from orchestrator_nb import Run, Workflow, context
 from orchestrator_nb.checkpoints.planning import back_to, before_rollback, without
 from orchestrator_nb.checkpoints.rollback import roll_back, unfinished
 from orchestrator_nb.checkpoints.snapshot import take
 from orchestrator_nb.checkpoints.store import CheckpointStore, open_store
 from orchestrator_nb.errors import CheckpointError, UsageError
+from orchestrator_nb.transitions import FINAL
 
 PATHS = ("a", "b", "d", "d/x", "d/y", "e/f/g", "o.log", "e")
 EDITS = st.lists(
@@ -75,6 +78,7 @@ def goal_of(store: CheckpointStore, kind: str, number: int):
 
 
 @settings(max_examples=15)
+@example(moves=[("command", [("d", "link")]), ("back", 0)], policy="keep-both")
 @given(moves=MOVES, policy=st.sampled_from(["keep-both", "keep-mine", "refuse"]))
 def test_every_rollback_can_be_undone_and_a_refused_one_changes_nothing(moves, policy):
     """Whatever commands and people did, undoing all rollbacks, the last first, gives the exact files before each."""
@@ -114,21 +118,40 @@ def test_every_rollback_can_be_undone_and_a_refused_one_changes_nothing(moves, p
         shutil.rmtree(base)
 
 
+def act(folder: Path, edit: list[tuple[str, str | None]], number: int) -> int:
+    """Be a command: change files and the shared state, and give a result."""
+    change(folder, edit)
+    context.shared[f"by_{number}"] = number
+    context.shared["last"] = number
+    return number
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("person"), EDITS),
         st.tuples(st.just("back"), st.sampled_from(["start", "c0", "c1", "c2"])),
         st.tuples(st.just("without"), st.sampled_from(["c0", "c1", "c2"])),
+        st.tuples(st.just("resume"), st.none()),
     ),
     min_size=1,
-    max_size=3,
+    max_size=4,
 )
 
 
-@settings(max_examples=5)
+def standing(run: Run) -> tuple[object, ...]:
+    """Return what a run has come to: what its commands gave and what they share, which of them succeeded, how it ended."""
+    state = run.state
+    records = {name: replace(record, generation=0, attempt=0) for name, record in state.commands.items()}
+    done = {name: record for name, record in records.items() if record.state in FINAL}
+    return done, run.result.outputs, state.shared, (state.run.state if state.run.state == "completed" else None)
+
+
+@settings(max_examples=8)
+@example(edits=[[("a", "two")]] * 3, steps=[("back", "start"), ("resume", None), ("without", "c1"), ("back", "c0")])
 @given(edits=st.lists(EDITS, min_size=3, max_size=3), steps=STEPS)
 def test_every_rollback_of_a_run_can_be_undone(edits, steps):
-    """Random commands of a real run, random edits and rollbacks: a refused one changes nothing, undoing gives all back."""
+    """Random commands of a real run, random edits, resumes and rollbacks: a refused one changes nothing, undoing gives
+    back every file, and every result, output and shared value with it."""
     base = Path(tempfile.mkdtemp())
     try:
         folder = base / "project"
@@ -138,27 +161,31 @@ def test_every_rollback_of_a_run_can_be_undone(edits, steps):
         for number, edit in enumerate(edits):
             writes = sorted({f"./{path}" for path, _ in edit})
             before = f"c{number - 1}" if number else ()
-            flow.command(lambda edit=edit: change(folder, edit) and None, id=f"c{number}", writes=writes, after=before)
+            work = partial(act, folder, edit, number)
+            flow.command(work, id=f"c{number}", writes=writes, after=before)
         run = flow.start(wait=False, store=base / "runs")
         run.wait()
         for kind, what in steps:
             if kind == "person":
                 change(folder, what)
                 continue
-            before = look(folder)
+            if kind == "resume":
+                run.resume()
+                run.wait()
+                continue
+            before, stood = look(folder), standing(run)
             asked = {"to": what} if kind == "back" else {"undo": what}
             try:
                 report = run.rollback(**asked)
             except (CheckpointError, UsageError):
-                assert look(folder) == before
+                assert (look(folder), standing(run)) == (before, stood)
                 continue
-            after = look(folder)
+            after, stands = look(folder), standing(run)
             touched = {*report.restored, *report.removed}
             assert {path for path in {*before, *after} if before.get(path) != after.get(path)} == touched
-            if report.undo:
-                undone = run.rollback(undo=report.undo)
-                assert look(folder) == before
-                run.rollback(undo=undone.undo)
-                assert look(folder) == after
+            undone = run.rollback(undo=report.undo)
+            assert (look(folder), standing(run)) == (before, stood)
+            run.rollback(undo=undone.undo)
+            assert (look(folder), standing(run)) == (after, stands)
     finally:
         shutil.rmtree(base)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator_nb.cli.app import app
 from orchestrator_nb.cli.main import run_command_line
 
 COMMAND = [sys.executable, "-c", "from orchestrator_nb.cli.main import main; main()"]
@@ -186,3 +187,27 @@ def test_init_makes_a_project_that_runs(project):
     again = typed("init", "First steps")
     assert again.returncode == 2
     assert "there already; nothing was written" in again.stderr
+
+
+def test_without_a_run_it_is_the_latest(flow):
+    """why and logs take a command alone, or a run and a command; other numbers of words are a mistake in the call."""
+    (flow / "go").touch()
+    assert typed("run", "flow.yaml", "--progress", "none").returncode == 0
+    assert typed("logs", "first").stdout == typed("logs", "latest", "first").stdout == "hello from first\n"
+    assert '"slow" is succeeded' in typed("why", "slow").stdout
+    accepted = typed("accept", "slow")
+    assert 'the result of "slow"' in accepted.stdout
+    for words in (("why",), ("why", "a", "b", "c"), ("decide", "1"), ("decide", "first", "retry")):
+        refused = typed(*words)
+        assert refused.returncode == 2
+        assert "[RUN]" in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("verb", sorted(verb.callback.__name__ for verb in app.registered_commands))
+def test_the_usage_of_every_verb_has_no_needless_brackets(verb):
+    """What is wanted stands in capitals, what may be left out in one pair of brackets."""
+    shown = typed(verb, "--help")
+    assert shown.returncode == 0
+    usage = shown.stdout.splitlines()[0]
+    assert re.fullmatch(rf"Usage: orchestrator-nb {verb}( \[?[A-Za-z]+\]?)*", usage)

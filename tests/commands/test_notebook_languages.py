@@ -43,7 +43,8 @@ def test_a_notebook_in_bash_runs_with_parameters_in_its_folder(Trial, tmp_path):
     assert f"{tmp_path.name}\n" in log
     assert "sorry\n" in log
     (started,) = trial.of(KernelStarted)
-    assert (started.way, started.reason) == ("plain", 'the kernel "bash" is not the Python kernel of Jupyter')
+    assert started.way == "plain"
+    assert started.reason.startswith('the kernel "bash" is not the Python kernel of Jupyter; ')
 
 
 def test_a_cell_in_bash_fails_and_the_rest_is_not_run(Trial, tmp_path):

@@ -173,7 +173,7 @@ def test_another_exit_code_is_a_failure(tmp_path):
     code = "import sys; print('working'); print('no such table', file=sys.stderr); sys.exit(3)"
     error, log = fail(tmp_path, "python", "-c", code)
     assert error.failure == {"kind": "exit_code", "exit_code": 3}
-    assert str(error) == '"python" exited with status 3; its last lines were:\nno such table'
+    assert str(error) == '"python" exited with status 3: no such table'
     assert "working" in log
 
 

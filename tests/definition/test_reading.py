@@ -168,7 +168,7 @@ def test_bad_retries_are_refused_with_the_range(value: Any) -> None:
     [
         ("optional", "yes"), ("exclusive", 1), ("tags", [1]), ("environment", {"PORT": 80}), ("isolation", "thraed"),
         ("parameters", ["day"]), ("description", 3), ("environment", {"A=B": "1"}), ("environment", {"A": "x\0"}),
-        ("reads", ["a\0b"]), ("writes", [""]), ("cwd", ""), ("kernel", "python3"), ("allow_failure_codes", [1]),
+        ("reads", ["a\0b"]), ("writes", [""]), ("cwd", ""), ("kernel", "python3"), ("kernels", "pool"), ("allow_failure_codes", [1]),
     ],
 )  # fmt: skip
 def test_values_that_cannot_be_used_are_refused(key: str, value: Any) -> None:

@@ -31,11 +31,13 @@ recovery: {retries: 1, retry_delay: 500ms}
 optimization: {history: false}
 monitoring: {interval: 2s}
 checkpoints: {at: [start, command], exclude: data/*, keep: {count: 50, age: 7d}, size_limit: 10MB, rollback: ask}
+kernels: {start: fork, preload: pandas}
 commands:
   01-clean:
     notebook: clean.ipynb
     parameters: {day: "${{ parameters.day }}"}
     writes: clean.parquet
+    kernels: pool
     timeout: 5m
     outputs: {rows: integer, clean: table}
     gates: "rows > 0"
@@ -91,6 +93,7 @@ def test_what_is_read_and_written_is_valid() -> None:
         {"optimization": {"adaptive": "yes"}}, {"commands": {"a": {"call": "s:f", "outputs": {"rows": "int"}}}},
         {"commands": {"a": {"call": "s:f", "gates": [{"gate": "a < 1", "blockng": True}]}}},
         {"commands": {"a": {"call": "s:f", "targets": {"seconds": -1}}}},
+        {"kernels": "frok"}, {"kernels": {"strat": "fork"}}, {"commands": {"a": {"notebook": "a.ipynb", "kernels": ["x"]}}},
     ],
 )  # fmt: skip
 def test_schema_and_reader_refuse_the_same(changes: dict[str, Any]) -> None:

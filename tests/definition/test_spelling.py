@@ -153,6 +153,45 @@ def test_checkpoints_are_said_in_a_word_or_a_mapping(said: object, found: object
 
 
 @pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("fork", {"start": "fork"}), ("pool", {"start": "pool"}), ({"preload": "pandas"}, {"preload": ["pandas"]}),
+        ({"start": "plain", "preload": []}, {"start": "plain", "preload": []}), ({}, None),
+    ],
+)  # fmt: skip
+def test_kernels_are_said_in_a_word_or_a_mapping(said: object, found: object) -> None:
+    """A word is how they are started; for the workflow and for one of its notebooks, and what is said reads back."""
+    notebook = {"notebook": "a.ipynb", "kernels": said}
+    definition = read_definition({"workflow": "w", "commands": {"a": notebook}, "kernels": said}).definition
+    written = to_dict(definition)
+    assert written.get("kernels") == found
+    assert written["commands"]["a"].get("kernels") == ({} if found is None else found)
+    assert read_definition(written).definition == definition
+
+
+@pytest.mark.parametrize(
+    ("said", "path", "nearest"),
+    [
+        ("frok", "/kernels", "fork"),
+        ({"strat": "fork"}, "/kernels/strat", "start"),
+        ({"start": 1}, "/kernels/start", None),
+    ],
+)
+def test_a_mistake_in_how_kernels_start_is_named_with_what_was_meant(
+    said: object, path: str, nearest: str | None
+) -> None:
+    """The key or word that is nearest is offered, for the workflow and for a command alike."""
+    for place, document in (
+        ("", {"commands": {"a": CALL}, "kernels": said}),
+        ("/commands/a", {"commands": {"a": {"notebook": "a.ipynb", "kernels": said}}}),
+    ):
+        with pytest.raises(DefinitionError) as refused:
+            read_definition({"workflow": "w", **document})
+        (mistake,) = refused.value.mistakes
+        assert (mistake.path, mistake.nearest) == (f"{place}{path}", nearest)
+
+
+@pytest.mark.parametrize(
     ("strategy", "found"),
     [
         ({"executionStrategy": "parallel"}, ("parallel", None)),

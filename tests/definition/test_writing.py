@@ -15,6 +15,7 @@ from orchestrator_nb.definition.models import (
     CheckpointsDefinition,
     CommandDefinition,
     GateDefinition,
+    KernelsDefinition,
     MonitoringDefinition,
     OptimizationDefinition,
     ParameterDefinition,
@@ -85,6 +86,11 @@ GATES = st.lists(
 ).map(tuple)  # fmt: skip
 
 
+KERNELS = st.builds(
+    KernelsDefinition, start=st.sampled_from([None, "fork", "pool", "plain"]), preload=st.none() | PATHS
+)
+
+
 @st.composite
 def commands(draw: st.DrawFn, name: str, before: list[str]) -> CommandDefinition:
     kind = draw(st.sampled_from(["notebook", "call", "shell", "command", "type"]))
@@ -97,6 +103,7 @@ def commands(draw: st.DrawFn, name: str, before: list[str]) -> CommandDefinition
         options["isolation"] = draw(st.sampled_from([None, "thread", "process"]))
     if kind == "notebook":
         options["kernel"] = draw(st.none() | WORDS)
+        options["kernels"] = draw(st.none() | KERNELS)
         options["allow_early_exit"] = draw(st.booleans())
     if kind == "shell":
         options["allow_failure_codes"] = draw(st.lists(st.integers(1, 255), max_size=2).map(tuple))
@@ -141,6 +148,7 @@ def definitions(draw: st.DrawFn) -> WorkflowDefinition:
             rollback=draw(st.sampled_from(["off", "ask", "automatic"])),
         ),
         monitoring=MonitoringDefinition(interval=draw(SECONDS), log_size=draw(st.integers(4096, 10**12))),
+        kernels=draw(KERNELS),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from orchestrator_nb import events as e
+from orchestrator_nb.engine.endings import Reopen
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.index import journals, schema
 from orchestrator_nb.journal.index.index import Index
@@ -30,8 +31,11 @@ OTHER_PLAN = {
 FAILURE = e.Failure(kind="exception", message="no", types=("builtins.ValueError", "builtins.Exception"))
 
 
-def _options(name: str, attempt: int, at: float) -> list[e.Event]:
+def _options(name: str, attempt: int, at: float, state: RunState) -> list[e.Event]:
     """Return events that may come next; most of them are illegal at any time."""
+    earlier = [generation for of, generation in state.lives if of == name]
+    asked = e.RolledBack(at=at, rollback="x", what="", results={name: max(earlier)}) if earlier else None
+    restorings = [fact for fact in Reopen()(asked, state) if isinstance(fact, e.CommandRestored)] if asked else []
     one, of = {"at": at, "command": name}, {"at": at, "command": name, "attempt": attempt}
     return [
         e.AttemptStarted(at=at, command=name, attempt=attempt + 1),
@@ -54,6 +58,8 @@ def _options(name: str, attempt: int, at: float) -> list[e.Event]:
         e.UpstreamFailed(**one, upstream=("a",)),
         e.CommandCancelled(**one, reason="stopped"),
         e.CommandReopened(**one, reason="again"),
+        *restorings,
+        e.RunEnded(at=at, state="failed", reason="a failed", again=True),
         e.DeviationRecorded(**one, text="optional"),
         e.NoticeGiven(**of, text="look"),
         e.RunPaused(at=at, reason="wait", leaving=attempt % 2 == 0),
@@ -89,10 +95,10 @@ def turns(draw: st.DrawFn) -> list[list[e.Event]]:
     state = fold([begun, e.RunPlanned(at=1.0, commands=PLAN)])
     found: list[list[e.Event]] = [[begun], [e.RunPlanned(at=1.0, commands=PLAN)]]
     for number, (choice, name, joined) in enumerate(
-        draw(st.lists(st.tuples(st.integers(0, 35), st.sampled_from("abcd"), st.booleans()), max_size=40))
+        draw(st.lists(st.tuples(st.integers(0, 37), st.sampled_from("abcd"), st.booleans()), max_size=40))
     ):
         record = state.commands.get(name)
-        options = _options(name, record.attempt if record else 0, 2.0 + number)
+        options = _options(name, record.attempt if record else 0, 2.0 + number, state)
         # What is legal at the moment is rare among all that there is: from the one drawn on, the first that is.
         for event in (options + options)[choice : choice + 8]:
             try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+from orchestrator_nb import Workflow
 from orchestrator_nb.events import Failure
 from orchestrator_nb.orchestrator.failure_card import SOURCE_LINES, card_html, card_lines
 from orchestrator_nb.orchestrator.shown import headline
@@ -74,3 +76,12 @@ def test_a_failure_that_is_no_exception_is_told_in_its_own_words():
     said = failure(kind="timeout", message="its cell 4 was ended", types=ours, traceback=None, line=None)
     assert "  its cell 4 was ended" in card_lines("model", said, None, None)
     assert headline(said) == "timeout: its cell 4 was ended"
+
+
+def test_the_headline_of_a_program_is_what_it_said_last(project):
+    """One line has the exit status and the last line of its output; the whole message has the lines before it, too."""
+    flow = Workflow("w")
+    flow.shell([sys.executable, "-c", "print('looking'); print('no such table'); raise SystemExit(3)"], id="look")
+    failure = flow.run(check=False).errors["look"]
+    assert headline(failure) == f'"{sys.executable}" exited with status 3: no such table'
+    assert failure.message.endswith("its last lines were:\nlooking\nno such table")

@@ -231,6 +231,17 @@ def _command_reopened(rows: Rows, event: e.CommandReopened) -> None:
         rows.run["deviations"] = {name: texts for name, texts in known.items() if name != event.command}
 
 
+def _command_restored(rows: Rows, event: e.CommandRestored) -> None:
+    row = rows.command(event.command)
+    row.update(NO_ATTEMPT, reason=event.reason, started=event.started, ended=event.ended, seconds=event.seconds)
+    row.update(retry=event.retry, deaths=event.deaths, returned=event.returned, cell=event.cell, cells=event.cells)
+    row.update(notebook=event.notebook, log=event.log, settled=event.at)
+    if event.failure is not None:
+        row.update(failure_columns(event.failure))
+    if event.deviations:
+        rows.run["deviations"] = {**rows.run["deviations"], event.command: list(event.deviations)}
+
+
 # ── checkpoints and decisions ───────────────────────────────────────────────────────────────────────────────────
 
 
@@ -319,6 +330,7 @@ CHANGES: dict[type[e.Event], Callable[[Rows, Any], None]] = {
     e.UpstreamFailed: _command_ended,
     e.CommandCancelled: _command_ended,
     e.CommandReopened: _command_reopened,
+    e.CommandRestored: _command_restored,
     e.ReuseDeclined: _reuse_declined,
     e.CommandReused: _command_reused,
     e.CommandAccepted: _command_accepted,

@@ -27,6 +27,14 @@ USED = e.Used.__struct_fields__
 """The columns of an attempt that say what it took of the machine."""
 
 
+def transition_of(event: e.Event) -> str:
+    """Return the name that an event has in the tables of transitions."""
+    name = type(event).__name__
+    if isinstance(event, e.RunEnded):
+        return f"{name} {event.state}{' again' if event.again else ''}"
+    return f"{name} {event.state}" if isinstance(event, e.CommandRestored) else name
+
+
 def new_run(run: str) -> Row:
     """Return the row of a run of which nothing is known yet, without its key."""
     return {
@@ -67,14 +75,11 @@ class Rows:
         """Take in what the event that is the `seq`-th of the journal does to the states. Raises IllegalTransition, and
         nothing has changed."""
         self.seq = seq
-        kind = type(event).__name__
-        command = getattr(event, "command", None)
-        if kind in COMMAND_TRANSITIONS and command is not None:
-            self._step_command(event, COMMAND_TRANSITIONS[kind])
-        else:
-            key = f"{kind} {event.state}" if isinstance(event, e.RunEnded) else kind
-            if key in RUN_TRANSITIONS or isinstance(event, e.RunEnded):
-                self._step_run(key)
+        key = transition_of(event)
+        if key in COMMAND_TRANSITIONS and getattr(event, "command", None) is not None:
+            self._step_command(event, COMMAND_TRANSITIONS[key])
+        elif key in RUN_TRANSITIONS or isinstance(event, e.RunEnded):
+            self._step_run(key)
 
     def counted(self, driven: float, under_way: float, at: float) -> None:
         """Take in that an event has been applied, and the time that had passed before it."""
