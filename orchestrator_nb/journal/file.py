@@ -280,12 +280,18 @@ def _event(line: bytes, seq: int) -> Event:
     link = _link.decode(line)
     if link.seq != seq:
         raise ValueError(f"event {link.seq} stands where event {seq} has to be")
+    if link.prev is not None and link.end is None:  # each of its lines had a hash
+        raise _other(1)
     event = decode(line)
-    if type(event) is RunStarted and event.format != FORMAT:
-        raise StoreError(
-            f"the journal has format {event.format}, expected {FORMAT}: another version of this package wrote it"
-        )
+    if type(event) is RunStarted and event.format > FORMAT:
+        raise _other(event.format)
     return event
+
+
+def _other(found: int) -> StoreError:
+    return StoreError(
+        f"the format of the journal is {found}, expected {FORMAT}: another version of this package wrote it"
+    )
 
 
 def _check_end(lines: Sequence[bytes], prev: str) -> None:

@@ -164,14 +164,18 @@ def test_a_journal_that_is_a_folder_is_a_clear_error(tmp_path: Path) -> None:
         _journal(tmp_path)
 
 
-def test_a_journal_of_another_format_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("former", [True, False])
+def test_a_journal_of_another_format_is_refused_and_left_as_it_is(tmp_path: Path, former: bool) -> None:
     """What this version cannot check is neither called damaged nor moved aside as a torn tail."""
     path = tmp_path / "journal.jsonl"
-    journal = _journal(path)
-    journal.append([e.RunStarted(at=1.0, run="r", workflow="w", format=1)])
-    journal.close()
+    if former:
+        path.write_text(f'{{"seq":1,"kind":"RunStarted","at":1.0,"run":"r","workflow":"w","prev":"{"0" * 32}"}}\n')
+    else:
+        journal = _journal(path)
+        journal.append([e.RunStarted(at=1.0, run="r", workflow="w", format=3)])
+        journal.close()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match="format 1, expected 2: another version") as caught:
+    with pytest.raises(StoreError, match=f"is {1 if former else 3}, expected 2: another version") as caught:
         _journal(path)
     assert not isinstance(caught.value, JournalDamaged)
     assert path.read_bytes() == before
