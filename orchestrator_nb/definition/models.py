@@ -11,11 +11,14 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from orchestrator_nb.sharing import Strategy
+from orchestrator_nb.sharing import FUNCTION, Strategy
 from orchestrator_nb.trigger_rules import DEFAULT, TriggerRule
 
 AMOUNT = r"^([0-9]+(\.[0-9]+)? *([KMGT]i?)?B|all)$"
 """How an amount of a resource is written as text: of memory, or all that there is."""
+
+SIZE = r"^[0-9]+(\.[0-9]+)? *([KMGT]i?)?B$"
+"""How a size is written as text."""
 
 MOST_SLOTS = 10_000
 """How many commands run at a time at the most."""
@@ -149,6 +152,9 @@ class RecoveryDefinition(Model):
     retry_budget: Annotated[int, Field(ge=0, le=10**6)] | None = Field(
         None, description="retries of a run in all; 50, or two for each command where that is more"
     )
+    memory_reserve: Amount | None = Field(
+        None, description="memory that stays free: with less, fewer commands start; 5 % of what there is, 0 for never"
+    )
     rules: tuple[RuleDefinition, ...] = Field((), description="what failures are to be taken for; the first that fits")
     escalation: EscalationDefinition | None = Field(None, description="whether people are asked, and for how long")
 
@@ -226,6 +232,7 @@ class CommandDefinition(Model):
     exclusive: bool = Field(False, description="its writers may share a resource, one after the other")
     outputs: dict[str, OutputType] = Field(default_factory=dict, description="the results it gives by name, with types")
     context: dict[str, OutputType] = Field(default_factory=dict, description="the keys of the shared state it reads")
+    shares: dict[str, OutputType] = Field(default_factory=dict, description="the keys of the shared state it changes")
     gates: tuple[GateDefinition, ...] = Field((), description="what has to hold of its results")
     targets: dict[Id, Annotated[float, Field(gt=0)] | Annotated[str, Field(pattern=AMOUNT)]] = Field(
         default_factory=dict, description="what it should take at most: seconds, memory, tokens"
@@ -253,6 +260,9 @@ class CommandDefinition(Model):
     priority: Annotated[int, Field(ge=-1000, le=1000)] = Field(0, description="the higher one starts first")
     resources: dict[Id, Amount] = Field(
         default_factory=dict, description="what it holds while it runs: cpu (1 slot), memory, named pools"
+    )
+    retry_resources: dict[Id, Amount] = Field(
+        default_factory=dict, description="what it holds instead when it is tried again, such as more memory"
     )
 
     isolation: Literal["thread", "process"] | None = Field(None, description="where a callable runs")
@@ -321,8 +331,13 @@ class WorkflowDefinition(Model):
         None, description="seconds that a start waits for another run of the workflow (overlap: wait)"
     )
     context: dict[str, Any] = Field(default_factory=dict, description="the shared state that a run begins with")
-    merge: dict[str, Strategy] = Field(
-        default_factory=dict, description="how changes of the shared state come together, by key; * for all others"
+    context_limit: Annotated[int, Field(ge=0, le=10**18)] | Annotated[str, Field(pattern=SIZE)] = Field(
+        "64KiB", description="larger values of the shared state are kept in files"
+    )
+    merge: dict[str, Strategy | Annotated[str, Field(pattern=FUNCTION)]] = Field(
+        default_factory=dict,
+        description="how changes of the shared state come together, by key; * for all others; module:name is a "
+        "function, called with the value that is there and the one that is given",
     )
     quality_requirements: tuple[GateDefinition, ...] = Field((), description="what has to hold of the run as a whole")
     recovery: RecoveryDefinition = Field(RecoveryDefinition(), description="what commands do about failures")

@@ -29,6 +29,7 @@ from orchestrator_nb.executors.timer import Timer
 from orchestrator_nb.executors.workers import Workers
 from orchestrator_nb.plan.contents import Contents
 from orchestrator_nb.ports import Command, Gates, Report, Step, Work
+from orchestrator_nb.step_facts import MERGE
 
 TIMEOUT_GRACE = 10.0
 """Seconds between the interrupt of an attempt that ran into its timeout and what follows."""
@@ -48,7 +49,8 @@ class LocalExecutor:
     recorded. `reusable` looks at an attempt before its command
     begins: it returns the `CommandReused` that answers it, or else what there is to tell. `steps` are those that it can
     carry out, by name; they return what answers them and raise nothing. `gates` holds what attempts gave against their
-    gates: what costs next to nothing on the attempt's thread, told together with it.
+    gates: what costs next to nothing on the attempt's thread, told together with it. `merge` merges changes of the
+    shared state by functions.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class LocalExecutor:
         reusable: Callable[[Work], Event | None] | None = None,
         steps: Mapping[str, Callable[[Step], Event]] | None = None,
         gates: Gates | None = None,
+        merge: Callable[[Step, LocalAttempt], Event] | None = None,
     ) -> None:
         self._commands = commands
         # Found out here: `isinstance` with a protocol among the bases is slow, and this is asked for every attempt.
@@ -74,6 +77,7 @@ class LocalExecutor:
         self._reusable = reusable
         self._steps = steps or {}
         self._gates = gates
+        self._merge = merge
         self._contents = Contents()
         self._timer = Timer()
         self._workers = Workers(perform=self._come_to, tell=self._tell)
@@ -115,27 +119,33 @@ class LocalExecutor:
 
     def carry_out(self, step: Step) -> None:
         """Carry out a step on a thread of its own; commands go on meanwhile."""
+        check = self._merge if step.name == MERGE else None
         if step.name.startswith(GATE):
+            assert self._gates is not None
+            check = self._gates.check
+        if check is not None:
             assert step.work is not None
             attempt = LocalAttempt(step.work, self._around)
             with self._lock:
                 self._attempts[step.command or "", step.attempt or 0] = attempt
-            work = partial(self._check, step, attempt)
+            work = partial(self._check, check, step, attempt)
         else:
             work = partial(self._carry_out, self._steps[step.name], step)
-        threading.Thread(target=work, name=f"orchestrator_nb {step.name}", daemon=True).start()
+        try:
+            threading.Thread(target=work, name=f"orchestrator_nb {step.name}", daemon=True).start()
+        except RuntimeError:  # the system gives no more threads: better late than never
+            work()
 
     def _carry_out(self, work: Callable[[Step], Event], step: Step) -> None:
         # A context of its own: what a step prints or sets is no command's.
         self._tell(Context().run(work, step))
 
-    def _check(self, step: Step, attempt: LocalAttempt) -> None:
-        """Check a gate; one that is ended has no verdict."""
-        assert self._gates is not None
+    def _check(self, check: Callable[[Step, LocalAttempt], Event], step: Step, attempt: LocalAttempt) -> None:
+        """Check a gate, or merge; what is ended has no answer of its own."""
         try:
-            answer: Event = Context().run(self._gates.check, step, attempt)
+            answer: Event = Context().run(check, step, attempt)
         except Cancelled:
-            failure = Failure(kind="cancelled", message="it was asked to end while its results were checked")
+            failure = Failure(kind="cancelled", message="it was asked to end while its results were looked at")
             answer = attempt.failed(failure)
         if answer_is_due := self._attempts.pop((step.command or "", step.attempt or 0), None):
             answer_is_due.close()

@@ -30,6 +30,9 @@ _CHANGED = "somebody else has written to it"
 _GONE = "it was deleted, or replaced by another file, while the run went on"
 
 
+_FORMER = b',"prev":"%b"}\n' % START.encode()
+"""What the first line of a journal ends with in format 1, in which each line had a hash."""
+
 _END = len(b',"end":""}\n') + len(START)
 """How many bytes the end of a turn has."""
 
@@ -280,7 +283,7 @@ def _event(line: bytes, seq: int) -> Event:
     link = _link.decode(line)
     if link.seq != seq:
         raise ValueError(f"event {link.seq} stands where event {seq} has to be")
-    if link.prev is not None and link.end is None:  # each of its lines had a hash
+    if seq == 1 and line.endswith(_FORMER):
         raise _other(1)
     event = decode(line)
     if type(event) is RunStarted and event.format > FORMAT:

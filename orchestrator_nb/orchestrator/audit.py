@@ -12,6 +12,7 @@ from orchestrator_nb.commands.processes import left_processes
 from orchestrator_nb.data.artifacts import Artifacts, digest
 from orchestrator_nb.data.check import check_artifacts
 from orchestrator_nb.data.finding import Finding as Finding  # noqa: PLC0414 - handed on
+from orchestrator_nb.data.shared_values import stored_in
 from orchestrator_nb.data.stored import load
 from orchestrator_nb.errors import OrchestratorError, ResultRefused, StoreError
 from orchestrator_nb.events import Stored
@@ -89,6 +90,10 @@ def _results(folder: Path, state: RunState) -> Iterator[Finding]:
             for sha256 in _hashes(filter(None, (gate.evidence,))):
                 again = "nothing depends on it: the verdict is in the journal"
                 needed.setdefault(sha256, (f'evidence of the gate "{gate.gate}" of "{command}"', again))
+    for version in state.versions:
+        again = f'run "{version.command}" again: orchestrator-nb resume {folder.name} --from {version.command}'
+        for sha256 in _hashes(stored_in((*version.changes.values(), *version.made.values()))):
+            needed.setdefault(sha256, (f'value shared by "{version.command}" (version {version.number})', again))
     for gate in state.run.gates.values():
         for sha256 in _hashes(filter(None, (gate.evidence,))):
             again = "nothing depends on it: the verdict is in the journal"
@@ -110,6 +115,7 @@ def _stored_of(record: CommandRecord) -> Iterator[Stored]:
             yield stored
     for named in (record.recorded, record.partial, record.artifacts):
         yield from named.values()
+    yield from stored_in((record.shared or {}).values())
 
 
 def _hashes(stored: Iterable[Stored]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.records import CommandRecord
-from orchestrator_nb.sharing import SharedVersion, merged
+from orchestrator_nb.sharing import SharedVersion, by_function, merged, strategy_of
 from orchestrator_nb.state import RunState, fold
 from orchestrator_nb.transitions import DONE, ENDED, FINAL
 
@@ -236,12 +236,17 @@ class Past:
 
     def _with(self, shared: Mapping[str, object], versions: Iterable[SharedVersion]) -> Mapping[str, object]:
         for version in versions:
-            shared = merged(shared, version.changes, self.now.run.merge, version.contested)
+            shared = merged(shared, version.changes, self.now.run.merge, version.contested, version.made)
         return shared
 
     def _shared(self, gone: Iterable[str], results: Mapping[str, int]) -> dict[str, object]:
-        """Return the shared state with the changes of the commands that have a result, in the order of the successes."""
-        left = set(gone)
+        """Return the shared state with the changes of the commands that have a result, in the order of the successes.
+
+        What functions have merged is taken as it was recorded. Raises UsageError where it has a part in it of what is
+        to go, naming what would have to go as well.
+        """
+        left, strategies = set(gone), self.now.run.merge
+        mixed = self._put_by_functions(left)
         there = [
             (place, name, record)
             for name, now in self.now.commands.items()
@@ -250,11 +255,28 @@ class Past:
             if record.state in DONE and record.shared and (place := self._ends.get((name, record.generation)))
         ]
         shared: dict[str, object] = dict(self.now.run.settings.get("context") or {})
-        for _, name, record in sorted(there, key=lambda item: item[0]):
+        for place, name, record in sorted(there, key=lambda item: item[0]):
+            for key in by_function(record.shared or {}, strategies):
+                first, author = mixed.get(key, (place, name))
+                if first < place:
+                    raise UsageError(
+                        f'"{name}" has merged shared["{key}"] with what "{author}" had put there, by '
+                        f'{strategy_of(key, strategies)}: undo "{name}" as well, or go back to a moment before both'
+                    )
             of_it = (each for each in reversed(self.now.versions) if each.command == name)
             contested = next((each.contested for each in of_it if each.changes == record.shared), ())
-            shared = merged(shared, record.shared or {}, self.now.run.merge, contested)
+            shared = merged(shared, record.shared or {}, strategies, contested, record.merged)
         return shared
+
+    def _put_by_functions(self, names: Iterable[str]) -> dict[str, tuple[int, str]]:
+        """Return, by key that a function merges, where in the journal the first of these commands changed it, and which."""
+        found: dict[str, tuple[int, str]] = {}
+        for name in names:
+            record = self.now.commands[name]
+            place = self._ends.get((name, record.generation))
+            for key in by_function(record.shared or {}, self.now.run.merge) if place is not None else ():
+                found[key] = min(found.get(key, (place or 0, name)), (place or 0, name))
+        return found
 
 
 def undone(names: Sequence[str], state: RunState) -> tuple[str, ...]:

@@ -20,11 +20,11 @@ WITHOUT = frozenset({
     # These say how a command is called, described and treated, not what it does.
     "id", "description", "tags", "optional", "retries", "retry_delay", "idempotent", "reuse", "timeout", "escalate",
     "start_timeout", "cell_timeout", "idle_timeout", "duration", "priority", "resources",
-    "kernels",
+    "retry_resources", "kernels",
     # These say what it waits for and whether it runs; what it gets from there is in its parameters and its source.
     "after", "reads", "writes", "exclusive", "trigger_rule", "when",
     # These say what its results are held against, and what happens then.
-    "outputs", "context", "gates", "targets", "fallback", "degraded", "provides", "milestone",
+    "outputs", "context", "shares", "gates", "targets", "fallback", "degraded", "provides", "milestone",
     # What a matrix says of a cell is filled in, where it counts.
     "matrix", "matrix_of", "key", "cell",
 })  # fmt: skip
