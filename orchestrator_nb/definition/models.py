@@ -28,7 +28,7 @@ Seconds = Annotated[float, Field(gt=0, le=366 * 86400, allow_inf_nan=False)]
 Pattern = Literal["sequential", "parallel", "hybrid"]
 Amount = Annotated[int, Field(ge=0, le=10**18)] | Annotated[str, Field(pattern=AMOUNT)]
 Overlap = Literal["refuse", "wait", "skip", "allow"]
-Boundary = Literal["start", "command", "recovery", "pause", "completion"]
+Boundary = Literal["start", "command", "gate", "recovery", "pause", "completion"]
 BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)
 ParameterType = Literal["string", "integer", "number", "boolean", "date", "datetime", "path", "list", "object", "any"]
 OutputType = Literal[

@@ -155,7 +155,7 @@ ESCALATION = {
 OPTIMIZATION = {"history": "true or false", "adaptive": "true or false"}
 MONITORING = {"interval": _SECONDS, "log_size": "a whole number of bytes from 4096"}
 CHECKPOINTS = {
-    "at": "a list of start, command, recovery, pause and completion",
+    "at": "a list of start, command, gate, recovery, pause and completion",
     "include": "a list of paths",
     "exclude": "a list of paths",
     "keep": "a whole number from 2",

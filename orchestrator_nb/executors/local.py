@@ -130,7 +130,7 @@ class LocalExecutor:
                 self._attempts[step.command or "", step.attempt or 0] = attempt
             work = partial(self._check, check, step, attempt)
         else:
-            work = partial(self._carry_out, self._steps[step.name], step)
+            work = partial(self._carry_out, self._steps[step.name.partition(" ")[0]], step)
         try:
             threading.Thread(target=work, name=f"orchestrator_nb {step.name}", daemon=True).start()
         except RuntimeError:  # the system gives no more threads: better late than never
