@@ -55,6 +55,7 @@ WORKFLOW = {
     "durability": "full or process",
     "timeout": f'{_SECONDS}, or "none"',
     "imports": "a list of modules",
+    "notify": "a list of addresses, such as mailto://user:pass@example.org",
     "overlap": "refuse, wait, skip or allow",
     "deadline": _SECONDS,
     "coordination_timeout": _SECONDS,
