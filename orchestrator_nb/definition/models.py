@@ -96,7 +96,7 @@ class EscalationDefinition(Model):
     manual: Seconds = Field(
         3600.0, description="how long a person may take to do the command, before it is handed over"
     )
-    default: Literal["retry", "skip", "fail"] | None = Field(
+    default: Literal["retry", "skip", "fail", "roll back"] | None = Field(
         None, description="the answer that is taken when nobody has answered in time"
     )
 

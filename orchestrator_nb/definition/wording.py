@@ -149,7 +149,7 @@ ESCALATION = {
     "automatic": _SECONDS,
     "guided": _SECONDS,
     "manual": _SECONDS,
-    "default": "retry, skip or fail",
+    "default": "retry, skip, fail or roll back",
 }
 OPTIMIZATION = {"history": "true or false", "adaptive": "true or false"}
 MONITORING = {"interval": _SECONDS, "log_size": "a whole number of bytes from 4096"}

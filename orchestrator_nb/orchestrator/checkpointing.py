@@ -16,6 +16,7 @@ from orchestrator_nb.checkpoints.store import CheckpointStore, open_store
 from orchestrator_nb.definition.models import CheckpointsDefinition, CommandDefinition
 from orchestrator_nb.engine.outline import Outline
 from orchestrator_nb.errors import CheckpointError
+from orchestrator_nb.escalation import ROLL_BACK
 from orchestrator_nb.orchestrator.evidence import evidence_of
 from orchestrator_nb.orchestrator.going_back import go_back
 from orchestrator_nb.plan.plan import Plan
@@ -41,7 +42,9 @@ def with_checkpoints(outline: Outline, plan: Plan, own: Collection[str]) -> Outl
     if not options.at or not (writing or options.include):
         return outline
     steps: dict[str, tuple[str, ...]] = {moment: (CHECKPOINT,) for moment in options.at if moment != "command"}
-    if options.rollback != "off":
+    escalation = plan.definition.recovery.escalation
+    undone = escalation is not None and escalation.default == ROLL_BACK
+    if options.rollback != "off" or undone:
         steps["failure"] = (ROLLBACK if options.rollback == "automatic" else ASK,)
     if "command" in options.at:
         steps.update(start=(CHECKPOINT,), shared=(CHECKPOINT,))
