@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -92,7 +92,7 @@ def _attempt_returned(state: Standing, event: e.AttemptReturned) -> None:
         raise IllegalTransition(f'attempt {event.attempt} of "{event.command}" has returned already')
     state.commands[event.command] = returned(record, event)
     if state.planned[event.command].steps or event.shared:
-        begin_steps(state, event.command, shared=bool(event.shared))
+        begin_steps(state, event.command, shared=event.shared)
 
 
 def _attempt_failed(state: Standing, event: e.AttemptFailed) -> None:
@@ -185,15 +185,22 @@ def _command_succeeded(state: Standing, event: e.CommandSucceeded) -> None:
     if record.gates and not all(gate.holds for gate in record.gates.values()):
         raise IllegalTransition(f'"{event.command}" cannot succeed: a blocking gate does not hold')
     if record.shared:
-        _share(state, event.command, event.attempt, event.at, record.shared, record.seen)
+        _share(state, event, record.shared, seen=record.seen, made=record.merged)
     if state.causes and record.retry:
         state.causes = mended(state.causes, event.command)
     _put(state, event.command, record, replace(record, state=after))
 
 
-def _share(state: Standing, command: str, attempt: int, at: float, changes: Any, seen: int | None = None) -> None:
+def _share(
+    state: Standing,
+    event: e.CommandSucceeded | e.CommandReused,
+    changes: Mapping[str, Any],
+    *,
+    seen: int | None = None,
+    made: Mapping[str, Any] | None = None,
+) -> None:
     try:
-        state.share(command, attempt, at, changes, seen)
+        state.share(event.command, event.attempt or 0, event.at, changes, seen=seen, made=made)
     except ValueError as error:
         raise IllegalTransition(str(error)) from None
 
@@ -208,7 +215,7 @@ def _command_reused(state: Standing, event: e.CommandReused) -> None:
     if (record.state == "running") != (event.attempt is not None):
         raise IllegalTransition(f'"{event.command}" is {record.state}, so it cannot be reused by {event.attempt}')
     if event.shared:
-        _share(state, event.command, event.attempt or 0, event.at, event.shared)
+        _share(state, event, event.shared, made=event.merged)
     _put(state, event.command, record, reused(record, after, event))
 
 

@@ -194,6 +194,19 @@ GATE = "gate "
 """What the names of steps that are gates begin with."""
 
 
+class SharedMerged(Event, frozen=True, kw_only=True):
+    """Own functions have merged what an attempt changed in the shared state: `values` is what they returned, by key.
+
+    `failure` is there where one raised, was too late, or returned what cannot be kept; then nothing is taken.
+    """
+
+    command: str
+    attempt: int
+    values: Mapping[str, Any] = {}
+    seconds: float = 0.0
+    failure: Failure | None = None
+
+
 class ReuseDeclined(Event, frozen=True, kw_only=True):
     """The command runs although reuse was asked for: `reason` says in what it is not as it was."""
 
@@ -274,7 +287,8 @@ class CommandReused(Event, frozen=True, kw_only=True):
     """The command is done without having run: what it gave in an earlier run is here now, and its files with it.
 
     `origin` is the run in which it ran, with the attempt `origin_attempt`; `attempt` is the attempt of this run that
-    found it up to date, None where that was known before anything started. `key`, `inputs` (a hash of what each upstream
+    found it up to date, None where that was known before anything started. `merged` is what own functions made of its
+    changes of the shared state. `key`, `inputs` (a hash of what each upstream
     command gave it), `reads` and `writes` say what it was made with and what it wrote there.
     """
 
@@ -288,6 +302,7 @@ class CommandReused(Event, frozen=True, kw_only=True):
     metrics: Mapping[str, float] = {}
     artifacts: Mapping[str, Stored] = {}
     shared: Mapping[str, Any] | None = None
+    merged: Mapping[str, Any] | None = None
     reads: Mapping[str, str | None] | None = None
     writes: Mapping[str, str | None] | None = None
     notebook: str | None = None

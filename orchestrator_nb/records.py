@@ -140,7 +140,7 @@ class CommandRecord(Struct, frozen=True, gc=False):
     owners that died in this generation while it was under way. `preserved` is the state that the command last handed
     over for its next attempt. `reads` and `writes` are the hashes of the files that it declares; `origin` is the run
     from which the result of a reused command comes. `gates` are the verdicts about what the attempt gave, by name,
-    `seen` is the version of the shared state that it began with.
+    `seen` is the version of the shared state that it began with, `merged` is what own functions made of its changes.
     `parameters` are those that a decision put in the place of its own, `by_hand` when a person did it; `substitute` is
     the command that is run in its place. `troubled` is when it first failed in this generation. `error` is what kind of
     error its last failure was. `checks` are what is looked at before its next attempt, which was `put_off` so often.
@@ -178,6 +178,7 @@ class CommandRecord(Struct, frozen=True, gc=False):
     troubled: float | None = None
     error: Classified | None = None
     seen: int = 0
+    merged: Mapping[str, Any] | None = None
     checks: tuple[str, ...] = ()
     put_off: int = 0
 
@@ -352,6 +353,7 @@ def reused(record: CommandRecord, state: str, event: e.CommandReused) -> Command
         metrics=event.metrics,
         artifacts=event.artifacts,
         shared=event.shared,
+        merged=event.merged,
         notebook=event.notebook,
         log=event.log,
         reason=event.reason,

@@ -119,9 +119,9 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     for name in [
         name for name in state.due if name in planned
     ]:  # what is to be done is done by today's plan, all of it
-        state.commands[name] = replace(state.commands[name], gates={})
+        state.commands[name] = replace(state.commands[name], gates={}, merged=None)
         state.due = {other: steps for other, steps in state.due.items() if other != name}
-        begin_steps(state, name, shared=bool(state.commands[name].shared))
+        begin_steps(state, name, shared=state.commands[name].shared)
     begin_moment(state, "start" if began else state.run.moment)
 
 

@@ -162,6 +162,7 @@ def test_new_fields_have_defaults() -> None:
         "CommandRestored": {"at", "command", "generation", "attempt", "state"},
         "RollbackFailed": {"at", "rollback", "reason"},
         "StatePreserved": {"at", "command", "attempt", "value"},
+        "SharedMerged": {"at", "command", "attempt"},
         "ReuseDeclined": {"at", "command", "attempt", "reason"},
         "CommandReused": {"at", "command", "origin"},
         "CommandAccepted": {"at", "command", "key"},

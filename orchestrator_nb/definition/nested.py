@@ -211,6 +211,6 @@ WORKFLOW_PARTS: dict[str, Reader] = {
     "kernels": _kernels,
 }  # fmt: skip
 COMMAND_PARTS: dict[str, Reader] = {
-    "gates": _gates, "outputs": _typed, "context": _typed, "matrix": _matrix, "kernels": _kernels,
+    "gates": _gates, "outputs": _typed, "context": _typed, "shares": _typed, "matrix": _matrix, "kernels": _kernels,
 }  # fmt: skip
 """How each part is read, by its key."""

@@ -95,6 +95,8 @@ def canonical(document: Mapping[str, Any]) -> Spelled:
     read_parts(data, "", WORKFLOW_PARTS, spelled)
     if isinstance(data.get("parameters"), Mapping):
         data["parameters"] = {name: _parameter(value) for name, value in data["parameters"].items()}
+    if isinstance(data.get("merge"), Mapping):
+        data["merge"] = {key: _strategy(value) for key, value in data["merge"].items()}
     bodies = _bodies(data, spelled)
     if bodies is not None:
         derived = give_ids(bodies)
@@ -138,6 +140,11 @@ def _shape(body: dict[str, Any], pointer: str, spelled: Spelled) -> None:
 
 def _path(value: Any) -> Any:
     return fspath(value) if type(value) is not str and isinstance(value, PathLike) else value
+
+
+def _strategy(value: Any) -> Any:
+    """Return the name of a function that was written as ``{function: module:name}``, anything else as it is."""
+    return value["function"] if isinstance(value, Mapping) and list(value) == ["function"] else value
 
 
 def _parameter(value: Any) -> Any:

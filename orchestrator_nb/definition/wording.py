@@ -60,7 +60,8 @@ WORKFLOW = {
     "deadline": _SECONDS,
     "coordination_timeout": _SECONDS,
     "context": "a mapping of names to values",
-    "merge": f"a mapping of keys of the shared state, or *, to {', '.join(get_args(Strategy))}",
+    "context_limit": 'a whole number of bytes, or an amount such as "64KiB"',
+    "merge": f"a mapping of keys of the shared state, or *, to {', '.join(get_args(Strategy))}, or module:function",
     "quality_requirements": _GATES,
     "recovery": "a mapping with retries, retry_delay, rules and escalation, or one of the words none and retry",
     "optimization": "a mapping with history and adaptive",
@@ -88,6 +89,7 @@ COMMAND = {
     "exclusive": "true or false",
     "outputs": f"a list of names, or a mapping of names to types, each {_TYPES}",
     "context": f"a list of names, or a mapping of names to types, each {_TYPES}",
+    "shares": f"a list of names, or a mapping of names to types, each {_TYPES}",
     "gates": _GATES,
     "targets": 'a mapping of names to numbers above 0, or amounts such as "2GB"',
     "description": "text",
@@ -152,9 +154,9 @@ ESCALATION = {
     "default": "retry, skip, fail or roll back",
 }
 OPTIMIZATION = {"history": "true or false", "adaptive": "true or false"}
-MONITORING = {"interval": _SECONDS, "log_size": "a whole number of bytes from 4096"}
+MONITORING = {"interval": _SECONDS, "log_size": "a whole number of bytes from 4096", "audit": "true or false"}
 CHECKPOINTS = {
-    "at": "a list of start, command, recovery, pause and completion",
+    "at": "a list of start, command, gate, recovery, pause and completion",
     "include": "a list of paths",
     "exclude": "a list of paths",
     "keep": "a whole number from 2",

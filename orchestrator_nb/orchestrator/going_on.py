@@ -15,6 +15,7 @@ from orchestrator_nb.journal.identity import identity
 from orchestrator_nb.orchestrator.shown import listed
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.records import PlannedCommand, planned_command
+from orchestrator_nb.sharing import by_function
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import DONE, FINAL
 
@@ -81,7 +82,9 @@ def _nothing_left(state: RunState, planned: Outline, now: float) -> Iterator[e.C
         record, item = state.commands[name], planned.commands.get(name)
         if item is None or not record.returned:
             continue
-        if not item.get("steps") and not (record.shared and planned.steps.get("shared")):
+        shared = record.shared or {}
+        left = by_function(shared, planned.merge) or (shared and planned.steps.get("shared"))
+        if not item.get("steps") and not left:
             yield e.CommandSucceeded(at=now, command=name, attempt=record.attempt)
 
 
