@@ -13,11 +13,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator_nb import events as e
+from orchestrator_nb.checkpoint_events import CHECKPOINT, checkpoint_step
 from orchestrator_nb.sharing import by_function
 from orchestrator_nb.standing import Standing
 from orchestrator_nb.transitions import IllegalTransition
 
-CHECKPOINT, ROLLBACK, ASK, PROBE = "checkpoint", "rollback", "ask", "probe"
+ROLLBACK, ASK, PROBE = "rollback", "ask", "probe"
 """Names of steps; a rollback, or the question for one, is what the plan may have for a failure, and a probe is a look at
 the machine before a retry."""
 
@@ -40,12 +41,12 @@ STEP_ANSWERS: dict[type[e.Event], str] = {
 def answers_what_is_due(state: Standing, fact: Any) -> bool:
     """Tell whether a fact answers the next step of its command, or of the run; gates are answered in any order."""
     command = getattr(fact, "command", None) or ""
-    due = state.due.get(command)
-    if not due or (fact.step not in due if type(fact) is e.GateChecked else due[0] != STEP_ANSWERS[type(fact)]):
+    due, step = state.due.get(command), getattr(fact, "step", STEP_ANSWERS[type(fact)])
+    if not due or (step not in due if type(fact) is e.GateChecked else due[0] != step):
         return False
     if command:
         return bool(state.commands[command].attempt == fact.attempt)
-    return getattr(fact, "boundary", state.run.moment) == state.run.moment
+    return getattr(fact, "gate", "") != "" or getattr(fact, "boundary", state.run.moment) == state.run.moment
 
 
 def begin_steps(state: Standing, command: str, *, shared: Mapping[str, Any] | None) -> None:
@@ -123,6 +124,21 @@ def _gate_checked(state: Standing, event: e.GateChecked) -> None:
     else:
         record = state.commands[event.command]
         state.commands[event.command] = replace(record, gates={**record.gates, event.gate: event})
+    if event.verdict == "passed":
+        _keep_what_passed(state, event)
+
+
+def _keep_what_passed(state: Standing, event: e.GateChecked) -> None:
+    """Let the step be due that keeps what held when this gate was passed: beside the checkpoint of its command, or
+    before that of the completed run."""
+    command = event.command or ""
+    due = state.due.get(command, ())
+    if CHECKPOINT not in due or not state.run.steps.get("gate"):
+        return
+    step, place = checkpoint_step(event.gate), due.index(CHECKPOINT)
+    if command:
+        place += sum(name.startswith(CHECKPOINT) for name in due)
+    state.due = {**state.due, command: (*due[:place], step, *due[place:])}
 
 
 def _shared_merged(state: Standing, event: e.SharedMerged) -> None:

@@ -153,9 +153,9 @@ ESCALATION = {
     "default": "retry, skip or fail",
 }
 OPTIMIZATION = {"history": "true or false", "adaptive": "true or false"}
-MONITORING = {"interval": _SECONDS, "log_size": "a whole number of bytes from 4096"}
+MONITORING = {"interval": _SECONDS, "log_size": "a whole number of bytes from 4096", "audit": "true or false"}
 CHECKPOINTS = {
-    "at": "a list of start, command, recovery, pause and completion",
+    "at": "a list of start, command, gate, recovery, pause and completion",
     "include": "a list of paths",
     "exclude": "a list of paths",
     "keep": "a whole number from 2",

@@ -18,7 +18,7 @@ class Steps:
     def __init__(self, executor: Executor, make_work: Callable[[str, RunState], Work]) -> None:
         self._executor = executor
         self._make_work = make_work
-        self.handed: frozenset[tuple[str, int, str]] = frozenset()
+        self.handed: frozenset[tuple[str, int, str, bool]] = frozenset()
 
     def hand_out(self, state: RunState) -> None:
         """Hand out the steps that are due, the first of each command; those of the run when no command has one left.
@@ -26,7 +26,13 @@ class Steps:
         Of the merges one at a time: each sees what the one before has made of the shared state.
         """
         due = {
-            (command, state.commands[command].attempt if command else state.run.moments, steps[0])
+            # One name may be due twice of an attempt: for what it gave, and, when that is refused, for what it left.
+            (
+                command,
+                state.commands[command].attempt if command else state.run.moments,
+                steps[0],
+                not command or state.commands[command].state == "running",
+            )
             for command, steps in state.due.items()
             if command or len(state.due) == 1
         }
@@ -35,7 +41,7 @@ class Steps:
             due.difference_update(merges)
             due.add(next((step for step in merges if step in self.handed), min(merges)))
         before, self.handed = self.handed, frozenset(due)
-        for command, attempt, name in sorted(due - before):
+        for command, attempt, name, _ in sorted(due - before):
             self._executor.carry_out(self._step(command, attempt, name, state))
 
     def _step(self, command: str, attempt: int, name: str, state: RunState) -> Step:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.escalation import LEVELS, MEANINGS
+from orchestrator_nb.events import CheckpointTaken
 from orchestrator_nb.orchestrator.compliance import gates_of
 from orchestrator_nb.orchestrator.gate_result import GateResult
 from orchestrator_nb.orchestrator.shown import as_text
@@ -38,10 +39,13 @@ def asked_of(state: RunState) -> list[dict[str, Any]]:
 
 def points_of(state: RunState) -> list[dict[str, Any]]:
     """Return the checkpoints that a run can go back to, the oldest first."""
-    return [
-        {"to": item.id, "at": item.at, "label": f"{item.command or item.boundary}", "files": item.files}
-        for item in state.checkpoints
-    ]
+    return [{"to": item.id, "at": item.at, "label": _kept(item), "files": item.files} for item in state.checkpoints]
+
+
+def _kept(taken: CheckpointTaken) -> str:
+    """Return what a checkpoint is of."""
+    of = taken.command or taken.boundary
+    return f"{of}: {taken.gate} passed" if taken.gate and taken.command else taken.gate or of
 
 
 def checked_of(state: RunState, folder: Path) -> list[list[Any]]:

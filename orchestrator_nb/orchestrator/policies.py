@@ -10,11 +10,11 @@ from orchestrator_nb.recovery.escalation import Escalation
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.pressure import FewerWorkers
 from orchestrator_nb.recovery.retry import Retry
-from orchestrator_nb.recovery.rollbacks import ProposeStepByStep, RollBackCritical, RollBackFailed
+from orchestrator_nb.recovery.rollbacks import ProposeStepByStep, RollBackCritical, RollBackFailed, TellOfRollback
 from orchestrator_nb.recovery.substitution import Substitution
 
 POLICIES: tuple[Policy, ...] = (
     Decided(), Retry(), Substitution(), Escalation(), Optional(), Classification(), RollBackFailed(),
-    RollBackCritical(), ProposeStepByStep(), FewerWorkers(), BeforeDeadline(),
+    RollBackCritical(), ProposeStepByStep(), TellOfRollback(), FewerWorkers(), BeforeDeadline(),
 )  # fmt: skip
 """The first that decides about a failure wins: what a person decided, then a retry, then the question to a person."""

@@ -73,7 +73,7 @@ def _of_run(event: e.Event, state: RunState) -> str:
     if isinstance(event, e.DefinitionChanged):
         return f"changed since the run began: {'; '.join(event.changes)}"
     if isinstance(event, e.CheckpointSkipped):
-        of = f'"{event.command}"' if event.command else event.boundary
+        of = f'"{event.gate or event.command}"' if event.gate or event.command else event.boundary
         return f"no checkpoint of {of}: {event.reason}"
     if isinstance(event, e.RollbackAsked):
         what = f"to {event.to}" if event.to else f"without {', '.join(event.undo)}"
