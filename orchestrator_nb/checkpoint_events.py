@@ -8,14 +8,22 @@ from typing import Any
 from orchestrator_nb.event import Event
 from orchestrator_nb.values import Failure
 
+CHECKPOINT = "checkpoint"
+GATE_CHECKPOINT = f"{CHECKPOINT} gate "
+
+
+def checkpoint_step(gate: str) -> str:
+    """Return the name of the step that keeps what held when a gate was passed; without one, of any other checkpoint."""
+    return f"{GATE_CHECKPOINT}{gate}" if gate else CHECKPOINT
+
 
 class CheckpointTaken(Event, frozen=True, kw_only=True):
-    """The files were kept as they are at a `boundary`: start, command, recovery, pause, completion; or left, for what a
-    command had written that failed for good.
+    """The files were kept as they are at a `boundary`: start, command, gate, recovery, pause, completion; or left, for
+    what a command had written that failed for good.
 
     `id` is the checkpoint's name over all runs (``run/000007``), `message` the first line of that of its `commit`.
     `files` counts what changed since the checkpoint before, `left_out` says why files are not in it, `seconds` is by
-    the monotonic clock. `command` and `attempt` are there where it is a command's.
+    the monotonic clock. `command` and `attempt` are there where it is a command's, `gate` where it was taken since that was passed.
     """
 
     boundary: str
@@ -27,6 +35,12 @@ class CheckpointTaken(Event, frozen=True, kw_only=True):
     seconds: float = 0.0
     command: str | None = None
     attempt: int | None = None
+    gate: str = ""
+
+    @property
+    def step(self) -> str:
+        """The name of the step that it answers."""
+        return checkpoint_step(self.gate)
 
 
 class CheckpointSkipped(Event, frozen=True, kw_only=True):
@@ -34,6 +48,7 @@ class CheckpointSkipped(Event, frozen=True, kw_only=True):
 
     With `for_good` no other one is tried before the run gets a new owner: there is no git, or nowhere to keep them.
     `ended` is the end that the run had before that one, for `reason`, where everything of it is as it was then.
+    `because` is the cause of one that nobody asked for.
     """
 
     boundary: str
@@ -41,6 +56,12 @@ class CheckpointSkipped(Event, frozen=True, kw_only=True):
     for_good: bool = False
     command: str | None = None
     attempt: int | None = None
+    gate: str = ""
+
+    @property
+    def step(self) -> str:
+        """The name of the step that it answers."""
+        return checkpoint_step(self.gate)
 
 
 class RollbackAsked(Event, frozen=True, kw_only=True):
@@ -91,6 +112,7 @@ class RolledBack(Event, frozen=True, kw_only=True):
     stayed: tuple[str, ...] = ()
     ended: str = ""
     reason: str = ""
+    because: str = ""
     go_on: bool = False
 
 
@@ -123,9 +145,11 @@ class CommandRestored(Event, frozen=True, kw_only=True):
 
 
 class RollbackFailed(Event, frozen=True, kw_only=True):
-    """The rollback could not be carried out, `reason` says why; `paths` are the files in question."""
+    """The rollback could not be carried out, `reason` says why; `paths` are the files in question. `because` is the cause
+    of one that nobody asked for."""
 
     rollback: str
     reason: str
     paths: tuple[str, ...] = ()
+    because: str = ""
     go_on: bool = False

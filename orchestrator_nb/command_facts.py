@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -22,7 +22,7 @@ from orchestrator_nb.records import (
     reused,
 )
 from orchestrator_nb.standing import Standing
-from orchestrator_nb.step_facts import begin_steps, keep_what_is_left
+from orchestrator_nb.step_facts import begin_steps, keep_what_is_left, look_before_retry
 from orchestrator_nb.transitions import COMMAND_TRANSITIONS, DONE, IllegalTransition
 from orchestrator_nb.trigger_rules import DEFAULT
 from orchestrator_nb.values import Classified
@@ -92,7 +92,7 @@ def _attempt_returned(state: Standing, event: e.AttemptReturned) -> None:
         raise IllegalTransition(f'attempt {event.attempt} of "{event.command}" has returned already')
     state.commands[event.command] = returned(record, event)
     if state.planned[event.command].steps or event.shared:
-        begin_steps(state, event.command, shared=bool(event.shared))
+        begin_steps(state, event.command, shared=event.shared)
 
 
 def _attempt_failed(state: Standing, event: e.AttemptFailed) -> None:
@@ -156,7 +156,17 @@ def _retry_scheduled(state: Standing, event: e.RetryScheduled) -> None:
     record, after = _step(state, event)
     if event.retry > record.retry:
         state.retried += 1
-    _put(state, event.command, record, replace(record, state=after, retry=event.retry, due=event.due))
+    scheduled = replace(
+        record, state=after, retry=event.retry, due=event.due, checks=event.checks, put_off=event.put_off
+    )
+    _put(state, event.command, record, scheduled)
+
+
+def _probe_due(state: Standing, event: e.ProbeDue) -> None:
+    record, _ = _step(state, event)
+    if record.due is None:
+        raise IllegalTransition(f'no retry of "{event.command}" was scheduled')
+    look_before_retry(state, event.command)
 
 
 def _retry_due(state: Standing, event: e.RetryDue) -> None:
@@ -175,15 +185,22 @@ def _command_succeeded(state: Standing, event: e.CommandSucceeded) -> None:
     if record.gates and not all(gate.holds for gate in record.gates.values()):
         raise IllegalTransition(f'"{event.command}" cannot succeed: a blocking gate does not hold')
     if record.shared:
-        _share(state, event.command, event.attempt, event.at, record.shared, record.seen)
+        _share(state, event, record.shared, seen=record.seen, made=record.merged)
     if state.causes and record.retry:
         state.causes = mended(state.causes, event.command)
     _put(state, event.command, record, replace(record, state=after))
 
 
-def _share(state: Standing, command: str, attempt: int, at: float, changes: Any, seen: int | None = None) -> None:
+def _share(
+    state: Standing,
+    event: e.CommandSucceeded | e.CommandReused,
+    changes: Mapping[str, Any],
+    *,
+    seen: int | None = None,
+    made: Mapping[str, Any] | None = None,
+) -> None:
     try:
-        state.share(command, attempt, at, changes, seen)
+        state.share(event.command, event.attempt or 0, event.at, changes, seen=seen, made=made)
     except ValueError as error:
         raise IllegalTransition(str(error)) from None
 
@@ -198,7 +215,7 @@ def _command_reused(state: Standing, event: e.CommandReused) -> None:
     if (record.state == "running") != (event.attempt is not None):
         raise IllegalTransition(f'"{event.command}" is {record.state}, so it cannot be reused by {event.attempt}')
     if event.shared:
-        _share(state, event.command, event.attempt or 0, event.at, event.shared)
+        _share(state, event, event.shared, made=event.merged)
     _put(state, event.command, record, reused(record, after, event))
 
 
@@ -345,6 +362,7 @@ COMMAND_FACTS: dict[type[e.Event], Callable[[Standing, Any], None]] = {
     e.AttemptAbandoned: _attempt_abandoned,
     e.AttemptInterrupted: _attempt_interrupted,
     e.RetryScheduled: _retry_scheduled,
+    e.ProbeDue: _probe_due,
     e.RetryDue: _retry_due,
     e.CommandSucceeded: _command_succeeded,
     e.ReuseDeclined: _reuse_declined,

@@ -7,7 +7,8 @@
     context.progress(0.4, "epoch 4 of 10")  how far it is
     context.artifact("plot.png")            a file to keep with the run
     context.upstream["clean"]               the result of an upstream command
-    context.shared["model"] = "forest"      the state that the commands of a run share
+    context.shared["model"] = "forest"      the state that the commands of a run share; tables and whatever is large
+                                            are kept in files, and read only when they are asked for
     context.partial                         what an earlier attempt had recorded before it failed
     context.previous_results                the upstream commands' records: result, changes, data, numbers, as dicts
 
@@ -205,9 +206,6 @@ class _View(Mapping[str, Any]):
 class _Shared(_View, MutableMapping[str, Any]):
     """The shared state; what is read is a copy, so that only an assignment changes it for others."""
 
-    def __getitem__(self, name: str) -> Any:
-        return copy.deepcopy(super().__getitem__(name))
-
     def __setitem__(self, name: str, value: Any) -> None:
         _live_sink().share(_name("shared", name), value)
 
@@ -263,7 +261,7 @@ class _ByHand:
 
     def read(self, name: str) -> Any:
         if name == "shared":
-            return self._shared
+            return Lazy(self._shared, copy.deepcopy)
         return {} if name in ("upstream", "partial", "parameters") else None
 
 

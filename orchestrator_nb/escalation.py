@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator_nb import events as e
+from orchestrator_nb.checkpoint_events import CHECKPOINT
 from orchestrator_nb.command_facts import RETRY
 from orchestrator_nb.records import CommandRecord, EscalationLimits
 from orchestrator_nb.state import RunState
-from orchestrator_nb.step_facts import ASK, CHECKPOINT
+from orchestrator_nb.step_facts import ASK
 
 SKIP, FAIL, ROLL_BACK, DONE_BY_HAND, GO_ON = "skip", "fail", "roll back", "done", "go on"
 """Answers besides RETRY: go without it; give it up; that, and undo what it left; somebody has done it; leave it as it is."""

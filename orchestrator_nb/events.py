@@ -29,7 +29,12 @@ from orchestrator_nb.decision_events import DecisionMade as DecisionMade
 from orchestrator_nb.decision_events import DecisionRequested as DecisionRequested
 from orchestrator_nb.event import Event as Event
 from orchestrator_nb.recovery_events import CommandAdapted as CommandAdapted
+from orchestrator_nb.recovery_events import DeadlineNear as DeadlineNear
 from orchestrator_nb.recovery_events import ErrorClassified as ErrorClassified
+from orchestrator_nb.recovery_events import MemoryProbed as MemoryProbed
+from orchestrator_nb.recovery_events import ProbeDue as ProbeDue
+from orchestrator_nb.recovery_events import ResourcesProbed as ResourcesProbed
+from orchestrator_nb.recovery_events import WorkersChanged as WorkersChanged
 from orchestrator_nb.run_events import FORMAT as FORMAT
 from orchestrator_nb.run_events import DefinitionChanged as DefinitionChanged
 from orchestrator_nb.run_events import JournalCut as JournalCut
@@ -52,10 +57,14 @@ from orchestrator_nb.values import Used as Used
 
 
 class AttemptStarted(Event, frozen=True, kw_only=True):
-    """An attempt is about to be handed to an executor; its code has not run before this is durable."""
+    """An attempt is about to be handed to an executor; its code has not run before this is durable.
+
+    `holds` is what it holds while it runs, where that is not what the plan says of the first attempt.
+    """
 
     command: str
     attempt: int
+    holds: Mapping[str, int] = {}
 
 
 class KernelStarted(Event, frozen=True, kw_only=True):
@@ -185,6 +194,19 @@ GATE = "gate "
 """What the names of steps that are gates begin with."""
 
 
+class SharedMerged(Event, frozen=True, kw_only=True):
+    """Own functions have merged what an attempt changed in the shared state: `values` is what they returned, by key.
+
+    `failure` is there where one raised, was too late, or returned what cannot be kept; then nothing is taken.
+    """
+
+    command: str
+    attempt: int
+    values: Mapping[str, Any] = {}
+    seconds: float = 0.0
+    failure: Failure | None = None
+
+
 class ReuseDeclined(Event, frozen=True, kw_only=True):
     """The command runs although reuse was asked for: `reason` says in what it is not as it was."""
 
@@ -230,13 +252,19 @@ class AttemptInterrupted(Event, frozen=True, kw_only=True):
 
 
 class RetryScheduled(Event, frozen=True, kw_only=True):
-    """The command will be tried again, not before `due` (seconds since the epoch)."""
+    """The command will be tried again, not before `due` (seconds since the epoch).
+
+    `checks` are what is looked at before it: disk, memory, files, and `host name:port` for each host. `put_off` counts
+    how often it was put off already, since something of that was missing.
+    """
 
     command: str
     due: float
     retry: int
     retries: int
     reason: str = ""
+    checks: tuple[str, ...] = ()
+    put_off: int = 0
 
 
 class RetryDue(Event, frozen=True, kw_only=True):
@@ -259,7 +287,8 @@ class CommandReused(Event, frozen=True, kw_only=True):
     """The command is done without having run: what it gave in an earlier run is here now, and its files with it.
 
     `origin` is the run in which it ran, with the attempt `origin_attempt`; `attempt` is the attempt of this run that
-    found it up to date, None where that was known before anything started. `key`, `inputs` (a hash of what each upstream
+    found it up to date, None where that was known before anything started. `merged` is what own functions made of its
+    changes of the shared state. `key`, `inputs` (a hash of what each upstream
     command gave it), `reads` and `writes` say what it was made with and what it wrote there.
     """
 
@@ -273,6 +302,7 @@ class CommandReused(Event, frozen=True, kw_only=True):
     metrics: Mapping[str, float] = {}
     artifacts: Mapping[str, Stored] = {}
     shared: Mapping[str, Any] | None = None
+    merged: Mapping[str, Any] | None = None
     reads: Mapping[str, str | None] | None = None
     writes: Mapping[str, str | None] | None = None
     notebook: str | None = None
@@ -313,7 +343,8 @@ class CommandCrashed(Event, frozen=True, kw_only=True):
 class CommandSkipped(Event, frozen=True, kw_only=True):
     """The command will not run in this generation, and that is as it should be.
 
-    `cause` is trigger_rule where its upstream did not end as its rule wants it, when where its condition did not hold.
+    `cause` is trigger_rule where its upstream did not end as its rule wants it, when where its condition did not hold,
+    deferred where it is optional and was left for later.
     """
 
     command: str

@@ -35,7 +35,8 @@ class Work(Struct, frozen=True, kw_only=True, gc=False):
     `inputs` are the results of the upstream commands in their stored form, by command id; `partial` is what earlier
     attempts of this command had recorded before they failed, `preserved` the state that they handed over; `recorded`,
     `metrics` and `changes` are what upstream commands recorded by name, their numbers, and their changes of the shared
-    state, where there are any.
+    state, where there are any. `merge` has the strategies for the shared state, of which a value of more than
+    `shared_limit` bytes is kept in a file.
     `kernels` says how those of the workflow's notebooks come to be.
     `parameters` are the workflow's. `timeout` is in seconds, None for no limit. `folder` is the definition's folder,
     `run_folder` where the run keeps its files.
@@ -53,6 +54,8 @@ class Work(Struct, frozen=True, kw_only=True, gc=False):
     metrics: Mapping[str, Mapping[str, float]] = {}
     changes: Mapping[str, Mapping[str, Any]] = {}
     shared: Mapping[str, Any] = {}
+    merge: Mapping[str, str] = {}
+    shared_limit: int | None = None
     partial: Mapping[str, Stored] = {}
     preserved: Stored | None = None
     timeout: float | None = None
@@ -266,7 +269,8 @@ class Attempt(Protocol):
         """Hand over a state from which the next attempt can go on; it replaces the one before. Raises ResultRefused."""
 
     def share(self, name: str, value: Any) -> None:
-        """Change the shared state, for those who come after this attempt has returned. Raises ResultRefused."""
+        """Change the shared state, for those who come after this attempt has returned; a `Stored` stands for itself.
+        Raises ResultRefused."""
 
     def progress(self, fraction: float, text: str) -> None:
         """Tell watchers how far it is, from 0 to 1; no fact of the run."""

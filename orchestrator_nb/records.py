@@ -25,6 +25,8 @@ class RunRecord(Struct, frozen=True, gc=False):
 
     `steps` are what is done at its moments, `moment` is the latest of so many `moments`; `rested` when that of a pause
     has come; `keeping` unless it turned out that no checkpoints can be taken.
+    `until` is when its deadline stops it, None where it has none. `workers` is how many commands start beside each other
+    while memory is short, None for as many as there are slots.
     `rollback` is one that was asked for and has not come to its end. `gates` are the verdicts about the run as a whole,
     by name.
     """
@@ -54,6 +56,8 @@ class RunRecord(Struct, frozen=True, gc=False):
     gates: Mapping[str, e.GateChecked] = {}
     merge: Mapping[str, str] = {}
     decide: str = "park"
+    until: float | None = None
+    workers: int | None = None
 
 
 class EscalationLimits(Struct, frozen=True, gc=False):
@@ -73,7 +77,8 @@ class PlannedCommand(Struct, frozen=True, gc=False):
 
     `rank` is its place in the order in which ready commands start, where that is not the order of the plan; it was
     made with the `seconds` that the command was expected to take and its `priority`. `needs` is what it holds while it
-    runs, where that is not one slot; `program` is what it runs, where durations are known. `trigger_rule` says how its
+    runs, where that is not one slot; `program` is what it runs, where durations are known. `retry_needs` is
+    what it holds instead from its first retry on, where it says so. `trigger_rule` says how its
     upstream has to end for it to start, and `when` is the condition on what came of it, empty where there is none. A
     cell of a matrix has the `matrix` that it is of, the `key` that tells it from the others there, and its values,
     `cell`. `fan_ins` are, where a condition may ask for them, the cells that it comes after: by the id of their matrix
@@ -97,6 +102,7 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     seconds: float | None = None
     priority: int = 0
     needs: Mapping[str, int] | None = None
+    retry_needs: Mapping[str, int] | None = None
     program: str = ""
     result_key: str = ""
     escalation: EscalationLimits | None = None
@@ -115,6 +121,10 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     steps: tuple[str, ...] = ()
     milestone: bool = False
 
+    def held(self, *, retry: bool) -> Mapping[str, int] | None:
+        """Return what its next attempt holds, None for one slot."""
+        return self.retry_needs if retry and self.retry_needs is not None else self.needs
+
 
 def planned_command(plain: Mapping[str, Any]) -> PlannedCommand:
     """Return what a `RunPlanned` says of one command; keys that are not known are ignored."""
@@ -130,10 +140,10 @@ class CommandRecord(Struct, frozen=True, gc=False):
     owners that died in this generation while it was under way. `preserved` is the state that the command last handed
     over for its next attempt. `reads` and `writes` are the hashes of the files that it declares; `origin` is the run
     from which the result of a reused command comes. `gates` are the verdicts about what the attempt gave, by name,
-    `seen` is the version of the shared state that it began with.
+    `seen` is the version of the shared state that it began with, `merged` is what own functions made of its changes.
     `parameters` are those that a decision put in the place of its own, `by_hand` when a person did it; `substitute` is
     the command that is run in its place. `troubled` is when it first failed in this generation. `error` is what kind of
-    error its last failure was.
+    error its last failure was. `checks` are what is looked at before its next attempt, which was `put_off` so often.
     """
 
     state: str = "pending"
@@ -168,6 +178,9 @@ class CommandRecord(Struct, frozen=True, gc=False):
     troubled: float | None = None
     error: Classified | None = None
     seen: int = 0
+    merged: Mapping[str, Any] | None = None
+    checks: tuple[str, ...] = ()
+    put_off: int = 0
 
     def output(self) -> e.Stored | None:
         """Return the stored result: what the command returned, else the mapping of what it recorded, else None."""
@@ -239,7 +252,14 @@ def run_record(event: e.RunStarted, state: str) -> RunRecord:
         started=event.at,
         settings=event.settings,
         decide=event.decide,
+        until=deadline_of(event.settings, event.at),
     )
+
+
+def deadline_of(settings: Mapping[str, Any], at: float) -> float | None:
+    """Return when a run with these settings is stopped that began, or was taken up, at this time."""
+    deadline = settings.get("deadline")
+    return at + float(deadline) if isinstance(deadline, int | float) else None
 
 
 def begun(record: CommandRecord, state: str, event: e.AttemptStarted | e.AttemptTakenOver) -> CommandRecord:
@@ -333,6 +353,7 @@ def reused(record: CommandRecord, state: str, event: e.CommandReused) -> Command
         metrics=event.metrics,
         artifacts=event.artifacts,
         shared=event.shared,
+        merged=event.merged,
         notebook=event.notebook,
         log=event.log,
         reason=event.reason,

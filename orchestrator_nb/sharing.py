@@ -9,7 +9,11 @@ Each strategy is one sentence, and keeps it however commands that ran side by si
 - add: numbers that commands give are summed;
 - append: lists that commands give are joined, each as a whole, in the order in which they succeed;
 - union: lists without duplicates, in the order in which values came first;
-- max, min: the largest or smallest of the values given.
+- max, min: the largest or smallest of the values given;
+- a function, named as ``module:name``: what it returns for the value that is there and the one that is given. It is
+  called beside the data, once for each change and never for two at a time, and what it returned is recorded.
+
+A value that is too large for the journal, or no JSON, is in a file of the run; in its place stands a reference.
 """
 
 from __future__ import annotations
@@ -17,16 +21,27 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import MsgspecError, Struct, convert, to_builtins
+
+from orchestrator_nb.values import Stored
 
 Strategy = Literal["last", "first", "fail", "deep", "add", "append", "union", "max", "min"]
 ANY = "*"
 """Stands for every key that has no strategy of its own."""
 
+FUNCTION = r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*$"
+"""How a function is written that merges: module:name."""
+
+COMBINING = frozenset({"deep", "add", "append", "union", "max", "min"})
+"""The strategies that look into values, which therefore have to be in the journal."""
+
+REFERENCE = "$stored"
+"""The one key of a mapping that stands for a value in a file; its value is that of a `Stored`."""
+
 
 class SharedVersion(Struct, frozen=True, gc=False):
     """A change of the shared state: its number from 1, who made it and when, what was given, and which of these keys
-    others had changed since the author began (`contested`)."""
+    others had changed since the author began (`contested`). `made` is what functions made of them, by key."""
 
     number: int
     command: str
@@ -34,6 +49,32 @@ class SharedVersion(Struct, frozen=True, gc=False):
     at: float
     changes: Mapping[str, Any] = {}
     contested: tuple[str, ...] = ()
+    made: Mapping[str, Any] = {}
+
+
+def reference(stored: Stored) -> dict[str, Any]:
+    """Return what stands in the shared state for a value in a file."""
+    return {REFERENCE: to_builtins(stored)}
+
+
+def referred(value: Any) -> Stored | None:
+    """Return the stored form that a value of the shared state refers to, None where it is the value itself."""
+    if not isinstance(value, Mapping) or REFERENCE not in value or len(value) > 1:
+        return None
+    try:
+        return convert(value[REFERENCE], Stored)
+    except MsgspecError:
+        return None
+
+
+def is_function(strategy: str) -> bool:
+    """Whether a strategy is a function's name."""
+    return ":" in strategy
+
+
+def by_function(changes: Collection[str], strategies: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the keys among `changes` that a function merges."""
+    return tuple(key for key in changes if is_function(strategy_of(key, strategies))) if strategies else ()
 
 
 def strategy_of(key: str, strategies: Mapping[str, str]) -> str:
@@ -46,27 +87,39 @@ def merged(
     changes: Mapping[str, Any],
     strategies: Mapping[str, str],
     contested: Collection[str] = (),
+    made: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the shared state with these changes. Raises ValueError naming a key whose values cannot be combined."""
+    """Return the shared state with these changes; `made` has what functions made of the keys that they merge.
+
+    Raises ValueError naming a key whose values cannot be combined.
+    """
     result = dict(shared)
     for key, value in changes.items():
         strategy = strategy_of(key, strategies)
         if key not in result:
             result[key] = _unique([], value, key) if strategy == "union" else value
+        elif is_function(strategy):
+            if made is None or key not in made:
+                raise ValueError(f'shared["{key}"] is merged by {strategy}, which has not been called for it')
+            result[key] = made[key]
         elif strategy != "first" or key not in contested:
             result[key] = _combined(strategy, result[key], value, key)
     return result
 
 
 def refused(
-    shared: Mapping[str, Any], changes: Mapping[str, Any], strategies: Mapping[str, str], contested: Collection[str]
+    shared: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    strategies: Mapping[str, str],
+    contested: Collection[str],
+    made: Mapping[str, Any] | None = None,
 ) -> tuple[str, bool] | None:
     """Return why these changes cannot be taken, and whether another attempt may help; None where they can."""
     for key in contested:
         if key in changes and strategy_of(key, strategies) == "fail":
             return f'shared["{key}"] was changed by another command since this one began (merge: fail)', True
     try:
-        merged(shared, changes, strategies, contested)
+        merged(shared, changes, strategies, contested, made)
     except ValueError as error:
         return str(error), False
     return None

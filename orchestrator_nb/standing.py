@@ -39,15 +39,25 @@ class Standing:
         self.lives: dict[tuple[str, int], Life] = {}
         """The generations of commands that are over, by command and number."""
 
-    def share(self, command: str, attempt: int, at: float, changes: Mapping[str, Any], seen: int | None = None) -> None:
-        """Take in what a command changed in the shared state, of which it had seen that version (all of it, if None).
+    def share(
+        self,
+        command: str,
+        attempt: int,
+        at: float,
+        changes: Mapping[str, Any],
+        *,
+        seen: int | None = None,
+        made: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Take in what a command changed in the shared state, of which it had seen that version (all of it, if None);
+        `made` is what functions made of it.
 
         Raises ValueError where it cannot be combined; then nothing has changed.
         """
         known = len(self.versions) if seen is None else seen
         contested = contested_by(known, self.versions, command, changes)
-        self.shared = merged(self.shared, changes, self.run.merge, contested)
-        version = SharedVersion(len(self.versions) + 1, command, attempt, at, changes, contested)
+        self.shared = merged(self.shared, changes, self.run.merge, contested, made)
+        version = SharedVersion(len(self.versions) + 1, command, attempt, at, changes, contested, made or {})
         self.versions = (*self.versions, version)
 
     def command_state(self, command: str) -> str:
@@ -84,6 +94,14 @@ class Standing:
     def is_excused(self, command: str) -> bool:
         """Tell whether the run may complete without a command that did not succeed: it is optional, and that is told."""
         return command in self.deviations and self.planned[command].optional
+
+    def deferrable(self) -> frozenset[str]:
+        """Return the commands that may be left for later: optional ones that nothing but such commands comes after."""
+        wanted: set[str] = set()
+        for name, planned in reversed(self.planned.items()):  # downstream first
+            if name in wanted or not (planned.optional or planned.standby):
+                wanted.update((name, *planned.upstream))
+        return frozenset(name for name, planned in self.planned.items() if planned.optional and name not in wanted)
 
     def unfinished(self) -> int:
         """Return how many commands have not come to their end."""

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from orchestrator_nb import events as e
 from orchestrator_nb.command_facts import COMMAND_FACTS
-from orchestrator_nb.records import CommandRecord, planned_command, run_record
+from orchestrator_nb.records import CommandRecord, deadline_of, planned_command, run_record
 from orchestrator_nb.standing import Standing
 from orchestrator_nb.step_facts import STEP_FACTS, begin_moment, begin_steps, end_moment, forget_what_is_left
 from orchestrator_nb.transitions import ENDED, RUN_TRANSITIONS, IllegalTransition
@@ -119,9 +119,9 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     for name in [
         name for name in state.due if name in planned
     ]:  # what is to be done is done by today's plan, all of it
-        state.commands[name] = replace(state.commands[name], gates={})
+        state.commands[name] = replace(state.commands[name], gates={}, merged=None)
         state.due = {other: steps for other, steps in state.due.items() if other != name}
-        begin_steps(state, name, shared=bool(state.commands[name].shared))
+        begin_steps(state, name, shared=state.commands[name].shared)
     begin_moment(state, "start" if began else state.run.moment)
 
 
@@ -140,6 +140,8 @@ def _run_resumed(state: RunState, event: e.RunResumed) -> None:
         generation=state.run.generation + ended,
         rested=False,
         keeping=bool(event.owner) or state.run.keeping,
+        until=deadline_of(state.run.settings, event.at) if event.owner else state.run.until,
+        workers=None if event.owner else state.run.workers,
     )
     if event.owner:
         forget_what_is_left(state)
@@ -182,12 +184,18 @@ def _unchanging(state: RunState, event: e.Event) -> None:
     """Facts for people, which change nothing."""
 
 
+def _workers_changed(state: RunState, event: e.WorkersChanged) -> None:
+    state.run = replace(state.run, workers=event.workers)
+
+
 def _notice(state: RunState, event: e.NoticeGiven) -> None:
     state.notices = (*state.notices, event)
 
 
 _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
     **dict.fromkeys((e.DefinitionChanged, e.JournalCut, e.RunDeleted, e.RunRated, e.KernelStarted), _unchanging),
+    **dict.fromkeys((e.MemoryProbed, e.DeadlineNear), _unchanging),
+    e.WorkersChanged: _workers_changed,
     e.RunStarted: _run_started,
     e.RunPlanned: _run_planned,
     e.RunResumed: _run_resumed,

@@ -7,17 +7,24 @@ died are due for the next one: the step is repeated, not the command.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
 from orchestrator_nb import events as e
+from orchestrator_nb.checkpoint_events import CHECKPOINT, checkpoint_step
+from orchestrator_nb.sharing import by_function
 from orchestrator_nb.standing import Standing
 from orchestrator_nb.transitions import IllegalTransition
 
-CHECKPOINT, ROLLBACK, ASK = "checkpoint", "rollback", "ask"
-"""Names of steps; a rollback, or the question for one, is what the plan may have for a failure."""
+ROLLBACK, ASK, PROBE = "rollback", "ask", "probe"
+"""Names of steps; a rollback, or the question for one, is what the plan may have for a failure, and a probe is a look at
+the machine before a retry."""
+
+MERGE = "merge"
+"""The name of the last step of a command: its changes of the shared state are merged by functions; one command's at a
+time, so that each sees what the one before has made of it."""
 
 STEP_ANSWERS: dict[type[e.Event], str] = {
     e.CheckpointTaken: CHECKPOINT,
@@ -25,6 +32,8 @@ STEP_ANSWERS: dict[type[e.Event], str] = {
     e.RolledBack: ROLLBACK,
     e.RollbackFailed: ROLLBACK,
     e.GateChecked: e.GATE,
+    e.SharedMerged: MERGE,
+    e.ResourcesProbed: PROBE,
 }
 """Which step each of these facts answers; one of several of a kind is named by the fact itself, as its `step`."""
 
@@ -32,21 +41,24 @@ STEP_ANSWERS: dict[type[e.Event], str] = {
 def answers_what_is_due(state: Standing, fact: Any) -> bool:
     """Tell whether a fact answers the next step of its command, or of the run; gates are answered in any order."""
     command = getattr(fact, "command", None) or ""
-    due = state.due.get(command)
-    if not due or (fact.step not in due if type(fact) is e.GateChecked else due[0] != STEP_ANSWERS[type(fact)]):
+    due, step = state.due.get(command), getattr(fact, "step", STEP_ANSWERS[type(fact)])
+    if not due or (step not in due if type(fact) is e.GateChecked else due[0] != step):
         return False
     if command:
         return bool(state.commands[command].attempt == fact.attempt)
-    return getattr(fact, "boundary", state.run.moment) == state.run.moment
+    return getattr(fact, "gate", "") != "" or getattr(fact, "boundary", state.run.moment) == state.run.moment
 
 
-def begin_steps(state: Standing, command: str, *, shared: bool) -> None:
-    """Let the steps be due that follow the attempt of a command that has just returned."""
+def begin_steps(state: Standing, command: str, *, shared: Mapping[str, Any] | None) -> None:
+    """Let the steps be due that follow the attempt of a command that has just returned, with its changes of the shared
+    state, if there are any."""
     steps = state.planned[command].steps
     if shared:
         steps = (*steps, *(step for step in state.run.steps.get("shared", ()) if step not in steps))
     if not state.run.keeping:
         steps = tuple(step for step in steps if step != CHECKPOINT)
+    if shared and by_function(shared, state.run.merge):
+        steps = (*steps, MERGE)
     if steps:
         state.due = {**state.due, command: steps}
 
@@ -59,6 +71,12 @@ def keep_what_is_left(state: Standing, command: str) -> None:
     kept = (of for of in state.checkpoints if of.boundary == "left" and of.command == command)
     if not any(of.attempt == attempt for of in kept):
         state.due = {**state.due, command: (CHECKPOINT,)}
+
+
+def look_before_retry(state: Standing, command: str) -> None:
+    """Let the step be due that looks at what the retry of a command needs."""
+    others = tuple(step for step in state.due.get(command, ()) if step != PROBE)
+    state.due = {**state.due, command: (*others, PROBE)}
 
 
 def forget_what_is_left(state: Standing) -> None:
@@ -106,6 +124,31 @@ def _gate_checked(state: Standing, event: e.GateChecked) -> None:
     else:
         record = state.commands[event.command]
         state.commands[event.command] = replace(record, gates={**record.gates, event.gate: event})
+    if event.verdict == "passed":
+        _keep_what_passed(state, event)
+
+
+def _keep_what_passed(state: Standing, event: e.GateChecked) -> None:
+    """Let the step be due that keeps what held when this gate was passed: beside the checkpoint of its command, or
+    before that of the completed run."""
+    command = event.command or ""
+    due = state.due.get(command, ())
+    if CHECKPOINT not in due or not state.run.steps.get("gate"):
+        return
+    step, place = checkpoint_step(event.gate), due.index(CHECKPOINT)
+    if command:
+        place += sum(name.startswith(CHECKPOINT) for name in due)
+    state.due = {**state.due, command: (*due[:place], step, *due[place:])}
+
+
+def _shared_merged(state: Standing, event: e.SharedMerged) -> None:
+    _answered(state, event)
+    record = state.commands[event.command]
+    state.commands[event.command] = replace(record, merged=event.values)
+
+
+def _resources_probed(state: Standing, event: e.ResourcesProbed) -> None:
+    _answered(state, event)
 
 
 def _checkpoint_taken(state: Standing, event: e.CheckpointTaken) -> None:
@@ -148,6 +191,8 @@ def _steps_due(state: Standing, event: e.StepsDue) -> None:
 
 STEP_FACTS: dict[type[e.Event], Callable[[Standing, Any], None]] = {
     e.GateChecked: _gate_checked,
+    e.SharedMerged: _shared_merged,
+    e.ResourcesProbed: _resources_probed,
     e.CheckpointTaken: _checkpoint_taken,
     e.CheckpointSkipped: _checkpoint_skipped,
     e.RollbackAsked: _rollback_asked,

@@ -6,7 +6,6 @@ The page has the data of its figures and plotly.js once, and asks no network for
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,7 +13,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from orchestrator_nb.analytics.figures.figure import TEMPLATE, Figure
+from orchestrator_nb.analytics.figures.figure import TEMPLATE, Figure, finite
 from orchestrator_nb.errors import UsageError
 
 MOST_BYTES = 6_000_000
@@ -162,18 +161,8 @@ def _trace(trace: Mapping[str, Any], numbers: Mapping[str, int]) -> dict[str, An
 
 def _safe(data: Any) -> str:
     """Return JSON that can stand inside a script element."""
-    text = json.dumps(_finite(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
+    text = json.dumps(finite(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value.item() if hasattr(value, "item") else value
 
 
 def _filters(runs: Sequence[RunEntry]) -> str:

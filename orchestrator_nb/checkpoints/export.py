@@ -48,8 +48,9 @@ def export_branch(store: CheckpointStore, checkpoint: Checkpoint, branch: str) -
     if git.run("rev-parse", "-q", "--verify", name, fine=(0, 1, 128)).strip():
         raise CheckpointError(f'there is a branch "{branch}" already; choose another name')
     source = ref_of(checkpoint.run, checkpoint.number)
-    git.run(
-        "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "fetch.recurseSubmodules=false",
-        "fetch", "-q", "--no-tags", "--no-write-fetch-head", os.fspath(store.folder), f"{source}:{name}",
-    )  # fmt: skip
+    with store.lock():  # nobody forgets it meanwhile
+        git.run(
+            "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "fetch.recurseSubmodules=false",
+            "fetch", "-q", "--no-tags", "--no-write-fetch-head", os.fspath(store.folder), f"{source}:{name}",
+        )  # fmt: skip
     return name

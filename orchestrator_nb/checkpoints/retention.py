@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from orchestrator_nb.checkpoints.listing import copies_of
 from orchestrator_nb.checkpoints.record import Checkpoint, ref_of
 from orchestrator_nb.checkpoints.store import CheckpointStore
+
+COMPLETED = "completion"
+"""The kind of the last checkpoint of a run that is completed."""
 
 MANY_LOOSE = 6700
 """Loose objects above which they are packed."""
@@ -22,12 +25,14 @@ def thin(
     run: str | None = None,
     workflow: str | None = None,
     now: float | None = None,
+    spared: Callable[[Checkpoint, bool], bool] | None = None,
 ) -> tuple[Checkpoint, ...]:
     """Forget checkpoints, of one run, of those of a workflow or of each, and return those that are gone.
 
     A run keeps its last `keep` ones and those younger than `days`; whatever is given says what goes, and both do when
     both are given. Its first and its last stay in any case, for the way back to its beginning and what is next, and so
-    does every one before a rollback, since that is how it is undone. The room is given back by `collect`.
+    does every one before a rollback, since that is how it is undone. A run is `spared` where that says so, asked with
+    its last checkpoint and whether even that is older than `days`. The room is given back by `collect`.
     """
     oldest = None if days is None else (time.time() if now is None else now) - days * 86400
     gone: list[Checkpoint] = []
@@ -38,6 +43,9 @@ def thin(
                 continue
             by_run.setdefault(each.run, []).append(each)
         for of_run in by_run.values():
+            idle = oldest is not None and of_run[-1].at < oldest
+            if spared is not None and spared(of_run[-1], idle):
+                continue
             for place, each in enumerate(of_run[1:-1], start=2):
                 many = keep is not None and place <= len(of_run) - keep
                 old = oldest is not None and each.at < oldest
@@ -69,10 +77,33 @@ def collect(store: CheckpointStore) -> None:
                 left.unlink()
 
 
-def tidy(store: CheckpointStore, *, workflow: str, keep: int | None, days: float | None) -> None:
-    """Forget what is not to be kept of a workflow's runs, and give back the room once much of it is loose."""
+def tidy(
+    store: CheckpointStore,
+    *,
+    workflow: str,
+    keep: int | None,
+    days: float | None,
+    live: Callable[[str], bool],
+    now: float | None = None,
+) -> None:
+    """Forget what is not to be kept of a workflow's runs, and give back the room once much of it is loose.
+
+    A run that is `live` loses nothing. One that can go on, since it was not completed or went back later, loses nothing
+    before it has rested for `days`, and then not its ends, nor what it takes to undo its rollbacks. A completed one has
+    none left when it has rested for so long.
+    """
+    now = time.time() if now is None else now
+
+    def spared(last: Checkpoint, idle: bool) -> bool:
+        return live(last.run) or not (idle or last.kind == COMPLETED)
+
     if keep is not None or days is not None:
-        thin(store, keep=keep, days=days, workflow=workflow)
+        thin(store, keep=keep, days=days, workflow=workflow, now=now, spared=spared)
+    if days is not None:
+        last = {each.run: each for each in store.checkpoints() if each.workflow == workflow}
+        for run, each in last.items():
+            if each.kind == COMPLETED and each.at < now - days * 86400 and not live(run):
+                forget_run(store, run)
     # One folder of 256 is looked at, as git does.
     if len(list(store.folder.glob("objects/17/*"))) * 256 > MANY_LOOSE:
         collect(store)

@@ -38,7 +38,7 @@ def parsed(text: str) -> ast.Module | None:
 
 def normalised_cells(cells: Iterable[str]) -> str:
     """Return the code cells of a notebook as `normalised` does; lines for IPython alone count as they are written."""
-    parts = [plain_text(cell) if _is_magic(cell) else normalised(_without_magic(cell)) for cell in cells]
+    parts = [plain_text(cell) if _is_magic(cell) else normalised(without_magic(cell)) for cell in cells]
     return "\n".join(part for part in parts if part)
 
 
@@ -46,7 +46,8 @@ def _is_magic(cell: str) -> bool:
     return cell.lstrip().startswith("%%")
 
 
-def _without_magic(cell: str) -> str:
+def without_magic(cell: str) -> str:
+    """Return a piece of code with the lines that are for IPython alone as calls, so that the rest is Python."""
     return _MAGIC.sub(lambda line: f"{line[1]}__ipython__({line[2]!r})", cell)
 
 
@@ -61,7 +62,7 @@ def imported_code(texts: Iterable[str], *, folders: Iterable[Path]) -> dict[str,
     Modules that are in none of the folders are installed ones and are left out.
     """
     places = list(dict.fromkeys(folders))
-    waiting = [name for text in texts for name in _imports(_without_magic(text))]
+    waiting = [name for text in texts for name in _imports(without_magic(text))]
     found: dict[str, str] = {}
     while waiting:
         way = waiting.pop().split(".")

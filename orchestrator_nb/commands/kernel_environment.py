@@ -72,6 +72,9 @@ def write_data(folder: Path, work: Work) -> None:
         "scope": work.definition.scope,
         "parameters": dict(work.parameters),
         "shared": dict(work.shared),
+        "merge": dict(work.merge),
+        "shared_limit": work.shared_limit,
+        "shares": work.definition.shares,
         "upstream": {name: stored_to_plain(_result(work, name)) for name in {**work.inputs, **work.recorded}},
         "recorded": {
             command: {name: stored_to_plain(stored) for name, stored in items.items()}

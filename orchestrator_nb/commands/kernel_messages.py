@@ -33,8 +33,8 @@ FORMS = ("json", "parquet", "npy", "bytes", "file", "mapping")
 class Told:
     """One thing that a kernel told: `kind` is one of `KINDS`.
 
-    `stored` is there for artifacts and for outputs that the kernel has stored itself, `value` for other outputs, for
-    metrics and progress (numbers) and for shared values (plain JSON); `text` goes with a progress.
+    `stored` is there for artifacts, and for outputs and shared values that the kernel has stored itself, `value` for
+    others and for metrics and progress (numbers); `text` goes with a progress.
     """
 
     kind: str
@@ -68,18 +68,24 @@ def parse(plain: Any) -> Told:
         raise ValueError(f"{MIME}: found {_shown(plain)}, expected an object with a kind and a name")
     kind, name, value = plain["kind"], plain["name"], plain.get("value")
     if kind in (OUTPUT, ARTIFACT):
-        stored = plain.get("stored")
-        if not isinstance(stored, dict) or not isinstance(stored.get("form"), str):
-            raise ValueError(f'{MIME}: the {kind} "{name}" has no stored form; found {_shown(stored)}')
-        if stored["form"] not in FORMS:
-            raise ValueError(f'{MIME}: the {kind} "{name}" has the form "{stored["form"]}", expected one of {FORMS}')
-        return Told(kind=kind, name=name, stored=stored_from_plain(stored))
+        return Told(kind=kind, name=name, stored=_stored(plain.get("stored"), kind, name))
     if kind in (METRIC, PROGRESS):
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         if not number:
             raise ValueError(f'{MIME}: the {kind} "{name}" is no number; found {_shown(value)}')
         return Told(kind=kind, name=name, value=value, text=str(plain.get("text", "")))
+    if kind == SHARED and "stored" in plain:
+        return Told(kind=kind, name=name, stored=_stored(plain["stored"], kind, name))
     return Told(kind=kind, name=name, value=value)
+
+
+def _stored(plain: Any, kind: str, name: str) -> Stored:
+    if not isinstance(plain, dict) or not isinstance(plain.get("form"), str):
+        text = f'{MIME}: the {kind} "{name}" has no stored form; found {_shown(plain)}'
+        raise ValueError(text)  # noqa: TRY004 - as elsewhere here: what it was is not what was meant
+    if plain["form"] not in FORMS:
+        raise ValueError(f'{MIME}: the {kind} "{name}" has the form "{plain["form"]}", expected one of {FORMS}')
+    return stored_from_plain(plain)
 
 
 def _data(message: Mapping[str, Any]) -> Mapping[str, Any]:

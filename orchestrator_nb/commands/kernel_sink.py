@@ -14,10 +14,12 @@ from orchestrator_nb.context import Lazy, Sink
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.command_result import previous_results
 from orchestrator_nb.data.secret_values import keep_out_environment
+from orchestrator_nb.data.shared_values import shared_form, shared_view
 from orchestrator_nb.data.stored import load, store
-from orchestrator_nb.errors import ResultRefused, UsageError
+from orchestrator_nb.errors import UsageError
 from orchestrator_nb.event_json import stored_from_plain, stored_to_plain
 from orchestrator_nb.events import Stored
+from orchestrator_nb.sharing import referred
 
 NAMED = "orchestrator_nb.commands.kernel_sink:sink"
 """What the variable of `context` names for this sink to be used."""
@@ -25,7 +27,8 @@ NAMED = "orchestrator_nb.commands.kernel_sink:sink"
 VARIABLE = "ORCHESTRATOR_NB_DATA"
 """The environment variable that names the JSON file with what there is to read.
 
-An object: the fields of the context, `parameters`, `shared`, `metrics` and `changes` as values, `upstream`, `recorded`
+An object: the fields of the context, `parameters`, `shared`, `metrics` and `changes` as values, `merge`,
+`shared_limit` and `shares` of the shared state, `upstream`, `recorded`
 and `partial` in stored form, `artifacts`, the folder of the run's artifacts, and `told`, the file to which what is told is appended."""
 
 _FIELDS = ("workflow_id", "run_id", "command", "attempt", "execution_phase", "args", "agent", "scope")
@@ -88,15 +91,23 @@ class KernelSink:
         self._tell({"kind": ARTIFACT, "name": name, "stored": stored_to_plain(stored)}, f"{name}: {size:,} bytes")
 
     def share(self, name: str, value: Any) -> None:
-        """Tell a change of the shared state, which is plain JSON. Raises ResultRefused."""
-        stored = store(value, artifacts=self._artifacts, live=None, at=f"shared.{name}")
-        if stored.form != "json" or stored.artifact is not None:
-            raise ResultRefused(
-                f'context.shared["{name}"]: found {type(value).__qualname__}, expected a little plain JSON; '
-                f'use context.record("{name}", …) for anything larger'
-            )
-        self._shared[name] = stored.value
-        self._tell({"kind": SHARED, "name": name, "value": stored.value}, f"shared {name}: {_described(stored)}")
+        """Tell a change of the shared state; what is large or no JSON goes into a file. Raises ResultRefused."""
+        data = self._data
+        form = shared_form(
+            name,
+            value,
+            artifacts=self._artifacts,
+            strategies=data["merge"],
+            limit=data["shared_limit"],
+            declared=data["shares"],
+        )
+        self._shared[name] = form
+        stored = referred(form)
+        if stored is None:
+            self._tell({"kind": SHARED, "name": name, "value": form}, f"shared {name}: {_text(form)}")
+        else:
+            told = {"kind": SHARED, "name": name, "stored": stored_to_plain(stored)}
+            self._tell(told, f"shared {name}: {_described(stored)}")
 
     def read(self, name: str) -> Any:
         """Return what the context knows under that name."""
@@ -107,7 +118,7 @@ class KernelSink:
         if name == "partial":
             return self._lazy("partial")
         if name == "shared":
-            return dict(self._shared)
+            return shared_view(self._shared, self._load)
         if name == "parameters" or name in _FIELDS:
             return self._data[name]
         return None
@@ -173,9 +184,13 @@ def _shell() -> Any:
 
 def _described(stored: Stored) -> str:
     if stored.form == "json" and stored.artifact is None:
-        text = repr(stored.value)
-        return text if len(text) <= 200 else text[:199] + "…"
+        return _text(stored.value)
     if stored.items is not None:
         return ", ".join(stored.items)
     kind = {"parquet": "a table", "npy": "an array", "file": f"the file {stored.name}"}.get(stored.form, stored.form)
     return f"{kind}, {stored.size or 0:,} bytes"
+
+
+def _text(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else text[:199] + "…"

@@ -277,7 +277,7 @@ class NotebookExecution:
             value = float(told.value)
             self._attempt.report(MetricRecorded(at=at, command=command, attempt=attempt, name=name, value=value))
         elif told.kind == SHARED:
-            self._attempt.share(name, told.value)
+            self._attempt.share(name, told.value if told.stored is None else told.stored)
         else:
             stored = self._attempt.store(told.value, at=name) if told.stored is None else told.stored
             kind = OutputRecorded if told.kind == OUTPUT else ArtifactRecorded

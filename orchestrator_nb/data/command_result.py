@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from orchestrator_nb.data.shared_values import read_shared
 from orchestrator_nb.events import Stored
 
 NEXT = "next_command_context"
@@ -51,7 +52,7 @@ def command_result(
     return CommandResult(
         success=success,
         primary_outputs=None if output is None else load(output),
-        state_changes=dict(changes),
+        state_changes={name: read_shared(value, load) for name, value in changes.items()},
         workflow_data=data,
         quality_metrics=dict(metrics),
         next_command_context=handed_on if isinstance(handed_on, dict) else {NEXT: handed_on},

@@ -25,11 +25,11 @@ _NONE = Stored(form="json")
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
-def store(value: Any, *, artifacts: Artifacts, live: LiveResults | None, at: str) -> Stored:
+def store(value: Any, *, artifacts: Artifacts, live: LiveResults | None, at: str, inline: int = INLINE) -> Stored:
     """Return the stored form of `value`; its files are as durable as `artifacts` makes them.
 
     `live` keeps what has no stored form; None where nothing can be kept, as in a child process. `at` names the value
-    in messages, such as ``result``. Raises ResultRefused naming the place and what to do, and StoreError.
+    in messages, such as ``result``; JSON of more than `inline` bytes goes into a file. Raises ResultRefused naming the place and what to do, and StoreError.
     """
     kind = type(value)
     if value is None:
@@ -37,8 +37,8 @@ def store(value: Any, *, artifacts: Artifacts, live: LiveResults | None, at: str
     if kind is bool or (kind is int and -INTEGERS <= value < INTEGERS):  # the usual, quickly
         return Stored(form="json", value=value)
     if kind is dict:
-        return _store_dict(value, artifacts, live, at)
-    return _store_one(value, artifacts, live, at)
+        return _store_dict(value, artifacts, live, at, inline)
+    return _store_one(value, artifacts, live, at, inline)
 
 
 def load(stored: Stored, *, artifacts: Artifacts, live: LiveResults | None) -> Any:
@@ -73,10 +73,10 @@ def load(stored: Stored, *, artifacts: Artifacts, live: LiveResults | None) -> A
     raise StoreError(f'the form "{form}" of a stored value is not known: it was written by a newer version')
 
 
-def _store_dict(value: dict[Any, Any], artifacts: Artifacts, live: LiveResults | None, at: str) -> Stored:
+def _store_dict(value: dict[Any, Any], artifacts: Artifacts, live: LiveResults | None, at: str, inline: int) -> Stored:
     size = [0]
     try:
-        return _store_json(plain(value, size), size[0], None, artifacts, at)
+        return _store_json(plain(value, size), size[0], None, artifacts, at, inline)
     except Unfit as unfit:
         # Only what is right in the mapping may have a form of its own.
         if unfit.why is not None or len(unfit.path) > 1:
@@ -88,11 +88,11 @@ def _store_dict(value: dict[Any, Any], artifacts: Artifacts, live: LiveResults |
     items = {}
     for key, item in value.items():
         place = f'{at}["{key}"]'
-        items[key] = _NONE if item is None else _store_one(item, artifacts, live, place)
+        items[key] = _NONE if item is None else _store_one(item, artifacts, live, place, inline)
     return Stored(form="mapping", items=items)
 
 
-def _store_one(value: Any, artifacts: Artifacts, live: LiveResults | None, at: str) -> Stored:
+def _store_one(value: Any, artifacts: Artifacts, live: LiveResults | None, at: str, inline: int) -> Stored:
     size = [0]
     try:
         copy = plain(value, size)
@@ -101,7 +101,7 @@ def _store_one(value: Any, artifacts: Artifacts, live: LiveResults | None, at: s
             raise _refused(unfit, at) from None
     else:
         name = None if type(copy) is type(value) else type_name(type(value))
-        return _store_json(copy, size[0], name, artifacts, at)
+        return _store_json(copy, size[0], name, artifacts, at, inline)
     if type(value) is bytes:
         sha256, count = artifacts.put_bytes(value, at=at)
         return Stored(form="bytes", artifact=sha256, size=count, type="bytes")
@@ -116,14 +116,14 @@ def _store_one(value: Any, artifacts: Artifacts, live: LiveResults | None, at: s
     return _store_live(value, live, at)
 
 
-def _store_json(copy: Any, bound: int, name: str | None, artifacts: Artifacts, at: str) -> Stored:
+def _store_json(copy: Any, bound: int, name: str | None, artifacts: Artifacts, at: str, inline: int) -> Stored:
     """Keep plain JSON that is already private; `bound` is the most that its text can take."""
     if REDACTOR.active:
         copy = REDACTOR.value(copy)
-    elif bound <= INLINE:
+    elif bound <= inline:
         return Stored(form="json", value=copy, type=name)
     text = _encode(copy).encode()
-    if len(text) <= INLINE:
+    if len(text) <= inline:
         return Stored(form="json", value=copy, type=name)
     if len(text) > LARGEST:
         raise ResultRefused(

@@ -11,11 +11,14 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from orchestrator_nb.sharing import Strategy
+from orchestrator_nb.sharing import FUNCTION, Strategy
 from orchestrator_nb.trigger_rules import DEFAULT, TriggerRule
 
 AMOUNT = r"^([0-9]+(\.[0-9]+)? *([KMGT]i?)?B|all)$"
 """How an amount of a resource is written as text: of memory, or all that there is."""
+
+SIZE = r"^[0-9]+(\.[0-9]+)? *([KMGT]i?)?B$"
+"""How a size is written as text."""
 
 MOST_SLOTS = 10_000
 """How many commands run at a time at the most."""
@@ -25,7 +28,7 @@ Seconds = Annotated[float, Field(gt=0, le=366 * 86400, allow_inf_nan=False)]
 Pattern = Literal["sequential", "parallel", "hybrid"]
 Amount = Annotated[int, Field(ge=0, le=10**18)] | Annotated[str, Field(pattern=AMOUNT)]
 Overlap = Literal["refuse", "wait", "skip", "allow"]
-Boundary = Literal["start", "command", "recovery", "pause", "completion"]
+Boundary = Literal["start", "command", "gate", "recovery", "pause", "completion"]
 BOUNDARIES: tuple[Boundary, ...] = get_args(Boundary)
 ParameterType = Literal["string", "integer", "number", "boolean", "date", "datetime", "path", "list", "object", "any"]
 OutputType = Literal[
@@ -149,6 +152,9 @@ class RecoveryDefinition(Model):
     retry_budget: Annotated[int, Field(ge=0, le=10**6)] | None = Field(
         None, description="retries of a run in all; 50, or two for each command where that is more"
     )
+    memory_reserve: Amount | None = Field(
+        None, description="memory that stays free: with less, fewer commands start; 5 % of what there is, 0 for never"
+    )
     rules: tuple[RuleDefinition, ...] = Field((), description="what failures are to be taken for; the first that fits")
     escalation: EscalationDefinition | None = Field(None, description="whether people are asked, and for how long")
 
@@ -170,6 +176,7 @@ class MonitoringDefinition(Model):
     resources: bool = Field(
         True, description="record what attempts take: processor time, memory and disk, the machine's network meanwhile"
     )
+    audit: bool = Field(False, description="look while it runs whether what is recorded holds, and tell what does not")
 
 
 class KernelsDefinition(Model):
@@ -226,6 +233,7 @@ class CommandDefinition(Model):
     exclusive: bool = Field(False, description="its writers may share a resource, one after the other")
     outputs: dict[str, OutputType] = Field(default_factory=dict, description="the results it gives by name, with types")
     context: dict[str, OutputType] = Field(default_factory=dict, description="the keys of the shared state it reads")
+    shares: dict[str, OutputType] = Field(default_factory=dict, description="the keys of the shared state it changes")
     gates: tuple[GateDefinition, ...] = Field((), description="what has to hold of its results")
     targets: dict[Id, Annotated[float, Field(gt=0)] | Annotated[str, Field(pattern=AMOUNT)]] = Field(
         default_factory=dict, description="what it should take at most: seconds, memory, tokens"
@@ -254,6 +262,9 @@ class CommandDefinition(Model):
     resources: dict[Id, Amount] = Field(
         default_factory=dict, description="what it holds while it runs: cpu (1 slot), memory, named pools"
     )
+    retry_resources: dict[Id, Amount] = Field(
+        default_factory=dict, description="what it holds instead when it is tried again, such as more memory"
+    )
 
     isolation: Literal["thread", "process"] | None = Field(None, description="where a callable runs")
     environment: dict[str, str] = Field(default_factory=dict, description="environment variables of its process")
@@ -270,14 +281,20 @@ class CommandDefinition(Model):
         if len(given) != 1:
             what = " and ".join(given) if given else "none of them"
             raise ValueError(f"a command has exactly one of {', '.join(KINDS)}; found {what}")
+        # Of very many commands each is asked for these; finding out later costs a lock besides (before Python 3.12).
+        fields["kind"] = str(self.type) if given[0] == "type" else given[0]
+        if not self.targets:
+            fields["checks"] = self.gates
         return self
 
     @cached_property
     def kind(self) -> str:
         """The type of command: notebook, call, shell, command, workflow, or the name of a third-party type."""
         fields = self.__dict__
-        kind = next(name for name in KINDS if fields[name] is not None)
-        return str(self.type) if kind == "type" else kind
+        for kind in KINDS[:-1]:
+            if fields[kind] is not None:
+                return kind
+        return str(self.type)
 
     @cached_property
     def checks(self) -> tuple[GateDefinition, ...]:
@@ -315,8 +332,13 @@ class WorkflowDefinition(Model):
         None, description="seconds that a start waits for another run of the workflow (overlap: wait)"
     )
     context: dict[str, Any] = Field(default_factory=dict, description="the shared state that a run begins with")
-    merge: dict[str, Strategy] = Field(
-        default_factory=dict, description="how changes of the shared state come together, by key; * for all others"
+    context_limit: Annotated[int, Field(ge=0, le=10**18)] | Annotated[str, Field(pattern=SIZE)] = Field(
+        "64KiB", description="larger values of the shared state are kept in files"
+    )
+    merge: dict[str, Strategy | Annotated[str, Field(pattern=FUNCTION)]] = Field(
+        default_factory=dict,
+        description="how changes of the shared state come together, by key; * for all others; module:name is a "
+        "function, called with the value that is there and the one that is given",
     )
     quality_requirements: tuple[GateDefinition, ...] = Field((), description="what has to hold of the run as a whole")
     recovery: RecoveryDefinition = Field(RecoveryDefinition(), description="what commands do about failures")

@@ -26,6 +26,9 @@ RETRY_WORDS = {
 }  # fmt: skip
 """The words for how often and when something is tried again."""
 
+RETRY_POLICY_WORDS = {**RETRY_WORDS, "resources": "retry_resources", "retry_resources": "retry_resources"}
+"""The same for one command, with what it holds then."""
+
 _GATE_WORDS = {"expression": "gate", "check": "gate"}
 _GATE_FIELDS = frozenset(GateDefinition.model_fields)
 _ESCALATION_FIELDS = frozenset(EscalationDefinition.model_fields)
@@ -113,7 +116,11 @@ def _recovery(value: Any, pointer: str, spelled: Spelled) -> Any:
 
 
 def _recovery_name(key: str) -> str:
-    return meant(key, frozenset((*RETRY_WORDS.values(), "learn", "retry_budget", "rules", "escalation")), RETRY_WORDS)
+    return meant(
+        key,
+        frozenset((*RETRY_WORDS.values(), "learn", "retry_budget", "memory_reserve", "rules", "escalation")),
+        RETRY_WORDS,
+    )
 
 
 def _rule_name(key: str) -> str:
@@ -202,6 +209,6 @@ WORKFLOW_PARTS: dict[str, Reader] = {
     "kernels": _kernels,
 }  # fmt: skip
 COMMAND_PARTS: dict[str, Reader] = {
-    "gates": _gates, "outputs": _typed, "context": _typed, "matrix": _matrix, "kernels": _kernels,
+    "gates": _gates, "outputs": _typed, "context": _typed, "shares": _typed, "matrix": _matrix, "kernels": _kernels,
 }  # fmt: skip
 """How each part is read, by its key."""

@@ -22,7 +22,7 @@ from orchestrator_nb.definition.wording import (
 
 _ONE_OR_MORE = ("after", "reads", "writes", "tags", "imports", "provides", "at", "include", "exclude", "preload")
 _GATES = ("gates", "quality_requirements")
-_NAMES = ("outputs", "context")
+_NAMES = ("outputs", "context", "shares")
 _DURATIONS = (
     "timeout", "start_timeout", "cell_timeout", "idle_timeout", "duration", "retry_delay", "deadline",
     "coordination_timeout", "interval", "keep_for", "automatic", "guided", "manual",
@@ -49,6 +49,9 @@ def json_schema() -> dict[str, Any]:
         "propertyNames": {"pattern": name["pattern"], "not": {"enum": list(RESERVED)}},
         "additionalProperties": {"$ref": "#/$defs/CommandDefinition"},
     }
+    strategy = workflow["merge"]["additionalProperties"]
+    by_name = {"type": "object", "required": ["function"], "additionalProperties": False}
+    strategy["anyOf"].append({**by_name, "properties": {"function": strategy["anyOf"][-1]}})
     workflow["parameters"] = {
         "type": "object",
         "propertyNames": {"pattern": r"^(?!__)[A-Za-z_][A-Za-z0-9_]*$"},

@@ -12,7 +12,7 @@ from orchestrator_nb.definition.identities import add_edges, expand_agents, give
 from orchestrator_nb.definition.keys import meant, renamed
 from orchestrator_nb.definition.models import KINDS, CommandDefinition, ParameterDefinition, WorkflowDefinition
 from orchestrator_nb.definition.names import nearest
-from orchestrator_nb.definition.nested import COMMAND_PARTS, RETRY_WORDS, WORKFLOW_PARTS, read_parts, retries_in
+from orchestrator_nb.definition.nested import COMMAND_PARTS, RETRY_POLICY_WORDS, WORKFLOW_PARTS, read_parts, retries_in
 from orchestrator_nb.definition.parameters import EXPECTED, coerce, inferred_type
 from orchestrator_nb.definition.pointers import child, parts
 from orchestrator_nb.definition.spelled import Spelled
@@ -30,7 +30,7 @@ WORKFLOW_WORDS = {
 COMMAND_WORDS = {
     "command_id": "id", "name": "id", "dependencies": "after", "depends_on": "after", "upstream": "after",
     "max_retries": "retries", "params": "parameters", "env": "environment", "quality_gates": "gates",
-    "capabilities": "provides", "sla": "targets",
+    "capabilities": "provides", "sla": "targets", "retry": "retry_policy",
 }  # fmt: skip
 """Other words for the keys of a command, in snake_case."""
 
@@ -94,6 +94,8 @@ def canonical(document: Mapping[str, Any]) -> Spelled:
     read_parts(data, "", WORKFLOW_PARTS, spelled)
     if isinstance(data.get("parameters"), Mapping):
         data["parameters"] = {name: _parameter(value) for name, value in data["parameters"].items()}
+    if isinstance(data.get("merge"), Mapping):
+        data["merge"] = {key: _strategy(value) for key, value in data["merge"].items()}
     bodies = _bodies(data, spelled)
     if bodies is not None:
         derived = give_ids(bodies)
@@ -137,6 +139,11 @@ def _shape(body: dict[str, Any], pointer: str, spelled: Spelled) -> None:
 
 def _path(value: Any) -> Any:
     return fspath(value) if type(value) is not str and isinstance(value, PathLike) else value
+
+
+def _strategy(value: Any) -> Any:
+    """Return the name of a function that was written as ``{function: module:name}``, anything else as it is."""
+    return value["function"] if isinstance(value, Mapping) and list(value) == ["function"] else value
 
 
 def _parameter(value: Any) -> Any:
@@ -274,7 +281,7 @@ _WORKFLOW_READERS: dict[str, Callable[[dict[str, Any], Spelled], None]] = {
 
 
 def _retry_policy(body: dict[str, Any], pointer: str, spelled: Spelled) -> None:
-    _spread(body, "retry_policy", RETRY_WORDS, "retries", pointer, spelled)
+    _spread(body, "retry_policy", RETRY_POLICY_WORDS, "retries", pointer, spelled)
     if "attempts" in body:
         _attempts(body, pointer, spelled)
 

@@ -59,7 +59,8 @@ WORKFLOW = {
     "deadline": _SECONDS,
     "coordination_timeout": _SECONDS,
     "context": "a mapping of names to values",
-    "merge": f"a mapping of keys of the shared state, or *, to {', '.join(get_args(Strategy))}",
+    "context_limit": 'a whole number of bytes, or an amount such as "64KiB"',
+    "merge": f"a mapping of keys of the shared state, or *, to {', '.join(get_args(Strategy))}, or module:function",
     "quality_requirements": _GATES,
     "recovery": "a mapping with retries, retry_delay, rules and escalation, or one of the words none and retry",
     "optimization": "a mapping with history and adaptive",
@@ -87,6 +88,7 @@ COMMAND = {
     "exclusive": "true or false",
     "outputs": f"a list of names, or a mapping of names to types, each {_TYPES}",
     "context": f"a list of names, or a mapping of names to types, each {_TYPES}",
+    "shares": f"a list of names, or a mapping of names to types, each {_TYPES}",
     "gates": _GATES,
     "targets": 'a mapping of names to numbers above 0, or amounts such as "2GB"',
     "description": "text",
@@ -108,6 +110,7 @@ COMMAND = {
     "duration": _SECONDS,
     "priority": "a whole number from -1000 to 1000",
     "resources": f'a mapping of names to {_AMOUNTS}, or "all"',
+    "retry_resources": f'a mapping of names to {_AMOUNTS}, or "all"',
     "isolation": "thread or process",
     "environment": "a mapping of names to text; put numbers in quotes",
     "cwd": "the path of a folder, as text",
@@ -129,6 +132,7 @@ RECOVERY = {
     "retry_delay": _SECONDS,
     "learn": "true or false",
     "retry_budget": "a whole number from 0 to 1000000",
+    "memory_reserve": 'a whole number of bytes, or an amount such as "2GB"',
     "rules": "a list of rules, such as {message: quota, kind: external_service_failure, transient: true}",
     "escalation": "true, false, or a mapping with automatic, guided, manual and default",
 }
@@ -149,9 +153,9 @@ ESCALATION = {
     "default": "retry, skip or fail",
 }
 OPTIMIZATION = {"history": "true or false", "adaptive": "true or false"}
-MONITORING = {"interval": _SECONDS, "log_size": "a whole number of bytes from 4096"}
+MONITORING = {"interval": _SECONDS, "log_size": "a whole number of bytes from 4096", "audit": "true or false"}
 CHECKPOINTS = {
-    "at": "a list of start, command, recovery, pause and completion",
+    "at": "a list of start, command, gate, recovery, pause and completion",
     "include": "a list of paths",
     "exclude": "a list of paths",
     "keep": "a whole number from 2",

@@ -5,23 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator_nb import events as e
-from orchestrator_nb.engine.verdicts import clash, failed_by, said_of, warnings
+from orchestrator_nb.engine.verdicts import clash, failed_by, not_merged, said_of, warnings
 from orchestrator_nb.state import RunState
 
 
 class AcceptResult:
-    """An attempt that returned is a success when none of its steps is left and no blocking gate is against it.
+    """An attempt that returned is a success when none of its steps is left and no blocking gate is against it, and its
+    changes of the shared state can be taken.
 
     All gates are checked before a bad one decides, so that everything that is wrong is known; what comes after the
     gates is not done for a failure. A gate that only warns makes the success a deviation.
     """
 
-    kinds: tuple[type[e.Event], ...] = (e.AttemptReturned, e.GateChecked, e.CheckpointTaken, e.CheckpointSkipped)
+    kinds: tuple[type[e.Event], ...] = (
+        e.AttemptReturned, e.GateChecked, e.CheckpointTaken, e.CheckpointSkipped, e.SharedMerged,
+    )  # fmt: skip
     decides: tuple[type[e.Event], ...] = kinds
 
     def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
         """Return the success or the failure, or nothing while something is left to be done."""
-        assert isinstance(event, (e.AttemptReturned, e.GateChecked, e.CheckpointTaken, e.CheckpointSkipped))
+        assert isinstance(
+            event, (e.AttemptReturned, e.GateChecked, e.CheckpointTaken, e.CheckpointSkipped, e.SharedMerged)
+        )
         command, attempt = event.command, event.attempt
         if command is None or attempt is None:
             return ()
@@ -34,6 +39,8 @@ class AcceptResult:
                 return (failed,)
         if due:
             return ()
+        if isinstance(event, e.SharedMerged) and event.failure is not None:
+            return (not_merged(command, record, event.failure, event.at),)
         if record.shared:
             clashed = clash(command, record, state, event.at)
             if clashed is not None:

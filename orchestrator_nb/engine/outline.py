@@ -11,7 +11,7 @@ from orchestrator_nb.definition.models import CommandDefinition, EscalationDefin
 from orchestrator_nb.engine.priority import best_places, places_by_height
 from orchestrator_nb.plan.alternatives import alternatives
 from orchestrator_nb.plan.plan import Plan
-from orchestrator_nb.plan.pools import capacities, needs
+from orchestrator_nb.plan.pools import capacities, needs, takes
 from orchestrator_nb.plan.ranks import Net, expected_seconds, make_net
 from orchestrator_nb.trigger_rules import DEFAULT
 
@@ -71,11 +71,13 @@ def outline(
         for other in others:
             commands[other]["standby"] = True
     pools: dict[str, int] = {}
-    if any(command.resources for command in plan.commands.values()):
+    if any(takes(command) for command in plan.commands.values()):
         pools = capacities(plan.definition, slots=slots, memory=memory)
         for name, command in plan.commands.items():
-            if command.resources:
+            if takes(command):
                 commands[name]["needs"] = needs(command, pools)
+            if command.retry_resources:
+                commands[name]["retry_needs"] = needs(command, pools, retry=True)
     for name in known.keys() & commands.keys():
         commands[name]["seconds"] = known[name]
         commands[name]["program"] = _program(plan.commands[name])

@@ -121,7 +121,15 @@ class Escalate:
     by: Mapping[str, Any] | None = None
 
 
-Request = Pause | Resume | Stop | Fail | Accept | GoBack | Decide | Escalate | Tell
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remind:
+    """Say that little time is left until the deadline, where the run is under way."""
+
+    id: str | None = None
+    by: Mapping[str, Any] | None = None
+
+
+Request = Pause | Resume | Stop | Fail | Accept | GoBack | Decide | Escalate | Tell | Remind
 
 
 def facts_of(request: Request, state: RunState, now: float) -> list[e.Event]:
@@ -135,6 +143,9 @@ def facts_of(request: Request, state: RunState, now: float) -> list[e.Event]:
         return [e.RunStopping(at=now, reason=request.reason, request=ask, by=by)]
     if isinstance(request, Tell):
         return [e.NoticeGiven(at=now, text=request.text, command=request.command, request=ask, by=by)]
+    if isinstance(request, Remind):
+        near = state.run.until is not None and run in ("executing", "paused")
+        return [e.DeadlineNear(at=now, deadline=float(state.run.until or now))] if near else []
     if isinstance(request, Fail):
         return reported(request, state, now)
     if isinstance(request, Accept):

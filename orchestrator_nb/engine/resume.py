@@ -53,7 +53,7 @@ def missing_parts(state: RunState, now: float, *, rerouted: Collection[str] = ()
             if command in rerouted:
                 reopened[command] = "it was skipped, and what says whether it runs has changed"
             elif ended and command in state.deviations:
-                reopened[command] = "it was left out by a decision"
+                reopened[command] = "it was left out"
             elif upstream is not None:
                 reopened[command] = f'it was skipped, and "{upstream}" before it is opened anew'
         elif ended and its in FINAL and its not in GOOD:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heappush
+from itertools import chain
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.allotment import Allotment
@@ -60,6 +61,11 @@ class Scheduler:
     def observe(self, event: e.Event) -> None:
         """Take in an event that has just been applied to the state."""
         kind = type(event)
+        if kind is e.AttemptReturned:
+            if self._estimates is not None and not self._stale:
+                if self._estimates.returned(event.command, event.seconds):  # type: ignore[attr-defined]
+                    self._reorder(self._estimates.ranks())
+            return
         if kind is e.AttemptAbandoned or (kind is e.AttemptInterrupted and event.abandoned):  # type: ignore[attr-defined]
             self._abandoned += 1
             if self._allotment is not None:
@@ -88,9 +94,6 @@ class Scheduler:
             else:  # what it follows may not be what it followed when it was tried before
                 self._again.add(command)
                 self._unjudged.append(command)
-        elif kind is e.AttemptReturned:
-            if self._estimates is not None and self._estimates.returned(event.command, event.seconds):  # type: ignore[attr-defined]
-                self._reorder(self._estimates.ranks())
         elif kind in _UPHEAVALS:
             self._stale = True
 
@@ -158,12 +161,38 @@ class Scheduler:
 
     def _start(self, state: RunState, now: float) -> list[e.Event]:
         """Start ready commands, the first in rank first, while slots are free."""
+        if state.run.workers is not None:
+            return self._start_few(state.run.workers - state.counts.get("running", 0), state, now)
+        return self._start_ready(state, now)
+
+    def _start_few(self, most: int, state: RunState, now: float) -> list[e.Event]:
+        """Start so many at the most; what may be left for later waits while anything else is under way or ready."""
+        if most <= 0:
+            return []
+        later = state.deferrable()
+        others = chain(
+            state.running(), (name for _, name in self._ready), self._allotment.waiting() if self._allotment else ()
+        )
+        held = (
+            [entry for entry in self._ready if entry[1] in later] if any(name not in later for name in others) else []
+        )
+        if held:
+            self._ready = [entry for entry in self._ready if entry[1] not in later]
+            heapify(self._ready)
+        started = self._start_ready(state, now, most=most)
+        for entry in held:
+            heappush(self._ready, entry)
+        return started
+
+    def _start_ready(self, state: RunState, now: float, *, most: int | None = None) -> list[e.Event]:
         if self._allotment is not None:
-            return self._start_allotted(self._allotment, state, now)
+            return self._start_allotted(self._allotment, state, now, most)
         if not self._ready:
             return []
         started: list[e.Event] = []
         free = self._slots - state.counts.get("running", 0) - self._abandoned
+        if most is not None:
+            free = min(free, most)
         while free > 0 and self._ready:
             _, command = heappop(self._ready)
             record = state.commands[command]
@@ -173,14 +202,16 @@ class Scheduler:
                 free -= 1
         return started
 
-    def _start_allotted(self, allotment: Allotment, state: RunState, now: float) -> list[e.Event]:
+    def _start_allotted(self, allotment: Allotment, state: RunState, now: float, most: int | None) -> list[e.Event]:
         """Start the ready commands for which there is all that they need."""
-        allotment.offer(self._ready)
+        allotment.offer(self._ready, state)
         self._ready = []
-        return [
-            e.AttemptStarted(at=now, command=command, attempt=state.commands[command].attempt + 1)
-            for command in allotment.start(state)
-        ]
+        started: list[e.Event] = []
+        for command in allotment.start(state, most=most):
+            record = state.commands[command]
+            holds = (state.planned[command].retry_needs or {}) if record.retry else {}
+            started.append(e.AttemptStarted(at=now, command=command, attempt=record.attempt + 1, holds=holds))
+        return started
 
     def _complete(self, state: RunState, now: float) -> list[e.Event]:
         counts = state.counts
@@ -264,7 +295,9 @@ class Scheduler:
         """Take what the recorded plan says of ranks, durations and needs."""
         planned = self._planned = state.planned
         self._rank = self._planned_ranks(state)
-        needing = state.run.pools or any(item.needs is not None for item in planned.values())
+        needing = state.run.pools or any(
+            item.needs is not None or item.retry_needs is not None for item in planned.values()
+        )
         self._allotment = Allotment(planned, state.run.pools, slots=self._slots) if needing else None
         timed = state.run.adaptive and any(item.seconds is not None for item in planned.values())
         self._estimates = Estimates(planned, self._order) if timed else None
@@ -297,4 +330,11 @@ _OTHER_ENDS: dict[type[e.Event], str] = {
 }
 """The ends of a command besides its success, and the states that they leave it in."""
 _OTHER_END_STATES = frozenset(_OTHER_ENDS.values())
-_UPHEAVALS = frozenset({e.RunPlanned, e.RunResumed, e.CommandReopened, e.CommandRestored, e.DecisionRequested})
+_UPHEAVALS = frozenset(
+    {e.RunPlanned, e.RunResumed, e.CommandReopened, e.CommandRestored, e.DecisionRequested, e.WorkersChanged}
+)
+OBSERVED = frozenset({
+    *_SUCCESSES, *_OTHER_ENDS, *_UPHEAVALS, e.AttemptReturned, e.AttemptAbandoned, e.AttemptInterrupted,
+    e.RetryScheduled, e.RetryDue,
+})  # fmt: skip
+"""The events that `Scheduler.observe` has to see; it does nothing with others."""

@@ -18,6 +18,7 @@ from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.plan.ranks import expected_seconds
 from orchestrator_nb.ports import Policy, Report, Step, Work
 from orchestrator_nb.state import RunState
+from orchestrator_nb.step_facts import PROBE
 
 _PLACEHOLDER = CommandDefinition(id="simulated", command="simulated")
 _NOWHERE = Path()
@@ -230,7 +231,11 @@ class VirtualExecutor:
             )
 
     def carry_out(self, step: Step) -> None:
-        """Nothing asks for it: a simulated plan has no steps."""
+        """Answer a look at the machine before a retry: nothing is missing. A simulated plan has no other steps."""
+        assert step.name == PROBE
+        assert step.command is not None
+        assert step.attempt is not None
+        self._report(e.ResourcesProbed(at=self.now, command=step.command, attempt=step.attempt))
 
     def end(self, command: str, attempt: int, reason: str, grace: float) -> None:
         """Nothing asks for it: a simulated run is neither paused nor stopped."""

@@ -39,11 +39,16 @@ def clash(command: str, record: CommandRecord, state: RunState, now: float) -> e
     """Return the failure of an attempt whose changes of the shared state cannot be taken, else None."""
     changes = record.shared or {}
     contested = contested_by(record.seen, state.versions, command, changes)
-    why = refused(state.shared, changes, state.run.merge, contested)
+    why = refused(state.shared, changes, state.run.merge, contested, record.merged)
     if why is None:
         return None
     text, passing = why
     failure = e.Failure(kind="conflict", message=text, stage="merging the shared state", transient=passing)
+    return not_merged(command, record, failure, now)
+
+
+def not_merged(command: str, record: CommandRecord, failure: e.Failure, now: float) -> e.AttemptFailed:
+    """Return the failure of an attempt that has returned and whose changes of the shared state come to nothing."""
     return e.AttemptFailed(
         at=now,
         command=command,

@@ -56,7 +56,9 @@ class Waiting:
             _, command, due = heappop(self._due)
             record = state.commands.get(command)  # the plan may be without it by now
             if record is not None and record.state == "waiting" and record.due == due:
-                facts.append(e.RetryDue(at=now, command=command))
+                facts.append(
+                    e.ProbeDue(at=now, command=command) if record.checks else e.RetryDue(at=now, command=command)
+                )
         while self._deadlines and self._deadlines[0][0] <= now:
             _, number = heappop(self._deadlines)
             decision = state.decisions.get(number)

@@ -11,14 +11,14 @@ from typing import Any
 
 from msgspec import structs
 
-from orchestrator_nb.context import Lazy, install, uninstall
+from orchestrator_nb.context import install, uninstall
 from orchestrator_nb.data.artifacts import Artifacts
-from orchestrator_nb.data.command_result import previous_results
 from orchestrator_nb.data.disk import Kept, once_there_is_room
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.redaction import REDACTOR
+from orchestrator_nb.data.shared_values import shared_form
 from orchestrator_nb.data.stored import load, store
-from orchestrator_nb.errors import ResultRefused, StoreFull, UsageError
+from orchestrator_nb.errors import StoreFull, UsageError
 from orchestrator_nb.events import (
     ArtifactRecorded,
     AttemptFailed,
@@ -34,6 +34,7 @@ from orchestrator_nb.events import (
 )
 from orchestrator_nb.executors.attempt_log import AttemptLog
 from orchestrator_nb.executors.failures import CRASHES, failure_of
+from orchestrator_nb.executors.known import known
 from orchestrator_nb.executors.measuring import Measure
 from orchestrator_nb.executors.outputs import check_outputs
 from orchestrator_nb.ports import Report, Work
@@ -71,7 +72,6 @@ class LocalAttempt:
 
     __slots__ = (
         "_around",
-        "_begun",
         "_changes",
         "_ender",
         "_ending",
@@ -83,6 +83,7 @@ class LocalAttempt:
         "_reason",
         "_told",
         "advice",
+        "begun",
         "closed",
         "notebook",
         "transient",
@@ -98,7 +99,7 @@ class LocalAttempt:
         self.used: Used | None = None
         self.closed = False
         self._around = around
-        self._begun = time.monotonic()
+        self.begun = time.monotonic()
         self._changes: dict[str, Any] | None = None
         self._measure: Measure | None = None
         self._log: AttemptLog | None = None
@@ -210,48 +211,25 @@ class LocalAttempt:
         )
 
     def share(self, name: str, value: Any) -> None:
-        """Keep a change of the shared state, which is plain JSON. Raises ResultRefused."""
+        """Keep a change of the shared state; what is large or no JSON goes into a file. Raises ResultRefused."""
         self._open()
-        stored = store(value, artifacts=self._around.artifacts, live=None, at=f"shared.{name}")
-        if stored.form != "json" or stored.artifact is not None:
-            raise ResultRefused(
-                f'shared["{name}"] is a "{type(value).__qualname__}" that is not plain JSON of at most 64 KiB: '
-                f'use context.record("{name}", …) for anything larger'
+        work, artifacts = self.work, self._around.artifacts
+        form = self._once_there_is_room(
+            lambda: shared_form(
+                name,
+                value,
+                artifacts=artifacts,
+                strategies=work.merge,
+                limit=work.shared_limit,
+                declared=work.definition.shares,
             )
+        )
         with _turn:
-            self._changes = {**(self._changes or {}), name: stored.value}
+            self._changes = {**(self._changes or {}), name: form}
 
     def read(self, name: str) -> Any:
         """Return what the context knows under that name."""
-        work = self.work
-        match name:
-            case "upstream":
-                return Lazy(work.inputs, self.load)
-            case "previous_results":
-                return previous_results(
-                    inputs=work.inputs,
-                    recorded=work.recorded,
-                    changes=work.changes,
-                    metrics=work.metrics,
-                    load=self.load,
-                )
-            case "partial":
-                return Lazy(work.partial, self.load)
-            case "shared":
-                return {**work.shared, **(self._changes or {})}
-            case "parameters":
-                return work.parameters
-            case "workflow_id":
-                return work.workflow
-            case "run_id":
-                return work.run
-            case "command" | "attempt":
-                return getattr(work, name)
-            case "execution_phase":
-                return "executing"
-            case "args" | "agent" | "scope":
-                return getattr(work.definition, name)
-        return None
+        return known(name, self.work, self._changes or {}, self.load)
 
     def _once_there_is_room(self, keep: Callable[[], Kept]) -> Kept:
         return once_there_is_room(keep, is_left=lambda: self.closed or self._reason is not None)
@@ -287,7 +265,7 @@ class LocalAttempt:
             at=self._around.clock(),
             command=work.command,
             attempt=work.attempt,
-            seconds=time.monotonic() - self._begun,
+            seconds=time.monotonic() - self.begun,
             result=result,
             shared=self._changes,
             notebook=self.notebook,
@@ -342,7 +320,7 @@ class LocalAttempt:
 
     def seconds(self) -> float:
         """Return how long it has been going, by the monotonic clock."""
-        return time.monotonic() - self._begun
+        return time.monotonic() - self.begun
 
     def mute(self) -> None:
         """Report nothing any more; what is still printed goes to the log."""

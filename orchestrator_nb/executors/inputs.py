@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator_nb.definition.annotations import mismatch
-from orchestrator_nb.events import Failure
-
-_ANNOTATIONS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "list": "list", "object": "dict",
-                "date": "date", "datetime": "datetime", "path": "str"}  # fmt: skip
+from orchestrator_nb.data.declared import unfit
+from orchestrator_nb.events import Failure, Stored
+from orchestrator_nb.sharing import referred
 
 
 def declared_only(declared: Mapping[str, str], shared: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,8 +21,8 @@ def wrong_context(declared: Mapping[str, str], shared: Mapping[str, Any]) -> Fai
     for name, type_name in declared.items():
         if name not in shared:
             wrong.append(f'"{name}" is missing')
-        elif type_name in _ANNOTATIONS and (unfit := mismatch(shared[name], _ANNOTATIONS[type_name])):
-            wrong.append(f'"{name}": {unfit}')
+        elif why := unfit(referred(shared[name]) or Stored(form="json", value=shared[name]), type_name):
+            wrong.append(f'"{name}"{why}')
     if not wrong:
         return None
     there = ", ".join(f'"{name}"' for name in shared) or "none"

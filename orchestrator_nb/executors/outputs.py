@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from orchestrator_nb.definition.annotations import mismatch
+from orchestrator_nb.data.declared import unfit
 from orchestrator_nb.errors import ResultRefused
 from orchestrator_nb.events import Stored
-
-_FORMS = {"table": "parquet", "array": "npy", "file": "file"}
-_WORDS = {"json": "plain JSON", "parquet": "a table", "npy": "an array", "bytes": "bytes", "file": "a file",
-          "mapping": "a mapping", "live": "a live object"}  # fmt: skip
-_ANNOTATIONS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "list": "list", "object": "dict",
-                "date": "date", "datetime": "datetime", "path": "str"}  # fmt: skip
 
 
 def check_outputs(
@@ -46,11 +40,5 @@ def _wrong(declared: Mapping[str, str], given: Mapping[str, Stored]) -> Iterator
         stored = given.get(name)
         if stored is None:
             yield f'"{name}" is missing'
-        elif type_name in _FORMS:
-            if stored.form != _FORMS[type_name]:
-                yield f'"{name}" is {_WORDS[stored.form]}, expected a {type_name}'
-        elif type_name != "any":
-            if stored.form != "json":
-                yield f'"{name}" is {_WORDS[stored.form]}, expected a {type_name}'
-            elif stored.artifact is None and (unfit := mismatch(stored.value, _ANNOTATIONS[type_name])):
-                yield f'"{name}": {unfit}'
+        elif wrong := unfit(stored, type_name):
+            yield f'"{name}"{wrong}'

@@ -41,6 +41,7 @@ from orchestrator_nb.events import (
 from orchestrator_nb.executors.attempt import Answer, LocalAttempt
 from orchestrator_nb.executors.child import LENGTH, PROGRESS
 from orchestrator_nb.ports import Work
+from orchestrator_nb.sharing import referred
 
 EXIT_PATIENCE = 5.0
 """Seconds that a process may still take to exit after it has answered."""
@@ -89,7 +90,8 @@ def run_in_child(attempt: LocalAttempt, *, command: FunctionCommand, artifacts: 
         attempt.used = with_memory(None if answer is None else answer.used, meter.used())
     if isinstance(answer, AttemptReturned):
         for name, value in (answer.shared or {}).items():
-            attempt.share(name, value)
+            stored = referred(value)  # what is in a file was put there by the child
+            attempt.share(name, value if stored is None else stored)
         return answer.result or Stored(form="json")
     tree.kill()  # what it started must not meet the next attempt
     if answer is not None:

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from orchestrator_nb.drawing.sparkline import sparkline
+from orchestrator_nb.errors import UsageError
+from orchestrator_nb.jupyter.rating import rate, ratings_of
+from orchestrator_nb.jupyter.trends import chapters
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.shown import as_text
 
 LINES = 40
 """So many lines of what a command printed are shown of the one that is selected."""
 
-MOST_METRICS, MOST_RUNS = 8, 30
-"""So many metrics have a line in the panel, each over so many runs."""
-
 REASON = "asked to in the panel"
 
 Parts = dict[str, Any]
-"""Parts of the panel by name, as they now are."""
+"""Parts of the panel by name, as they now are; a `Message` among them is none, and is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent to the page of a panel and kept by nobody."""
+
+    content: dict[str, Any]
+    buffers: list[bytes]
 
 
 def _pause(run: Run, _content: Parts) -> Parts:
@@ -66,20 +76,52 @@ def _rollback(run: Run, content: Parts) -> Parts:
     return {"tried": {}, "said": {"text": as_text(str(report))}}
 
 
+def _leave(_run: Run, _content: Parts) -> Parts:
+    return {"tried": {}}
+
+
 def _trends(run: Run, _content: Parts) -> Parts:
-    """How long the runs of the workflow took, and what they recorded about themselves."""
+    """What the runs of the workflow came to, as figures: what plotly draws, and the same as SVG."""
+    from orchestrator_nb.analytics.figures.figure import finite
     from orchestrator_nb.analytics.history import History
 
-    history, workflow = History(run.folder.parent), run.state.run.workflow
-    figures = []
-    for name in ["seconds", *history.metric_names(workflow=workflow)[:MOST_METRICS]]:
-        for command, frame in history.trends(name, workflow=workflow).groupby("command", observed=True, dropna=False):
-            values = [float(value) for value in frame["value"].dropna().tail(MOST_RUNS)]
-            label = f"{command}: {name}" if isinstance(command, str) and command else name
-            if values:
-                told = f"the last {values[-1]:.4g}, between {min(values):.4g} and {max(values):.4g}"
-                figures.append([label, sparkline(values, label=label), told])
-    return {"trends": {"figures": figures}}
+    found = [
+        {
+            "title": chapter.title,
+            "figures": [
+                {"title": one.title, "text": as_text(one.text), "svg": one.to_svg(), "spec": finite(one.spec())}
+                for one in chapter.figures
+            ],
+        }
+        for chapter in chapters(History(run.folder.parent), run.state.run.workflow)
+    ]
+    return {"trends": {"chapters": found, "stamp": time.time()}}
+
+
+def _plotly(_run: Run, _content: Parts) -> Parts:
+    try:
+        return {"": Message({"is": "plotly"}, [packed_plotly()])}
+    except UsageError as error:
+        return {"": Message({"is": "plotly", "why": str(error)}, [])}
+
+
+@cache
+def packed_plotly() -> bytes:
+    """Return plotly.js, packed by gzip. Raises UsageError where plotly is not installed."""
+    import gzip
+
+    from orchestrator_nb.analytics.page import plotly_js
+
+    return gzip.compress(plotly_js().encode(), compresslevel=6)
+
+
+def _ratings(run: Run, _content: Parts) -> Parts:
+    return {"ratings": ratings_of(run)}
+
+
+def _rate(run: Run, content: Parts) -> Parts:
+    rate(run, content)
+    return {"ratings": ratings_of(run), "said": {}}
 
 
 ACTS: dict[str, Callable[[Run, Parts], Parts]] = {
@@ -90,6 +132,13 @@ ACTS: dict[str, Callable[[Run, Parts], Parts]] = {
     "decide": _decide,
     "try": _try,
     "rollback": _rollback,
+    "leave": _leave,
     "trends": _trends,
+    "plotly": _plotly,
+    "ratings": _ratings,
+    "rate": _rate,
 }
 """What is done for each thing that can be clicked; it raises what goes wrong, and the panel says that."""
+
+READING = frozenset({"trends", "plotly"})
+"""Those that only read, and take long."""

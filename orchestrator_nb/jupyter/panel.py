@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator_nb.drawing.card import run_card
 from orchestrator_nb.jupyter import frontend
-from orchestrator_nb.jupyter.clicks import ACTS
+from orchestrator_nb.jupyter.clicks import ACTS, READING, Message
 from orchestrator_nb.jupyter.publisher import publisher
 from orchestrator_nb.jupyter.widget import bundle_of, panel_widget
 from orchestrator_nb.orchestrator.picture import Picture
@@ -31,7 +31,7 @@ class Panel:
         self.picture = Picture(run)
         self.picture.look()
         self.parts = self.picture.parts
-        self.parts.update(said={}, detail={}, tried={}, trends={})
+        self.parts.update(said={}, detail={}, tried={}, trends={}, ratings={})
         self.widget = panel_widget(self.parts, self._heard)
         self._stay = stay
         self._handle: Any = None
@@ -63,8 +63,11 @@ class Panel:
         changed = self.picture.look()
         while not self._answers.empty():
             name, value = self._answers.get()
-            self.parts[name] = value
-            changed.append(name)
+            if isinstance(value, Message):
+                self.widget.send(value.content, value.buffers)
+            else:
+                self.parts[name] = value
+                changed.append(name)
         if changed:
             self.widget.send_parts(dict.fromkeys(changed))
         if not self.picture.is_over or self._stay:
@@ -89,7 +92,8 @@ class Panel:
 
     def _heard(self, content: dict[str, Any]) -> None:
         """Take a click, on whichever thread the kernel handles it; the work is done elsewhere."""
-        hands.do(lambda: self._act(content), self._failed)
+        thread = readers if content.get("do") in READING else hands
+        thread.do(lambda: self._act(content), self._failed)
 
     def _act(self, content: dict[str, Any]) -> None:
         act = ACTS.get(str(content.get("do")))
@@ -137,3 +141,6 @@ class Hands:
 
 hands = Hands()
 """Those of this process."""
+
+readers = Hands()
+"""Those that read histories, which takes a while: nobody who pauses a run is to wait for that."""

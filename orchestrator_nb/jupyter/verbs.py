@@ -96,7 +96,10 @@ ARGUMENTS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     ),
     "escalate": (("run", {"metavar": "RUN"}), COMMAND, REASON, STORE),
     "trends": (
-        ("figure", {"nargs": "?", "default": "seconds", "metavar": "NAME", "help": "a metric, or seconds, busy, …"}),
+        (
+            "figure",
+            {"nargs": "?", "metavar": "NAME", "help": "a metric, or seconds, busy …; without one, all that there is"},
+        ),
         ("--workflow", {"help": "only runs of this workflow"}),
         STORE,
     ),
@@ -281,9 +284,11 @@ def _history(given: Any, _names: Names) -> Rows:
 
 def _trends(given: Any, _names: Names) -> Any:
     from orchestrator_nb.analytics.history import History
+    from orchestrator_nb.jupyter.trends import Trends
 
-    filters = {} if given.workflow is None else {"workflow": given.workflow}
-    return History(given.store).trends(given.figure, **filters)
+    return Trends(
+        given.figure or "seconds", history=History(given.store), workflow=given.workflow, whole=not given.figure
+    )
 
 
 def _by_command_line(verb: str, words: list[str]) -> None:

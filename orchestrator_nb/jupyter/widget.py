@@ -8,6 +8,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+SCRIPTS = ("dom", "graph", "rows", "pages", "trends", "rating", "panel")
+"""The files of the panel's script, in the order in which they need each other."""
+
 Heard = Callable[[dict[str, Any]], None]
 
 
@@ -31,6 +34,13 @@ def bundle_of(widget: Any) -> dict[str, Any]:
 
 
 @cache
+def script() -> str:
+    """Return the script of the panel: its files, one after the other, as the one module that a widget is."""
+    place = files("orchestrator_nb.jupyter")
+    return "\n".join((place / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+
+
+@cache
 def _widget_class() -> Any:
     import anywidget
 
@@ -39,7 +49,7 @@ def _widget_class() -> Any:
     class Widget(anywidget.AnyWidget):
         """Its state has, beside the traits of every widget, the parts by name."""
 
-        _esm = (files("orchestrator_nb.jupyter") / "panel.js").read_text(encoding="utf-8")
+        _esm = script()
         _css = style()
 
         def __init__(self, parts: dict[str, Any]) -> None:

@@ -1,4 +1,5 @@
-"""What an owner does besides driving its run: it reads the inbox, and it tells watchers how far the commands are."""
+"""What an owner does besides driving its run: it reads the inbox, tells watchers how far the commands are, and looks
+whether memory is short."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from orchestrator_nb.engine.requests import Request, Tell
 from orchestrator_nb.journal.inbox import Asked, Inbox
 from orchestrator_nb.orchestrator.control import request_of
 from orchestrator_nb.orchestrator.live_view import LiveView
+from orchestrator_nb.orchestrator.memory_watch import MemoryWatch
 
 LOOK_EVERY = 0.2
 """Seconds between two looks into the inbox."""
@@ -20,11 +22,17 @@ class Attendant:
     """A thread beside the loop. `hand_in` takes a request and the function to be called once it is recorded."""
 
     def __init__(
-        self, run_folder: Path, *, hand_in: Callable[[Request, Callable[[], None]], None], view: LiveView
+        self,
+        run_folder: Path,
+        *,
+        hand_in: Callable[[Request, Callable[[], None]], None],
+        view: LiveView,
+        memory: MemoryWatch,
     ) -> None:
         self._folder = run_folder
         self._hand_in = hand_in
         self._view = view
+        self._memory = memory
         self._leaving = threading.Event()
         self._thread = threading.Thread(
             target=self._attend, name=f"orchestrator-nb inbox {run_folder.name}", daemon=True
@@ -48,6 +56,8 @@ class Attendant:
                 self._read(inbox)
             with suppress(Exception):
                 self._view.write()
+            with suppress(Exception):
+                self._memory.look()
 
     def _read(self, inbox: Inbox) -> None:
         for found in inbox.look():

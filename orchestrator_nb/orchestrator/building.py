@@ -22,7 +22,8 @@ from orchestrator_nb.orchestrator.views import show_workflow
 
 GATES = frozenset({"gates", "quality_gates"})
 REQUIREMENTS = frozenset({"quality_requirements", "qualityRequirements"})
-"""The options that hold gates, functions among them."""
+MERGES = frozenset({"merge", "merge_strategies", "conflict_resolution"})
+"""The options that hold gates and strategies, functions among them."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Upstream = str | Callable[..., Any] | Iterable[str | Callable[..., Any]]
@@ -54,6 +55,8 @@ class Building:
         self._gates: dict[str, Callable[..., Any]] = {}
         for option in REQUIREMENTS & options.keys():
             self._written[option] = self._addressed(options[option])
+        for option in MERGES & options.keys():
+            self._written[option] = {key: self._addressed(value) for key, value in dict(options[option]).items()}
         self._folder = Path(folder or Path.cwd()).absolute()
         self._functions: dict[str, Callable[..., Any]] = {}
         self._names: dict[int, str] = {}
@@ -172,7 +175,7 @@ class Building:
         return name
 
     def _addressed(self, gates: Any) -> Any:
-        """Return gates with the functions among them by their address; they are kept."""
+        """Return gates, or a strategy, with the functions among them by their address; they are kept."""
         if isinstance(gates, list | tuple):
             return [self._addressed(gate) for gate in gates]
         if isinstance(gates, Mapping):

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from orchestrator_nb import events as e
+from orchestrator_nb.checkpoint_events import CHECKPOINT, GATE_CHECKPOINT
 from orchestrator_nb.checkpoints.record import Checkpoint, headline_of
 from orchestrator_nb.checkpoints.retention import tidy
 from orchestrator_nb.checkpoints.rollback import finish, unfinished
@@ -16,6 +17,7 @@ from orchestrator_nb.checkpoints.store import CheckpointStore, open_store
 from orchestrator_nb.definition.models import CheckpointsDefinition, CommandDefinition
 from orchestrator_nb.engine.outline import Outline
 from orchestrator_nb.errors import CheckpointError
+from orchestrator_nb.journal.owner import is_owned
 from orchestrator_nb.orchestrator.evidence import evidence_of
 from orchestrator_nb.orchestrator.going_back import go_back
 from orchestrator_nb.plan.plan import Plan
@@ -23,7 +25,7 @@ from orchestrator_nb.plan.pools import amount
 from orchestrator_nb.plan.written import Written, located, written_by
 from orchestrator_nb.ports import Step
 from orchestrator_nb.state import RunState
-from orchestrator_nb.step_facts import ASK, CHECKPOINT, ROLLBACK
+from orchestrator_nb.step_facts import ASK, ROLLBACK
 
 _LABELS = {"recovery": "resumed"}
 _SHOWN = 50
@@ -41,13 +43,20 @@ def with_checkpoints(outline: Outline, plan: Plan, own: Collection[str]) -> Outl
     if not options.at or not (writing or options.include):
         return outline
     steps: dict[str, tuple[str, ...]] = {moment: (CHECKPOINT,) for moment in options.at if moment != "command"}
+    keeping = (
+        writing
+        if "command" in options.at
+        else [name for name in writing if "gate" in options.at and outline.commands[name].get("steps")]
+    )
     if options.rollback != "off":
         steps["failure"] = (ROLLBACK if options.rollback == "automatic" else ASK,)
     if "command" in options.at:
-        steps.update(start=(CHECKPOINT,), shared=(CHECKPOINT,))
-        for name in writing:
-            item = outline.commands[name]
-            item["steps"] = [*item.get("steps", ()), CHECKPOINT]
+        steps["shared"] = (CHECKPOINT,)
+    if keeping or "command" in options.at:
+        steps["start"] = (CHECKPOINT,)
+    for name in keeping:
+        item = outline.commands[name]
+        item["steps"] = [*item.get("steps", ()), CHECKPOINT]
     return outline._replace(
         steps={**outline.steps, **{name: (*outline.steps.get(name, ()), *of) for name, of in steps.items()}}
     )
@@ -94,18 +103,18 @@ class Checkpointing:
             if step.moment == "recovery":
                 self._keep_what_was_cut(store)
             taken = self._take(store, step)
-            if step.moment == "completion":
+            if step.name == CHECKPOINT and step.moment == "completion":
                 self._forget_old(store)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
             reason = str(error) if isinstance(error, CheckpointError) else f"{type(error).__name__}: {error}"
             return e.CheckpointSkipped(
-                at=self._clock(), boundary=step.moment, reason=reason, for_good=for_good, command=step.command,
-                attempt=step.attempt,
+                at=self._clock(), boundary=_boundary(step), reason=reason, for_good=for_good, command=step.command,
+                attempt=step.attempt, gate=_gate(step),
             )  # fmt: skip
         return e.CheckpointTaken(
-            at=self._clock(), boundary="left" if _is_left(step) else step.moment, id=taken.id, commit=taken.commit, message=headline_of(taken),
+            at=self._clock(), boundary=taken.kind, id=taken.id, commit=taken.commit, message=headline_of(taken),
             files=taken.files, left_out=dict(taken.skipped[:_SHOWN]), seconds=time.perf_counter() - begun,
-            command=step.command, attempt=step.attempt,
+            command=step.command, attempt=step.attempt, gate=_gate(step),
         )  # fmt: skip
 
     def roll_back(self, step: Step) -> e.Event:  # noqa: ARG002 - the state says what is asked for
@@ -140,15 +149,24 @@ class Checkpointing:
         return located(self._options.exclude, place=str(self._plan.folder), parameters=self._plan.parameters)
 
     def _take(self, store: CheckpointStore, step: Step) -> Checkpoint:
+        if gate := _gate(step):
+            return self._take_of(store, "gate", self._seen_by_gate(step), subject=gate, whole=False, step=step)
         whole = step.command is None and step.moment in self._options.at
         if step.command is not None:
             declared = [self.writes(step.command)]
         else:
-            included = located(self._options.include, place=str(self._plan.folder), parameters=self._plan.parameters)
-            declared = [included, *(self._written(each) for each in self._plan.commands.values())]
-        left = _is_left(step)
-        kind, label = ("left", "failed") if left else (step.moment, None)
+            declared = self._all_declared()
+        kind = _boundary(step)
+        label = "failed" if kind == "left" else None
         return self._take_of(store, kind, declared, subject=step.command, whole=whole, step=step, label=label)
+
+    def _seen_by_gate(self, step: Step) -> list[Written]:
+        """Return the files to look at when a gate was passed: those of its command have just been kept."""
+        return [] if step.command is not None else self._all_declared()
+
+    def _all_declared(self) -> list[Written]:
+        included = located(self._options.include, place=str(self._plan.folder), parameters=self._plan.parameters)
+        return [included, *(self._written(each) for each in self._plan.commands.values())]
 
     def _take_of(
         self,
@@ -171,14 +189,19 @@ class Checkpointing:
             kind=kind,
             workflow=run.workflow,
             subject=subject,
-            label=label or (self._plan.commands[subject].description or None if subject else _LABELS.get(kind)),
+            label=label or self._label(kind, subject),
             declared=dict.fromkeys(path for each in declared for path in each.found(known)),
             whole=whole,
             position=self._position(),
-            more=evidence_of(state, step),
+            more=evidence_of(state, step, _gate(step) if step is not None else ""),
             limit=self._limit,
             excluded=self._excluded.fits if self._excluded else None,
         )
+
+    def _label(self, kind: str, subject: str | None) -> str | None:
+        """Return what the message of a checkpoint calls its subject."""
+        described = self._plan.commands.get(subject or "") if kind == "command" else None
+        return described.description or None if described is not None else _LABELS.get(kind)
 
     def _keep_what_was_cut(self, store: CheckpointStore) -> None:
         """Take what attempts have left that died with their owner for theirs: nobody else has written it."""
@@ -190,12 +213,26 @@ class Checkpointing:
     def _forget_old(self, store: CheckpointStore) -> None:
         options = self._options
         days = None if options.keep_for == "none" else options.keep_for / 86400
-        tidy(store, workflow=self._plan.definition.workflow, keep=options.keep, days=days)
+        runs, own = self._run_folder.parent, self._run_folder.name
+        tidy(
+            store,
+            workflow=self._plan.definition.workflow,
+            keep=options.keep,
+            days=days,
+            live=lambda run: run != own and is_owned(runs / run),
+        )
 
 
-def _is_left(step: Step) -> bool:
-    """Whether the step keeps what a command has left that failed."""
-    return step.record is not None and step.record.state in {"failed", "crashed", "waiting"}
+def _boundary(step: Step) -> str:
+    """Return the kind of checkpoint that a step asks for: of what a failed command has left, of a gate, of its moment."""
+    if step.record is not None and step.record.state in {"failed", "crashed", "waiting"}:
+        return "left"
+    return "gate" if _gate(step) else step.moment
+
+
+def _gate(step: Step) -> str:
+    """Return the gate of which the step is, empty where it is of none."""
+    return step.name.removeprefix(GATE_CHECKPOINT) if step.name.startswith(GATE_CHECKPOINT) else ""
 
 
 def mend(store: CheckpointStore) -> None:

@@ -118,15 +118,7 @@ class Compliance:
 
 def compliance_of(state: RunState, folder: Path) -> Compliance:
     """Return the report of a run as it stands."""
-    run = state.run
-    gates = [
-        gate
-        for name, planned in state.planned.items()
-        if planned.steps
-        for gate in _results(planned.steps, state.commands[name], name, folder)
-    ]
-    required = CommandRecord(gates=run.gates)
-    gates += _results(run.steps.get("completion", ()), required, "", folder)
+    run, gates = state.run, gates_of(state, folder)
     return Compliance(
         run=run.run,
         workflow=run.workflow,
@@ -137,6 +129,18 @@ def compliance_of(state: RunState, folder: Path) -> Compliance:
         deviations=dict(state.deviations),
         relaxed=tuple(_relaxed(gates, state)),
     )
+
+
+def gates_of(state: RunState, folder: Path) -> list[GateResult]:
+    """Return the gates of a run: those of its commands, then what is required of it as a whole."""
+    gates = [
+        gate
+        for name, planned in state.planned.items()
+        if planned.steps
+        for gate in _results(planned.steps, state.commands[name], name, folder)
+    ]
+    required = CommandRecord(gates=state.run.gates)
+    return [*gates, *_results(state.run.steps.get("completion", ()), required, "", folder)]
 
 
 def _results(steps: tuple[str, ...], record: CommandRecord, command: str, folder: Path) -> Iterator[GateResult]:

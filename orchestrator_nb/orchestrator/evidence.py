@@ -14,8 +14,8 @@ from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import DONE
 
 
-def evidence_of(state: RunState, step: Step | None = None) -> dict[str, Any]:
-    """Return what the checkpoint says that is taken for a step; without one, that of the run as it stands."""
+def evidence_of(state: RunState, step: Step | None = None, gate: str = "") -> dict[str, Any]:
+    """Return what the checkpoint says that is taken for a step, or for a gate; without one, that of the run as it is."""
     found: dict[str, Any] = {"shared": version_of(dict(state.shared))}
     if step is not None and step.record is not None:
         found["output"] = version_of(msgspec.to_builtins(step.record.output()))
@@ -23,7 +23,11 @@ def evidence_of(state: RunState, step: Step | None = None) -> dict[str, Any]:
     else:
         gates = state.run.gates
         found["outputs"] = version_of(sorted(_done(state)))
-    if gates:
+    if gate:
+        told = gates[gate]
+        whose = {"command": told.command, "attempt": told.attempt} if told.command else {}
+        found["evidence"] = {"verdict": told.verdict, "value": told.value, "expected": told.expected, **whose}
+    elif gates:
         found["gates"] = {name: gate.verdict for name, gate in gates.items()}
     return found
 

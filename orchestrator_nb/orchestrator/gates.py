@@ -1,4 +1,4 @@
-"""The gates of a definition, looked at before anything runs."""
+"""The gates of a definition, and the functions that merge, looked at before anything runs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from orchestrator_nb.definition.models import GateDefinition, WorkflowDefinition
 from orchestrator_nb.definition.reading import Loaded
 from orchestrator_nb.errors import Mistake
+from orchestrator_nb.sharing import is_function
 
 
 def all_gates(definition: WorkflowDefinition) -> Iterator[GateDefinition]:
@@ -24,12 +25,14 @@ def gate_mistakes(
     functions: Mapping[str, Callable[..., Any]],
     settled: Collection[str] = (),
 ) -> list[Mistake]:
-    """Return every mistake of gates, each with its place; commands that are `settled` are not checked.
+    """Return every mistake of gates and of functions that merge shared values, each with its place; commands that are
+    `settled` are not checked.
 
-    A workflow without gates imports nothing for this.
+    A workflow that has none imports nothing for this.
     """
+    merges = _strategy_mistakes(definition, loaded, functions=functions)
     if not any(all_gates(definition)):
-        return []
+        return merges
     from orchestrator_nb.quality.mistakes import mistakes_of
 
     found: list[Mistake] = []
@@ -39,4 +42,15 @@ def gate_mistakes(
             found += [loaded.placed(mistake, command=command.id) for mistake in wrong]
     required = definition.quality_requirements
     wrong = mistakes_of(required, None, at="/quality_requirements", folder=loaded.folder, functions=functions)
-    return [*found, *(loaded.placed(mistake) for mistake in wrong)]
+    return [*merges, *found, *(loaded.placed(mistake) for mistake in wrong)]
+
+
+def _strategy_mistakes(
+    definition: WorkflowDefinition, loaded: Loaded, *, functions: Mapping[str, Callable[..., Any]]
+) -> list[Mistake]:
+    if not any(map(is_function, definition.merge.values())):
+        return []
+    from orchestrator_nb.executors.merging import merge_mistakes
+
+    wrong = merge_mistakes(definition.merge, folder=loaded.folder, functions=functions)
+    return [loaded.placed(mistake) for mistake in wrong]

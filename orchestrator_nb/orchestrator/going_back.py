@@ -169,7 +169,9 @@ def go_back(
     except Exception as error:  # noqa: BLE001 - whatever it is, the run has to have its answer
         reason = str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"
         paths = error.paths if isinstance(error, RollbackRefused) else ()
-        return e.RollbackFailed(at=clock(), rollback=asked.rollback, reason=reason, paths=paths, go_on=asked.go_on)
+        return e.RollbackFailed(
+            at=clock(), rollback=asked.rollback, reason=reason, paths=paths, because=_cause(asked), go_on=asked.go_on
+        )
 
 
 def _go_back(
@@ -222,9 +224,15 @@ def _go_back(
         stayed=course.stayed,
         ended=course.ended,
         reason=course.reason,
+        because=_cause(asked),
         go_on=asked.go_on,
         **files,
     )
+
+
+def _cause(asked: e.RollbackAsked) -> str:
+    """Return why a run goes back by itself, nothing where somebody asked for it."""
+    return asked.because if asked.by is None and asked.request is None else ""
 
 
 def _first_safety(store: CheckpointStore, safety: Checkpoint) -> Checkpoint:

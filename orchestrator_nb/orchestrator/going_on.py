@@ -15,6 +15,7 @@ from orchestrator_nb.journal.identity import identity
 from orchestrator_nb.orchestrator.shown import listed
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.records import PlannedCommand, planned_command
+from orchestrator_nb.sharing import by_function
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import DONE, FINAL
 
@@ -81,7 +82,9 @@ def _nothing_left(state: RunState, planned: Outline, now: float) -> Iterator[e.C
         record, item = state.commands[name], planned.commands.get(name)
         if item is None or not record.returned:
             continue
-        if not item.get("steps") and not (record.shared and planned.steps.get("shared")):
+        shared = record.shared or {}
+        left = by_function(shared, planned.merge) or (shared and planned.steps.get("shared"))
+        if not item.get("steps") and not left:
             yield e.CommandSucceeded(at=now, command=name, attempt=record.attempt)
 
 
@@ -121,7 +124,7 @@ def _changes(
             changes.append(f'what "{name}" uses has changed')
         elif list(before.upstream) != item["upstream"]:
             changes.append(f'"{name}" follows {listed(item["upstream"], MANY) or "nothing"} now')
-        elif before.needs != item.get("needs") or before.priority != item.get("priority", 0):
+        elif _held(before) != _held(planned_command(item)) or before.priority != item.get("priority", 0):
             changes.append(f'"{name}" has other resources or another priority now')
         elif _route(before) != _route(planned_command(item)):
             changes.append(f'"{name}" has another trigger rule or condition now')
@@ -144,6 +147,11 @@ def _changes(
 def is_left(name: str, state: RunState) -> bool:
     """Whether a command has not come to a result."""
     return name not in state.commands or state.commands[name].state not in DONE
+
+
+def _held(planned: PlannedCommand) -> tuple[object, ...]:
+    """Return what a command holds while it runs."""
+    return planned.needs, planned.retry_needs
 
 
 def _route(planned: PlannedCommand) -> tuple[object, ...]:

@@ -23,6 +23,7 @@ from orchestrator_nb.orchestrator.frozen import SOURCES
 from orchestrator_nb.orchestrator.leaving import FILE as SUMMARY
 from orchestrator_nb.orchestrator.result import ARTIFACTS
 from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.sharing import referred
 from orchestrator_nb.state import RunState
 
 FILE = "manifest.json"
@@ -71,6 +72,9 @@ def _command(record: CommandRecord, folder: Path, artifacts: Artifacts) -> dict[
         plain["output"] = _plain(output, folder, artifacts)
     if record.artifacts:
         plain["artifacts"] = {name: _plain(stored, folder, artifacts) for name, stored in record.artifacts.items()}
+    shared = {name: stored for name, value in (record.shared or {}).items() if (stored := referred(value)) is not None}
+    if shared:
+        plain["shared"] = {name: _plain(stored, folder, artifacts) for name, stored in shared.items()}
     if record.metrics:
         plain["metrics"] = record.metrics
     if record.notebook:

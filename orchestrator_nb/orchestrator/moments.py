@@ -10,7 +10,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.records import CommandRecord
-from orchestrator_nb.sharing import SharedVersion, merged
+from orchestrator_nb.sharing import SharedVersion, by_function, merged, strategy_of
 from orchestrator_nb.state import RunState, fold
 from orchestrator_nb.transitions import DONE, ENDED, FINAL
 
@@ -25,11 +25,12 @@ _ENDS = (
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A moment of a run: after the fact at `place` in its journal. `checkpoint` is the id of the latest one until then,
-    None before the first."""
+    None before the first. Where that is of a command, `follow` are the facts about it up to its success."""
 
     name: str
     checkpoint: str | None
     place: int
+    follow: tuple[e.Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Past:
             place = next((at for at, known, _ in self._checkpoints if known == checkpoint), None)
             if place is None:
                 raise UsageError(f'the checkpoint "{checkpoint}" is of no moment that the run\'s journal knows')
-            return Moment(name, checkpoint, self._with_success(place, checkpoint))
+            return Moment(name, checkpoint, place, self._up_to_success(place))
         place = self._last_success(name)
         if place is None and name == START and self._planned is not None:
             place = next((at for at, _, of in self._checkpoints[:1] if of is None), self._planned)
@@ -113,12 +114,20 @@ class Past:
         until = [known for at, known, _ in self._checkpoints if at <= place]
         return Moment(name, until[-1] if until else None, place)
 
-    def _with_success(self, place: int, checkpoint: str) -> int:
-        """Return the place of the success that comes right after the checkpoint of a command, else that of the latter."""
-        following = self._events[place + 1] if place + 1 < len(self._events) else None
-        owner = next(of for _, known, of in self._checkpoints if known == checkpoint)
-        succeeded = isinstance(following, e.CommandSucceeded) and following.command == owner
-        return place + 1 if succeeded else place
+    def _up_to_success(self, place: int) -> tuple[e.Event, ...]:
+        """Return the facts that lead from the checkpoint at this place to the success that it is of, if it is of one."""
+        taken = self._events[place]
+        if not isinstance(taken, e.CheckpointTaken) or taken.command is None or taken.boundary == "left":
+            return ()
+        found: list[e.Event] = []
+        for event in self._events[place + 1 :]:
+            if getattr(event, "command", None) == taken.command:
+                found.append(event)
+                if isinstance(event, e.CommandSucceeded):
+                    return tuple(found)
+                if not isinstance(event, e.CheckpointTaken | e.CheckpointSkipped | e.SharedMerged):
+                    break
+        return ()
 
     def _last_success(self, command: str) -> int | None:
         record = self.now.commands.get(command)
@@ -133,10 +142,12 @@ class Past:
     def back_to(self, moment: Moment) -> Course:
         """Return what becomes of the commands where the run goes back to a moment: all that they had come to then."""
         then = fold(self._events[: moment.place + 1])
+        for fact in moment.follow:
+            then.apply(fact)
         commands, results = self._as_then(then, self.now.commands)
         lost = [name for name in commands if name in then.commands and then.commands[name].state in FINAL]
         shared = self._shared(commands, results) if lost else then.shared
-        return Course(commands, results, shared)
+        return self._course(commands, results, shared)
 
     def without(self, names: Sequence[str]) -> Course:
         """Return what becomes of the commands where these are undone: they run again."""
@@ -156,8 +167,24 @@ class Past:
             shared = self._with(then.shared, [version for version in since if self._holds(version)])
         else:
             shared = self._shared(commands, results)
+        if not (commands or results):
+            return self._course((), {}, shared, stayed)
         ended, reason = self._end_before(rollback, then, results) if plain else ("", "")
         return Course(commands, results, shared, stayed, ended, reason)
+
+    def _course(
+        self,
+        commands: tuple[str, ...],
+        results: Mapping[str, int],
+        shared: Mapping[str, object],
+        stayed: tuple[str, ...] = (),
+    ) -> Course:
+        """Return the course with which a run keeps the end that it has where nothing of it is opened anew."""
+        run = self.now.run
+        same = not (commands or results) and run.state in ENDED
+        return Course(
+            commands, results, shared, stayed, ended=run.state if same else "", reason=run.reason if same else ""
+        )
 
     def _as_then(self, then: RunState, names: Iterable[str]) -> tuple[tuple[str, ...], dict[str, int]]:
         """Return which of these commands run again, and which have again what they had come to then."""
@@ -236,12 +263,17 @@ class Past:
 
     def _with(self, shared: Mapping[str, object], versions: Iterable[SharedVersion]) -> Mapping[str, object]:
         for version in versions:
-            shared = merged(shared, version.changes, self.now.run.merge, version.contested)
+            shared = merged(shared, version.changes, self.now.run.merge, version.contested, version.made)
         return shared
 
     def _shared(self, gone: Iterable[str], results: Mapping[str, int]) -> dict[str, object]:
-        """Return the shared state with the changes of the commands that have a result, in the order of the successes."""
-        left = set(gone)
+        """Return the shared state with the changes of the commands that have a result, in the order of the successes.
+
+        What functions have merged is taken as it was recorded. Raises UsageError where it has a part in it of what is
+        to go, naming what would have to go as well.
+        """
+        left, strategies = set(gone), self.now.run.merge
+        mixed = self._put_by_functions(left)
         there = [
             (place, name, record)
             for name, now in self.now.commands.items()
@@ -250,11 +282,28 @@ class Past:
             if record.state in DONE and record.shared and (place := self._ends.get((name, record.generation)))
         ]
         shared: dict[str, object] = dict(self.now.run.settings.get("context") or {})
-        for _, name, record in sorted(there, key=lambda item: item[0]):
+        for place, name, record in sorted(there, key=lambda item: item[0]):
+            for key in by_function(record.shared or {}, strategies):
+                first, author = mixed.get(key, (place, name))
+                if first < place:
+                    raise UsageError(
+                        f'"{name}" has merged shared["{key}"] with what "{author}" had put there, by '
+                        f'{strategy_of(key, strategies)}: undo "{name}" as well, or go back to a moment before both'
+                    )
             of_it = (each for each in reversed(self.now.versions) if each.command == name)
             contested = next((each.contested for each in of_it if each.changes == record.shared), ())
-            shared = merged(shared, record.shared or {}, self.now.run.merge, contested)
+            shared = merged(shared, record.shared or {}, strategies, contested, record.merged)
         return shared
+
+    def _put_by_functions(self, names: Iterable[str]) -> dict[str, tuple[int, str]]:
+        """Return, by key that a function merges, where in the journal the first of these commands changed it, and which."""
+        found: dict[str, tuple[int, str]] = {}
+        for name in names:
+            record = self.now.commands[name]
+            place = self._ends.get((name, record.generation))
+            for key in by_function(record.shared or {}, self.now.run.merge) if place is not None else ():
+                found[key] = min(found.get(key, (place or 0, name)), (place or 0, name))
+        return found
 
 
 def undone(names: Sequence[str], state: RunState) -> tuple[str, ...]:

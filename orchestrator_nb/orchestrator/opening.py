@@ -43,12 +43,14 @@ from orchestrator_nb.orchestrator.session import Owned, Session
 from orchestrator_nb.orchestrator.settings import recorded_settings
 from orchestrator_nb.orchestrator.store_check import check_store
 from orchestrator_nb.orchestrator.taking_over import take_over as take_result
+from orchestrator_nb.orchestrator.taking_over import with_merges
 from orchestrator_nb.plan.fingerprint import canonical, fingerprint
 from orchestrator_nb.plan.key import key_of
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import MEMORY
 from orchestrator_nb.plan.selection import narrowed, read_selection, select
 from orchestrator_nb.ports import Command, Observer
+from orchestrator_nb.sharing import is_function
 from orchestrator_nb.state import RunState, fold
 from orchestrator_nb.transitions import DONE, IllegalTransition
 
@@ -323,6 +325,7 @@ def _first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> tuple[
         at=now,
         run=folder.name,
         workflow=plan.definition.workflow,
+        format=e.FORMAT,
         parameters=plan.parameters,
         durability=opening.durability,
         slots=opening.slots,
@@ -344,12 +347,19 @@ def _first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> tuple[
     reuse = _reusing(folder, opening, planned)
     if reuse is not None:
         facts += reuse.beginning(folder, now, durable=durable)
+    if opening.given and any(map(is_function, planned.merge.values())):
+        from orchestrator_nb.executors.merging import Merging
+
+        merging = Merging(
+            folder=plan.folder, artifacts=Artifacts(folder / ARTIFACTS, durable=durable), functions=opening.gates
+        )
+        facts = with_merges(facts, merging.made, shared=plan.definition.context, strategies=planned.merge)
     return facts, reuse
 
 
 def machine_memory(definition: WorkflowDefinition) -> int | None:
     """Return how many bytes of memory the machine has, None where no command of the workflow takes any."""
-    if not any(MEMORY in command.resources for command in definition.commands):
+    if not any(MEMORY in {*command.resources, *command.retry_resources} for command in definition.commands):
         return None
     import psutil
 

@@ -13,14 +13,14 @@ from orchestrator_nb.drawing.folding import Folded, fold_graph
 from orchestrator_nb.drawing.glyphs import GLYPHS, duration
 from orchestrator_nb.drawing.graph import Box, graph_svg
 from orchestrator_nb.drawing.icons import ICONS
-from orchestrator_nb.escalation import LEVELS, MEANINGS
 from orchestrator_nb.journal.follow import Follower
 from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.orchestrator.failure_card import card_html
+from orchestrator_nb.orchestrator.picture_extras import LONGEST, asked_of, checked_of, parameters_of, points_of
 from orchestrator_nb.orchestrator.remaining import expected_seconds, remaining_seconds
 from orchestrator_nb.orchestrator.result import RunResult
 from orchestrator_nb.orchestrator.shown import as_text, headline
-from orchestrator_nb.orchestrator.telling import told
+from orchestrator_nb.orchestrator.telling import told_in_full
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import ENDED, FINAL
@@ -30,9 +30,10 @@ CHUNK = 8
 LOG_CHUNK = 25
 CARDS = 5
 """So many failures have a card at the most."""
-LONGEST = 160
-"""Letters of a note or of a line of output that are shown."""
 ETA_EVERY = 1.0
+
+
+_CHANGE_GATES = (e.RunPlanned, e.GateChecked, e.CommandReused, e.CommandReopened, e.AttemptReturned, e.RunResumed)
 
 
 class Looked(Protocol):
@@ -72,6 +73,7 @@ class Picture:
         self._running: set[str] = set()
         self._eta: tuple[float, float | None] = (0.0, None)
         self._owned = False
+        self._gates: list[list[Any]] | None = None
 
     @property
     def state(self) -> RunState:
@@ -166,7 +168,9 @@ class Picture:
                 self._running.discard(command)
             if record.state in FINAL:
                 touched.update(self._after.get(command, ()))
-        said = told(event, self.state)
+        if isinstance(event, _CHANGE_GATES):
+            self._gates = None
+        said = told_in_full(event, self.state)
         if said is not None:
             self._log.append([round(event.at, 1), said[0], as_text(said[1])[: 3 * LONGEST]])
 
@@ -238,38 +242,14 @@ class Picture:
         return cards
 
     def _extras(self) -> dict[str, Any]:
-        state = self.state
-        gates = [("", gate) for gate in state.run.gates.values()]
-        gates += [(name, gate) for name, record in state.commands.items() for gate in record.gates.values()]
+        if self._gates is None:
+            self._gates = checked_of(self.state, self.run.folder)
         return {
-            "parameters": [[name, _brief(value)] for name, value in state.run.parameters.items()],
-            "decisions": [
-                {
-                    "number": item.number,
-                    "command": item.command or "",
-                    "question": as_text(item.question),
-                    "options": [[option, MEANINGS.get(option, "")] for option in item.options],
-                    "fallback": item.default or "",
-                    "deadline": item.deadline,
-                    "level": LEVELS[item.level],
-                }
-                for item in state.open_decisions()
-            ],
-            "checkpoints": [
-                {"to": item.id, "at": item.at, "label": f"{item.command or item.boundary}", "files": item.files}
-                for item in state.checkpoints
-            ],
-            "gates": [
-                [name, gate.gate, gate.verdict, gate.blocking, as_text(_found(gate))[:LONGEST]] for name, gate in gates
-            ],
+            "parameters": parameters_of(self.state),
+            "decisions": asked_of(self.state),
+            "checkpoints": points_of(self.state),
+            "gates": self._gates,
         }
-
-
-def _found(gate: e.GateChecked) -> str:
-    """Return what a gate found, in words."""
-    if gate.message:
-        return gate.message
-    return f"found {gate.value!r}" + (f", expected {gate.expected}" if gate.expected else "")
 
 
 def row_of(name: str, state: RunState, live: Mapping[str, Any]) -> list[Any]:
@@ -335,8 +315,3 @@ def gathered_state(states: Sequence[str]) -> str:
 
 def _short(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 2)
-
-
-def _brief(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -20,6 +20,7 @@ from orchestrator_nb.orchestrator.failure_card import card_html
 from orchestrator_nb.orchestrator.shown import headline, html_table
 from orchestrator_nb.orchestrator.views import is_shown
 from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.sharing import referred
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import DONE
 
@@ -93,7 +94,7 @@ class RunResult:
     partial: Mapping[str, Values]
     metrics: Mapping[str, Mapping[str, float]]
     artifacts: Mapping[str, Values]
-    shared: Mapping[str, Any]
+    shared: Values
     errors: Mapping[str, Failure]
     deviations: Mapping[str, tuple[str, ...]]
     commands: Mapping[str, CommandRecord]
@@ -198,6 +199,11 @@ class RunResult:
             "seconds": round(self.seconds, 3),
             "parameters": dict(self.parameters),
             "outputs": {name: _plain(stored) for name, stored in self.outputs.stored.items()},
+            "shared": {name: _plain(stored) for name, stored in self.shared.stored.items()},
+            "partial": {
+                command: {name: _plain(stored) for name, stored in values.stored.items()}
+                for command, values in self.partial.items()
+            },
             "metrics": {name: dict(values) for name, values in self.metrics.items()},
             "milestones": dict(self.milestones),
             "deviations": {name: list(texts) for name, texts in self.deviations.items()},
@@ -267,7 +273,7 @@ def result_of(
         },
         metrics={name: dict(record.metrics) for name, record in commands.items() if record.metrics},
         artifacts={name: values(record.artifacts) for name, record in commands.items() if record.artifacts},
-        shared=dict(state.shared),
+        shared=values_of_shared(state.shared, folder),
         errors={
             name: record.failure
             for name, record in commands.items()
@@ -282,6 +288,13 @@ def result_of(
         next_steps=next_steps,
         matrices={name: planned.matrix for name, planned in state.planned.items() if planned.matrix},
         milestones=state.milestones(),
+    )
+
+
+def values_of_shared(shared: Mapping[str, Any], folder: Path) -> Values:
+    """Return the values of a shared state, each read when it is asked for."""
+    return Values(
+        {name: referred(value) or Stored(form="json", value=value) for name, value in shared.items()}, folder, None
     )
 
 

@@ -24,6 +24,7 @@ from orchestrator_nb.plan.key import SHARED, changed_parts, handed_on, inputs_of
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.ports import Command, Work
 from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.sharing import by_function
 from orchestrator_nb.trigger_rules import DEFAULT
 
 _SHOWN = 3
@@ -171,6 +172,10 @@ class Reuse:
             return
         if not kept.key:
             yield "what its earlier result was made with is not known"
+            return
+        merged = by_function(kept.record.shared or {}, self._plan.definition.merge)
+        if merged:
+            yield f'its change of shared["{merged[0]}"] is merged by a function, which has to be done anew'
             return
         found = [self._said(part, name, kept) for part in changed_parts(kept.key, self._keys[name])]
         if inputs is not None:

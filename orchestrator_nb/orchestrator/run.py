@@ -137,9 +137,12 @@ class Run(GoesBack, Looks, RunFigures):
         """Return what it cost, in seconds: total, per command, waits, attempts; see `execution_metrics`."""
         return execution_metrics(read(self.folder / JOURNAL), self.state)
 
-    def context(self, *, size: int | None = None) -> dict[str, Any]:
-        """Return what is known of it at both levels, as plain JSON for `data.transfer.to_form`; see `context_of`."""
-        return context_of(self.state, size=size)
+    def context(self, *, size: int | None = None, values: bool = False) -> dict[str, Any]:
+        """Return what is known of it at both levels, as plain JSON for `data.transfer.to_form`; see `context_of`.
+
+        Values in files are references, unless `values` wants them in their place.
+        """
+        return context_of(self.state, size=size, folder=self.folder if values else None)
 
     def compliance(self) -> Compliance:
         """Return whether it keeps what is required of it: its gates, their evidence, deviations; see `Compliance`."""

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from orchestrator_nb.data.artifacts import Artifacts
+from orchestrator_nb.data.in_place import in_place
 from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.data.transfer import limited
+from orchestrator_nb.events import Stored
+from orchestrator_nb.orchestrator.result import ARTIFACTS
+from orchestrator_nb.sharing import referred
 from orchestrator_nb.state import RunState
 
 
-def context_of(state: RunState, *, size: int | None = None) -> dict[str, Any]:
+def context_of(state: RunState, *, size: int | None = None, folder: Path | None = None) -> dict[str, Any]:
     """Return what is known of a run, as plain JSON with the secrets taken out.
 
     At the level of the workflow its metadata, parameters, the shared state and every version of it with its author;
     at the level of the commands their state, results in stored form, records and metrics. Values in files are named by
-    the artifact that has them; with `size`, shared values of more bytes are left out and named in ``left_out``.
+    the artifact that has them, or put in their place where the run's `folder` is given, see `data.in_place`. With
+    `size`, shared values of more bytes are left out and named in ``left_out``.
     """
     run = state.run
-    shared, left_out = limited(state.shared, size)
+    artifacts = None if folder is None else Artifacts(folder / ARTIFACTS)
+
+    def values(shared: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: _value(value, artifacts) for name, value in shared.items()}
+
+    def stored(value: Stored | None) -> Any:
+        return msgspec.to_builtins(value) if value is None or artifacts is None else in_place(value, artifacts)
+
+    shared, left_out = limited(values(state.shared), size)
     document = {
         "workflow": {
             "run": run.run,
@@ -34,8 +50,9 @@ def context_of(state: RunState, *, size: int | None = None) -> dict[str, Any]:
         "versions": [
             {
                 **msgspec.to_builtins(each),
-                "changes": limited(each.changes, size)[0],
+                "changes": limited(values(each.changes), size)[0],
                 "contested": list(each.contested),
+                "made": limited(values(each.made), size)[0],
             }
             for each in state.versions
         ],
@@ -44,13 +61,18 @@ def context_of(state: RunState, *, size: int | None = None) -> dict[str, Any]:
                 "state": state.command_state(name),
                 "attempt": record.attempt,
                 "seconds": record.seconds,
-                "result": msgspec.to_builtins(record.output()),
-                "recorded": msgspec.to_builtins(record.recorded),
+                "result": stored(record.output()),
+                "recorded": {key: stored(value) for key, value in record.recorded.items()},
                 "metrics": dict(record.metrics),
-                "shared": dict(record.shared or {}),
+                "shared": values(record.shared or {}),
             }
             for name, record in state.commands.items()
         },
     }
     plain: dict[str, Any] = REDACTOR.value(document) if REDACTOR.active else document
     return plain
+
+
+def _value(value: Any, artifacts: Artifacts | None) -> Any:
+    stored = None if artifacts is None else referred(value)
+    return value if stored is None or artifacts is None else in_place(stored, artifacts)

@@ -12,16 +12,19 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from orchestrator_nb import events as e
+from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.engine.loop import Loop
-from orchestrator_nb.engine.requests import Request, Stop
+from orchestrator_nb.engine.requests import Remind, Request, Stop, Tell
 from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.errors import RunNotRunning, RunUnanswered, StoreError
 from orchestrator_nb.executors.local import LocalExecutor
+from orchestrator_nb.executors.probing import probe
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import asker
 from orchestrator_nb.journal.owner import Ownership
@@ -37,15 +40,23 @@ from orchestrator_nb.orchestrator.kernels_ahead import KernelsAhead
 from orchestrator_nb.orchestrator.leaving import leave_summary
 from orchestrator_nb.orchestrator.live_view import LiveView
 from orchestrator_nb.orchestrator.manifest import write_manifest
+from orchestrator_nb.orchestrator.memory_watch import MemoryWatch
 from orchestrator_nb.orchestrator.policies import POLICIES
+from orchestrator_nb.orchestrator.result import ARTIFACTS
 from orchestrator_nb.orchestrator.reuse import Reuse
 from orchestrator_nb.orchestrator.works import Works
 from orchestrator_nb.plan.plan import Plan
+from orchestrator_nb.plan.pools import amount
 from orchestrator_nb.ports import Command, Gates, Observer
+from orchestrator_nb.sharing import is_function
 from orchestrator_nb.state import RunState
+from orchestrator_nb.step_facts import PROBE
 
 log = logging.getLogger("orchestrator_nb.run")
 """What has to be said while it cannot be recorded; where nobody has set up logging it goes to stderr."""
+
+NEAR = 0.8
+"""Of the time until the deadline, how much has passed when it is near."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +90,7 @@ class Session:
         reuse: Reuse | None = None,
         gates: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
-        """`gates` are the functions of this session that are gates, by their address."""
+        """`gates` are the functions of this session that are gates or merge shared values, by their address."""
         self.live = live
         self.error: BaseException | None = None
         self._owned = owned
@@ -97,15 +108,19 @@ class Session:
             measure=monitoring.resources,
             clock=clock,
             progress=self.view.heard,
-            steps=Checkpointing(
-                plan,
-                owned.folder,
-                durable=durable,
-                clock=clock,
-                state=lambda: self.state,
-                position=lambda: owned.journal.position.seq,
-            ).steps,
+            steps={
+                **Checkpointing(
+                    plan,
+                    owned.folder,
+                    durable=durable,
+                    clock=clock,
+                    state=lambda: self.state,
+                    position=lambda: owned.journal.position.seq,
+                ).steps,
+                PROBE: partial(probe, clock=clock),
+            },
             gates=self._gates(gates or {}),
+            merge=self._merge(gates or {}, durable=durable),
             reusable=None if reuse is None else lambda work: reuse.check(work, self.state.commands, durable=durable),
         )
         self.view.under_way = self._executor.under_way
@@ -120,11 +135,19 @@ class Session:
             observers=(self._observe,),
             on_trouble=log.warning,
         )
+        self._audit = self._live_audit(state) if monitoring.audit else None
         self._ahead = self._kernels_ahead(commands.get("notebook"), slots)
         self._observers = observers
         self._observing: int | None = None
         self._asked: dict[str, Callable[[Answer], None]] = {}
-        self._attendant = Attendant(owned.folder, hand_in=self._hand_in, view=self.view)
+        reserve = plan.definition.recovery.memory_reserve
+        memory = MemoryWatch(
+            None if reserve is None else amount(reserve),
+            held=lambda: self.state.run.workers is not None,
+            tell=self._loop.report,
+            clock=clock,
+        )
+        self._attendant = Attendant(owned.folder, hand_in=self._hand_in, view=self.view, memory=memory)
         self._size: int | None = None
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._drive, name=f"orchestrator-nb {owned.folder.name}", daemon=True)
@@ -143,6 +166,28 @@ class Session:
             past=completed_before(self._owned.folder, definition.workflow),
             clock=self._clock,
         )
+
+    def _merge(self, functions: Mapping[str, Callable[..., Any]], *, durable: bool) -> Callable[..., e.Event] | None:
+        """Return what merges changes of the shared state by functions, None where no strategy is one."""
+        definition = self._plan.definition
+        if not any(map(is_function, definition.merge.values())):
+            return None
+        from orchestrator_nb.executors.merging import Merging
+
+        merging = Merging(
+            folder=self._plan.folder,
+            artifacts=Artifacts(self._owned.folder / ARTIFACTS, durable=durable),
+            functions=functions,
+            limit=amount(definition.context_limit),
+            clock=self._clock,
+        )
+        return merging.merge
+
+    def _live_audit(self, state: RunState) -> Any:
+        """Return what looks at the run while it goes on; not imported where nobody wants it."""
+        from orchestrator_nb.orchestrator.live_audit import LiveAudit
+
+        return LiveAudit(self._owned.folder, state, tell=lambda text: self._loop.send(Tell(text=text)))
 
     def _kernels_ahead(self, notebooks: Command | None, slots: int) -> KernelsAhead | None:
         """Return what starts kernels ahead, None where there are no notebooks."""
@@ -173,6 +218,7 @@ class Session:
         self._beginning = beginning
         deadline = self._plan.definition.deadline
         if deadline is not None:
+            self._loop.send_at(self._clock() + NEAR * deadline, Remind())
             self._loop.send_at(self._clock() + deadline, Stop(reason=f"its deadline of {deadline:g} s has passed"))
         self._thread.start()
 
@@ -240,6 +286,8 @@ class Session:
             self._hand_over(state)
         if self._ahead is not None:
             self._ahead.observe(events)
+        if self._audit is not None:
+            self._audit.observe(events)
         if not self._asked and not self._observers:
             return
         self._observing = threading.get_ident()
@@ -265,6 +313,8 @@ class Session:
             self._attendant.start()
             if self._ahead is not None:
                 self._ahead.start()
+            if self._audit is not None:
+                self._audit.start()
             self._loop.run(self._beginning)
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
             self.error = error
@@ -273,6 +323,8 @@ class Session:
             self._executor.close()
             if self._ahead is not None:
                 self._ahead.close()
+            if self._audit is not None:
+                self._audit.close()
             if not isinstance(self.error, StoreError):  # else nobody knows what would have to be in it, or where it is
                 self._leave_manifest()
                 self._hand_over(self.state)

@@ -27,8 +27,10 @@ def address(function: Any) -> str:
 
 
 def needs_session(definition: WorkflowDefinition) -> bool:
-    """Whether functions of a session are commands or gates of a workflow, so that no other process can run it."""
+    """Whether functions of a session are part of a workflow, so that no other process can run it."""
     if any(command.call is not None and command.call.startswith(SESSION) for command in definition.commands):
+        return True
+    if any(strategy.startswith(SESSION) for strategy in definition.merge.values()):
         return True
     return any(gate.gate.startswith(SESSION) for gate in all_gates(definition))
 

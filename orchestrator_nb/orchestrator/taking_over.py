@@ -5,16 +5,24 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+from msgspec import structs
 
 from orchestrator_nb import events as e
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.flush import flush_file, flush_folder
-from orchestrator_nb.errors import StoreError
+from orchestrator_nb.data.shared_values import stored_in
+from orchestrator_nb.errors import CommandError, StoreError, UsageError
 from orchestrator_nb.orchestrator.earlier_results import Kept
 from orchestrator_nb.orchestrator.result import ARTIFACTS
 from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.sharing import merged
+
+Made = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, str]], dict[str, Any]]
+"""Returns what functions make of changes of a shared state, by the strategies."""
 
 
 def take_over(
@@ -52,10 +60,33 @@ def take_over(
     )
 
 
+def with_merges(
+    facts: Iterable[e.Event], made: Made, *, shared: Mapping[str, Any], strategies: Mapping[str, str]
+) -> list[e.Event]:
+    """Return the facts with what functions make of the changes of the shared state that are taken over; `shared` is
+    what there is before.
+
+    Raises UsageError where they cannot be merged.
+    """
+    found: list[e.Event] = []
+    for fact in facts:
+        if isinstance(fact, e.CommandReused) and fact.shared:
+            try:
+                fact = structs.replace(fact, merged=made(shared, fact.shared, strategies) or None)  # noqa: PLW2901 - goes on as this
+                shared = merged(shared, fact.shared or {}, strategies, made=fact.merged)
+            except (CommandError, ValueError) as error:
+                raise UsageError(
+                    f'what "{fact.command}" has shared in an earlier run cannot be taken: {error}'
+                ) from error
+        found.append(fact)
+    return found
+
+
 def hashes(record: CommandRecord) -> Iterator[str]:
     """Yield the artifacts that a result consists of."""
     result = () if record.result is None else (record.result,)
-    yield from _in((*result, *record.recorded.values(), *record.artifacts.values()))
+    shared = stored_in((record.shared or {}).values())
+    yield from _in((*result, *record.recorded.values(), *record.artifacts.values(), *shared))
 
 
 def _in(stored: Iterable[e.Stored]) -> Iterator[str]:

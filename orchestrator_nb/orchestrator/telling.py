@@ -29,10 +29,28 @@ def told(event: e.Event, state: RunState) -> tuple[str, str] | None:
     command = getattr(event, "command", None)
     if isinstance(event, e.NoticeGiven):
         return command or "", event.text
+    if isinstance(event, (e.DecisionRequested, e.DecisionMade)):
+        return command or "", _of_command(event, state) or ""
     if command is None:
         return None
     what = _of_command(event, state)
     return None if what is None else (command, what)
+
+
+def told_in_full(event: e.Event, state: RunState) -> tuple[str, str] | None:
+    """Return the same for a log, where there is room: gates, checkpoints and who decided are told too."""
+    if isinstance(event, e.GateChecked):
+        found = f": {event.message}" if event.message else ""
+        warns = "" if event.blocking or event.verdict == "passed" else ", a warning only"
+        return event.command or "", f"gate {event.gate}: {event.verdict}{warns}{found}"
+    if isinstance(event, e.CheckpointTaken):
+        of = event.message or event.boundary
+        return event.command or "", f"checkpoint {event.id.rpartition('/')[2]} of {counted(event.files, 'file')}: {of}"
+    if isinstance(event, e.DecisionMade) and not event.by_default:
+        who = str((event.by or {}).get("user") or "")
+        by, note = f" by {who}" if who else "", f": {event.note}" if event.note else ""
+        return event.command or "", f'decision {event.number}: "{event.answer}"{by}{note}'
+    return told(event, state)
 
 
 _ABOUT_THE_RUN = (
@@ -55,7 +73,7 @@ def _of_run(event: e.Event, state: RunState) -> str:
     if isinstance(event, e.DefinitionChanged):
         return f"changed since the run began: {'; '.join(event.changes)}"
     if isinstance(event, e.CheckpointSkipped):
-        of = f'"{event.command}"' if event.command else event.boundary
+        of = f'"{event.gate or event.command}"' if event.gate or event.command else event.boundary
         return f"no checkpoint of {of}: {event.reason}"
     if isinstance(event, e.RollbackAsked):
         what = f"to {event.to}" if event.to else f"without {', '.join(event.undo)}"
@@ -82,6 +100,8 @@ def _of_command(event: e.Event, state: RunState) -> str | None:
         what = "crashed" if event.crashed else "failed"
         return f"{what} after {duration(event.seconds)}: {headline(event.failure)}"
     if isinstance(event, e.RetryScheduled):
+        if event.reason.startswith("put off"):
+            return f"retry {event.reason}; looked at again in {duration(event.due - event.at)}"
         return f"retry {event.retry} of {event.retries} in {duration(event.due - event.at)}"
     if isinstance(event, e.UpstreamFailed):
         return f"not run: {', '.join(event.upstream)} did not succeed"

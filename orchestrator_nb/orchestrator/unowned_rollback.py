@@ -14,6 +14,7 @@ from orchestrator_nb.journal.identity import identity
 from orchestrator_nb.journal.owner import Ownership
 from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.orchestrator.going_back import go_back
+from orchestrator_nb.recovery.rollbacks import TellOfRollback
 from orchestrator_nb.state import RunState, fold
 from orchestrator_nb.transitions import IllegalTransition
 
@@ -65,7 +66,10 @@ def _carry_out(
         asked, state, run_folder=run_folder, project=project, durable=durable, clock=time.time,
         position=journal.position.seq,
     )  # fmt: skip
-    journal.append([answer] if isinstance(answer, e.RollbackFailed) else _leaving(state, answer))
+    if isinstance(answer, e.RollbackFailed):
+        journal.append([answer, *TellOfRollback()(answer, state)])
+    else:
+        journal.append(_leaving(state, answer))
     return answer
 
 
@@ -76,6 +80,7 @@ def _leaving(state: RunState, answer: e.RolledBack) -> list[e.Event]:
     facts: list[e.Event] = [e.RunResumed(at=now, owner=identity(), reason=reason)]
     facts += _interrupted(state, now)
     facts += [answer, *Reopen()(answer, state)]
+    facts += TellOfRollback()(answer, state)
     if answer.ended:
         return [*facts, e.RunEnded(at=now, state=answer.ended, reason=answer.reason, again=True)]
     touched = {*answer.commands, *answer.results}

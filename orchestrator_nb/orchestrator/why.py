@@ -101,8 +101,9 @@ def _by(by: object) -> str:
 
 def _of_command(event: e.Event) -> str | None:
     match event:
-        case e.AttemptStarted(attempt=attempt):
-            return f"attempt {attempt} started"
+        case e.AttemptStarted(attempt=attempt, holds=holds):
+            held = ", ".join(f"{name}: {amount:,}" for name, amount in holds.items())
+            return f"attempt {attempt} started" + (f", holding {held}" if held else "")
         case e.AttemptReturned(attempt=attempt, seconds=seconds):
             return f"attempt {attempt} returned after {seconds:.2f} s; its results are stored"
         case e.AttemptFailed(attempt=attempt, seconds=seconds, failure=failure, crashed=crashed):
@@ -114,8 +115,13 @@ def _of_command(event: e.Event) -> str | None:
             return f"attempt {attempt} did not end when it was asked to ({failure.kind}) and was left behind"
         case e.AttemptInterrupted(attempt=attempt, reason=reason):
             return f"attempt {attempt} came to nothing: {reason}"
-        case e.RetryScheduled(retry=retry, retries=retries, due=due):
-            return f"retry {retry} of {retries} was set for {time.strftime('%H:%M:%S', time.localtime(due))}"
+        case e.RetryScheduled(retry=retry, retries=retries, due=due, reason=reason):
+            when = time.strftime("%H:%M:%S", time.localtime(due))
+            if reason.startswith("put off"):
+                return f"retry {retry} was put off until {when}{reason.removeprefix('put off')}"
+            return f"retry {retry} of {retries} was set for {when}"
+        case e.ResourcesProbed():
+            return _of_probe(event)
         case e.RetryDue():
             return "the time of the retry had come"
         case e.CommandSucceeded(attempt=attempt):
@@ -143,6 +149,15 @@ def _of_command(event: e.Event) -> str | None:
         case e.NoticeGiven(text=text, by=by):
             return f"notice{_by(by)}: {text}"
     return _of_decision(event)
+
+
+def _of_probe(event: e.ResourcesProbed) -> str:
+    """Return what was found before a retry, and what had changed since the attempt before."""
+    found = [f"{free // 2**20:,} MiB free in {folder}" for folder, free in event.disk.items()]
+    found += [] if event.memory is None else [f"{event.memory // 2**20:,} MiB of memory"]
+    found += [] if event.files is None else [f"{event.files:,} more files"]
+    found += [f"{host} is reached" if not why else f"{host} is not reached: {why}" for host, why in event.hosts.items()]
+    return "; ".join(("before the retry there was " + (", ".join(found) or "nothing to be known"), *event.changed))
 
 
 def _of_decision(event: e.Event) -> str | None:
@@ -175,7 +190,9 @@ def _present(command: str, state: RunState) -> Iterator[str]:
             names = listed([f"{name} ({state.command_state(name)})" for name in missing], MANY)
             yield f"now: {rule}it waits for {names}"
         elif state.run.state == "executing":
-            yield f"now: its upstream is done; it waits for one of {state.run.slots} slots"
+            workers = state.run.workers
+            few = "" if workers is None else f"; memory is short, and at most {workers} at a time start"
+            yield f"now: its upstream is done; it waits for one of {state.run.slots} slots{few}"
         else:
             yield f"now: its upstream is done; the run is {state.run.state}" + (
                 f" ({state.run.reason})" if state.run.reason else ""

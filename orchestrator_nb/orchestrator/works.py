@@ -12,6 +12,7 @@ from orchestrator_nb.definition.matrix import FanIn
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.executors.inputs import declared_only
 from orchestrator_nb.plan.plan import Plan
+from orchestrator_nb.plan.pools import amount
 from orchestrator_nb.ports import Work
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import DONE
@@ -94,6 +95,8 @@ class Works:
             definition=definition,
             parameters=plan.parameters,
             kernels=plan.definition.kernels,
+            merge=plan.definition.merge,
+            shared_limit=amount(plan.definition.context_limit),
             folder=plan.folder,
             run_folder=self._run_folder,
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestrator_nb.plan.plan import Plan
-from orchestrator_nb.plan.pools import CPU, capacities, needs
+from orchestrator_nb.plan.pools import CPU, capacities, needs, takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ def _pools(plan: Plan, *, slots: int, memory: int | None) -> Iterator[Conflict]:
     capacity = capacities(plan.definition, slots=slots, memory=memory)
     takers: dict[str, dict[str, int]] = defaultdict(dict)
     for name in plan.order:
-        if plan.commands[name].resources:
+        if takes(plan.commands[name]):
             for pool, value in needs(plan.commands[name], capacity).items():
                 if pool != CPU or value > 1:
                     takers[pool][name] = value

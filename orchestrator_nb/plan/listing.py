@@ -67,7 +67,9 @@ def _route(command: CommandDefinition, upstream: Sequence[str]) -> str:
     """Return what a command waits for, by which rule where that is not the usual one, and its condition."""
     rule = "" if command.trigger_rule == DEFAULT else f" ({command.trigger_rule})"
     after = f"after {', '.join(upstream)}{rule}" if upstream else ""
-    return " ".join(part for part in (after, f"when {command.when}" if command.when else "") if part)
+    again = ", ".join(f"{name} {value}" for name, value in command.retry_resources.items())
+    parts = (after, f"when {command.when}" if command.when else "", f"(retries hold {again})" if again else "")
+    return " ".join(part for part in parts if part)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -50,12 +50,31 @@ def unfit_outputs(
             found = _output(value, named, producers)
             if found is not None and kind is not None:
                 type_name, text = found
-                annotation = kind.parameter_type(command, name, folder=folder)
-                wanted = {each for each, _ in alternatives(annotation)} if annotation is not None else set()
-                if wanted and "literal" not in wanted and not wanted & _TAKEN_BY.get(type_name, wanted):
-                    expected = " or ".join(sorted(wanted))
+                expected = _unfit(kind, command, name, type_name, folder)
+                if expected:
                     message = f'"{name}" is {text}, which is declared as another type than the parameter says'
                     yield number, Mistake(message, child("/parameters", name), found=type_name, expected=expected)
+        if kind is None or command.id in settled:
+            continue
+        for name in kind.wants(command, folder=folder):  # the whole result, in which the outputs are by name
+            if name in named and name not in command.parameters and name not in definition.parameters:
+                expected = _unfit(kind, command, name, "object", folder)
+                if expected:
+                    outputs = ", ".join(producers[named[name]].outputs)
+                    message = (
+                        f'"{name}" is the result of "{named[name]}", a mapping with the outputs that it declares '
+                        f"({outputs}), and the parameter says otherwise"
+                    )
+                    yield number, Mistake(message, found="object", expected=expected)
+
+
+def _unfit(kind: Command, command: CommandDefinition, name: str, type_name: str, folder: Path) -> str:
+    """Return what a parameter takes where that is no output of this type, else nothing."""
+    annotation = kind.parameter_type(command, name, folder=folder)
+    wanted = {each for each, _ in alternatives(annotation)} if annotation is not None else set()
+    if wanted and "literal" not in wanted and not wanted & _TAKEN_BY.get(type_name, wanted):
+        return " or ".join(sorted(wanted))
+    return ""
 
 
 def _output(

@@ -19,6 +19,7 @@ from orchestrator_nb.plan.listing import listing
 from orchestrator_nb.plan.outputs import unfit_outputs
 from orchestrator_nb.plan.pools import pool_mistakes
 from orchestrator_nb.plan.secrets_needed import missing_secrets, secrets_needed
+from orchestrator_nb.plan.shared import SharedUse
 from orchestrator_nb.plan.unacted import unacted
 from orchestrator_nb.ports import Command
 
@@ -112,6 +113,8 @@ def make_plan(
     ]
     mistakes += _out_of_reach(draft, inputs, commands, settled)
     mistakes += unfit_outputs(definition, draft.commands, folder=folder, types=commands, settled=settled)
+    shared = SharedUse(definition, draft.commands, upstream, folder=folder, types=commands, settled=settled)
+    mistakes += shared.mistakes()
     mistakes += missing_secrets(draft.commands, settled=settled)
     if mistakes:
         mistakes.sort(key=lambda found: found[0])
@@ -136,6 +139,7 @@ def make_plan(
             *_early(draft, upstream),
             *_notes(draft, commands, settled),
             *alternative_notes(by_id, befores),
+            *shared.notes(),
             *unacted(definition),
         ),
         fan_ins={ids[number]: found for number, found in draft.fan_ins.items()},
@@ -158,9 +162,8 @@ def _checked(
             path = f"/{command.kind}" if command.type is None else "/type"
             mistakes.append((number, Mistake(f'there is no type of command "{command.kind}"', path, nearest=likely)))
             continue
-        names = addresses(
-            dict.fromkeys([*(draft.commands[node].base for node in nodes), *draft.fan_ins.get(number, ())])
-        )
+        bases = [draft.commands[node].base for node in nodes]
+        names = addresses([*bases, *draft.fan_ins.get(number, ())])
         try:
             found = kind.check(
                 _with_values(command, draft.parameters), folder=draft.folder, upstream=names, parameters=known

@@ -17,6 +17,8 @@ from orchestrator_nb.errors import DefinitionError, Mistake
 CPU = "cpu"
 MEMORY = "memory"
 ALL = "all"
+RESOURCES, RETRY_RESOURCES = "resources", "retry_resources"
+"""The keys of a command that say what it holds."""
 
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
 _FACTORS = {"K": 1, "M": 2, "G": 3, "T": 4}
@@ -43,12 +45,17 @@ def capacities(definition: WorkflowDefinition, *, slots: int, memory: int | None
     return {**found, **{name: amount(value) for name, value in definition.pools.items() if value != ALL}}
 
 
-def needs(command: CommandDefinition, capacity: Mapping[str, int]) -> dict[str, int]:
-    """Return what the command holds while it runs, without what it holds nothing of.
+def takes(command: CommandDefinition) -> bool:
+    """Tell whether a command says what it holds while it runs, at first or when it is tried again."""
+    return bool(command.resources or command.retry_resources)
+
+
+def needs(command: CommandDefinition, capacity: Mapping[str, int], *, retry: bool = False) -> dict[str, int]:
+    """Return what the command holds while it runs, or is tried again, without what it holds nothing of.
 
     Raises KeyError for the whole of a pool that there is not.
     """
-    wanted = {CPU: 1, **command.resources}
+    wanted = {CPU: 1, **command.resources, **(command.retry_resources if retry else {})}
     found = {name: capacity[name] if value == ALL else amount(value) for name, value in wanted.items()}
     return {name: value for name, value in found.items() if value}
 
@@ -66,7 +73,7 @@ def pool_mistakes(
         yield 0, Mistake(f'the pool "{name}" cannot be declared so', expected=remedy)
         return
     for number, command in enumerate(commands):
-        if command.resources:
+        if takes(command):
             for mistake in _unknown(command, definition):
                 yield number, mistake
             known = capacities(definition, slots=definition.slots or 10**18, memory=10**18)
@@ -80,7 +87,7 @@ def check_pools(definition: WorkflowDefinition, *, slots: int, memory: int | Non
     mistakes = [
         replace(mistake, path=f"/commands/{command.id}{mistake.path}")
         for command in definition.commands
-        if command.resources
+        if takes(command)
         for mistake in _too_much(command, known)
     ]
     if mistakes:
@@ -89,21 +96,29 @@ def check_pools(definition: WorkflowDefinition, *, slots: int, memory: int | Non
 
 def _unknown(command: CommandDefinition, definition: WorkflowDefinition) -> Iterator[Mistake]:
     known = [CPU, MEMORY, *definition.pools]
-    for name in command.resources:
+    for key, name in _named(command):
         if name not in known:
             yield Mistake(
                 f'there is no pool "{name}"',
-                path=f"/resources/{name}",
+                path=f"/{key}/{name}",
                 expected=f'one of {", ".join(known)}, or "{name}" among the pools of the workflow',
                 nearest=nearest(name, known),
             )
 
 
 def _too_much(command: CommandDefinition, capacity: Mapping[str, int]) -> Iterator[Mistake]:
-    for name, value in command.resources.items():
+    for key, name in _named(command):
+        value = getattr(command, key)[name]
         if name in capacity and value != ALL and amount(value) > capacity[name]:
             there = "slots" if name == CPU else f'of "{name}"'
+            what = "start" if key == RESOURCES else "be tried again"
             yield Mistake(
-                f'"{command.base}" could never start: it takes {value} {there}, and there are {capacity[name]:,}',
-                path=f"/resources/{name}",
+                f'"{command.base}" could never {what}: it takes {value} {there}, and there are {capacity[name]:,}',
+                path=f"/{key}/{name}",
             )
+
+
+def _named(command: CommandDefinition) -> Iterator[tuple[str, str]]:
+    """Yield the pools that a command takes of, each with the key that says so."""
+    yield from ((RESOURCES, name) for name in command.resources)
+    yield from ((RETRY_RESOURCES, name) for name in command.retry_resources)

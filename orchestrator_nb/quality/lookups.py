@@ -15,6 +15,7 @@ from orchestrator_nb.events import Stored
 from orchestrator_nb.ports import Work
 from orchestrator_nb.quality.past import NoBaseline, Past
 from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.sharing import referred
 
 ARTIFACTS = "artifacts"
 BASELINE = "baseline"
@@ -59,7 +60,7 @@ class Lookups:
             return _read(self._own[root], name, keys, f"{root} of this command")
         known: dict[str, Callable[[], Any]] = {
             "parameters": lambda: dict(work.parameters),
-            "shared": lambda: dict(work.shared),
+            "shared": lambda: {key: self._shared(value) for key, value in work.shared.items()},
             "context": lambda: {
                 "workflow": work.workflow, "run": work.run, "command": work.command, "attempt": work.attempt,
             },
@@ -77,6 +78,10 @@ class Lookups:
             metrics=work.metrics.get(target, {}),
         )
         return _in_record(record, work.run_folder, name, keys, f'the result of "{target}"')
+
+    def _shared(self, value: Any) -> Any:
+        stored = referred(value)
+        return value if stored is None else as_plain(stored, self._work.run_folder)
 
     def _baseline(self, name: Lookup) -> Any:
         command, keys = self._work.command, name.keys

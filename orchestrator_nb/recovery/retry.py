@@ -7,9 +7,10 @@ from random import Random
 from typing import Any
 
 from orchestrator_nb import events as e
-from orchestrator_nb.records import PlannedCommand
+from orchestrator_nb.records import CommandRecord, PlannedCommand
 from orchestrator_nb.recovery.classification import classified
 from orchestrator_nb.recovery.taxonomy import cause_of
+from orchestrator_nb.recovery.want import FIRST_WAIT, LONGEST_WAIT, MOST_PUT_OFFS, checks_before_retry, missing
 from orchestrator_nb.state import RunState
 from orchestrator_nb.values import Classified
 
@@ -19,6 +20,9 @@ MENDED_RETRIES = 2
 
 WANT_RETRIES = 5
 """Retries of what could not be started for want of processes, threads or open files, whatever the command says."""
+
+STARVED = frozenset({"context_overflow", "resource_exhaustion"})
+"""Kinds of errors that a retry may well mend that gets more of the machine, where the command says what."""
 
 LONGEST_DELAY = 300.0
 """Seconds that a retry waits at the most."""
@@ -39,22 +43,27 @@ class Retry:
     Exponential Backoff And Jitter, 2015). The draw is seeded by run, command and attempt, so that a replay decides
     the same. Where a person is asked in the end, retries go on no longer than the first level lasts.
 
-    What retries have never mended in earlier runs is not tried again. What many commands fail by is left alone for a while (see `breaker`), and a run has a budget of retries. Commands
-    that failed because others held what they need are tried again one after the other.
+    What retries have never mended in earlier runs is not tried again. What many commands fail by is left alone for a
+    while (see `breaker`), and a run has a budget of retries. Commands that failed because others held what they need
+    are tried again one after the other. Before a retry it is looked at what it needs (see `want`): while something of
+    that is missing it is put off, which uses up no try, as long as the deadline allows.
     """
 
-    kinds: tuple[type[e.Event], ...] = (e.AttemptFailed, e.RetryDue)
+    kinds: tuple[type[e.Event], ...] = (e.AttemptFailed, e.ResourcesProbed, e.RetryDue)
     decides: tuple[type[e.Event], ...] = (e.AttemptFailed,)
 
     def __call__(self, event: Any, state: RunState) -> Iterable[e.Event]:
         """Return the next retry, or nothing when there is none to be had."""
         if isinstance(event, e.RetryDue):
             return self._put_off(event, state)
+        if isinstance(event, e.ResourcesProbed):
+            return self._go_or_wait(event, state)
         planned, record = state.planned[event.command], state.commands[event.command]
         error = classified(event.command, event.failure, state)
         retry = record.retry + 1
         cause = cause_of(event.failure, error)
-        if cause in planned.hopeless and event.failure.kind != "not_started":
+        starved = planned.retry_needs is not None and error.kind in STARVED
+        if cause in planned.hopeless and event.failure.kind != "not_started" and not starved:
             return ()
         known = state.causes.get(cause)
         retries = _retries(planned, event.failure, error, mended=known is not None and known.mended > 0)
@@ -64,9 +73,11 @@ class Retry:
         due = event.at + _draw(state, event.command, event.attempt).uniform(0.0, longest)
         if known is not None and known.until > event.at:
             due = max(due, _after_rest(known.until, event.at, state, event.command, event.attempt))
-        limits = planned.escalation
+        limits, until = planned.escalation, state.run.until
         if limits is not None and due > (record.troubled or event.at) + limits.automatic:
             return ()
+        if until is not None and due >= until:
+            return ()  # the run would be stopped before; something else may still be possible
         return (
             e.RetryScheduled(
                 at=event.at,
@@ -75,8 +86,28 @@ class Retry:
                 retry=retry,
                 retries=retries,
                 reason=event.failure.message,
+                checks=checks_before_retry(event.failure, error),
             ),
         )
+
+    def _go_or_wait(self, event: e.ResourcesProbed, state: RunState) -> Iterable[e.Event]:
+        """Return that the retry's time has come, or a later time while something is missing that it needs."""
+        record, planned = state.commands[event.command], state.planned[event.command]
+        if record.due is None:
+            return ()  # somebody has decided otherwise meanwhile
+        go = (e.RetryDue(at=event.at, command=event.command),)
+        lacking = missing(event, record.error, memory=(planned.held(retry=True) or {}).get("memory", 0))
+        if not lacking or record.put_off >= MOST_PUT_OFFS:
+            return go
+        wait = min(FIRST_WAIT * 2.0**record.put_off, LONGEST_WAIT)
+        draw = Random(f"{state.run.run}/{event.command}/{event.attempt}/{record.put_off}")  # noqa: S311 - no secret
+        due = event.at + draw.uniform(0.75, 1.0) * wait
+        limits, begun = planned.escalation, record.troubled or event.at
+        if (state.run.until is not None and due >= state.run.until) or (
+            limits is not None and due > begun + limits.automatic
+        ):
+            return go
+        return (_later(event, record, due, f"put off: {'; '.join(lacking)}", put_off=record.put_off + 1),)
 
     def _put_off(self, event: e.RetryDue, state: RunState) -> Iterable[e.Event]:
         """Return a later time for a retry whose time has come too early: its cause has been left alone meanwhile, or
@@ -91,17 +122,24 @@ class Retry:
             elif cause.startswith("resource_contention") and _is_taken(known.commands, event.command, state):
                 due = event.at + max(0.05, min(record.seconds, 30.0))
             if due is not None:
-                return (
-                    e.RetryScheduled(
-                        at=event.at,
-                        command=event.command,
-                        due=due,
-                        retry=record.retry,
-                        retries=record.retry,
-                        reason=f"put off: {cause.replace('_', ' ')}",
-                    ),
-                )
+                return (_later(event, record, due, f"put off: {cause.replace('_', ' ')}", put_off=record.put_off),)
         return ()
+
+
+def _later(
+    event: e.RetryDue | e.ResourcesProbed, record: CommandRecord, due: float, reason: str, *, put_off: int
+) -> e.RetryScheduled:
+    """Return the same retry at a later time."""
+    return e.RetryScheduled(
+        at=event.at,
+        command=event.command,
+        due=due,
+        retry=record.retry,
+        retries=record.retry,
+        reason=reason,
+        checks=record.checks,
+        put_off=put_off,
+    )
 
 
 def _retries(planned: PlannedCommand, failure: e.Failure, error: Classified, *, mended: bool) -> int:
@@ -113,7 +151,8 @@ def _retries(planned: PlannedCommand, failure: e.Failure, error: Classified, *, 
         return max(WANT_RETRIES, planned.retries or 0)  # nothing of it has run: no try of the command is used up
     if planned.retries is not None:
         return planned.retries
-    if not planned.idempotent or not error.transient:
+    starved = planned.retry_needs is not None and error.kind in STARVED  # it gets more than it had
+    if not planned.idempotent or not (error.transient or starved):
         return 0
     return DEFAULT_RETRIES + (MENDED_RETRIES if mended else 0)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator_nb import events as e
+from orchestrator_nb.checkpoint_events import CHECKPOINT
 from orchestrator_nb.escalation import FAIL, ROLL_BACK
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.state import RunState
-from orchestrator_nb.step_facts import ASK, CHECKPOINT, ROLLBACK
+from orchestrator_nb.step_facts import ASK, ROLLBACK
 from orchestrator_nb.transitions import DONE
 
 CASCADE = 3
@@ -125,6 +126,43 @@ def _most_in_a_row(records: Iterable[CommandRecord]) -> int:
 def _named(commands: Iterable[str]) -> str:
     first, *others = (f'"{name}"' for name in commands)
     return f"{first} and {len(others)} more" if others else first
+
+
+class TellOfRollback:
+    """Whoever comes to a run that went back by itself is told of it: why, what became of it, what can be done now."""
+
+    kinds: tuple[type[e.Event], ...] = (e.RolledBack, e.RollbackFailed)
+    decides: tuple[type[e.Event], ...] = ()
+
+    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
+        """Return the notice; nothing of a rollback that somebody asked for."""
+        assert isinstance(event, (e.RolledBack, e.RollbackFailed))
+        if not event.because:
+            return ()
+        run = state.run.run
+        if isinstance(event, e.RollbackFailed):
+            text = (
+                f"the run was to go back by itself, because of {event.because}, and could not: {event.reason}; what "
+                f"there is to go back to: orchestrator-nb checkpoints {run}"
+            )
+            return (e.NoticeGiven(at=event.at, text=text),)
+        names = [each.rollback for each in state.rollbacks]
+        number = names.index(event.rollback) + 1 if event.rollback in names else len(names) + 1
+        text = (
+            f"the run went back by itself, {event.what}, because of {event.because}: {_became(event)}; with the cause "
+            f"mended: orchestrator-nb resume {run}; to undo it: orchestrator-nb rollback {run} --undo rollback-{number}"
+        )
+        return (e.NoticeGiven(at=event.at, text=text),)
+
+
+def _became(event: e.RolledBack) -> str:
+    """Return what a rollback came to, in a few words."""
+    of = (
+        ("restored", event.restored), ("removed", event.removed), ("the earlier content put beside", event.beside),
+        ("left as they are", tuple(event.conflicts)), ("to run again", event.commands),
+    )  # fmt: skip
+    told = [f"{word} {_named(names)}" for word, names in of if names]
+    return ", ".join(told) or "no file was touched"
 
 
 class RollBackCritical:

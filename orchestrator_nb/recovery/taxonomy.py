@@ -124,6 +124,8 @@ _BY_KIND = {
     "timeout": "timeout_expiration",
     "early_exit": "partial_completion",
     "condition": "dependency_violation",
+    "context": "dependency_violation",
+    "conflict": "state_synchronization_failure",
     "not_started": "resource_exhaustion",
 }
 

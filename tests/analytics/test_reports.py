@@ -164,7 +164,7 @@ def test_a_run_shows_its_figures(store: Path, named) -> None:
 
 @pytest.mark.kernel
 def test_a_notebook_report_has_been_run(store: Path, named, tmp_path: Path) -> None:
-    """Papermill ran it: every cell has its output, the figures as plotly knows them."""
+    """Papermill ran it: every cell has its output, the figures as plotly knows them and as SVG."""
     import nbformat
 
     path = tmp_path / "report.ipynb"
@@ -174,5 +174,7 @@ def test_a_notebook_report_has_been_run(store: Path, named, tmp_path: Path) -> N
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     assert any("application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs)
     assert not any(output.output_type == "error" for output in outputs)
-    assert any("took 34 s" in output.get("text", "") for output in outputs)
+    told = [output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs]
+    assert any("took 34 s" in text for text in told)
+    assert any("<svg" in output.get("data", {}).get("text/html", "") for output in outputs)
     assert list(tmp_path.glob(".*")) == []

@@ -82,6 +82,10 @@ MOMENTS["critical"] = [
         at=5.0, command="f", attempt=2, category="quality_errors", error="compliance_violation", severity="critical"
     ),
 ]
+MOMENTS["rolled back by itself"] = [
+    *ROLLBACK,
+    e.RolledBack(at=5.0, rollback="x", what="without a", removed=("a.txt",), because="no"),
+]
 MOMENTS["rolled back"] = [*ROLLBACK, e.RolledBack(at=5.0, rollback="x", what="without a", commands=("a",))]
 
 

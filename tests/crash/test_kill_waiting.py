@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -202,3 +203,38 @@ def test_a_decision_that_was_recorded_takes_effect_though_its_owner_died(
     result = resume_run(run.id, wait=False, decide="park").wait(60, check=False)
     assert (result.state, result.outputs["after"]) == ("completed", 2)
     assert ledger() == EVERYTHING
+
+
+def test_a_retry_that_was_put_off_is_looked_at_again(
+    start: Callable[[str], subprocess.Popen[bytes]], flow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner dies while a retry is put off for a host that is away: the next owner looks once more, and the command
+    runs when the host is back."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    steps = f"""
+def fetch():
+    ledger()
+    if context.attempt == 1:
+        raise ConnectionError("http://127.0.0.1:{port}/ is away")
+    return "there"
+"""
+    (flow / "steps.py").write_text(STEPS + steps)
+    (flow / "flow.yaml").write_text(
+        "workflow: waiting\ncommands:\n  fetch: {call: 'steps:fetch', retries: 1, retry_delay: 0.01}\n"
+    )
+    process = start(OWNER)
+    run = recorded(process, e.ResourcesProbed)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert run.state.commands["fetch"].state == "waiting"
+    with socket.create_server(("127.0.0.1", port)):
+        result = resume_run(run.id, wait=False, decide="park").wait(60, check=False)
+    assert (result.state, result.outputs["fetch"]) == ("completed", "there")
+    assert ledger() == ["fetch 1", "fetch 2"]
+    looks = facts(run, e.ResourcesProbed)
+    assert isinstance(looks[-1], e.ResourcesProbed)
+    assert list(looks[-1].hosts.values()) == [""]

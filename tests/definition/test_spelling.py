@@ -270,6 +270,15 @@ def test_attempts_are_retries_and_one(body: dict[str, Any], retries: int) -> Non
     assert one(**body).retries == retries
 
 
+def test_a_retry_says_in_one_place_how_often_when_and_with_what() -> None:
+    """The mapping and the plain keys are the same."""
+    retry = {"attempts": 3, "delay": "5s", "resources": {"memory": "4GB"}}
+    (one,) = read_definition({"workflow": "w", "commands": {"a": {"call": "m:f", "retry": retry}}}).definition.commands
+    assert (one.retries, one.retry_delay, one.retry_resources) == (2, 5.0, {"memory": "4GB"})
+    plain = {"call": "m:f", "retries": 2, "retry_delay": 5, "retry_resources": {"memory": "4GB"}}
+    assert read_definition({"workflow": "w", "commands": {"a": plain}}).definition.commands == (one,)
+
+
 @pytest.mark.parametrize(("written", "seconds"), [(90, 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("1.5 h", 5400)])
 def test_durations_may_have_units(written: Any, seconds: float) -> None:
     """A timeout is seconds, or a text with units."""

@@ -16,7 +16,7 @@ from orchestrator_nb.engine.resume import lost_attempts
 from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.journal.memory import JournalInMemory
-from orchestrator_nb.ports import Report, Work
+from orchestrator_nb.ports import Report, Step, Work
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
 from orchestrator_nb.state import RunState, fold
@@ -52,6 +52,12 @@ class AnsweringExecutor:
         for event in self.answers.get(work.command, returns())(work):
             self.report(event)
         self.held.set()
+
+    def carry_out(self, step: Step) -> None:
+        """Nothing is missing before a retry."""
+        assert step.command is not None
+        assert step.attempt is not None
+        self.report(e.ResourcesProbed(at=1.0, command=step.command, attempt=step.attempt))
 
     def end(self, command: str, attempt: int, reason: str, grace: float) -> None:
         self.ended.append((command, reason, grace))

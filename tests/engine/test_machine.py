@@ -26,7 +26,7 @@ from orchestrator_nb.engine.simulator import make_scheduler
 from orchestrator_nb.errors import JournalDamaged, StoreError
 from orchestrator_nb.event_json import decode, encode
 from orchestrator_nb.journal.memory import JournalInMemory
-from orchestrator_nb.ports import Report, Work
+from orchestrator_nb.ports import Report, Step, Work
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
 from orchestrator_nb.state import RunState, fold
@@ -207,6 +207,12 @@ class ToldExecutor:
 
     def start(self, report: Report) -> None:
         self.report = report
+
+    def carry_out(self, step: Step) -> None:
+        """Nothing is missing before a retry."""
+        assert step.command is not None
+        assert step.attempt is not None
+        self.report(e.ResourcesProbed(at=0.0, command=step.command, attempt=step.attempt))
 
     def submit(self, work: Work) -> None:
         self.submitted.append((work.command, work.attempt))

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator_nb import events as e
+from orchestrator_nb.engine.replay import replay
 from orchestrator_nb.engine.simulator import Outcome, simulate
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
@@ -151,7 +152,7 @@ def test_an_abandoned_attempt_keeps_what_it_holds() -> None:
     state = fold([e.RunStarted(at=0.0, run="r", workflow="w"), plan])
     allotment = Allotment(state.planned, state.run.pools, slots=4)
     allotment.begin(state)
-    allotment.offer([(0, "a"), (1, "b"), (2, "c")])
+    allotment.offer([(0, "a"), (1, "b"), (2, "c")], state)
     assert allotment.start(state) == ["a", "b"]
     failure = e.Failure(kind="timeout", message="late")
     for event in (
@@ -168,3 +169,26 @@ def test_an_abandoned_attempt_keeps_what_it_holds() -> None:
     ):
         state.apply(event)
     assert allotment.start(state) == ["c"]
+
+
+def test_what_is_tried_again_holds_what_it_says_for_that() -> None:
+    """Twice the memory from the first retry on: it waits until there is so much, others start meanwhile, and the fact
+    of the attempt says what it holds."""
+    plan = e.RunPlanned(
+        at=0.0,
+        commands={
+            "big": {"needs": {"cpu": 1, "memory": 2}, "retry_needs": {"cpu": 1, "memory": 4}, "retries": 1},
+            "other": {"needs": {"cpu": 1, "memory": 1}, "seconds": 5.0},
+            "last": {"needs": {"cpu": 1, "memory": 1}, "seconds": 1.0},
+        },
+        pools={"cpu": 4, "memory": 4},
+    )
+    failure = e.Failure(kind="exception", message="", types=("MemoryError",))
+    done = simulate(plan, slots=4, outcomes={"big": [Outcome(seconds=1.0, failure=failure)]}, policies=(Retry(),))
+    assert done.state == "completed"
+    starts = {(row.command, row.attempt): row.start for row in done.timeline}
+    assert starts["other", 1] == starts["last", 1] == 0.0
+    assert starts["big", 2] == 5.0
+    held = [dict(event.holds) for event in done.events if isinstance(event, e.AttemptStarted)]
+    assert sorted(held, key=len) == [{}, {}, {}, {"cpu": 1, "memory": 4}]
+    assert replay(done.events, policies=(Retry(),)).same

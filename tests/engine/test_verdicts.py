@@ -47,6 +47,9 @@ class Executor:
         self.steps.append(name)
         if name in self.held:
             return
+        if step.name == "probe":
+            self.report(e.ResourcesProbed(at=1.0, command=step.command, attempt=step.attempt))
+            return
         if step.name == "checkpoint":
             self.report(e.CheckpointTaken(at=1.0, boundary=step.moment, id="r/1", commit="c", command=step.command,
                                           attempt=step.attempt))  # fmt: skip

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import threading
 from xml.etree import ElementTree
 
 import pytest
 
-from orchestrator_nb import Workflow, context
+from orchestrator_nb import History, Workflow, context
+from orchestrator_nb.analytics.page import plotly_js
 from orchestrator_nb.jupyter import frontend
 from orchestrator_nb.jupyter.clicks import ACTS
 from orchestrator_nb.jupyter.launch import Launch
@@ -96,23 +99,71 @@ def test_the_end_is_left_as_plain_html(slow, until):
     assert panel.widget.get_state(["head"]) == {"head": panel.parts["head"]}
 
 
-def test_trends_are_lines_over_the_runs_of_the_workflow(project):
-    """Their durations and each metric that a command recorded, the latest run last; in the magic as a frame."""
+def test_trends_are_figures_over_the_runs_of_the_workflow(project):
+    """Performance, quality and checkpoints, each drawn by plotly and as SVG; in the magic with frames."""
     flow = Workflow("w", parameters={"rmse": 1.0})
 
-    @flow.command
+    @flow.command(gates=["rmse < 9"])
     def model(rmse):
         context.metric("rmse", rmse)
 
     for value in (3.0, 2.0, 2.5):
         run = flow.start(wait=True, rmse=value)
-    figures = {label: (svg, told) for label, svg, told in ACTS["trends"](run, {})["trends"]["figures"]}
-    assert list(figures) == ["seconds", "model: rmse"]
-    svg, told = figures["model: rmse"]
-    assert told == "the last 2.5, between 2 and 3"
-    assert ElementTree.fromstring(svg).get("aria-label") == "model: rmse: 3 values from 2 to 3, the last 2.5"
-    frame, _ = do("trends", ["rmse", "--workflow", "w"], {})
-    assert list(frame["value"]) == [3.0, 2.0, 2.5]
+    (found,) = ACTS["trends"](run, {}).values()
+    titles = {chapter["title"]: [one["title"] for one in chapter["figures"]] for chapter in found["chapters"]}
+    assert titles["Performance"] == ["Duration of runs", "Efficiency and overhead"]
+    assert titles["Quality"][:2] == ["rmse over time", "rmse against duration of the run"]
+    assert "Gates" in titles["Quality"]
+    trend = found["chapters"][1]["figures"][0]
+    assert trend["spec"]["data"][0]["y"] == [3.0, 2.0, 2.5]
+    assert "2.5 in the latest of 3 runs" in trend["text"]
+    drawn = ElementTree.fromstring(trend["svg"])
+    assert drawn.get("aria-label") == "rmse over time"
+    assert len(drawn.findall("{http://www.w3.org/2000/svg}circle")) == 3
+    json.dumps(found, allow_nan=False)
+    trends, _ = do("trends", ["rmse", "--workflow", "w"], {})
+    assert list(trends.frame["value"]) == [3.0, 2.0, 2.5]
+    assert [figure.title for figure in trends.figures] == ["rmse over time"]
+    whole, name = do("trends", ["--to", "seen"], {})
+    assert name == "seen"
+    assert [figure.title for figure in whole.figures][:3] == [*titles["Performance"], "rmse over time"]
+    assert list(whole.frame.columns) == ["run", "workflow", "command", "at", "value"]
+    assert "Duration of runs: " in repr(whole)
+    assert whole._repr_html_().count("<svg") == len(whole.figures)
+
+
+def test_plotly_is_sent_packed_and_only_when_it_is_asked_for(slow, until):
+    """Its text is no part of the panel's state; who asks gets it once, as one buffer."""
+    run, _ = slow
+    panel = Panel(run)
+    sent = []
+    panel.widget.send = lambda content, buffers: sent.append((content, buffers))
+    panel._heard({"do": "plotly"})
+    until(lambda: panel.publish() and sent)
+    ((content, buffers),) = sent
+    assert content == {"is": "plotly"}
+    assert gzip.decompress(buffers[0]).decode() == plotly_js()
+    assert len(buffers[0]) < 2_000_000
+    assert "" not in panel.parts
+
+
+def test_a_run_is_rated_as_the_verb_does_it(slow, until):
+    """Stars, note, author and role are kept in the store and shown, the latest first; nothing said is refused there."""
+    run, _ = slow
+    panel = Panel(run)
+    panel._heard({"do": "rate", "stars": 4, "note": "good", "author": "Ada", "role": "reviewer", "about": ""})
+    until(lambda: panel.publish() and panel.parts["ratings"])
+    panel._heard({"do": "rate", "stars": None, "note": "late", "author": "", "role": ""})
+    until(lambda: panel.publish() and len(panel.parts["ratings"]["given"]) == 2)
+    kept = History().ratings()
+    assert list(kept["stars"].dropna()) == [4]
+    assert list(kept["note"]) == ["good", "late"]
+    assert [item["note"] for item in panel.parts["ratings"]["given"]] == ["late", "good"]
+    assert panel.parts["ratings"]["given"][1]["role"] == "reviewer"
+    assert panel.parts["ratings"]["given"][0]["author"] == panel.parts["ratings"]["user"]
+    panel._heard({"do": "rate", "stars": None, "note": ""})
+    until(lambda: panel.publish() and panel.parts["said"])
+    assert "found neither" in panel.parts["said"]["text"]
 
 
 def test_a_form_has_a_field_for_each_type(project, until):

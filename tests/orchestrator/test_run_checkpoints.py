@@ -72,6 +72,14 @@ def leaks(clean):
     raise PermissionError("compliance: personal data in the output")
 
 
+def shares(clean, name):
+    Path(name).touch()
+    while not (Path("one").exists() and Path("two").exists()):
+        time.sleep(0.01)
+    Path(f"{name}.txt").write_text(name)
+    context.shared["by"] = name
+
+
 def publish(model):
     note("publish")
     return "done"
@@ -251,6 +259,15 @@ def test_what_a_failed_command_left_goes_by_itself_or_is_proposed(repository, ho
     if how == "automatic":
         assert (Path("notes.txt").read_text(), Path("fails.txt").exists()) == ("by hand", False)
         assert [each.commands for each in run.state.rollbacks] == [()]
+        [notice] = [notice.text for notice in run.state.notices if "by itself" in notice.text]
+        assert 'because of no: restored "notes.txt", removed "fails.txt"' in notice
+        assert (
+            f"orchestrator-nb resume {run.id}; to undo it: orchestrator-nb rollback {run.id} --undo rollback-1"
+            in notice
+        )
+        run.rollback(undo="rollback-1")
+        assert (Path("notes.txt").read_text(), Path("fails.txt").read_text()) == ("spoilt", "half")
+        assert run.state.run.state == "failed"
     else:
         assert Path("fails.txt").exists()
         assert any(f"rollback {run.id} --undo fails" in notice.text for notice in run.state.notices)
@@ -274,7 +291,7 @@ def test_who_is_asked_about_a_failure_also_says_what_becomes_of_its_files(reposi
     run.wait(check=False)
     assert (run.state.run.state, run.state.commands["fails"].state) == ("failed", "failed")
     assert [taken.command for taken in run.state.checkpoints if taken.boundary == "left"] == ["fails"]
-    assert not [notice for notice in run.state.notices if "--undo" in notice.text]
+    assert not [notice for notice in run.state.notices if "--undo fails" in notice.text]
     assert Path("notes.txt").read_text() == "mended by hand"
     assert Path("fails.txt").exists() == (answer == "fail")
     assert [back.beside for back in run.state.rollbacks] == (
@@ -316,6 +333,27 @@ def test_what_a_bad_verdict_of_a_gate_comes_to_goes_back_too(repository):
     assert replay(read(run.folder / "journal.jsonl"), policies=POLICIES).same
 
 
+def test_what_a_conflict_over_the_shared_state_comes_to_goes_back_too(repository):
+    """A command whose change of a value is refused, since another one changed it, has failed: its files go back."""
+    side = {"call": "steps:shares", "after": "clean", "retries": 0}
+    commands = {
+        "clean": COMMANDS["clean"],
+        "one": {**side, "parameters": {"name": "one"}, "writes": ["one.txt"]},
+        "two": {**side, "parameters": {"name": "two"}, "writes": ["two.txt"]},
+    }
+    run = flow(commands, checkpoints={"rollback": "automatic"}, merge={"*": "fail"}, slots=2).start(wait=False)
+    run.wait(check=False)
+    states = {name: run.state.commands[name].state for name in ("one", "two")}
+    assert sorted(states.values()) == ["failed", "succeeded"]
+    [lost] = [name for name, state in states.items() if state == "failed"]
+    assert run.state.commands[lost].failure.kind == "conflict"
+    [back] = run.state.rollbacks
+    assert (back.what, back.removed) == (f"without {lost}", (f"{lost}.txt",))
+    kept = {f"{name}.txt" for name in states if name != lost}
+    assert {path.name for path in Path().glob("*.txt")} == {"clean.txt", "notes.txt", *kept}
+    assert any("was changed by another command" in notice.text for notice in run.state.notices)
+
+
 def test_cascading_failures_propose_to_go_back_step_by_step(repository):
     """A notice and the story of the failure say what to type, and what is typed does it."""
     held = {name: {"call": "steps:publish", "parameters": {"model": 1}, "after": "fails"} for name in ("x", "y", "z")}
@@ -341,7 +379,9 @@ def test_a_critical_error_takes_the_run_back_to_its_last_checkpoint(repository, 
     assert Path("clean.txt").read_text() == "clean"
     assert run.state.run.state == "paused"
     assert run.state.commands["clean"].state == "succeeded"
-    assert any("compliance: personal data" in notice.text for notice in run.state.notices)
+    said = [notice.text for notice in run.state.notices if "compliance: personal data" in notice.text]
+    assert ["the run goes back to" in said[0], "the run went back by itself, to " in said[1]] == [True, True]
+    assert 'restored "notes.txt"' in said[1]
     run.stop("the test is over")
 
 
@@ -642,6 +682,61 @@ def test_the_checkpoint_of_a_gated_command_has_the_verdicts(repository):
         ["git", "-C", place.folder, "cat-file", "commit", run.checkpoints()["clean"].commit], capture_output=True
     )
     assert b"WORKFLOW-QUALITY:" in told.stdout
+
+
+def test_a_gate_that_was_passed_has_a_checkpoint_of_its_own(repository):
+    """It comes after that of its command and before the end of the run, has the known name and form, and its evidence."""
+    commands = {
+        **COMMANDS,
+        "model": {**COMMANDS["model"], "gates": ["rmse < 3.5", {"expression": "rmse < 1", "blocking": False}]},
+    }
+    run = flow(commands, quality_requirements=["clean.rows == 3"]).start(wait=False)
+    run.wait()
+    assert [(each.boundary, each.command, each.gate) for each in run.state.checkpoints][2:] == [
+        ("command", "model", ""), ("gate", "model", "rmse < 3.5"), ("gate", None, "clean.rows == 3"),
+        ("completion", None, ""),
+    ]  # fmt: skip
+    listed = run.checkpoints()
+    passed = listed["quality_validation_rmse < 3.5"]
+    assert passed.more["evidence"] == {
+        "verdict": "passed", "value": 1.5, "expected": "rmse < 3.5", "command": "model", "attempt": 1,
+    }  # fmt: skip
+    messages = [event.message for event in run.state.checkpoints if event.gate]
+    assert messages[0] == "WORKFLOW-QUALITY: rmse < 3.5 passed in sales with evidence"
+    assert listed.diff("model", passed.id) == ()
+    assert replay(read(run.folder / "journal.jsonl"), policies=POLICIES).same
+    report = run.rollback(to="quality_validation_rmse < 3.5")
+    assert (report.commands, report.removed) == (("publish",), ())
+    assert run.rollback(undo="model").removed == ("model.txt",)
+
+
+@pytest.mark.parametrize(
+    ("at", "taken"),
+    [
+        (["command"], ["start", "command", "command"]),
+        (["gate"], ["start", "command", "gate"]),
+        (["gate", "completion"], ["start", "command", "gate", "completion"]),
+        (["start", "completion"], ["start", "completion"]),
+    ],
+    ids=" ".join,
+)
+def test_the_policy_says_at_which_boundaries_files_are_kept(repository, at, taken):
+    """Only those named; a gate's needs that of its command, and each needs the beginning."""
+    commands = {"clean": COMMANDS["clean"], "model": {**COMMANDS["model"], "gates": ["rmse < 3.5"]}}
+    run = flow(commands, checkpoints={"at": at}).start(wait=False)
+    run.wait()
+    assert [each.boundary for each in run.state.checkpoints] == taken
+
+
+def test_a_gate_without_a_checkpoint_of_its_command_has_none(repository):
+    """A command that declares no file and shares nothing takes none, whatever its gates say."""
+    commands = {
+        "clean": COMMANDS["clean"],
+        "publish": {"call": "steps:publish", "parameters": {"model": 1}, "gates": ["result == 'done'"]},
+    }
+    run = flow(commands).start(wait=False)
+    run.wait()
+    assert boundaries(run) == ["start", "clean", "completion"]
 
 
 def test_a_deleted_run_takes_its_checkpoints_with_it(repository):

@@ -56,6 +56,7 @@ def test_all_inputs_are_recorded_with_their_defaults(project):
             "retry_delay": None,
             "learn": True,
             "retry_budget": None,
+            "memory_reserve": None,
             "rules": [],
             "escalation": None,
         },

@@ -59,7 +59,8 @@ def test_a_command_gets_the_keys_that_it_declares(project):
     began = []
     for declared, said in (({"gone": "any"}, '"gone" is missing'), ({"name": "integer"}, '"name"')):
         flow = Workflow("w", context={"rows": 3, "name": "x"})
-        flow.command(lambda: began.append(1), id="a", context=declared)
+        flow.command(lambda: None, id="before")
+        flow.command(lambda: began.append(1), id="a", after="before", context=declared)
         with pytest.raises(RunFailed, match=said) as caught:
             flow.run()
         assert caught.value.result.errors["a"].kind == "context"

@@ -79,3 +79,20 @@ def test_a_notebook_says_in_its_parameters_cell_what_it_takes(planned, tmp_path)
     bodies["clean"]["notebook"] = "use.ipynb"
     with pytest.raises(DefinitionError, match=r"found table[,;] expected integer"):
         planned(bodies, types={"notebook": NotebookCommand()})
+
+
+def test_a_whole_result_with_declared_outputs_is_a_mapping(planned):
+    """An argument named like the command that says that it is something else is a mistake."""
+
+    def use(clean: int):
+        return clean
+
+    def fits(clean: dict):
+        return clean
+
+    body = {"clean": {"outputs": {"rows": "integer"}}, "use": {}}
+    with pytest.raises(
+        DefinitionError, match=r'"clean" is the result of "clean", a mapping with the outputs .*\(rows\)'
+    ):
+        planned(body, functions={"use": use})
+    assert planned(body, functions={"use": fits}).upstream["use"] == ("clean",)

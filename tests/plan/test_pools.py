@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator_nb.errors import DefinitionError
-from orchestrator_nb.plan.pools import amount, capacities, needs
+from orchestrator_nb.plan.pools import amount, capacities, check_pools, needs
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,32 @@ def test_what_is_no_resource_is_refused_with_its_place(planned, resources) -> No
     """Amounts are whole numbers from 0; names are like ids."""
     with pytest.raises(DefinitionError, match="/commands/a/resources"):
         planned({"a": {"resources": resources}}, pools={"db": 2})
+
+
+def test_what_a_retry_holds_is_what_it_says_and_else_the_same(planned) -> None:
+    """A retry takes more of what it names."""
+    plan = planned(
+        {"a": {"resources": {"db": 1, "memory": "1GB"}, "retry_resources": {"memory": "4GB"}}}, pools={"db": 3}
+    )
+    capacity = capacities(plan.definition, slots=4, memory=10**10)
+    assert needs(plan.commands["a"], capacity) == {"cpu": 1, "db": 1, "memory": 10**9}
+    assert needs(plan.commands["a"], capacity, retry=True) == {"cpu": 1, "db": 1, "memory": 4 * 10**9}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [({"db": 4}, "could never be tried again: it takes 4"), ({"dp": 1}, 'there is no pool "dp"')],
+)
+def test_what_a_retry_could_never_have_is_refused_before_anything_runs(planned, wanted, said) -> None:
+    """More than there can ever be, and pools that there are not; with the place."""
+    with pytest.raises(DefinitionError, match=said) as refused:
+        planned({"a": {"retry_resources": wanted}}, pools={"db": 3})
+    assert "retry_resources" in str(refused.value)
+
+
+def test_a_machine_without_the_memory_of_a_retry_is_told_at_once(planned) -> None:
+    """What the machine has counts as what a pool has."""
+    plan = planned({"a": {"retry_resources": {"memory": "4GB"}}})
+    check_pools(plan.definition, slots=2, memory=4 * 10**9)
+    with pytest.raises(DefinitionError, match="could never be tried again"):
+        check_pools(plan.definition, slots=2, memory=2 * 10**9)

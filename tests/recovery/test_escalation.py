@@ -301,3 +301,18 @@ def test_a_stop_cancels_what_waits_for_a_person() -> None:
     run.ask(Stop(reason="enough", id="s"))
     assert (run.state.run.state, run.state.commands["a"].state) == ("stopped", "cancelled")
     assert list(run.state.open_decisions()) == []
+
+
+def test_a_person_may_do_what_waits_for_a_slot() -> None:
+    """It was asked about while it ran, its retry is due, and others have the slots: somebody's having done it counts."""
+    run = Driven({"a": {"retries": 1, "retry_delay": 0.001}, "b": {}, "c": {}, "d": {}}, failing=("a",))
+    for number in (1, 2):
+        run.ask(Escalate(command="a", reason="odd", id=str(number), by={"user": "ada"}))
+    run.executor.end_next()
+    run.executor.end_next()
+    run.wait(0.5)
+    assert (run.state.commands["a"].state, sorted(run.state.running())) == ("pending", ["c", "d"])
+    run.decide(2, "done")
+    assert run.state.commands["a"].state == "succeeded"
+    run.work()
+    assert run.state.run.state == "completed"

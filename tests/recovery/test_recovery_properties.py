@@ -104,7 +104,7 @@ class Story:
         state = fold(self.journal.read())
         assert state.__dict__ == self.loop.published.__dict__
         for decision in state.open_decisions():
-            assert decision.command is None or state.commands[decision.command].state in ("waiting", "running")
+            assert decision.command is None or state.commands[decision.command].state not in FINAL
         return state
 
 

@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from textwrap import wrap
 from typing import Any
 
+from orchestrator_nb.drawing.chart import chart_svg
 from orchestrator_nb.errors import UsageError
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -51,7 +53,7 @@ TEMPLATE: dict[str, Any] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """A figure by its `name` and `title`; `text` says in a sentence or two what it shows, `data` and `layout` are what
-    plotly draws. Shown in a notebook, it is drawn with its sentence below."""
+    plotly draws. Shown in a notebook it is drawn with its sentence, by plotly or, without scripts, as SVG."""
 
     name: str
     title: str
@@ -91,14 +93,45 @@ class Figure:
         drawn = self.plot.to_html(include_plotlyjs=True, full_html=False) if not self.is_empty else ""
         return f"<figure>{drawn}<figcaption>{escape(self.text)}</figcaption></figure>"
 
-    def _ipython_display_(self) -> None:
-        """Be drawn by plotly where it can be, with the sentence below."""
+    def to_svg(self) -> str:
+        """Return it drawn without plotly, for pages that run no scripts; empty where there is nothing to draw."""
+        spec = self.spec()
+        return chart_svg(spec["data"], spec["layout"], title=self.title, height=self.height) if self.data else ""
+
+    def _repr_html_(self) -> str:
+        title = f"<figcaption><b>{escape(self.title)}</b></figcaption>"
+        return f'<figure style="margin:8px 0;max-width:760px">{title}{self.to_svg()}<p>{escape(self.text)}</p></figure>'
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """Be drawn by plotly where it can be, as SVG on pages that run no scripts, and told in words elsewhere."""
+        bundle: dict[str, Any] = {"text/plain": str(self), "text/html": self._repr_html_()}
         if not self.is_empty:
-            self.show()
-        print(self)  # noqa: T201 - the sentence belongs to what is shown
+            spec = finite(self.spec())
+            title = {"text": _titled(self.title, self.text), "font": {"size": 16}}
+            spec["layout"] = {**spec["layout"], "title": title, "height": self.height + 60}
+            spec["layout"]["margin"] = {"t": 110, "l": 8, "r": 16, "b": 8}
+            bundle["application/vnd.plotly.v1+json"] = spec
+        return bundle
 
     def __str__(self) -> str:
         return f"{self.title}: {self.text}"
+
+
+def finite(value: Any) -> Any:
+    """Return data as plain JSON: numbers that are none become null, those of numpy become Python's."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return finite(value.item()) if hasattr(value, "item") else value
+
+
+def _titled(title: str, text: str) -> str:
+    """Return a title with the sentence below it, in lines that fit, as plotly writes them."""
+    lines = wrap(text, 110)
+    return f"{escape(title)}<br><sup>{'<br>'.join(map(escape, lines[:3]))}{' …' if len(lines) > 3 else ''}</sup>"
 
 
 def empty(name: str, title: str, why: str) -> Figure:

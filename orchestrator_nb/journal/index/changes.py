@@ -253,7 +253,7 @@ def _checkpoint_taken(rows: Rows, event: e.CheckpointTaken) -> None:
             "command": event.command, "attempt": event.attempt, "reason": None,
         }
     )  # fmt: skip
-    if event.command is not None and event.attempt is not None:
+    if event.command is not None and event.attempt is not None and not event.gate:
         rows.attempts.setdefault((event.command, event.attempt), {})["checkpoint_seconds"] = event.seconds
 
 

@@ -204,7 +204,7 @@ checkpoints = Table(
     _of_run(),
     _column("seq", Integer, "number of the event in the journal (count)", key=True),
     _column("at", Float, "when it was taken, or was to be (seconds since the epoch)"),
-    _column("boundary", Text, "where in the run: start, command, recovery, pause, completion"),
+    _column("boundary", Text, "where in the run: start, command, gate, recovery, pause, completion, left"),
     _column("taken", Boolean, "the files were kept; else the run went on without"),
     _column("id", Text, "name of the checkpoint over all runs", optional=True),
     _column("commit", Text, "hash of its commit", optional=True),
