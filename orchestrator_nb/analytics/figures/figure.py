@@ -39,7 +39,7 @@ TEMPLATE: dict[str, Any] = {
         "paper_bgcolor": CLEAR,
         "plot_bgcolor": CLEAR,
         "colorway": list(COLOURS),
-        "xaxis": _AXIS,
+        "xaxis": {**_AXIS, "ticks": "outside", "ticklen": 6, "tickcolor": CLEAR},
         "yaxis": {**_AXIS, "ticks": "outside", "ticklen": 5, "tickcolor": CLEAR},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
         "margin": {"l": 8, "r": 16, "t": 44, "b": 8},
