@@ -22,21 +22,34 @@ def checkpoints(
     path: Annotated[
         str | None, typer.Option(metavar="FILE", help="With --diff: by cells, rows or lines of one file.")
     ] = None,
+    export: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Put the files of one elsewhere: with --branch or --folder.")
+    ] = None,
+    branch: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --export: a new branch of the repository.")
+    ] = None,
+    folder: Annotated[str | None, typer.Option(metavar="FOLDER", help="With --export: a folder, empty or new.")] = None,
     as_json: Json = False,
     store: Store = None,
 ) -> None:
-    """List the checkpoints of a run, show what changed in one, or what differs between two."""
+    """List the checkpoints of a run, show what changed in one or what differs between two, or export one."""
+    from orchestrator_nb.errors import UsageError
     from orchestrator_nb.orchestrator.attaching import attach
 
+    if export is None and (branch or folder):
+        raise UsageError("--branch and --folder say where a checkpoint is exported to: --export NAME is missing")
+    if path is not None and not (diff is not None and any(diff)):
+        raise UsageError("--path names a file to be compared: --diff NAME NAME is missing")
     found = attach(run, store=store).checkpoints()
-    if diff is not None and any(diff):
+    if export is not None:
+        where = found.export(export, folder=folder, branch=branch)
+        print(json.dumps({"run": found.run, "exported": where}) if as_json else f"exported to {where}")
+    elif diff is not None and any(diff):
         _tell(found.diff(*diff, path=path), as_json=as_json)
     elif show is not None:
         one = found.find(show)
         if as_json:
-            print(
-                json.dumps({**found.as_plain()[one.number - found[0].number], "changes": _plain(found.changes(show))})
-            )
+            print(json.dumps({**found.plain(one), "changes": _plain(found.changes(show))}, ensure_ascii=False))
             return
         from orchestrator_nb.checkpoints.record import headline_of
 
@@ -78,7 +91,7 @@ def rollback(
         print(json.dumps(report.as_plain(), ensure_ascii=False))
         return
     print(report)
-    if report.done:
+    if report.done and not report.ended:
         print(f"go on with: orchestrator-nb resume {report.run}")
 
 
@@ -101,7 +114,28 @@ def _line(row: Any) -> str:
         return as_text(row)
     if "path" in row:
         return as_text(f"{row['kind']:<8} {row['path']}")
-    return as_text("  ".join(f"{name}: {value}" for name, value in row.items() if value not in ("", [], ())))
+    return as_text("\n".join(_of_table(row) if "rows" in row else _of_cell(row)))
+
+
+def _of_cell(cell: dict[str, Any]) -> list[str]:
+    """Return the lines that tell how a cell of a notebook differs."""
+    gone = [f"  - {line}" for line in cell["before"].splitlines()]
+    come = [f"  + {line}" for line in cell["after"].splitlines()]
+    return [f"cell {cell['cell']}: {cell['kind']}", *gone, *come]
+
+
+def _of_table(table: dict[str, Any]) -> list[str]:
+    """Return the lines that tell how a table differs."""
+    rows, now, come, gone = (table[name] for name in ("rows_before", "rows_after", "added", "removed"))
+    lines = [f"{rows} rows before, {now} after: {come} added, {gone} removed"]
+    lines += [
+        f"columns {word}: {', '.join(table[f'columns_{word}'])}"
+        for word in ("added", "removed")
+        if table[f"columns_{word}"]
+    ]
+    shown = [f"  {row}" for row in table["rows"]]
+    more = come + gone - len(shown)
+    return [*lines, *shown, *([f"  and {more} more"] if more > 0 else [])]
 
 
 def _plain(found: Any) -> Any:

@@ -46,7 +46,10 @@ class Way:
 def way_back(past: Past, store: CheckpointStore | None, *, to: str | None, undo: Sequence[str]) -> Way:
     """Return what going back comes to; nothing is changed. Raises UsageError and CheckpointError."""
     if (to is None) == (not undo):
-        raise UsageError("a rollback needs either a moment to go back to (to=) or commands to undo (undo=)")
+        raise UsageError(
+            "a rollback needs either a moment to go back to (to=, --to) or what is to be undone (undo=, --undo): commands, "
+            f'or "rollback" for the last one; found {"neither" if to is None else "both"}'
+        )
     run = past.now.run.run
     if to is None:
         if (rollback := _rollback_meant(undo, past, store)) is not None:
@@ -148,7 +151,7 @@ def refuse(way: Way, plan: RollbackPlan | None, *, run: str) -> None:
         back = f", or go back to before it, with all since: orchestrator-nb rollback {run} --to {int(safety)}"
         raise RollbackRefused(
             f"{names} ran again since {way.undid.name} and has newer results; nothing was changed: undo that first: "
-            f"orchestrator-nb rollback {run} {undo}{back if safety else ''}; or keep both (keep-both): what is newer stays"
+            f"orchestrator-nb rollback {run} {undo}{back if safety else ''}; or keep both (keep_both=True, --keep-both): what is newer stays"
         )
 
 

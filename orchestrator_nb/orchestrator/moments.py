@@ -313,7 +313,8 @@ def undone(names: Sequence[str], state: RunState) -> tuple[str, ...]:
         cells = [each for each, planned in state.planned.items() if planned.matrix == name]
         if name not in state.commands and not cells:
             meant = nearest(name, state.commands)
-            hint = f'; did you mean "{meant}"?' if meant else ""
+            there = ", ".join(list(state.commands)[:5])
+            hint = f'; did you mean "{meant}"?' if meant else f"; there are {there}, and the rollbacks that were done"
             raise UsageError(f'the run has no command "{name}"{hint}')
         found.update(dict.fromkeys(cells or [name]))
     return tuple(found)

@@ -59,7 +59,7 @@ class RollbackReport:
         if self.advice:
             lines.append(f"  used what is gone, and is not run again by itself: {listed(self.advice, _SHOWN)}")
         if not (self.commands or self.results or self.restored or self.removed or self.beside):
-            lines.append("  everything is as it was then")
+            lines.append("  nothing has to change" if not self.done else "  nothing had to change")
         if self.ended:
             lines.append(f"  the run {'is' if self.done else 'would be'} {self.ended} again")
         if self.undo:

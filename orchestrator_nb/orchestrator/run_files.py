@@ -60,7 +60,9 @@ class GoesBack:
         except CheckpointError as error:
             return Checkpoints(self.id, None, note=str(error))
         note = "" if state.run.steps else "no command of it declares a file that it writes, or checkpoints are off"
-        return Checkpoints(self.id, store, note=note or next((event.reason for event in skipped), ""))
+        note = note or next((event.reason for event in skipped), "")
+        rollbacks = {event.rollback: f"rollback-{number}" for number, event in enumerate(state.rollbacks, start=1)}
+        return Checkpoints(self.id, store, note=note, rollbacks=rollbacks)
 
     def rollback(
         self,

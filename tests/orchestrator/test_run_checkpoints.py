@@ -766,6 +766,18 @@ def test_the_verbs_list_show_compare_and_go_back(repository):
     assert [each["boundary"] for each in told["checkpoints"]] == ["start", "command", "command", "completion"]
     assert "changed  notes.txt" in verb("checkpoints", "--show", "model").stdout
     assert verb("checkpoints", "--diff", "start", "model", "--path", "notes.txt").stdout.endswith("+by the model\n")
+    told = verb("checkpoints", "--diff", "clean", "model", "--path", "model.txt")
+    assert (told.returncode, 'no file "model.txt"' in told.stderr) == (2, True)
+    assert verb("checkpoints", "--diff", "start", "completion").stdout == verb("checkpoints", "--diff", "1", "4").stdout
+    told = verb("checkpoints", "--show", "complexion")
+    assert (told.returncode, "the nearest: completion" in told.stderr) == (2, True)
+    assert verb("checkpoints", "--export", "clean", "--branch", "rescue").stdout == "exported to refs/heads/rescue\n"
+    assert git("show", "rescue:clean.txt") == "clean"
+    assert verb("checkpoints", "--export", "model", "--folder", "elsewhere").returncode == 0
+    assert Path("elsewhere/notes.txt").read_text() == "by the model"
+    told = verb("checkpoints", "--export", "model", "--folder", "elsewhere")
+    assert (told.returncode, "is not empty" in told.stderr) == (1, True)
+    assert verb("checkpoints", "--branch", "rescue").returncode == 2
     assert json.loads(verb("rollback", run.id, "--to", "clean", "--dry-run", "--json").stdout)["done"] is False
     Path("model.txt").write_text("edited")
     refused = verb("rollback", run.id, "--to", "clean")
@@ -773,6 +785,11 @@ def test_the_verbs_list_show_compare_and_go_back(repository):
     done = verb("rollback", run.id, "--undo", "model", "--keep-both")
     assert done.returncode == 0, done.stderr
     assert "runs again: model" in done.stdout
+    assert done.stdout.endswith(f"go on with: orchestrator-nb resume {run.id}\n")
+    assert "rollback-1: without model" in verb("checkpoints").stdout
+    undone = verb("rollback", "--undo", "rollback")
+    assert "the run is completed again" in undone.stdout
+    assert "go on with" not in undone.stdout
     assert Path("model.txt").read_text() == "edited"
 
 
