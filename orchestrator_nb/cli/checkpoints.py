@@ -76,6 +76,12 @@ def rollback(
     keep_both: Annotated[
         bool, typer.Option("--keep-both", help="Leave files that were changed since, the earlier ones beside them.")
     ] = False,
+    check: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROGRAM", help="Step back over the commands until this program ends with 0, run in a copy."
+        ),
+    ] = None,
     as_json: Json = False,
     store: Store = None,
 ) -> None:
@@ -86,12 +92,51 @@ def rollback(
     """
     from orchestrator_nb.orchestrator.attaching import attach
 
+    if check is not None:
+        if to is not None or undo or dry_run:
+            from orchestrator_nb.errors import UsageError
+
+            raise UsageError(
+                "--check finds by itself how far to go back: it goes with none of --to, --undo and --dry-run"
+            )
+        _step_back(attach(run, store=store), check, keep_both=keep_both, as_json=as_json)
+        return
     report = attach(run, store=store).rollback(to=to, undo=undo or (), dry_run=dry_run, keep_both=keep_both)
     if as_json:
         print(json.dumps(report.as_plain(), ensure_ascii=False))
         return
     print(report)
     if report.done and not report.ended:
+        print(f"go on with: orchestrator-nb resume {report.run}")
+
+
+def _step_back(found: Any, check: str, *, keep_both: bool, as_json: bool) -> None:
+    """Step back until the check passes, and tell of each step. Raises CheckpointError where none does."""
+    import shlex
+    import shutil
+    import subprocess
+    from pathlib import Path
+
+    from orchestrator_nb.errors import CheckpointError, UsageError
+
+    program = shlex.split(check)
+    if not program or ("/" not in program[0] and shutil.which(program[0]) is None):
+        raise UsageError(f'--check names a program with its arguments; "{check}" is none that can be found')
+
+    def passes(folder: Path) -> bool:
+        return subprocess.run(program, cwd=folder, stdout=2, check=False).returncode == 0
+
+    levels, report = found.rollback_step_by_step(check=passes, keep_both=keep_both)
+    if as_json:
+        plain = [{"to": each.target.id, "passed": each.passed, "commands": each.commands} for each in levels]
+        print(json.dumps({"levels": plain, "rollback": report and report.as_plain()}, ensure_ascii=False))
+    else:
+        for each in levels:
+            print(each)
+    if report is None:
+        raise CheckpointError(f"the check passes at none of {len(levels)} steps back; nothing was changed")
+    if not as_json:
+        print(report)
         print(f"go on with: orchestrator-nb resume {report.run}")
 
 

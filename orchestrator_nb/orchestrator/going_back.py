@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from orchestrator_nb import events as e
 from orchestrator_nb.checkpoints.differences import difference
 from orchestrator_nb.checkpoints.paths import SIZE_LIMIT
@@ -27,7 +29,7 @@ from orchestrator_nb.errors import CheckpointError, OrchestratorError, RollbackR
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.orchestrator.evidence import evidence_of, version_of
-from orchestrator_nb.orchestrator.moments import START, Course, Past, Rollback, undone, users_of
+from orchestrator_nb.orchestrator.moments import START, Course, Moment, Past, Rollback, undone, users_of
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import FINAL
 
@@ -57,16 +59,21 @@ def way_back(past: Past, store: CheckpointStore | None, *, to: str | None, undo:
         names = undone(undo, past.now)
         goal = _without(store, run, names) if store is not None else None
         return Way(f"without {', '.join(names)}", past.without(names), goal)
-    checkpoint = None
+    named = None
     if to not in past.now.commands and to != START:
         if store is None:
             raise UsageError(f'there are no checkpoints, so "{to}" is neither one nor a command')
-        checkpoint = store.find(to, run=None if "/" in to else run).id
-    moment = past.moment(to, checkpoint=checkpoint)
+        named = store.find(to, run=None if "/" in to else run)
+    moment = moment_of(named, past) if named is not None else past.moment(to)
     goal = None
     if store is not None and moment.checkpoint is not None:
         goal = back_to(store, store.find(moment.checkpoint))
     return Way(f"to {to}", past.back_to(moment), goal)
+
+
+def moment_of(checkpoint: Checkpoint, past: Past) -> Moment:
+    """Return the moment at which a checkpoint was taken. Raises UsageError where the journal does not know it."""
+    return past.moment(checkpoint.id, checkpoint=checkpoint.id, position=checkpoint.position)
 
 
 def _rollback_meant(names: Sequence[str], past: Past, store: CheckpointStore | None) -> Rollback | None:
@@ -165,10 +172,15 @@ def go_back(
     clock: Callable[[], float],
     limit: int = SIZE_LIMIT,
     position: int = 0,
+    ends: bool = False,
 ) -> e.RolledBack | e.RollbackFailed:
-    """Carry out a rollback of a run of which nothing is under way; done again after it was cut, it is completed."""
+    """Carry out a rollback of a run of which nothing is under way; done again after it was cut, it is completed.
+
+    With `ends` the run may have the end again that it had then; one that is driven goes on, or is paused.
+    """
     try:
-        return _go_back(asked, state, run_folder, project, durable=durable, clock=clock, limit=limit, position=position)
+        done = _go_back(asked, state, run_folder, project, durable=durable, clock=clock, limit=limit, position=position)
+        return done if ends or not done.ended else replace(done, ended="", reason="")
     except Exception as error:  # noqa: BLE001 - whatever it is, the run has to have its answer
         reason = str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"
         paths = error.paths if isinstance(error, RollbackRefused) else ()

@@ -6,8 +6,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from orchestrator_nb.checkpoints.planning import RollbackPlan
+from orchestrator_nb.checkpoints.progressive import Level
+from orchestrator_nb.checkpoints.record import Checkpoint
 from orchestrator_nb.events import RolledBack
 from orchestrator_nb.orchestrator.going_back import Way, files_of
+from orchestrator_nb.orchestrator.moments import Course
 from orchestrator_nb.orchestrator.shown import as_text, listed
 
 _SHOWN = 20
@@ -69,6 +72,47 @@ class RollbackReport:
     __repr__ = __str__
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelReport:
+    """A step of the way back, and what it would come to. Prints as text.
+
+    `number` counts from 1, `target` is the checkpoint, `plan` what becomes of the files, `commands` run again, `results`
+    have theirs of then. `passed` is what the check says of the files, None without one, `said` what it raised.
+    """
+
+    number: int
+    target: Checkpoint
+    plan: RollbackPlan
+    commands: tuple[str, ...]
+    results: tuple[str, ...]
+    passed: bool | None
+    said: str = ""
+
+    def __str__(self) -> str:
+        files = files_of(self.plan)
+        verdict = {True: "passes", False: "does not pass", None: "not checked"}[self.passed]
+        lines = [f"{self.number}. back to {self.target.name} ({self.target.id}): {verdict}"]
+        lines += [f"  the check raised: {self.said}"] if self.said else []
+        for word, names in (
+            ("runs again", self.commands), ("has its result again", self.results), ("restored", files["restored"]),
+            ("removed", files["removed"]), ("changed by nobody known, left", files["unowned"]),
+        ):  # fmt: skip
+            if names:
+                lines.append(f"  {word}: {listed(names, _SHOWN)}")
+        lines += [f"  left as it is: {conflict.path}: {conflict.why}" for conflict in self.plan.conflicts]
+        return as_text("\n".join(lines))
+
+    __repr__ = __str__
+
+
+def level_of(level: Level, course: Course) -> LevelReport:
+    """Return a step of the way back with what becomes of the commands."""
+    return LevelReport(
+        number=level.number, target=level.target, plan=level.plan, commands=course.commands,
+        results=tuple(course.results), passed=level.passed, said=level.said,
+    )  # fmt: skip
+
+
 def report_of(run: str, event: RolledBack, *, number: int) -> RollbackReport:
     """Return what a rollback came to, the run's `number`-th."""
     again = tuple(name for name in event.commands if name not in event.results)
@@ -80,12 +124,14 @@ def report_of(run: str, event: RolledBack, *, number: int) -> RollbackReport:
     )  # fmt: skip
 
 
-def preview_of(run: str, way: Way, plan: RollbackPlan | None, *, advice: tuple[str, ...] = ()) -> RollbackReport:
-    """Return what a rollback would come to."""
+def preview_of(
+    run: str, way: Way, plan: RollbackPlan | None, *, advice: tuple[str, ...] = (), driven: bool = False
+) -> RollbackReport:
+    """Return what a rollback would come to, of a run that somebody drives or not."""
     files: dict[str, Any] = {} if plan is None else files_of(plan)
     conflicts = {} if plan is None else {conflict.path: conflict.why for conflict in plan.conflicts}
     course = way.course
     return RollbackReport(
         run=run, what=way.what, done=False, commands=course.commands, results=tuple(course.results),
-        stayed=course.stayed, conflicts=conflicts, advice=advice, ended=course.ended, **files,
+        stayed=course.stayed, conflicts=conflicts, advice=advice, ended="" if driven else course.ended, **files,
     )  # fmt: skip

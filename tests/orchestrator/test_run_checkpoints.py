@@ -668,6 +668,52 @@ def test_a_run_steps_back_until_a_check_passes(repository):
     assert (len(looked), report) == (1, None)
 
 
+def test_stepping_back_goes_on_after_a_look_that_came_to_nothing(repository):
+    """What was kept for a look, or for a rollback that was refused, is a moment of the run like any other."""
+    run = flow().start(wait=False)
+    run.wait()
+    seen = []
+    run.rollback_step_by_step(decide=lambda level: seen.append(str(level)) or "next")
+    assert "1. back to command_completion_clean" in seen[0]
+    assert "runs again: model, publish" in seen[0]
+    assert "removed: model.txt" in seen[0]
+    assert len(seen) == 2
+    run.rollback(to="clean")
+    run.rollback_step_by_step(decide=lambda level: "stop")
+    run.resume()
+    run.wait()
+    levels, report = run.rollback_step_by_step(check=lambda folder: not (folder / "model.txt").exists())
+    assert levels[0].target.kind in ("safety", "recovery")
+    assert report.commands == ("model", "publish")
+    assert run.rollback(undo="rollback").ended == "completed"
+    safety = [each for each in run.checkpoints() if each.label == "step by step"]
+    assert run.rollback(to=safety[0].id).ended == "completed"
+
+
+def test_the_command_line_steps_back_until_a_program_passes(repository):
+    """Each step is told; where none passes nothing is changed and the exit code says so."""
+    run = flow().start(wait=False)
+    run.wait()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+    def back(check, *more):
+        code = "from orchestrator_nb.cli.main import main; main()"
+        asked = [sys.executable, "-c", code, "rollback", run.id, "--check", check, *more]
+        return subprocess.run(asked, capture_output=True, text=True, env=environment)
+
+    nowhere = back("test -e nowhere.txt")
+    assert nowhere.returncode == 1
+    assert "passes at none of 2 steps back; nothing was changed" in nowhere.stderr
+    assert Path("model.txt").exists()
+    assert (back("no-such-program").returncode, back("true", "--to", "clean").returncode) == (2, 2)
+    done = back("test ! -e clean.txt")
+    assert done.returncode == 0, done.stderr
+    assert "1. back to command_completion_clean" in done.stdout
+    assert "): does not pass" in done.stdout
+    assert "2. back to workflow_start_sales" in done.stdout
+    assert not Path("clean.txt").exists()
+
+
 def test_the_checkpoint_of_a_gated_command_has_the_verdicts(repository):
     """It is taken after its gates have passed, and says so in the words that people look for."""
     commands = {"clean": {**COMMANDS["clean"], "gates": ["rows == 3"]}}
