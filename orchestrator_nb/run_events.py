@@ -7,8 +7,8 @@ from typing import Any
 
 from orchestrator_nb.event import Event
 
-FORMAT = 1
-"""The version of the journal's format, recorded by every `RunStarted`."""
+FORMAT = 2
+"""The version of the journal's format, which a run records as it begins. Since 2, a turn has one hash; each line had."""
 
 
 class RunStarted(Event, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
     slots: int = 1
     owner: Mapping[str, Any] = {}
     version: str = ""
-    format: int = FORMAT
+    format: int = 1
     parent: str | None = None
     settings: Mapping[str, Any] = {}
     decide: str = "park"

@@ -60,6 +60,12 @@ class Git:
         assert isinstance(output, bytes)
         return output
 
+    def says(self, *arguments: str) -> list[str]:
+        """Return the lines that a command of git wrote, its complaints among them, however it ended; in English."""
+        _, output, errors = self._execute(arguments, {"LC_ALL": "C"}, with_extended_output=True, with_exceptions=False)
+        texts = (each if isinstance(each, str) else os.fsdecode(each) for each in (errors, output))
+        return [line for text in texts for line in text.splitlines()]
+
     @contextmanager
     def stream(self, *arguments: str, stdin: bytes) -> Iterator[BinaryIO]:
         """Run a command of git and give what it writes while it writes it."""

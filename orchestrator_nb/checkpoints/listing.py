@@ -43,7 +43,7 @@ def listed(folder: Path, where: str) -> list[tuple[str, bytes]] | None:
 
     None where a copy is missing.
     """
-    references = _references(folder, where)
+    references = references_in(folder, where)
     known: dict[str, bytes] = {}
     for run in {reference.split("/")[2] for reference in references}:
         with suppress(OSError):
@@ -54,7 +54,7 @@ def listed(folder: Path, where: str) -> list[tuple[str, bytes]] | None:
     return [(commit, known[commit]) for commit in commits]
 
 
-def _references(folder: Path, where: str) -> dict[str, str]:
+def references_in(folder: Path, where: str) -> dict[str, str]:
     """Return the commits by reference: those in files of their own, which come first, then those that were packed.
 
     In this order none is missed that is packed meanwhile; a file of its own is younger than what is packed.
@@ -63,7 +63,7 @@ def _references(folder: Path, where: str) -> dict[str, str]:
     folders = [folder / where] if where != _RUNS else sorted(folder.glob(f"{_RUNS}*"))
     for each in folders:
         for path in each.glob("[0-9]*[0-9]"):
-            with suppress(OSError):
+            with suppress(OSError, UnicodeDecodeError):  # git names one that says nothing
                 loose[f"{_RUNS}{each.name}/{path.name}"] = path.read_text("ascii").strip()
     found: dict[str, str] = {}
     with suppress(OSError):

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ import typer
 
 from orchestrator_nb.cli.control import table_lines
 from orchestrator_nb.cli.options import Json, RunName, Store
+from orchestrator_nb.errors import RunRefused, StoreError, UsageError
 
 FOUND = 1
 """The exit code when an audit found something."""
@@ -105,6 +107,9 @@ def audit(
     export: Annotated[
         Path | None, typer.Option("--export", metavar="FOLDER", help="Save what can be read of damaged runs there.")
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look while the run goes on, and tell what does not hold as it comes.")
+    ] = False,
     as_json: Json = False,
     store: Store = None,
 ) -> None:
@@ -116,6 +121,11 @@ def audit(
     from orchestrator_nb.orchestrator.audit import audit_run
 
     place = find_store(store)
+    if watch:
+        if every or export is not None:
+            raise UsageError("--watch looks at one run while it goes on; leave out --all and --export")
+        _watch(find_run(place, run), as_json=as_json)
+        return
     folders = list_runs(place) if every else [find_run(place, run)]
     found = {folder.name: audit_run(folder) for folder in folders}
     saved = []
@@ -136,3 +146,20 @@ def audit(
             print(f'there are no runs in "{place}"')
     if any(found.values()):
         raise typer.Exit(FOUND)
+
+
+def _watch(folder: Path, *, as_json: bool) -> None:
+    """Print what does not hold of a run as it comes, and have its owner record it; ends with the run."""
+    from orchestrator_nb.orchestrator.attaching import attach
+    from orchestrator_nb.orchestrator.live_audit import watch_run
+
+    run, count = attach(folder.name, store=folder.parent), 0
+    for finding in watch_run(folder):
+        count += 1
+        print(json.dumps(dataclasses.asdict(finding)) if as_json else f"{folder.name}: {finding}", flush=True)
+        with suppress(RunRefused, StoreError):  # nobody drives it any more
+            run.give_notice(f"audit: {finding}")
+    if count:
+        raise typer.Exit(FOUND)
+    if not as_json:
+        print(f"{folder.name}: as it was recorded")

@@ -164,6 +164,7 @@ class CallableCommand(FunctionCommand):
         super().__init__()
         self.functions: Mapping[str, Function] = functions if functions is not None else {}
         self._found: dict[Path, dict[str, Function]] = {}
+        self._latest: tuple[Path | None, dict[str, Function]] = None, {}
         self._looked_at: set[tuple[str, Path]] = set()
 
     def find(self, command: CommandDefinition, *, folder: Path, fresh: bool = False) -> Function:
@@ -171,9 +172,10 @@ class CallableCommand(FunctionCommand):
         function = self.functions.get(command.base)
         if function is not None:
             return function
-        known = self._found.get(folder)
-        if known is None:
-            known = self._found[folder] = {}
+        latest, known = self._latest
+        if folder is not latest:  # hashing a path costs more than all the rest
+            known = self._found.setdefault(folder, {})
+            self._latest = folder, known
         name = command.call or ""
         function = known.get(name)
         if function is None or (fresh and (name, folder) not in self._looked_at):

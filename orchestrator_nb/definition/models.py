@@ -176,6 +176,7 @@ class MonitoringDefinition(Model):
     resources: bool = Field(
         True, description="record what attempts take: processor time, memory and disk, the machine's network meanwhile"
     )
+    audit: bool = Field(False, description="look while it runs whether what is recorded holds, and tell what does not")
 
 
 class KernelsDefinition(Model):
@@ -280,14 +281,20 @@ class CommandDefinition(Model):
         if len(given) != 1:
             what = " and ".join(given) if given else "none of them"
             raise ValueError(f"a command has exactly one of {', '.join(KINDS)}; found {what}")
+        # Of very many commands each is asked for these; finding out later costs a lock besides (before Python 3.12).
+        fields["kind"] = str(self.type) if given[0] == "type" else given[0]
+        if not self.targets:
+            fields["checks"] = self.gates
         return self
 
     @cached_property
     def kind(self) -> str:
         """The type of command: notebook, call, shell, command, workflow, or the name of a third-party type."""
         fields = self.__dict__
-        kind = next(name for name in KINDS if fields[name] is not None)
-        return str(self.type) if kind == "type" else kind
+        for kind in KINDS[:-1]:
+            if fields[kind] is not None:
+                return kind
+        return str(self.type)
 
     @cached_property
     def checks(self) -> tuple[GateDefinition, ...]:

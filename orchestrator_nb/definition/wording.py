@@ -153,7 +153,7 @@ ESCALATION = {
     "default": "retry, skip or fail",
 }
 OPTIMIZATION = {"history": "true or false", "adaptive": "true or false"}
-MONITORING = {"interval": _SECONDS, "log_size": "a whole number of bytes from 4096"}
+MONITORING = {"interval": _SECONDS, "log_size": "a whole number of bytes from 4096", "audit": "true or false"}
 CHECKPOINTS = {
     "at": "a list of start, command, gate, recovery, pause and completion",
     "include": "a list of paths",

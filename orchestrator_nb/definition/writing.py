@@ -55,12 +55,9 @@ def to_plain(value: Any, *, defaults: bool = False) -> Any:
 
 def said(model: Model) -> dict[str, Any]:
     """Return the fields that are not at their default, in the order of the model, as they are."""
-    given = model.model_fields_set
-    return {
-        name: value
-        for name, default in _defaults(type(model))
-        if name in given and (value := getattr(model, name)) != default
-    }
+    defaults = _defaults(type(model))
+    given = sorted(model.model_fields_set, key=_places(type(model)).__getitem__)  # as a rule a few of many
+    return {name: value for name in given if (value := getattr(model, name)) != defaults[name]}
 
 
 def _fields(model: Model, without: tuple[str, ...], *, defaults: bool = False) -> dict[str, Any]:
@@ -69,8 +66,13 @@ def _fields(model: Model, without: tuple[str, ...], *, defaults: bool = False) -
 
 
 @cache
-def _defaults(kind: type[Model]) -> tuple[tuple[str, Any], ...]:
-    return tuple((name, info.get_default(call_default_factory=True)) for name, info in kind.model_fields.items())
+def _defaults(kind: type[Model]) -> dict[str, Any]:
+    return {name: info.get_default(call_default_factory=True) for name, info in kind.model_fields.items()}
+
+
+@cache
+def _places(kind: type[Model]) -> dict[str, int]:
+    return {name: place for place, name in enumerate(kind.model_fields)}
 
 
 def _parameter(declared: ParameterDefinition) -> Any:

@@ -21,18 +21,19 @@ from contextvars import Context
 from heapq import heappop, heappush
 from threading import Event as ThreadEvent
 from threading import Lock
+from typing import Any
 
 from orchestrator_nb import events as e
+from orchestrator_nb.engine.admission import admitted
 from orchestrator_nb.engine.endings import ENDINGS
 from orchestrator_nb.engine.held import HeldTurn
 from orchestrator_nb.engine.requests import Pause, Request, Stop, facts_of
-from orchestrator_nb.engine.scheduler import Scheduler
+from orchestrator_nb.engine.scheduler import OBSERVED, Scheduler
 from orchestrator_nb.engine.steps import Steps
 from orchestrator_nb.engine.waiting import Waiting
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.ports import Executor, Journal, Observer, Policy, Work
 from orchestrator_nb.state import RunState
-from orchestrator_nb.step_facts import STEP_ANSWERS, answers_what_is_due
 from orchestrator_nb.transitions import ENDED
 
 MOST_IN_A_TURN = 500
@@ -265,7 +266,7 @@ class Loop:
         """Fold what came in and all that follows from it; return everything in order."""
         turn: list[e.Event] = []
         for item in taken:
-            for event in self._admit(item) if isinstance(item, e.Event) else self._facts_of(item):
+            for event in admitted(item, self._state) if isinstance(item, e.Event) else self._facts_of(item):
                 self._fold(event, turn)
         while steps := self._scheduler.next(self._state, self._clock()):
             for step in steps:
@@ -279,9 +280,11 @@ class Loop:
         state, answering = self._state, self._answering
         unanswered = [event]
         for fact in unanswered:  # which grows by the answers
+            kind = type(fact)
             state.apply(fact)
-            self._scheduler.observe(fact)
-            policies = answering.get(type(fact))
+            if kind in OBSERVED:
+                self._scheduler.observe(fact)
+            policies = answering.get(kind)
             if policies is None:
                 continue
             deciding, adding = policies
@@ -292,32 +295,6 @@ class Loop:
             for policy in adding:
                 unanswered += policy(fact, state)
         turn += unanswered
-
-    def _admit(self, fact: e.Event) -> tuple[e.Event, ...]:
-        """Return what a fact from outside means here: late news of an attempt that is over means nothing."""
-        if type(fact) in STEP_ANSWERS:
-            return (fact,) if answers_what_is_due(self._state, fact) else ()
-        attempt = getattr(fact, "attempt", None)
-        if type(fact) is e.RetryDue:
-            record = self._state.commands.get(fact.command)
-            return (fact,) if record is not None and record.state == "waiting" and record.due is not None else ()
-        if type(fact) is e.DecisionDue:
-            decision = self._state.decisions.get(fact.number)
-            return (fact,) if decision is not None and self._state.is_open(decision) else ()
-        if attempt is None:
-            return (fact,)
-        record = self._state.commands.get(fact.command)  # type: ignore[attr-defined]
-        if record is None or record.attempt != attempt or record.state != "running":
-            return ()
-        if record.returned and self._state.run.state != "stopping":
-            return ()  # a step that was ended is done once more by whoever goes on with the run
-        if isinstance(fact, (e.AttemptFailed, e.AttemptAbandoned)) and fact.failure.kind == "cancelled":
-            reason, abandoned = self._state.run.reason or fact.failure.message, isinstance(fact, e.AttemptAbandoned)
-            interrupted = e.AttemptInterrupted(
-                at=fact.at, command=fact.command, attempt=attempt, reason=reason, abandoned=abandoned
-            )
-            return (interrupted,)
-        return (fact,)
 
     def _facts_of(self, request: Request) -> list[e.Event]:
         """Return what a request comes to in this state; nothing when it has no meaning any more."""
@@ -332,26 +309,9 @@ class Loop:
         """Let the recorded turn take effect."""
         self._state.publish(self.published, turn)
         for event in turn:
-            kind = type(event)
-            if kind is e.AttemptStarted:
-                self._executor.submit(self._make_work(event.command, self._state))  # type: ignore[attr-defined]
-            elif kind is e.RetryScheduled:
-                self._waiting.retry(event)  # type: ignore[arg-type]
-                self._wake.set()
-            elif kind is e.DecisionRequested:
-                self._waiting.decision(event)  # type: ignore[arg-type]
-                self._wake.set()
-            elif kind is e.AttemptFailed and event.failure.stage == "reported":  # type: ignore[attr-defined]
-                # Somebody says that it has failed: it may not know of that itself.
-                self._executor.end(event.command, event.attempt, "cancelled", 0.0)  # type: ignore[attr-defined]
-            elif kind is e.RunPaused and event.leaving:  # type: ignore[attr-defined]
-                self._ends_at = self._clock() + self._grace
-                self._wake.set()
-            elif kind is e.RunPaused or kind is e.RunResumed:
-                self._ends_at, self._ended = None, False
-            elif kind is e.RunStopping:
-                self._ends_at = None
-                self._end_running("cancelled", self._grace)
+            act = _ACTS.get(type(event))
+            if act is not None:
+                act(self, event)
         if self._state.due or self._steps.handed:
             self._steps.hand_out(self._state)
         for observer in self._observers:
@@ -360,6 +320,47 @@ class Loop:
             except Exception:  # noqa: BLE001, S110 - a view that fails must not fail the run
                 pass
 
+    def _start(self, event: e.AttemptStarted) -> None:
+        self._executor.submit(self._make_work(event.command, self._state))
+
+    def _wait_for_retry(self, event: e.RetryScheduled) -> None:
+        self._waiting.retry(event)
+        self._wake.set()
+
+    def _wait_for_decision(self, event: e.DecisionRequested) -> None:
+        self._waiting.decision(event)
+        self._wake.set()
+
+    def _let_go(self, event: e.AttemptFailed) -> None:
+        if event.failure.stage == "reported":  # somebody says that it has failed: it may not know of that itself
+            self._executor.end(event.command, event.attempt, "cancelled", 0.0)
+
+    def _pause(self, event: e.RunPaused) -> None:
+        if event.leaving:
+            self._ends_at = self._clock() + self._grace
+            self._wake.set()
+        else:
+            self._go_on(event)
+
+    def _go_on(self, event: e.Event) -> None:  # noqa: ARG002 - as all of these
+        self._ends_at, self._ended = None, False
+
+    def _stop(self, event: e.RunStopping) -> None:  # noqa: ARG002 - as all of these
+        self._ends_at = None
+        self._end_running("cancelled", self._grace)
+
     def _end_running(self, reason: str, grace: float) -> None:
         for command in list(self._state.running()):
             self._executor.end(command, self._state.commands[command].attempt, reason, grace)
+
+
+_ACTS: dict[type[e.Event], Callable[[Loop, Any], None]] = {
+    e.AttemptStarted: Loop._start,
+    e.RetryScheduled: Loop._wait_for_retry,
+    e.DecisionRequested: Loop._wait_for_decision,
+    e.AttemptFailed: Loop._let_go,
+    e.RunPaused: Loop._pause,
+    e.RunResumed: Loop._go_on,
+    e.RunStopping: Loop._stop,
+}
+"""What is done once a fact is recorded; nothing for all others."""

@@ -61,6 +61,11 @@ class Scheduler:
     def observe(self, event: e.Event) -> None:
         """Take in an event that has just been applied to the state."""
         kind = type(event)
+        if kind is e.AttemptReturned:
+            if self._estimates is not None and not self._stale:
+                if self._estimates.returned(event.command, event.seconds):  # type: ignore[attr-defined]
+                    self._reorder(self._estimates.ranks())
+            return
         if kind is e.AttemptAbandoned or (kind is e.AttemptInterrupted and event.abandoned):  # type: ignore[attr-defined]
             self._abandoned += 1
             if self._allotment is not None:
@@ -89,9 +94,6 @@ class Scheduler:
             else:  # what it follows may not be what it followed when it was tried before
                 self._again.add(command)
                 self._unjudged.append(command)
-        elif kind is e.AttemptReturned:
-            if self._estimates is not None and self._estimates.returned(event.command, event.seconds):  # type: ignore[attr-defined]
-                self._reorder(self._estimates.ranks())
         elif kind in _UPHEAVALS:
             self._stale = True
 
@@ -331,3 +333,8 @@ _OTHER_END_STATES = frozenset(_OTHER_ENDS.values())
 _UPHEAVALS = frozenset(
     {e.RunPlanned, e.RunResumed, e.CommandReopened, e.CommandRestored, e.DecisionRequested, e.WorkersChanged}
 )
+OBSERVED = frozenset({
+    *_SUCCESSES, *_OTHER_ENDS, *_UPHEAVALS, e.AttemptReturned, e.AttemptAbandoned, e.AttemptInterrupted,
+    e.RetryScheduled, e.RetryDue,
+})  # fmt: skip
+"""The events that `Scheduler.observe` has to see; it does nothing with others."""

@@ -72,7 +72,6 @@ class LocalAttempt:
 
     __slots__ = (
         "_around",
-        "_begun",
         "_changes",
         "_ender",
         "_ending",
@@ -84,6 +83,7 @@ class LocalAttempt:
         "_reason",
         "_told",
         "advice",
+        "begun",
         "closed",
         "notebook",
         "transient",
@@ -99,7 +99,7 @@ class LocalAttempt:
         self.used: Used | None = None
         self.closed = False
         self._around = around
-        self._begun = time.monotonic()
+        self.begun = time.monotonic()
         self._changes: dict[str, Any] | None = None
         self._measure: Measure | None = None
         self._log: AttemptLog | None = None
@@ -265,7 +265,7 @@ class LocalAttempt:
             at=self._around.clock(),
             command=work.command,
             attempt=work.attempt,
-            seconds=time.monotonic() - self._begun,
+            seconds=time.monotonic() - self.begun,
             result=result,
             shared=self._changes,
             notebook=self.notebook,
@@ -320,7 +320,7 @@ class LocalAttempt:
 
     def seconds(self) -> float:
         """Return how long it has been going, by the monotonic clock."""
-        return time.monotonic() - self._begun
+        return time.monotonic() - self.begun
 
     def mute(self) -> None:
         """Report nothing any more; what is still printed goes to the log."""

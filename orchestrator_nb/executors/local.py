@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 
 from msgspec import structs
 
@@ -27,6 +26,7 @@ from orchestrator_nb.executors.failures import failure_of
 from orchestrator_nb.executors.inputs import wrong_context
 from orchestrator_nb.executors.process import run_in_child
 from orchestrator_nb.executors.timer import Timer
+from orchestrator_nb.executors.workers import Workers
 from orchestrator_nb.plan.contents import Contents
 from orchestrator_nb.ports import Command, Gates, Report, Step, Work
 from orchestrator_nb.step_facts import MERGE
@@ -80,11 +80,8 @@ class LocalExecutor:
         self._merge = merge
         self._contents = Contents()
         self._timer = Timer()
-        self._queue: SimpleQueue[LocalAttempt | None] = SimpleQueue()
-        self._next: dict[int, LocalAttempt | None] = {}
+        self._workers = Workers(perform=self._come_to, tell=self._tell)
         self._lock = threading.Lock()
-        self._threads = 0
-        self._idle = 0
         self._attempts: dict[_Key, LocalAttempt] = {}
         self._latest: dict[str, int] = {}
         self._around = Surroundings(
@@ -113,16 +110,12 @@ class LocalExecutor:
                 return
             self._latest[work.command] = work.attempt
             self._attempts[work.command, work.attempt] = attempt
-            this = threading.get_ident()
-            if this in self._next and self._next[this] is None:
-                self._next[this] = attempt  # of the worker whose news it follows from: no other has to be woken
-                return
-            needs_thread = self._idle == 0
-            if not needs_thread:
-                self._idle -= 1
-        if needs_thread and not self._start_thread(attempt):
-            return
-        self._queue.put(attempt)
+        try:
+            self._workers.take(attempt)
+        except RuntimeError as error:  # the system gives no more threads
+            message = f"no thread could be started for it: {error}"
+            failed = attempt.failed(Failure(kind="not_started", message=message, transient=True))
+            self._tell(*self._answered(attempt, (failed,)))
 
     def carry_out(self, step: Step) -> None:
         """Carry out a step on a thread of its own; commands go on meanwhile."""
@@ -183,7 +176,6 @@ class LocalExecutor:
             self._report = None
             left = list(self._attempts.items())
             self._attempts.clear()
-            threads, self._threads = self._threads, 0
         self._timer.close()
         for _, attempt in left:
             attempt.end("cancelled", 0.0)
@@ -191,40 +183,19 @@ class LocalExecutor:
         for _, attempt in left:
             attempt.wait_for_ender(max(0.0, deadline - time.monotonic()))
             attempt.close()
-        for _ in range(threads):
-            self._queue.put(None)
+        self._workers.close()
         capture.uninstall(self)
 
     # ── on the workers' threads ─────────────────────────────────────────────────────────────────────────────────
 
-    def _start_thread(self, attempt: LocalAttempt) -> bool:
+    def _come_to(self, attempt: LocalAttempt) -> Sequence[Event]:
+        """Perform an attempt and return what it came to; nothing, where it was answered meanwhile."""
         try:
-            threading.Thread(target=self._work, name="orchestrator_nb worker", daemon=True).start()
-        except RuntimeError as error:  # the system gives no more threads
-            message = f"no thread could be started for it: {error}"
-            failure = Failure(kind="not_started", message=message, transient=True)
-            self._answer(attempt, (attempt.failed(failure),))
-            return False
-        with self._lock:
-            self._threads += 1
-        return True
-
-    def _work(self) -> None:
-        this = threading.get_ident()
-        while (attempt := self._queue.get()) is not None:
-            while attempt is not None:
-                # a context of its own, so that nothing that a command sets in it is met by the next
-                try:
-                    answer = Context().run(self._perform_and_check, attempt)
-                except BaseException as error:  # noqa: BLE001 - nothing may leave an attempt without its answer
-                    answer = (attempt.failed(failure_of(error, kind="lost", stage="reporting what it came to")),)
-                # Free while the answer is told: the next attempt may be handed out there and then, to this thread.
-                self._next[this] = None
-                self._answer(attempt, answer)
-                del answer  # or the last result would be kept alive while the thread waits
-                attempt = self._next.pop(this)
-            with self._lock:
-                self._idle += 1
+            # a context of its own, so that nothing that a command sets in it is met by the next
+            answer = Context().run(self._perform_and_check, attempt)
+        except BaseException as error:  # noqa: BLE001 - nothing may leave an attempt without its answer
+            answer = (attempt.failed(failure_of(error, kind="lost", stage="reporting what it came to")),)
+        return self._answered(attempt, answer)
 
     def _perform_and_check(self, attempt: LocalAttempt) -> Sequence[Event]:
         """Perform an attempt; with its answer come the verdicts of gates that cost next to nothing."""
@@ -237,6 +208,7 @@ class LocalExecutor:
     def _perform(self, attempt: LocalAttempt) -> Event:
         capture.ensure()
         capture.printing.set(attempt)
+        attempt.begun = time.monotonic()  # until now it waited for its thread
         definition = attempt.work.definition
         command = self._commands.get(definition.kind)
         if command is None:
@@ -284,12 +256,11 @@ class LocalExecutor:
             self._timer.after(float(definition.timeout), partial(self._say_unenforceable, key))
         return attempt.perform(command.run)
 
-    def _answer(self, attempt: LocalAttempt, answer: Sequence[Event]) -> None:
-        """Report the answer, unless the attempt was answered before."""
+    def _answered(self, attempt: LocalAttempt, answer: Sequence[Event]) -> Sequence[Event]:
+        """Let go of an attempt and return its answer; nothing, where it was answered before."""
         work = attempt.work
         attempt.close()
-        if self._attempts.pop((work.command, work.attempt), None) is not None:
-            self._tell(*answer)
+        return () if self._attempts.pop((work.command, work.attempt), None) is None else answer
 
     def _tell(self, *events: Event) -> None:
         report = self._report

@@ -38,7 +38,7 @@ def check_journal(folder: Path) -> Checked:
     try:
         for turn in follower.turns():
             for event in turn:
-                latest, found = _in_time(event, latest)
+                latest, found = out_of_time(event, latest)
                 if found and not findings:
                     findings.append(Finding(place=f"{path}, event {follower.position.seq}", what=found, repair=_CLOCK))
     except StoreError as error:
@@ -53,7 +53,7 @@ def check_journal(folder: Path) -> Checked:
 _CLOCK = "the clock was set back while the run went on: durations across that moment are wrong, the order is right"
 
 
-def _in_time(event: Event, latest: float) -> tuple[float, str]:
+def out_of_time(event: Event, latest: float) -> tuple[float, str]:
     """Return the latest time of this owner, and what is wrong with that of the event."""
     if isinstance(event, RunStarted) or (isinstance(event, RunResumed) and event.owner):
         return event.at, ""  # another owner may have another clock

@@ -1,8 +1,9 @@
-"""The journal file of a run: one event a line, append-only, each line with the hash of the one before.
+"""The journal file of a run: one event a line, append-only, each turn with the hash of the one before.
 
-A line is a JSON object: `seq` counts from 1, `kind`, `at` and the event's fields, `prev` is the hash of the whole line
-before. The last line of a turn carries `end`, the hash of its own text up to there. So a turn is recorded whole or not
-at all: lines after the last `end` are a torn tail, left by a death in the middle of a write, and were never true.
+A line is a JSON object: `seq` counts from 1, `kind`, `at` and the event's fields. The last line of a turn carries `prev`,
+the hash that the turn before ends with, and `end`, the hash of the whole text of the turn up to there. So a turn is
+recorded whole or not at all: lines after the last `end` are a torn tail, left by a death in the middle of a write, and
+were never true. A turn is what is written at a time, so one hash says all that one for every line would.
 """
 
 from __future__ import annotations
@@ -20,25 +21,32 @@ from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.data.flush import flush_file, flush_folder
 from orchestrator_nb.errors import JournalDamaged, StoreError
 from orchestrator_nb.event_json import decode, encode
-from orchestrator_nb.events import Event, JournalCut
+from orchestrator_nb.events import FORMAT, Event, JournalCut, RunStarted
 
 START = "0" * 32
-"""What stands as `prev` in the first line."""
+"""What stands as `prev` in the first turn."""
 
 _CHANGED = "somebody else has written to it"
 _GONE = "it was deleted, or replaced by another file, while the run went on"
 
 
-def digest(line: bytes) -> str:
-    """Return the hash of a line, as 32 hexadecimal digits (BLAKE2b, 16 bytes)."""
-    return blake2b(line, digest_size=16).hexdigest()
+_FORMER = b',"prev":"%b"}\n' % START.encode()
+"""What the first line of a journal ends with in format 1, in which each line had a hash."""
+
+_END = len(b',"end":""}\n') + len(START)
+"""How many bytes the end of a turn has."""
+
+
+def digest(text: bytes) -> str:
+    """Return the hash of the text of a turn, as 32 hexadecimal digits (BLAKE2b, 16 bytes)."""
+    return blake2b(text, digest_size=16).hexdigest()
 
 
 class _Link(Struct):
     """What a line says besides its event."""
 
     seq: int
-    prev: str
+    prev: str | None = None
     end: str | None = None
 
 
@@ -46,7 +54,7 @@ _link = Decoder(_Link)
 
 
 class Position(NamedTuple):
-    """How far a journal was read: bytes, the number of the last event, the hash of its line."""
+    """How far a journal was read: bytes, the number of the last event, the hash that its turn ends with."""
 
     offset: int = 0
     seq: int = 0
@@ -93,22 +101,12 @@ class JournalFile:
         deleted, replaced or changed the file, which is the end of it."""
         if self._failed is not None:
             raise StoreError(f'the journal "{self.path}" takes nothing more: {self._failed}')
-        _, seq, prev = self._position
-        lines: list[bytes] = []
-        for event in events:
-            # The hash of a line is taken when the next one needs it: the last of a turn has its end to come.
-            if lines:
-                prev = digest(lines[-1])
-            seq += 1
-            lines.append(b'{"seq":%d,%b,"prev":"%b"}' % (seq, encode(event)[1:-1], prev.encode()))
-        body = lines.pop()[:-1]
-        hashed = blake2b(body, digest_size=16)
-        end = b',"end":"%b"}' % hashed.hexdigest().encode()
-        hashed.update(end)  # the line begins with what is hashed already
-        prev = hashed.hexdigest()
-        lines.append(body + end + b"\n")
-        data = b"\n".join(lines)
-        after = Position(self._position.offset + len(data), seq, prev)
+        offset, seq, prev = self._position
+        lines = [b'{"seq":%d,%b' % (number, encode(event)[1:]) for number, event in enumerate(events, seq + 1)]
+        text = b'%b,"prev":"%b"' % (b"\n".join(lines)[:-1], prev.encode())
+        end = digest(text)
+        data = b'%b,"end":"%b"}\n' % (text, end.encode())
+        after = Position(offset + len(data), seq + len(lines), end)
         try:
             written = os.write(self._file, data)
             while written < len(data):
@@ -223,49 +221,44 @@ def scan(path: Path, start: Position | None = None) -> Iterator[tuple[list[Event
     """Yield each whole turn with the position after it, from `start` on.
 
     A tail in which no whole turn verifies is left out in silence: it was never recorded. Raises JournalDamaged when
-    anything else does not fit, and StoreError when the file cannot be read.
+    anything else does not fit, and StoreError when the file cannot be read, or is of another format.
     """
     offset, seq, prev = start or Position()
-    turn: list[Event] = []
+    events: list[Event] = []
+    lines: list[bytes] = []
     trouble: str | None = None
     for line, after in _lines(path, offset):
+        lines.append(line)
         if trouble is None:
             try:
-                link = _checked(line, seq + 1, prev)
-                turn.append(decode(line))
+                events.append(_event(line, seq + len(lines)))
+                if _is_end(line):
+                    _check_end(lines, prev)
             except (ValueError, MsgspecError) as error:
-                trouble = f'"{path}", line {seq + 1}: {error}'
-        if trouble is not None:
-            # What a death tears off has no whole turn behind it; where there is one, somebody changed the file.
-            if _verifies(line):
-                raise JournalDamaged(trouble)
+                trouble = f'"{path}", line {seq + len(lines)}: {error}'
+        if not _is_end(line):
             continue
-        seq += 1
-        prev = digest(line[:-1])
-        if link.end is not None:
-            yield turn, Position(after, seq, prev)
-            turn = []
+        if trouble is None:
+            seq, prev = seq + len(lines), _hash_of(line)
+            yield events, Position(after, seq, prev)
+        elif any(_verifies(lines[first:]) for first in range(len(lines))):
+            # What a death tears off has no whole turn behind it; where there is one, somebody changed the file.
+            raise JournalDamaged(trouble)
+        events, lines = [], []
 
 
 def continues(path: Path, position: Position) -> bool:
-    """Tell whether the line that ends at this position is the one it was taken after; False for a file that is gone."""
+    """Tell whether the turn that ends at this position is the one it was taken after; False for a file that is gone."""
     offset, _, prev = position
     if not offset:
         return prev == START
-    size = 4096
     try:
         with open(path, "rb") as file:
-            # Backwards in growing steps: a line is short, but for those that hold a plan or a large result.
-            while True:
-                first = max(0, offset - size)
-                file.seek(first)
-                line = file.read(offset - first)
-                if first == 0 or b"\n" in line[:-1]:
-                    break
-                size *= 4
+            file.seek(max(0, offset - _END))
+            end = file.read(_END)
     except OSError:
         return False
-    return line.endswith(b"\n") and digest(line[:-1].rpartition(b"\n")[2]) == prev
+    return _is_end(end) and _hash_of(end) == prev
 
 
 def _lines(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
@@ -282,21 +275,47 @@ def _lines(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
         raise StoreError(f'the journal "{path}" cannot be read: {error.strerror}') from error
 
 
-def _checked(line: bytes, seq: int, prev: str) -> _Link:
-    """Return how the line is linked to the others. Raises ValueError or MsgspecError saying what does not fit."""
+def _event(line: bytes, seq: int) -> Event:
+    """Return the event of a line. Raises ValueError or MsgspecError saying what does not fit, StoreError for another
+    version of the format, which must not be taken for damage, or for a torn tail."""
     if not line.endswith(b"\n"):
         raise ValueError("the line is not whole")
     link = _link.decode(line)
     if link.seq != seq:
         raise ValueError(f"event {link.seq} stands where event {seq} has to be")
-    if link.prev != prev:
-        raise ValueError("it does not continue the line before (the hashes differ)")
-    if link.end is not None and not _verifies(line):
-        raise ValueError("its own hash does not fit")
-    return link
+    if seq == 1 and line.endswith(_FORMER):
+        raise _other(1)
+    event = decode(line)
+    if type(event) is RunStarted and event.format > FORMAT:
+        raise _other(event.format)
+    return event
 
 
-def _verifies(line: bytes) -> bool:
-    """Tell whether this is the last line of a turn, whole and as it was written."""
-    body, mark, rest = line.rpartition(b',"end":"')
-    return bool(mark) and rest == digest(body).encode() + b'"}\n'
+def _other(found: int) -> StoreError:
+    return StoreError(
+        f"the format of the journal is {found}, expected {FORMAT}: another version of this package wrote it"
+    )
+
+
+def _check_end(lines: Sequence[bytes], prev: str) -> None:
+    """Hold a turn against its own hash and against that of the turn before. Raises ValueError."""
+    if not _verifies(lines):
+        since = f": it, or one of the {len(lines) - 1} lines before it," if len(lines) > 1 else ": it"
+        raise ValueError(f"its own hash does not fit{since} was changed")
+    if _link.decode(lines[-1]).prev != prev:
+        raise ValueError("it does not continue the turn before (the hashes differ)")
+
+
+def _is_end(line: bytes) -> bool:
+    """Tell whether this is the last line of a turn, whole."""
+    return line[-_END:].startswith(b',"end":"') and line.endswith(b'"}\n')
+
+
+def _hash_of(end: bytes) -> str:
+    """Return the hash that the last line of a turn carries."""
+    return end[-_END + 8 : -3].decode("ascii", "replace")
+
+
+def _verifies(lines: Sequence[bytes]) -> bool:
+    """Tell whether these are the lines of a whole turn, as they were written."""
+    return _hash_of(lines[-1]) == digest(b"".join(lines)[:-_END])

@@ -34,7 +34,8 @@ def audit_run(folder: Path, *, index: bool = True) -> list[Finding]:
     """Check one run and return what is wrong with it; nothing of the run is changed.
 
     Looked at are the journal's chain, its fold and its times, every result against its hash and its declared type, the
-    files of the run against the manifest, what should have been let go of, and with `index` the history's rows.
+    files of the run against the manifest, what should have been let go of, its checkpoints against their store, and with
+    `index` the history's rows.
     """
     journal = check_journal(folder)
     findings, state = journal.findings, journal.state
@@ -42,7 +43,7 @@ def audit_run(folder: Path, *, index: bool = True) -> list[Finding]:
         return findings
     findings += [*_definition(folder, state), *_results(folder, state), *_missing_files(folder, state)]
     if not is_owned(folder):  # what goes on is not at rest, and not all written
-        findings += [*_manifest(folder, state, journal.position), *_resources(folder)]
+        findings += [*_manifest(folder, state, journal.position), *_resources(folder), *_checkpoints(folder, state)]
         if index:
             from orchestrator_nb.journal.index.check import check_index
 
@@ -165,6 +166,19 @@ def _file(folder: Path, item: Any) -> Iterator[Finding]:
     if path.is_file() and digest(path)[0] != said:
         again = "somebody edited it after the run; put it back from a backup, or take it for what it is"
         yield Finding(place=str(path), what="it has changed since the manifest was written", repair=again)
+
+
+def _checkpoints(folder: Path, state: RunState) -> Iterator[Finding]:
+    """Hold the checkpoints that the journal tells of against their store."""
+    if not state.checkpoints and not state.rollbacks:
+        return
+    from orchestrator_nb.checkpoints.check import check_checkpoints
+
+    with suppress(OrchestratorError):  # a definition that cannot be read is found where it is looked at
+        project = Frozen.read(folder).folder
+        yield from check_checkpoints(
+            project, runs=folder.parent, run=state.run.run, taken=state.checkpoints, rolled_back=state.rollbacks
+        )
 
 
 def _resources(folder: Path) -> Iterator[Finding]:

@@ -325,6 +325,7 @@ def _first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> tuple[
         at=now,
         run=folder.name,
         workflow=plan.definition.workflow,
+        format=e.FORMAT,
         parameters=plan.parameters,
         durability=opening.durability,
         slots=opening.slots,

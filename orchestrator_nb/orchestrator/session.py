@@ -20,7 +20,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.engine.loop import Loop
-from orchestrator_nb.engine.requests import Remind, Request, Stop
+from orchestrator_nb.engine.requests import Remind, Request, Stop, Tell
 from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.errors import RunNotRunning, RunUnanswered, StoreError
 from orchestrator_nb.executors.local import LocalExecutor
@@ -135,6 +135,7 @@ class Session:
             observers=(self._observe,),
             on_trouble=log.warning,
         )
+        self._audit = self._live_audit(state) if monitoring.audit else None
         self._ahead = self._kernels_ahead(commands.get("notebook"), slots)
         self._observers = observers
         self._observing: int | None = None
@@ -181,6 +182,12 @@ class Session:
             clock=self._clock,
         )
         return merging.merge
+
+    def _live_audit(self, state: RunState) -> Any:
+        """Return what looks at the run while it goes on; not imported where nobody wants it."""
+        from orchestrator_nb.orchestrator.live_audit import LiveAudit
+
+        return LiveAudit(self._owned.folder, state, tell=lambda text: self._loop.send(Tell(text=text)))
 
     def _kernels_ahead(self, notebooks: Command | None, slots: int) -> KernelsAhead | None:
         """Return what starts kernels ahead, None where there are no notebooks."""
@@ -279,6 +286,8 @@ class Session:
             self._hand_over(state)
         if self._ahead is not None:
             self._ahead.observe(events)
+        if self._audit is not None:
+            self._audit.observe(events)
         if not self._asked and not self._observers:
             return
         self._observing = threading.get_ident()
@@ -304,6 +313,8 @@ class Session:
             self._attendant.start()
             if self._ahead is not None:
                 self._ahead.start()
+            if self._audit is not None:
+                self._audit.start()
             self._loop.run(self._beginning)
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
             self.error = error
@@ -312,6 +323,8 @@ class Session:
             self._executor.close()
             if self._ahead is not None:
                 self._ahead.close()
+            if self._audit is not None:
+                self._audit.close()
             if not isinstance(self.error, StoreError):  # else nobody knows what would have to be in it, or where it is
                 self._leave_manifest()
                 self._hand_over(self.state)

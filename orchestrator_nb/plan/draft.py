@@ -60,8 +60,11 @@ class Draft:
 
     def arrange(self) -> list[int]:
         """Settle all edges and return the order; short of some commands, with mistakes, when there are cycles."""
-        if self._cyclic():
-            return topological(self._downstream())
+        stated = list(self.links.pairs(stated=True))
+        order = topological(adjacency(len(self.ids), stated))
+        if len(order) < len(self.ids):
+            self._name_cycles(stated)
+            return order
         if self.definition.pattern == "sequential":
             self._break_cycles()
             self._put_in_sequence()
@@ -70,7 +73,7 @@ class Draft:
                 self.links.add(writer, reader, Link(Strength.TOUCHED, (reason,)))
             self._break_cycles()
         self._order_writers()
-        return topological(self._downstream())
+        return order if len(self.links.pairs()) == len(stated) else topological(self._downstream())
 
     # ── what was written ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -127,13 +130,11 @@ class Draft:
                 if upstream is not None and upstream != command.base:
                     self._link(upstream, number, Link(Strength.TAKEN, (f'takes "{name}"',), needed=True))
 
-    def _cyclic(self) -> bool:
-        """Name every cycle of what the user wrote; say whether there is one."""
-        found = cycles(adjacency(len(self.ids), self.links.pairs(stated=True)))
-        for cycle in found:
+    def _name_cycles(self, stated: Sequence[tuple[int, int]]) -> None:
+        """Name every cycle of what the user wrote."""
+        for cycle in cycles(adjacency(len(self.ids), stated)):
             text = f"these commands wait for each other: {self._ring(cycle)}"
             self.mistakes.append((cycle[0], Mistake(text, path="/after", expected="an order without a cycle")))
-        return bool(found)
 
     def _break_cycles(self) -> None:
         """Drop the fewest inferred edges without which there is no cycle, and say so."""

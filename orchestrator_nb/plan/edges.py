@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -69,7 +69,7 @@ class Links:
         """Take an edge away and return what it was."""
         return self._links.pop(pair)
 
-    def pairs(self, *, stated: bool | None = None) -> Iterable[Pair]:
+    def pairs(self, *, stated: bool | None = None) -> Collection[Pair]:
         """Return all edges, or only those that were stated, or only the others."""
         if stated is None:
             return self._links.keys()

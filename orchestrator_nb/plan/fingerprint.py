@@ -6,7 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import lru_cache
+from math import isfinite
 from typing import Any
+
+import msgspec
 
 from orchestrator_nb.definition.models import Model
 from orchestrator_nb.definition.writing import said
@@ -40,17 +43,28 @@ def fingerprint(
     """
     definition = plan.commands[command]
     source = commands[definition.kind].source(definition, folder=plan.folder)
-    text = f"[{_encode(canonical(definition) if said is None else said)},{_encoded_source(source)}]"
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+    text = canonical_json(canonical(definition) if said is None else said)
+    return hashlib.sha256(b"[%b,%b]" % (text, _encoded_source(source))).hexdigest()
 
 
-_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode
+def canonical_json(value: Any) -> bytes:
+    """Return the one text that stands for a value of plain JSON: its keys in order, without blanks.
+
+    Text that is no Unicode (half of a surrogate pair) is escaped.
+    """
+    try:
+        return _encoder.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
+
+
+_encoder = msgspec.json.Encoder(order="deterministic")
 
 
 @lru_cache(maxsize=100)
-def _encoded_source(source: str) -> str:
+def _encoded_source(source: str) -> bytes:
     """Many commands run the same source."""
-    return _encode(source)
+    return canonical_json(source)
 
 
 def canonical(definition: Model) -> dict[str, Any]:
@@ -60,6 +74,8 @@ def canonical(definition: Model) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """Return plain JSON for any value of a parameter, other types by name and text, sets in order."""
+    if isinstance(value, float) and not isfinite(value):
+        return ["float", str(value)]  # JSON has no other way to tell them apart
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Model):
@@ -69,5 +85,5 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, set | frozenset):
-        return [type(value).__name__, sorted(json.dumps(plain(item), sort_keys=True) for item in value)]
+        return [type(value).__name__, sorted(canonical_json(plain(item)).decode() for item in value)]
     return [type(value).__qualname__, str(value)]

@@ -8,7 +8,6 @@ packages and of kernels are no part of it.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -21,7 +20,7 @@ from orchestrator_nb.definition.references import FIELDS, references_in
 from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.events import Stored
 from orchestrator_nb.plan.contents import named_resources
-from orchestrator_nb.plan.fingerprint import canonical, plain
+from orchestrator_nb.plan.fingerprint import canonical, canonical_json, plain
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.ports import Command
 from orchestrator_nb.records import CommandRecord
@@ -71,7 +70,8 @@ def key_of(name: str, *, plan: Plan, commands: Mapping[str, Command], said: Mapp
     told.append({item: plain(plan.parameters[item]) for item in _visible(definition, plan, commands, code)})
     if plan.definition.context:
         told.append(plain(plan.definition.context))
-    return f"{_known_hash(code)}.{_known_hash(_json(options))}.{_known_hash(_json(told))}"
+    parts = (code.encode("utf-8", "surrogatepass"), canonical_json(options), canonical_json(told))
+    return ".".join(map(_known_hash, parts))
 
 
 class _Never(Exception):
@@ -135,7 +135,7 @@ def inputs_of(
     found = {name: handed_on(records[name]) for name in upstream.get(command, ())}
     shared = _shared_before(command, upstream, records)
     if shared:
-        found[SHARED] = _hash(_json(shared))
+        found[SHARED] = _hash(canonical_json(shared))
     return found
 
 
@@ -144,12 +144,12 @@ def handed_on(record: CommandRecord) -> str:
     files that it wrote. Nothing where a part of that lives in a process only; one that has no result, since it failed
     or was skipped, hands on the same as any other of these."""
     if record.state not in DONE:
-        return _hash("no result", size=16)
+        return _hash(b"no result", size=16)
     output = record.output()
     if is_live(output) or any(map(is_live, record.recorded.values())):
         return ""
     parts = [output, record.recorded, record.metrics, record.shared, record.writes]
-    return _hash(_json(msgspec.to_builtins(parts)), size=16)
+    return _hash(canonical_json(msgspec.to_builtins(parts)), size=16)
 
 
 def is_live(stored: Stored | None) -> bool:
@@ -172,12 +172,8 @@ def _shared_before(
     return {f"{name}.{key}": value for name, shared in changes.items() for key, value in shared.items()}
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-
-
 @lru_cache(maxsize=1000)
-def _known_hash(text: str) -> str:
+def _known_hash(text: bytes) -> str:
     return _hash(text)
 
 
@@ -186,5 +182,5 @@ def _asks(code: str) -> bool:
     return _ASKS.search(code) is not None
 
 
-def _hash(text: str, *, size: int = 8) -> str:
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).hexdigest()
+def _hash(text: bytes, *, size: int = 8) -> str:
+    return hashlib.blake2b(text, digest_size=size).hexdigest()

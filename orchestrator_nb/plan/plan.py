@@ -162,9 +162,8 @@ def _checked(
             path = f"/{command.kind}" if command.type is None else "/type"
             mistakes.append((number, Mistake(f'there is no type of command "{command.kind}"', path, nearest=likely)))
             continue
-        names = addresses(
-            dict.fromkeys([*(draft.commands[node].base for node in nodes), *draft.fan_ins.get(number, ())])
-        )
+        bases = [draft.commands[node].base for node in nodes]
+        names = addresses([*bases, *draft.fan_ins.get(number, ())])
         try:
             found = kind.check(
                 _with_values(command, draft.parameters), folder=draft.folder, upstream=names, parameters=known

@@ -57,7 +57,7 @@ def test_threads_are_used_again(bench):
         bench.call(step, attempt=attempt)
         bench.wait(attempt=attempt)
         deadline = time.monotonic() + 5
-        while bench.executor._idle == 0 and time.monotonic() < deadline:
+        while bench.executor._workers._idle == 0 and time.monotonic() < deadline:
             time.sleep(0.001)
     assert len(threads) == 1
 

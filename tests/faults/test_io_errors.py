@@ -374,7 +374,7 @@ def _failed_run():
 def _added(path, line):
     """Add a whole turn to a journal, as its owner would."""
     lines = path.read_bytes().splitlines()
-    seq, prev = len(lines) + 1, digest(lines[-1])
+    seq, prev = len(lines) + 1, json.loads(lines[-1])["end"]
     body = json.dumps({"seq": seq, **line, "prev": prev}, separators=(",", ":")).encode()[:-1]
     with open(path, "ab") as file:
         file.write(b'%b,"end":"%b"}\n' % (body, digest(body).encode()))

@@ -37,13 +37,18 @@ def _path(tmp_path: Path) -> Path:
     return path
 
 
-def test_each_line_has_the_hash_of_the_one_before(path: Path) -> None:
+def test_each_turn_has_the_hash_of_the_one_before(path: Path) -> None:
     """The chain can be checked by anyone with a JSON parser and BLAKE2b."""
-    before = "0" * 32
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+    before, text = "0" * 32, b""
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
         plain = json.loads(line)
-        assert (plain["seq"], plain["prev"]) == (number, before)
-        before = digest(line)
+        assert plain["seq"] == number
+        text += line
+        if "end" in plain:
+            assert plain["prev"] == before
+            before = digest(text[: text.rindex(b',"end":')])
+            assert plain["end"] == before
+            text = b""
 
 
 def test_only_the_last_line_of_a_turn_has_an_end(path: Path) -> None:
@@ -105,6 +110,24 @@ def test_a_change_in_the_middle_is_an_error_and_opening_changes_nothing(path: Pa
     assert path.read_bytes() == content
 
 
+def test_a_turn_whose_end_was_changed_does_not_hide_the_ones_behind_it(path: Path) -> None:
+    """Where it ends cannot be told any more, and yet the whole turn after it is seen: this is no torn tail."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], lines[2].replace(b'"end"', b'"and"'), *lines[3:]]))
+    with pytest.raises(JournalDamaged, match="line 5: its own hash does not fit: it, or one of the 2 lines before it"):
+        _journal(path)
+
+
+def test_a_turn_from_another_place_is_an_error(tmp_path: Path, path: Path) -> None:
+    """A turn that is whole and has the right numbers is not taken where it does not continue the one before."""
+    other = tmp_path / "other.jsonl"
+    _write(other, [["x", "b"], ["c"]])
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], other.read_bytes().splitlines(keepends=True)[2]]))
+    with pytest.raises(JournalDamaged, match="line 3: it does not continue the turn before"):
+        list(read(path))
+
+
 def test_a_missing_line_is_an_error(path: Path) -> None:
     """A line taken out breaks the numbers and the chain."""
     lines = path.read_bytes().splitlines(keepends=True)
@@ -119,7 +142,7 @@ def test_reading_can_go_on_from_a_position(path: Path) -> None:
     rest = [event for turn, _ in scan(path, positions[0]) for event in turn]
     assert [event.command for event in rest if isinstance(event, e.RetryDue)] == ["c", "d", "e"]
     assert list(scan(path, positions[-1])) == []
-    assert positions[-1] == Position(path.stat().st_size, 5, digest(path.read_bytes().splitlines()[-1]))
+    assert positions[-1] == Position(path.stat().st_size, 5, json.loads(path.read_bytes().splitlines()[-1])["end"])
 
 
 def test_a_failed_write_closes_the_journal_for_good(tmp_path: Path) -> None:
@@ -139,3 +162,20 @@ def test_a_journal_that_is_a_folder_is_a_clear_error(tmp_path: Path) -> None:
     """What cannot be opened is named with the reason."""
     with pytest.raises(StoreError, match="cannot be opened"):
         _journal(tmp_path)
+
+
+@pytest.mark.parametrize("former", [True, False])
+def test_a_journal_of_another_format_is_refused_and_left_as_it_is(tmp_path: Path, former: bool) -> None:
+    """What this version cannot check is neither called damaged nor moved aside as a torn tail."""
+    path = tmp_path / "journal.jsonl"
+    if former:
+        path.write_text(f'{{"seq":1,"kind":"RunStarted","at":1.0,"run":"r","workflow":"w","prev":"{"0" * 32}"}}\n')
+    else:
+        journal = _journal(path)
+        journal.append([e.RunStarted(at=1.0, run="r", workflow="w", format=3)])
+        journal.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=f"is {1 if former else 3}, expected 2: another version") as caught:
+        _journal(path)
+    assert not isinstance(caught.value, JournalDamaged)
+    assert path.read_bytes() == before

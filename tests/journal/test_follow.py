@@ -36,15 +36,15 @@ def test_a_write_that_is_seen_half_is_no_damage(tmp_path, monkeypatch):
     journal.close()
     whole = path.read_bytes()
     path.write_bytes(whole[: first + 40])
-    real = journal_file._checked
+    real = journal_file._event
 
-    def growing(line, seq, prev):
+    def growing(line, seq):
         if not line.endswith(b"\n") and path.stat().st_size < len(whole):
             with open(path, "ab") as file:
                 file.write(whole[first + 40 :])
-        return real(line, seq, prev)
+        return real(line, seq)
 
-    monkeypatch.setattr(journal_file, "_checked", growing)
+    monkeypatch.setattr(journal_file, "_event", growing)
     follower = Follower(path)
     assert follower.catch_up().notices == ()
     assert path.stat().st_size == len(whole)

@@ -98,6 +98,7 @@ def test_every_file_that_is_cut_or_gone_is_found(run):
     [
         ("UPDATE runs SET state = 'failed'", 'the table "runs"'),
         ("UPDATE attempts SET seconds = seconds + 1", 'the table "attempts"'),
+        ("UPDATE gates SET verdict = 'failed'", 'the table "gates"'),
         ("DELETE FROM commands WHERE command = 'measure'", 'the table "commands"'),
     ],
 )
