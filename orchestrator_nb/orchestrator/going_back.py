@@ -37,12 +37,13 @@ from orchestrator_nb.transitions import FINAL
 @dataclass(frozen=True, slots=True)
 class Way:
     """What a rollback comes to: in words, what becomes of the commands, its files, if any, and the rollback that it
-    undoes, if any."""
+    undoes, if any. `note` is what else is worth knowing."""
 
     what: str
     course: Course
     goal: Goal | None
     undid: Rollback | None = None
+    note: str = ""
 
 
 def way_back(past: Past, store: CheckpointStore | None, *, to: str | None, undo: Sequence[str]) -> Way:
@@ -65,10 +66,23 @@ def way_back(past: Past, store: CheckpointStore | None, *, to: str | None, undo:
             raise UsageError(f'there are no checkpoints, so "{to}" is neither one nor a command')
         named = store.find(to, run=None if "/" in to else run)
     moment = moment_of(named, past) if named is not None else past.moment(to)
-    goal = None
+    goal, note = None, ""
     if store is not None and moment.checkpoint is not None:
-        goal = back_to(store, store.find(moment.checkpoint))
-    return Way(f"to {to}", past.back_to(moment), goal)
+        checkpoint = store.find(moment.checkpoint)
+        goal, note = back_to(store, checkpoint), _of_branches(checkpoint, store)
+    return Way(f"to {to}", past.back_to(moment), goal, note=note)
+
+
+def _of_branches(then: Checkpoint, store: CheckpointStore) -> str:
+    """Return what to say where the user's repository stands elsewhere by now: nothing of it is moved."""
+    head, branch = store.user_position()
+    if (then.head, then.branch) == (head, branch):
+        return ""
+    was, now = (
+        f"{(name or 'no branch').removeprefix('refs/heads/')} at {(commit or 'no commit')[:10]}"
+        for name, commit in ((then.branch, then.head), (branch, head))
+    )
+    return f"your repository was on {was} then and is on {now}: it stays there, only files of commands go back"
 
 
 def moment_of(checkpoint: Checkpoint, past: Past) -> Moment:
@@ -183,9 +197,15 @@ def go_back(
         return done if ends or not done.ended else replace(done, ended="", reason="")
     except Exception as error:  # noqa: BLE001 - whatever it is, the run has to have its answer
         reason = str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"
-        paths = error.paths if isinstance(error, RollbackRefused) else ()
+        refused = isinstance(error, RollbackRefused)
         return e.RollbackFailed(
-            at=clock(), rollback=asked.rollback, reason=reason, paths=paths, because=_cause(asked), go_on=asked.go_on
+            at=clock(),
+            rollback=asked.rollback,
+            reason=reason,
+            paths=error.paths if isinstance(error, RollbackRefused) else (),
+            refused=refused,
+            because=_cause(asked),
+            go_on=asked.go_on,
         )
 
 
@@ -240,6 +260,7 @@ def _go_back(
         ended=course.ended,
         reason=course.reason,
         because=_cause(asked),
+        note=way.note,
         go_on=asked.go_on,
         **files,
     )

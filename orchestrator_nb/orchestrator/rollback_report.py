@@ -25,7 +25,8 @@ class RollbackReport:
     with their earlier content again, taken away, put beside one that was left. `conflicts` are files that are left as
     they are, with the reason, `unowned` those that changed since without anybody known to have done it: they stay, too.
     `advice` names commands that had used what is gone and are not run again by themselves. `safety` is the checkpoint of
-    the moment before, `undo` the name by which it is undone. `ended` is the end that the run has again, if any.
+    the moment before, `undo` the name by which it is undone. `ended` is the end that the run has again, if any, `note` what
+    else is worth knowing.
     """
 
     run: str
@@ -43,6 +44,7 @@ class RollbackReport:
     safety: str = ""
     undo: str = ""
     ended: str = ""
+    note: str = ""
 
     def as_plain(self) -> dict[str, Any]:
         """Return it as plain JSON."""
@@ -65,6 +67,7 @@ class RollbackReport:
             lines.append("  nothing has to change" if not self.done else "  nothing had to change")
         if self.ended:
             lines.append(f"  the run {'is' if self.done else 'would be'} {self.ended} again")
+        lines += [f"  {self.note}"] if self.note else []
         if self.undo:
             lines.append(f"  to undo it: orchestrator-nb rollback {self.run} --undo {self.undo}")
         return as_text("\n".join(lines))
@@ -120,7 +123,7 @@ def report_of(run: str, event: RolledBack, *, number: int) -> RollbackReport:
         run=run, what=event.what, done=True, commands=again, results=tuple(event.results), stayed=event.stayed,
         restored=event.restored, removed=event.removed,
         beside=event.beside, conflicts=dict(event.conflicts), unowned=event.unowned, advice=event.advice,
-        safety=event.safety, undo=f"rollback-{number}", ended=event.ended,
+        safety=event.safety, undo=f"rollback-{number}", ended=event.ended, note=event.note,
     )  # fmt: skip
 
 
@@ -133,5 +136,5 @@ def preview_of(
     course = way.course
     return RollbackReport(
         run=run, what=way.what, done=False, commands=course.commands, results=tuple(course.results),
-        stayed=course.stayed, conflicts=conflicts, advice=advice, ended="" if driven else course.ended, **files,
+        stayed=course.stayed, conflicts=conflicts, advice=advice, ended="" if driven else course.ended, note=way.note, **files,
     )  # fmt: skip

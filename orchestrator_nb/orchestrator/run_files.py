@@ -210,4 +210,4 @@ def _failures(events: Iterable[e.Event], name: str) -> Any:
 
 
 def _failed(event: e.RollbackFailed) -> CheckpointError | UsageError:
-    return RollbackRefused(event.reason, event.paths) if event.paths else CheckpointError(event.reason)
+    return RollbackRefused(event.reason, event.paths) if event.refused else CheckpointError(event.reason)

@@ -420,6 +420,42 @@ def test_a_run_under_way_comes_to_rest_first(repository, until):
     assert sorted(ran()) == ["clean", "model", "model", "publish", "waits"]
 
 
+def test_others_go_on_while_the_files_of_a_command_are_kept(repository, until):
+    """A checkpoint that takes long holds back what comes after its command, and nothing else."""
+    held = {"call": "steps:waits", "after": "clean", "writes": ["waits.txt"]}
+    commands = {
+        "clean": COMMANDS["clean"],
+        "waits": held,
+        "after_it": {"call": "steps:publish", "parameters": {"model": 1}, "after": "waits"},
+        **{
+            name: {"call": "steps:publish", "parameters": {"model": 1}, "after": before}
+            for name, before in (("x", "clean"), ("y", "x"), ("z", "y"))
+        },
+    }
+    run = flow(commands, slots=2).start(wait=False)
+    until(lambda: Path("waits.txt").exists())
+    store = CheckpointStore(find_place(repository, runs=run.folder.parent))
+    with store.lock():
+        Path("go").touch()
+        until(lambda: run.state.commands["waits"].returned and "z" in run.result.outputs)
+        assert run.state.due == {"waits": ("checkpoint",)}
+        assert run.state.commands["after_it"].state == "pending"
+    run.wait()
+    assert boundaries(run) == ["start", "clean", "waits", "completion"]
+
+
+def test_a_rollback_says_where_the_repository_was_and_leaves_it_where_it_is(repository):
+    """Between a run and its rollback somebody may have changed to another branch: it is told, and nothing is moved."""
+    run = flow().start(wait=False)
+    run.wait()
+    git("switch", "-qc", "later")
+    report = run.rollback(to="clean")
+    assert "your repository was on main at " in str(report)
+    assert " and is on later at " in str(report)
+    assert git("branch", "--show-current") == "later\n"
+    assert run.rollback(undo="rollback").note == ""
+
+
 def test_without_git_or_a_repository_a_run_goes_on(project, monkeypatch):
     """Without a repository files are kept beside the runs; without the program the run says so once and completes."""
     (project / "steps.py").write_text(STEPS)
