@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from html import escape
@@ -11,11 +12,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from orchestrator_nb.drawing.glyphs import GLYPHS, duration
+from orchestrator_nb.drawing.glyphs import GLYPHS, counted, duration
 from orchestrator_nb.drawing.icons import icon
+from orchestrator_nb.drawing.theme import variables
 
 MOST_ROWS = 60
 """So many commands are listed at the most, those that went wrong among them."""
+
+MOST_LINES = 80
+"""So many lines of the log are kept at the most."""
 
 RUN_LOOKS = {
     "completed": "succeeded",
@@ -37,7 +42,8 @@ ORDER = ("succeeded", "reused", "running", "waiting", "failed", "crashed", "upst
 @cache
 def style() -> str:
     """Return the style sheet of cards and panels."""
-    return (files("orchestrator_nb.drawing") / "panel.css").read_text(encoding="utf-8")
+    rules = (files("orchestrator_nb.drawing") / "panel.css").read_text(encoding="utf-8")
+    return f".onb-panel {{ {variables()} }}\n{rules}"
 
 
 def run_card(parts: Mapping[str, Any], *, svg: str, folder: Path) -> str:
@@ -53,13 +59,21 @@ def run_card(parts: Mapping[str, Any], *, svg: str, folder: Path) -> str:
         f'<span class="onb-run">{escape(head["run"])}</span></div>',
         meter(head["counts"], head["total"]),
         f'<p class="onb-sum">{_summary(head)}</p>',
-        f'<p class="onb-say" data-state="{looks}">{escape(head["reason"])}</p>' if head["reason"] else "",
+        f'<p class="onb-say" data-state="{looks}">{escape(head["reason"])}</p>' if _says_more(parts) else "",
         *(f'<div class="onb-card">{card}</div>' for _, card in parts["cards"]),
         f'<div class="onb-flow"><div class="onb-view onb-fixed">{svg}</div></div>' if commands else "",
         _table(commands, rows, folder),
+        _gates(parts["extras"].get("gates", ()), folder),
+        _points(parts["extras"].get("checkpoints", ())),
+        _log(parts),
         *(f'<p class="onb-next">{escape(step)}</p>' for step in head["next"]),
         "</section>",
     ))  # fmt: skip
+
+
+def _says_more(parts: Mapping[str, Any]) -> bool:
+    """Say whether the reason of a run tells what the cards of its failures do not."""
+    return bool(parts["head"]["reason"]) and not (parts["head"]["phase"] == "failed" and parts["cards"])
 
 
 def meter(counts: Mapping[str, int], total: int) -> str:
@@ -122,6 +136,58 @@ def _row(command: Sequence[Any], row: Sequence[Any], folder: Path) -> str:
         f'<td class="onb-last" title="{escape(note)}">{link}{escape(note)}</td>',
     )
     return f"<tr>{''.join(cells_of)}</tr>"
+
+
+def _more(title: str, body: str) -> str:
+    """Return what is folded away until somebody wants to read it."""
+    return f'<details class="onb-more"><summary>{title}</summary>{body}</details>'
+
+
+def _gates(gates: Sequence[Sequence[Any]], folder: Path) -> str:
+    if not gates:
+        return ""
+    rows = "".join(f"<tr>{''.join(_gate(gate, folder))}</tr>" for gate in gates[:MOST_ROWS])
+    heads = "".join(f'<th scope="col">{name}</th>' for name in ("Verdict", "Of", "Gate", "Found", "Evidence"))
+    table = f'<table class="onb-rows onb-gates"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    bad = sum(gate[2] not in ("passed", "not checked") for gate in gates)
+    return _more(f"Gates: {len(gates) - bad:,} of {len(gates):,} hold" if bad else f"Gates: {len(gates):,}", table)
+
+
+def _gate(gate: Sequence[Any], folder: Path) -> Iterator[str]:
+    command, name, verdict, blocking, found, evidence, _ = gate
+    bad = "failed" if blocking else "waiting"
+    looks = {"passed": "succeeded", "not checked": "pending"}.get(verdict, bad)
+    words = verdict if blocking or verdict == "passed" else f"{verdict}, warns"
+    yield f'<td><span class="onb-state" data-state="{looks}">{icon(looks)}<span>{words}</span></span></td>'
+    yield f"<td>{escape(command or 'the run')}</td><td><code>{escape(name)}</code></td>"
+    yield f'<td class="onb-last" title="{escape(found)}">{escape(found)}</td>'
+    yield f'<td><a href="{href(folder / evidence)}">evidence</a></td>' if evidence else "<td></td>"
+
+
+def _points(points: Sequence[Mapping[str, Any]]) -> str:
+    if not points:
+        return ""
+    lines = (
+        f"<li><time>{clock(point['at'])}</time><span><b>{escape(point['label'])}</b> "
+        f"<small>{counted(point['files'], 'file')} changed</small></span><code>{escape(point['to'])}</code></li>"
+        for point in points[-MOST_ROWS:]
+    )
+    return _more(f"Checkpoints: {len(points):,}", f'<ul class="onb-points">{"".join(lines)}</ul>')
+
+
+def _log(parts: Mapping[str, Any]) -> str:
+    entries = [entry for number in range(parts["head"].get("logs", 0)) for entry in parts.get(f"log_{number}", ())]
+    lines = (
+        f"<li><time>{clock(at)}</time><b>{escape(who or 'the run')}</b><span>{escape(what)}</span></li>"
+        for at, who, what in entries[-MOST_LINES:]
+    )
+    left = f"; the last {MOST_LINES} of {len(entries):,}" if len(entries) > MOST_LINES else ""
+    return _more(f"Log{left}", f'<ol class="onb-log">{"".join(lines)}</ol>') if entries else ""
+
+
+def clock(at: float) -> str:
+    """Return the time of day of a moment, as it was where this was written."""
+    return time.strftime("%H:%M:%S", time.localtime(at))
 
 
 def href(path: Path) -> str:

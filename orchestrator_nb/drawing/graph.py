@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
+from orchestrator_nb.drawing.dense import STYLE as SQUARES
+from orchestrator_nb.drawing.dense import field
 from orchestrator_nb.drawing.icons import ICONS
 from orchestrator_nb.drawing.layers import Layout, lay_out
+from orchestrator_nb.drawing.theme import variables
 
 LETTER = 7.0
 """The width of a letter, roughly."""
@@ -17,31 +20,30 @@ LONGEST = 26
 NOTE = 13.0
 """So much room, in letters, has the note of a box whose note changes while a run is under way."""
 MOST = 300
-"""Above so many commands a picture shows nothing that a person could see."""
+"""Above so many commands boxes show nothing that a person could see: each is a small square then."""
+MOST_SQUARES = 3_000
+"""Above so many a picture shows nothing at all."""
 
 _ROW, _HEIGHT, _GAP, _MARGIN = 50.0, 36.0, 52.0, 12.0
 _SIGN = 22.0
 """The room that the shape of a state takes at the left of a box."""
 
 _STYLE = (
-    ".onb-graph{--onb-ink:var(--jp-ui-font-color1,#1f2933);--onb-soft:var(--jp-ui-font-color2,#52606d);"
-    "--onb-line:var(--jp-border-color1,#9fb3c8);--onb-paper:var(--jp-layout-color1,#fff);"
-    "--onb-good:var(--jp-success-color1,#2e7d32);--onb-live:var(--jp-brand-color1,#1565c0);"
-    "--onb-bad:var(--jp-error-color1,#c62828);--onb-warn:var(--jp-warn-color1,#b45309)}"
-    ".onb-graph text{font:600 12px var(--jp-ui-font-family,system-ui,sans-serif);fill:var(--onb-ink)}"
+    f".onb-graph{{{variables()}}}"
+    ".onb-graph text{font:600 12px var(--onb-font);fill:var(--onb-ink)}"
     ".onb-graph text.note{font-size:10.5px;font-weight:400;fill:var(--onb-soft)}"
-    ".onb-graph .box{fill:var(--onb-paper);stroke:var(--onb-line)}"
+    ".onb-graph .box{fill:var(--onb-paper);stroke:var(--onb-edge)}"
     ".onb-graph .tint{fill:var(--c,transparent);opacity:.09}"
-    ".onb-graph .bar{fill:var(--c,var(--onb-line))}.onb-graph .sign{fill:var(--c,var(--onb-soft))}"
+    ".onb-graph .bar{fill:var(--c,var(--onb-edge))}.onb-graph .sign{fill:var(--c,var(--onb-soft))}"
     ".onb-graph .critical .box{stroke:var(--onb-warn);stroke-width:2}"
-    ".onb-graph .edge{fill:none;stroke:var(--onb-line);stroke-width:1.3}.onb-graph .inferred{stroke-dasharray:5 3}"
-    ".onb-graph .edge.critical{stroke:var(--onb-warn);stroke-width:2}.onb-graph marker path{fill:var(--onb-line)}"
+    ".onb-graph .edge{fill:none;stroke:var(--onb-edge);stroke-width:1.3}.onb-graph .inferred{stroke-dasharray:5 3}"
+    ".onb-graph .edge.critical{stroke:var(--onb-warn);stroke-width:2}.onb-graph marker path{fill:var(--onb-edge)}"
     ".onb-graph [data-state=succeeded],.onb-graph [data-state=reused]{--c:var(--onb-good)}"
     ".onb-graph [data-state=running]{--c:var(--onb-live)}"
     ".onb-graph [data-state=failed],.onb-graph [data-state=crashed]{--c:var(--onb-bad)}"
     ".onb-graph [data-state=waiting],.onb-graph [data-state=upstream_failed],.onb-graph [data-state=cancelled]"
     "{--c:var(--onb-warn)}"
-    ".onb-graph [data-state] .box{stroke:var(--c,var(--onb-line))}"
+    ".onb-graph [data-state] .box{stroke:var(--c,var(--onb-edge))}"
     ".onb-graph [data-state=pending] .box,.onb-graph [data-state=skipped] .box{stroke-dasharray:3 3}"
     ".onb-graph [data-state=running] .box{stroke-width:2}"
 )
@@ -77,6 +79,10 @@ def graph_svg(
     Without `paper` the page shows through. Each box says what it stands for in ``data-node`` and ``data-state``, so
     that a script can bring it up to date; `clickable` ones can be reached with the keyboard.
     """
+    if MOST < len(upstream) <= MOST_SQUARES:
+        told = {name: (box.state, box.title or box.label) for name, box in boxes.items()}
+        wide, tall, squares = field(upstream, told)
+        return _svg(wide, tall, title, f"<style>{SQUARES}</style>{squares}", paper=paper)
     if len(upstream) > MOST:
         return _words(f"{title}: {len(upstream):,} commands, more than a picture can show".lstrip(": "))
     layout = lay_out(upstream)
@@ -102,7 +108,7 @@ def _svg(width: float, height: float, title: str, body: str, *, paper: bool = Tr
         '<defs><marker id="onb-arrow" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="7" markerHeight="7" '
         'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>'
     )
-    ground = '<rect width="100%" height="100%" fill="var(--jp-layout-color0,#ffffff)"/>' if paper else ""
+    ground = '<rect width="100%" height="100%" fill="var(--onb-ground)"/>' if paper else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="onb-graph" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" role="{"img" if paper else "group"}" aria-label="{escape(title)}">'

@@ -11,7 +11,9 @@ from html import escape
 from typing import Any
 
 from orchestrator_nb.definition.models import ParameterDefinition
-from orchestrator_nb.drawing.card import listing, style
+from orchestrator_nb.definition.parameters import bind_parameters
+from orchestrator_nb.drawing.card import style
+from orchestrator_nb.drawing.glyphs import counted
 from orchestrator_nb.jupyter import frontend
 from orchestrator_nb.jupyter.panel import Panel, hands
 from orchestrator_nb.jupyter.publisher import publisher
@@ -19,7 +21,8 @@ from orchestrator_nb.jupyter.widget import bundle_of
 from orchestrator_nb.orchestrator.shown import as_text
 from orchestrator_nb.orchestrator.workflow import Workflow
 
-WIDE = {"width": "min(34em, 95%)"}
+WIDE = {"width": "min(38em, 98%)"}
+SLOTS = "slots (0: CPUs)"
 
 
 class Launch:
@@ -33,14 +36,18 @@ class Launch:
         self._open = 0
         self._parent: dict[str, Any] = {}
         definition = flow.definition
-        self.fields = {name: _field(name, item) for name, item in definition.parameters.items()}
+        labels = [*definition.parameters, SLOTS]
+        wide = f"{min(22.0, max(8.0, 0.58 * max(map(len, labels)) + 1)):.1f}em"
+        self.fields = {name: _field(name, item, wide) for name, item in definition.parameters.items()}
         texts = {name for name, field in self.fields.items() if isinstance(field, w.Text)}
         self._texts = {name for name in texts if definition.parameters[name].type != "string"}
         slots = 0 if definition.slots is None else definition.slots
         self.slots = w.BoundedIntText(
-            value=slots, min=0, max=10_000, description="slots (0: CPUs)", style={"description_width": "10em"}
+            value=slots, min=0, max=10_000, description=SLOTS, style={"description_width": wide}, layout=WIDE
         )
-        self.reuse = w.Checkbox(value=False, description="reuse what is up to date", indent=False)
+        self.reuse = w.Checkbox(
+            value=False, description="reuse what is up to date", style={"description_width": wide}, layout=WIDE
+        )
         self.start = w.Button(description="Start", button_style="primary", tooltip="Start a run with these parameters")
         self.check = w.Button(description="Check", tooltip="Check everything and show the plan; nothing is run")
         self.start.on_click(lambda _button: self._clicked(self._start))
@@ -49,17 +56,18 @@ class Launch:
         self.runs = w.VBox([])
         count = len(definition.commands)
         head = w.HTML(
-            f'<style>{style()}</style><div class="onb-panel" style="border:0"><div class="onb-head" style="padding:2px 0 6px">'
+            f'<style>{style()}</style><div class="onb-panel onb-plain"><div class="onb-head">'
             f'<span class="onb-name" role="heading" aria-level="3">{escape(flow.name)}</span>'
-            f'<span class="onb-run">{count:,} command{"s" * (count != 1)}</span></div></div>'
-            + (f"<p>{escape(definition.description)}</p>" if definition.description else "")
+            f'<span class="onb-run">{counted(count, "command")}</span></div>'
+            + (f'<p class="onb-hint">{escape(definition.description)}</p>' if definition.description else "")
+            + "</div>"
         )
         described = [
-            w.VBox([field, *([w.HTML(f"<small>{escape(item.description)}</small>")] if item.description else [])])
+            w.VBox([field, *([w.HTML(_hint(item.description, wide))] if item.description else [])])
             for (_, field), item in zip(self.fields.items(), definition.parameters.values(), strict=True)
         ]
         self.box = w.VBox([
-            head, *described, w.HBox([self.slots, self.reuse]), w.HBox([self.start, self.check]), self.note, self.runs,
+            head, *described, self.slots, self.reuse, w.HBox([self.start, self.check]), self.note, self.runs,
         ])  # fmt: skip
         self.box.add_class("onb-launch")
 
@@ -116,9 +124,10 @@ class Launch:
         return lambda: self._show(run)
 
     def _plan(self) -> Callable[[], None]:
-        given, _ = self.values()
-        told = as_text(repr(self._flow.plan(given, slots=self.slots.value or None, reuse=self.reuse.value)))
-        return lambda: self._say(told, "succeeded")
+        given, texts = self.values()
+        bound = bind_parameters(self._flow.definition.parameters, given, text=texts)
+        plan = self._flow.plan(bound, slots=self.slots.value or None, reuse=self.reuse.value)
+        return lambda: self._say(as_text(repr(plan)), "succeeded", drawn=plan._repr_html_())
 
     def _show(self, run: Any) -> None:
         self._say("", "")
@@ -137,20 +146,22 @@ class Launch:
 
         panel.put(place)
 
-    def _say(self, text: str, state: str) -> None:
-        self.note.value = (
-            f'<div class="onb-panel" style="border:0" role="status"><div data-state="{state}">{listing([text])}</div></div>'
-            if text
-            else ""
-        )
+    def _say(self, text: str, state: str, *, drawn: str = "") -> None:
+        said = f'<div class="onb-say" data-state="{state}">{escape(text)}</div>' if state == "failed" else drawn
+        self.note.value = f'<div class="onb-panel onb-plain" role="status">{said}</div>' if text else ""
 
 
-def _field(name: str, parameter: ParameterDefinition) -> Any:
+def _hint(text: str, wide: str) -> str:
+    """Return what a parameter is for, below its field."""
+    return f'<div class="onb-panel onb-plain"><p class="onb-hint" style="margin-left:{wide}">{escape(text)}</p></div>'
+
+
+def _field(name: str, parameter: ParameterDefinition, wide: str) -> Any:
     """Return the widget that fits a parameter: its type, its default, its choices."""
     import ipywidgets as w
 
     default = parameter.default
-    common = {"description": name, "style": {"description_width": "10em"}, "layout": WIDE}
+    common = {"description": name, "style": {"description_width": wide}, "layout": WIDE}
     if parameter.choices is not None:
         options = [(str(choice), choice) for choice in parameter.choices]
         there = any(choice == default for choice in parameter.choices)

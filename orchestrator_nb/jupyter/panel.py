@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from orchestrator_nb.drawing.card import run_card
+from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.jupyter import frontend
 from orchestrator_nb.jupyter.clicks import ACTS, READING, Message
-from orchestrator_nb.jupyter.publisher import publisher
+from orchestrator_nb.jupyter.publisher import INTERVAL, publisher
 from orchestrator_nb.jupyter.widget import bundle_of, panel_widget
 from orchestrator_nb.orchestrator.picture import Picture
 from orchestrator_nb.orchestrator.run import Run
 
-IDLE = 5
-"""A run that nobody drives is looked at only every so many times: it changes when somebody asks for it."""
+IDLE = 1.0
+"""Seconds between two looks at a run that nobody drives and whose journal does not grow."""
 
 
 class Panel:
@@ -37,7 +40,8 @@ class Panel:
         self._handle: Any = None
         self._place: Callable[[str], None] | None = None
         self._parent: dict[str, Any] = {}
-        self._looks = 0
+        self._looked = self._sent = time.monotonic()
+        self._size = 0
         self._answers: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
 
     def display(self, parent: dict[str, Any] | None = None) -> None:
@@ -57,9 +61,10 @@ class Panel:
 
     def publish(self) -> bool:
         """Send what has changed; at the end, leave the picture. The publisher's thread alone calls this."""
-        self._looks += 1
-        if not self.picture.is_driven and self._answers.empty() and self._looks % IDLE:
+        now = time.monotonic()
+        if not self._is_due(now):
             return True
+        self._looked = now
         changed = self.picture.look()
         while not self._answers.empty():
             name, value = self._answers.get()
@@ -69,11 +74,30 @@ class Panel:
                 self.parts[name] = value
                 changed.append(name)
         if changed:
+            self._sent = now
             self.widget.send_parts(dict.fromkeys(changed))
         if not self.picture.is_over or self._stay:
             return True
         self._leave()
         return False
+
+    def _is_due(self, now: float) -> bool:
+        """Say whether to look now: somebody clicked, the journal has grown and the last message is not too young, or
+        nobody has looked for a while: how far a command is stands in no journal."""
+        if not self._answers.empty():
+            return True
+        patience = INTERVAL if self.picture.is_driven else IDLE
+        if now - self._looked >= patience:
+            return True
+        return now - self._sent >= INTERVAL and self._has_grown()
+
+    def _has_grown(self) -> bool:
+        try:
+            size = os.stat(self.run.folder / JOURNAL).st_size
+        except OSError:
+            return False
+        grown, self._size = size != self._size, size
+        return grown
 
     def html(self) -> str:
         """Return the picture of the run as it stands, as plain HTML."""

@@ -1,4 +1,4 @@
-"""The one thread that changes widgets: a few times a second it looks at the runs that have panels."""
+"""The one thread that changes widgets: it asks what has a panel whether there is something new, and shows that."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import threading
 from typing import Protocol
 
 INTERVAL = 0.2
-"""Seconds between two looks: a widget gets at most five messages a second, the last state always among them."""
+"""Seconds between two messages to a widget at the least: it gets five a second, the last state always among them."""
+
+TICK = 0.05
+"""Seconds between two questions whether there is something new: what comes after a quiet time is shown soon."""
 
 log = logging.getLogger("orchestrator_nb.jupyter")
 
@@ -47,7 +50,7 @@ class Publisher:
 
     def _publish(self) -> None:
         while True:
-            self._hurry.wait(INTERVAL)
+            self._hurry.wait(TICK)
             self._hurry.clear()
             for published in list(self._published):
                 if not self._ask(published):

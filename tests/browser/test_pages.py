@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 from orchestrator_nb.analytics.history import History
 
@@ -107,3 +109,64 @@ def test_a_run_is_rated_in_the_panel(desk):
     assert (kept["stars"], kept["note"], kept["role"]) == (4, "dd aa: steady enough", "reviewer")
     form.get_by_role("button", name="Rate").click()
     expect(panel.locator(".onb-say[role=status]")).to_contain_text("found neither")
+
+
+def test_a_saved_notebook_shows_its_runs_without_a_kernel(desk, browser):
+    """Opened again without running anything, and as nbconvert's page: the card is there, and nothing asks a network."""
+    from playwright.sync_api import expect
+
+    notebook = desk.open([RUNS, "run = flow.start()", "flow.plan()", "%workflow trends rmse"])
+    notebook.run(0)
+    notebook.run(1)
+    expect(notebook.output(1).locator(".onb-pill")).to_have_text("completed")
+    notebook.wait(
+        "() => !JSON.stringify(window.jupyterapp.shell.currentWidget.content.widgets.map((w) => w.model.outputs.toJSON()))"
+        ".includes('widget-view')"
+    )
+    for number in (2, 3):
+        notebook.run(number)
+    expect(notebook.output(3).locator(".js-plotly-plot")).to_be_visible()
+    notebook.save()
+    desk.server.end_kernels()
+    notebook.load()
+    card = notebook.output(1)
+    expect(card.locator(".onb-pill")).to_have_text("completed")
+    expect(card.locator("svg [data-node=model]")).to_have_attribute("data-state", "succeeded")
+    card.locator("summary", has_text="Log").click()
+    expect(card.get_by_text("gate rmse < 9: passed")).to_be_visible()
+    assert card.get_by_role("button").count() == 0
+    place = desk.server.root / notebook.path
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", str(place)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    page = browser.new_page()
+    asked = []
+    page.route(lambda url: url.startswith("http"), lambda route: (asked.append(route.request.url), route.abort()))
+    page.goto(place.with_suffix(".html").as_uri(), wait_until="domcontentloaded")
+    expect(page.locator(".onb-pill").last).to_have_text("completed")
+    expect(page.locator("svg [data-node=model]").last).to_be_visible()
+    expect(page.locator("svg.onb-chart[aria-label='rmse over time']")).to_be_visible()
+    assert not [url for url in asked if "mathjax" not in url.lower() and "require" not in url.lower()]
+    page.close()
+
+
+def test_nothing_moves_where_motion_is_not_wanted(desk):
+    """What runs pulses and bars glide, unless the reader's system asks for less motion."""
+    from playwright.sync_api import expect
+
+    waits = "from pathlib import Path\nimport time\nflow = Workflow('calm')\ndef slow():\n    while not Path('calm-go').exists(): time.sleep(0.02)\n"
+    notebook = desk.open([RUNS, f"{waits}flow.command(slow)\nrun = flow.start()"])
+    (desk.server.root / "calm-go").unlink(missing_ok=True)
+    notebook.run(0)
+    notebook.run(1)
+    panel = notebook.output(1)
+    expect(panel.locator('[data-node="slow"]')).to_have_attribute("data-state", "running")
+    moves = "(e) => [getComputedStyle(e.querySelector('.sign')).animationName, getComputedStyle(e.querySelector('.bar')).transitionDuration]"
+    node = panel.locator('[data-node="slow"]')
+    assert node.evaluate(moves)[0] == "none"
+    try:
+        notebook.page.emulate_media(reduced_motion="no-preference")
+        assert node.evaluate(moves) == ["onb-pulse", "0.35s"]
+    finally:
+        notebook.page.emulate_media(reduced_motion="reduce")
+        (desk.server.root / "calm-go").touch()
+    expect(panel.locator(".onb-pill")).to_have_text("completed")

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator_nb.drawing.graph import MOST, Box, graph_svg
+from orchestrator_nb.drawing.graph import MOST, MOST_SQUARES, Box, graph_svg
 from orchestrator_nb.drawing.layers import lay_out
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -69,9 +69,26 @@ def test_the_critical_path_and_inferred_edges_are_marked() -> None:
     }
 
 
-def test_a_graph_too_large_to_be_seen_is_said_in_words() -> None:
-    """Thousands of boxes would show nothing and stop the browser."""
+def test_a_graph_of_hundreds_is_a_field_of_squares() -> None:
+    """Each command is there by name and state, in the block of its level, and none lies on another."""
     names = [f"c{number}" for number in range(MOST + 1)]
+    upstream = {name: [names[0]] if name != names[0] else [] for name in names}
+    boxes = {name: Box(label=name, title=f"{name}: failed", state="failed") for name in names}
+    picture = ElementTree.fromstring(graph_svg(upstream, boxes=boxes, title="big"))
+    nodes = [node for node in picture.iter(f"{SVG}g") if node.get("data-node")]
+    assert [node.get("data-node") for node in nodes] == names
+    assert nodes[1].get("aria-label") == "c1: failed"
+    squares = [node.find(f"{SVG}rect") for node in nodes]
+    places = {(float(square.get("x")), float(square.get("y"))) for square in squares}
+    assert len(places) == len(names)
+    assert min(x for x, _ in places) == float(squares[0].get("x")) < min(float(s.get("x")) for s in squares[1:])
+    assert max(x for x, _ in places) < float(picture.get("width"))
+    assert max(y for _, y in places) < float(picture.get("height"))
+
+
+def test_a_graph_too_large_to_be_seen_is_said_in_words() -> None:
+    """Many thousands would show nothing and stop the browser."""
+    names = [f"c{number}" for number in range(MOST_SQUARES + 1)]
     picture = graph_svg({name: [] for name in names}, boxes={name: Box(label=name) for name in names}, title="big")
-    assert f"big: {MOST + 1:,} commands, more than a picture can show" in picture
-    assert len(picture) < 3000
+    assert f"big: {MOST_SQUARES + 1:,} commands, more than a picture can show" in picture
+    assert len(picture) < 4000
