@@ -16,6 +16,7 @@ from orchestrator_nb import RunFailed, Workflow, WorkflowOrchestrator, attach
 from orchestrator_nb import events as e
 from orchestrator_nb.checkpoints.place import find_place
 from orchestrator_nb.checkpoints.store import CheckpointStore
+from orchestrator_nb.cli.main import run_command_line
 from orchestrator_nb.engine.replay import replay
 from orchestrator_nb.errors import CheckpointError, RollbackRefused, UsageError
 from orchestrator_nb.journal.file import read
@@ -115,6 +116,14 @@ def flow(commands=COMMANDS, **options):
 
 def boundaries(run):
     return [event.command or event.boundary for event in run.state.checkpoints]
+
+
+def typed(capsys, *arguments):
+    """Type a line, and return what it said and its exit code."""
+    capsys.readouterr()
+    code = run_command_line(arguments)
+    said = capsys.readouterr()
+    return subprocess.CompletedProcess(arguments, code, said.out, said.err)
 
 
 def ran():
@@ -753,16 +762,13 @@ def test_stepping_back_goes_on_after_a_look_that_came_to_nothing(repository):
     assert run.rollback(to=safety[0].id).ended == "completed"
 
 
-def test_the_command_line_steps_back_until_a_program_passes(repository):
+def test_the_command_line_steps_back_until_a_program_passes(repository, capsys):
     """Each step is told; where none passes nothing is changed and the exit code says so."""
     run = flow().start(wait=False)
     run.wait()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
     def back(check, *more):
-        code = "from orchestrator_nb.cli.main import main; main()"
-        asked = [sys.executable, "-c", code, "rollback", run.id, "--check", check, *more]
-        return subprocess.run(asked, capture_output=True, text=True, env=environment)
+        return typed(capsys, "rollback", run.id, "--check", check, *more)
 
     nowhere = back("test -e nowhere.txt")
     assert nowhere.returncode == 1
@@ -860,15 +866,13 @@ def test_a_deleted_run_takes_its_checkpoints_with_it(repository):
     assert left == {second.id}
 
 
-def test_the_verbs_list_show_compare_and_go_back(repository):
+def test_the_verbs_list_show_compare_and_go_back(repository, capsys):
     """The command line has the same as Python, as text and as JSON, and refuses with the exit code of a refusal."""
     run = flow().start(wait=False)
     run.wait()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
     def verb(*arguments):
-        code = "from orchestrator_nb.cli.main import main; main()"
-        return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment)
+        return typed(capsys, *arguments)
 
     assert "command_completion_model" in verb("checkpoints").stdout
     told = json.loads(verb("checkpoints", "--json").stdout)
