@@ -285,7 +285,6 @@ def cut_before_verdict(folder):
     [
         ("bandit", {}),
         ("ruff", {}),
-        ("complexity", {}),
         ("pytest", {"paths": "test_counting.py"}),
         ("pandera", {"columns": {"mass_g": None}}),
     ],
