@@ -55,7 +55,7 @@ def trend(values: pd.DataFrame, name: str, *, unit: str = "", marked: Marks | No
     shown = series.value_counts().index[:MOST_WORKFLOWS]
     data: list[Trace] = []
     told: list[str] = []
-    most = MOST_POINTS // 2 // len(shown)
+    most = MOST_POINTS // 5 // len(shown)
     for place, label in enumerate(shown):
         of = values[series == label].iloc[-most:]
         data.append(_line(of, str(label), COLOURS[place]))
@@ -166,7 +166,7 @@ def gate_trend(gates: pd.DataFrame, gate: str, *, marked: Marks | None = None) -
     of = gates[(gates["gate"] == gate) & gates["value"].notna()].sort_values("at", kind="stable")
     if of.empty:
         return empty(name, title, f'The gate "{gate}" has found no number yet.')
-    whole, of = len(of), of.iloc[-MOST_POINTS // 4 :]
+    whole, of = len(of), of.iloc[-MOST_POINTS // 8 :]
     ids, passed = list(of["run"]), [str(verdict) == "passed" for verdict in of["verdict"]]
     data: list[Trace] = [
         {
@@ -262,7 +262,7 @@ def tradeoff(runs: pd.DataFrame, values: pd.DataFrame, name: str, *, cost: str =
     told: list[str] = []
     names = of["workflow"].astype(str)
     shown = names.value_counts().index[:MOST_WORKFLOWS]
-    most = MOST_POINTS // 2 // len(shown)
+    most = MOST_POINTS // 5 // len(shown)
     for place, workflow in enumerate(shown):
         own = of[names == workflow].iloc[-most:]
         points = [(round(float(x), 4), float(y)) for x, y in zip(own[cost], own["value"], strict=True)]
