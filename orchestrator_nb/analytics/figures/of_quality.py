@@ -55,7 +55,7 @@ def trend(values: pd.DataFrame, name: str, *, unit: str = "", marked: Marks | No
     shown = series.value_counts().index[:MOST_WORKFLOWS]
     data: list[Trace] = []
     told: list[str] = []
-    most = MOST_POINTS // 5 // len(shown)
+    most = MOST_POINTS // 8 // len(shown)
     for place, label in enumerate(shown):
         of = values[series == label].iloc[-most:]
         data.append(_line(of, str(label), COLOURS[place]))
@@ -67,7 +67,7 @@ def trend(values: pd.DataFrame, name: str, *, unit: str = "", marked: Marks | No
     drawn = sum(len(trace["y"]) for trace in data)
     notes = [] if drawn == len(values) else [f"The latest {drawn:,} of {len(values):,} values are drawn."]
     if marked is not None:
-        notes += _mark(data, values[series.isin(shown)], name, marked)
+        notes += _mark(data, values[series.isin(shown)].iloc[-MOST_POINTS // 8 :], name, marked)
     layout = {
         "xaxis": axis("when it was recorded", type="date"),
         "yaxis": axis(f"{name}{f' ({unit})' if unit else ''}"),
@@ -262,7 +262,7 @@ def tradeoff(runs: pd.DataFrame, values: pd.DataFrame, name: str, *, cost: str =
     told: list[str] = []
     names = of["workflow"].astype(str)
     shown = names.value_counts().index[:MOST_WORKFLOWS]
-    most = MOST_POINTS // 5 // len(shown)
+    most = MOST_POINTS // 8 // len(shown)
     for place, workflow in enumerate(shown):
         own = of[names == workflow].iloc[-most:]
         points = [(round(float(x), 4), float(y)) for x, y in zip(own[cost], own["value"], strict=True)]
