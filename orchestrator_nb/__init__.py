@@ -20,6 +20,7 @@ _WHERE = {
     "DefinitionError": "orchestrator_nb.errors",
     "register": "orchestrator_nb.commands.registry",
     "History": "orchestrator_nb.analytics.history",
+    "Notify": "orchestrator_nb.orchestrator.notifying",
     "attach": "orchestrator_nb.orchestrator.attaching",
     "context": "orchestrator_nb.context",
 }

@@ -57,7 +57,8 @@ def ask(
     options = _options(record, level)
     if _can_be_undone(command, state):
         options = (*options, ROLL_BACK)
-    default = limits.default if lasts is not None and limits.default in options else None
+    wanted = FAIL if limits.default == ROLL_BACK and ROLL_BACK not in options else limits.default
+    default = wanted if lasts is not None and wanted in options else None
     return e.DecisionRequested(
         at=at,
         number=len(state.decisions) + 1,

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from orchestrator_nb import events as e
+from orchestrator_nb.engine.steps import Steps
 from orchestrator_nb.engine.verdicts import clash
 from orchestrator_nb.sharing import merged, refused, strategy_of
 from orchestrator_nb.state import RunState, fold
+from orchestrator_nb.transitions import IllegalTransition
+
+
+class Namespaced(Struct, kw_only=True):
+    """As much of a work as a merge needs."""
+
+    command: str
+    shared: dict = {}
+
 
 NUMBERS = st.integers(-1000, 1000)
 LISTS = st.lists(st.integers(0, 5), max_size=4)
@@ -104,6 +117,60 @@ def test_deep_keeps_every_key_with_the_last_value_that_is_no_mapping(told):
             assert value == given_last[-1]
         else:
             assert set(given_last[-1]) <= set(value)
+
+
+@given(ordered(LISTS), LISTS)
+def test_a_function_is_called_for_one_change_after_the_other(told, before):
+    """Each with what the one before has made of it, in the order of success; without its answer nobody succeeds."""
+
+    def weave(there, given):
+        return [*there, len(there), *given]
+
+    values, ends = told
+    names = [f"c{number}" for number in range(len(values))]
+    state = fold([
+        e.RunStarted(at=0.0, run="r", workflow="w", settings={"context": {"k": before}}),
+        e.RunPlanned(at=0.0, commands={name: {} for name in names}, merge={"k": "steps:weave"}),
+        *(e.AttemptStarted(at=1.0, command=name, attempt=1) for name in names),
+        *(e.AttemptReturned(at=2.0, command=name, attempt=1, seconds=1.0, shared={"k": value})
+          for name, value in zip(names, values, strict=True)),
+    ])  # fmt: skip
+    expected = before
+    for number in ends:
+        name = names[number]
+        with pytest.raises(IllegalTransition, match="before merge"):
+            state.apply(e.CommandSucceeded(at=3.0, command=name, attempt=1))
+        made = weave(state.shared["k"], values[number])
+        state.apply(e.SharedMerged(at=3.0, command=name, attempt=1, values={"k": made}))
+        assert clash(name, state.commands[name], state, 3.0) is None
+        state.apply(e.CommandSucceeded(at=3.0, command=name, attempt=1))
+        expected = weave(expected, values[number])
+    assert state.shared == {"k": expected}
+    assert [version.made["k"][: len(before)] for version in state.versions] == [before] * len(values)
+
+
+@given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=4, unique=True))
+def test_one_merge_is_handed_out_at_a_time(names):
+    """The next one when that before is answered, with the shared state as it is then."""
+    state = fold([
+        e.RunStarted(at=0.0, run="r", workflow="w", settings={"context": {"k": 0}}),
+        e.RunPlanned(at=0.0, commands={name: {} for name in "abcd"}, merge={"k": "steps:add"}),
+        *(e.AttemptStarted(at=1.0, command=name, attempt=1) for name in "abcd"),
+    ])  # fmt: skip
+    handed = []
+    executor = SimpleNamespace(carry_out=handed.append)
+    steps = Steps(executor, lambda command, _: Namespaced(command=command))
+    for name in names:
+        state.apply(e.AttemptReturned(at=2.0, command=name, attempt=1, seconds=1.0, shared={"k": 1}))
+        steps.hand_out(state)
+    for count in range(1, len(names) + 1):
+        assert len(handed) == count
+        step = handed[-1]
+        assert step.work.shared["k"] == count - 1
+        state.apply(e.SharedMerged(at=3.0, command=step.command, attempt=1, values={"k": count}))
+        state.apply(e.CommandSucceeded(at=3.0, command=step.command, attempt=1))
+        steps.hand_out(state)
+    assert state.shared == {"k": len(names)}
 
 
 def test_values_that_cannot_be_combined_are_refused_for_good():

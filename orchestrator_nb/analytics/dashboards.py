@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,33 +11,49 @@ from typing import Any
 import pandas as pd
 from typing_extensions import Unpack
 
+from orchestrator_nb.analytics.digest import TROUBLE_COLUMNS
 from orchestrator_nb.analytics.figures import of_history, of_quality, of_run
-from orchestrator_nb.analytics.figures.figure import counted, length
+from orchestrator_nb.analytics.figures.figure import Figure, counted, length
 from orchestrator_nb.analytics.history import History
-from orchestrator_nb.analytics.page import Page, Part, RunEntry, Table
+from orchestrator_nb.analytics.material import ALL, Material, each_row
+from orchestrator_nb.analytics.page import Page, Part, Table
 from orchestrator_nb.analytics.patterns import patterns
 from orchestrator_nb.analytics.recommendations import recommendations
 from orchestrator_nb.analytics.selection import Filters
-from orchestrator_nb.errors import StoreError, UsageError
-from orchestrator_nb.journal.file import read
-from orchestrator_nb.journal.store import JOURNAL
-from orchestrator_nb.timing import Timing, timing
-
-MOST_RUNS = 3_000
-"""Runs on a page, the latest; of more, that is said."""
+from orchestrator_nb.analytics.showing import front_ends
+from orchestrator_nb.analytics.trends import last_values, recorded_most
+from orchestrator_nb.errors import UsageError
+from orchestrator_nb.timing import Timing
 
 LATEST = 20
 """Runs whose journals are read for what decided their end."""
 
-MOST_METRICS = 4
+MOST_METRICS, MOST_GATES = 4, 4
 _LIVE = ("initializing", "executing", "recovering", "degraded", "paused", "completing", "stopping")
 
 
 class Dashboard:
-    """A dashboard over the runs of a history: shows itself in a notebook, and can be saved as one offline file."""
+    """A dashboard over the runs of a history: shows itself in a notebook, and can be saved as one offline file.
 
-    def __init__(self, page: Page) -> None:
+    `name` says which, `filters` are those of `history`. In a notebook it is what a front end makes of it (see `showing`;
+    Jupyter: controls, and figures that are made anew of the runs chosen), else the page in a frame of its own, which has
+    filters itself.
+    """
+
+    def __init__(self, name: str, history: History, filters: Filters, page: Page) -> None:
+        self.name = name
+        self.history = history
+        self.filters = filters
         self.page = page
+
+    def narrowed(self, **filters: Unpack[Filters]) -> Dashboard:
+        """Return the same dashboard of the runs that pass these filters instead, as the history is now."""
+        return dashboard(self.name, self.history, **filters)
+
+    @property
+    def figures(self) -> dict[str, Figure]:
+        """Its figures by name."""
+        return {part.name: part for part in self.page.parts if isinstance(part, Figure)}
 
     def to_html(self) -> str:
         """Return the page, which asks no network for anything. Raises UsageError where plotly is not installed."""
@@ -57,6 +72,14 @@ class Dashboard:
         page = escape(self.to_html(), quote=True)
         return f'<iframe srcdoc="{page}" style="width:100%;height:820px;border:0" title="{escape(self.page.title)}"></iframe>'
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        if any(shown(self) for shown in front_ends):
+            return {"text/plain": repr(self)}
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def __repr__(self) -> str:
+        return f"{self.page.title}: {self.page.lead}"
+
 
 def dashboard(name: str, history: History, *, refresh: float | None = None, **filters: Unpack[Filters]) -> Dashboard:
     """Return the dashboard of that name: real-time, performance, opportunities or quality.
@@ -66,92 +89,27 @@ def dashboard(name: str, history: History, *, refresh: float | None = None, **fi
     """
     if name not in DASHBOARDS:
         raise UsageError(f'there is no dashboard "{name}"; there is {", ".join(DASHBOARDS)}')
-    return Dashboard(DASHBOARDS[name](_Material(history, filters), refresh))
+    make, wanted = DASHBOARDS[name]
+    return Dashboard(name, history, filters, make(Material(history, filters, wanted), refresh))
 
 
-class _Material:
-    """What the dashboards are made of, each frame read when it is first asked for and for the runs on the page only."""
-
-    def __init__(self, history: History, filters: Filters) -> None:
-        self.history = history
-        found = history.runs(**filters)
-        self.whole = len(found)
-        self.runs = found.iloc[:MOST_RUNS].iloc[::-1]
-        self.tag = filters.get("tag")
-        self._frames: dict[str, pd.DataFrame] = {}
-
-    def frame(self, name: str) -> pd.DataFrame:
-        """Return a frame of the runs on the page."""
-        if name not in self._frames:
-            since = self.runs["started"].min()
-            bound: Filters = {} if pd.isna(since) else {"since": since.timestamp() - 1e-6}
-            if self.tag is not None and name not in ("metrics", "checkpoints", "decisions", "gates"):
-                bound["tag"] = self.tag
-            found = getattr(self.history, name)(**bound)
-            self._frames[name] = found[found["run"].isin(self.runs["run"])]
-        return self._frames[name]
-
-    def entries(self) -> list[RunEntry]:
-        """Return the runs as filters know them."""
-        attempts = self.frame("attempts")
-        lost = attempts[attempts["outcome"].isin(["failed", "crashed", "abandoned", "interrupted"])]
-        waste = lost.groupby(lost["run"].astype(str))["seconds"].sum().to_dict()
-        tags: dict[str, set[str]] = {}
-        commands = self.frame("commands")
-        for run, some in zip(commands["run"].astype(str), commands["tags"], strict=True):
-            if some is not None and len(some):
-                tags.setdefault(run, set()).update(some)
-        return [
-            RunEntry(
-                run=str(row.run),
-                workflow=str(row.workflow),
-                started=0.0 if pd.isna(row.started) else row.started.timestamp(),
-                state=str(row.state),
-                seconds=float(row.seconds),
-                tags=sorted(tags.get(str(row.run), ())),
-                retries=int(row.retries),
-                waste=float(waste.get(str(row.run), 0.0)),
-            )
-            for row in _rows(self.runs)
-        ]
-
-    def timings(self, runs: Sequence[str]) -> list[Timing]:
-        """Return where the time of these runs went; of those whose journals can be read."""
-        found = []
-        for run in runs:
-            try:
-                found.append(timing(read(self.history.store / run / JOURNAL)))
-            except (StoreError, FileNotFoundError):
-                continue
-        return found
-
-    def page(self, title: str, lead: str, parts: Sequence[Part], **options: Any) -> Page:
-        """Return a page with what all have in common."""
-        notes = [
-            f"Made {datetime.now().astimezone():%Y-%m-%d %H:%M:%S %Z} from {self.history.store}. Times in figures are UTC."
-        ]
-        if self.whole > len(self.runs):
-            notes.append(f"The latest {len(self.runs):,} of {self.whole:,} runs are on this page.")
-        return Page(title=title, lead=lead, parts=parts, runs=self.entries(), notes=notes, **options)
-
-
-def _real_time(material: _Material, refresh: float | None) -> Page:
+def _real_time(material: Material, refresh: float | None) -> Page:
     runs = material.runs.iloc[::-1]
     live = runs[runs["state"].isin(_LIVE)]
     shown = pd.concat([live, runs[~runs["state"].isin(_LIVE)]]).head(12)
-    rows = [
+    told = [
         [
             row.run, row.state, f"{row.succeeded + row.reused} of {row.commands}", row.running, row.waiting,
             row.failed + row.crashed, length(float(row.seconds)), row.reason or "",
         ]
-        for row in _rows(shown)
+        for row in each_row(shown)
     ]  # fmt: skip
     table = Table(
         title="Runs",
-        text=f"{counted(len(live), 'run')} not ended, those first; then the latest. The time is that for which somebody "
-        "drove the run.",
+        text=f"{_going(len(live))}{' They come first, then the latest.' if len(live) else ''} The time is that for which "
+        "somebody drove the run.",
         columns=["run", "state", "done", "running", "waiting", "failed", "time", "reason"],
-        rows=rows,
+        rows=told,
         workflows=[str(workflow) for workflow in shown["workflow"]],
     )
     parts: list[Part] = [table]
@@ -165,36 +123,39 @@ def _real_time(material: _Material, refresh: float | None) -> Page:
             text="What waits for a person." if len(waiting) else "Nothing waits for a person.",
             columns=["run", "number", "command", "question", "answers"],
             rows=[
-                [row.run, row.number, row.command or "", row.question, ", ".join(row.options)] for row in _rows(waiting)
+                [row.run, row.number, row.command or "", row.question, ", ".join(row.options)]
+                for row in each_row(waiting)
             ],
         )
     )
-    lead = (
-        f"{counted(len(live), 'run')} not ended; the figures are of {shown['run'].iloc[0]}."
-        if len(shown)
-        else "No runs."
-    )
+    lead = f"{_going(len(live))} The figures are of {shown['run'].iloc[0]}." if len(shown) else "No runs."
     return material.page("Real time", lead, parts, refresh=refresh, wide=frozenset({"timeline"}))
 
 
-def _performance(material: _Material, refresh: float | None) -> Page:
-    runs, attempts = material.runs, material.frame("attempts")
+def _going(count: int) -> str:
+    return f"{counted(count, 'run')} {'has' if count == 1 else 'have'} not ended." if count else "Every run has ended."
+
+
+def _performance(material: Material, refresh: float | None) -> Page:
+    runs, found = material.runs, material.digest
     parts = [
         of_history.durations(runs),
-        of_history.time_spent(attempts),
-        of_history.distribution(attempts),
+        of_history.time_spent(found),
+        of_history.distribution(found),
         of_history.efficiency(runs),
-        of_history.failures(attempts),
+        of_history.failures(found),
         of_history.checkpoint_history(material.frame("checkpoints")),
     ]
     lead = "How long runs and their commands took, where the time went, and what failed."
-    return material.page("Performance history", lead, parts, refresh=refresh, wide=frozenset({"durations"}))
+    return material.page(
+        "Performance history", lead, parts, refresh=refresh, wide=frozenset({"durations", "checkpoints"})
+    )
 
 
-def _opportunities(material: _Material, refresh: float | None) -> Page:
-    runs, attempts = material.runs, material.frame("attempts")
+def _opportunities(material: Material, refresh: float | None) -> Page:
+    runs = material.runs
     latest = material.timings([str(run) for run in runs["run"].iloc[::-1][:LATEST]])
-    found = patterns(runs, attempts, latest)
+    found = patterns(runs, material.digest, latest)
     of_history_table = Table(
         title="Patterns in the history",
         text="Each with what speaks for it; nothing is claimed on few runs or what chance would give."
@@ -219,7 +180,7 @@ def _opportunities(material: _Material, refresh: float | None) -> Page:
     parts: list[Part] = [
         of_history_table,
         of_run_table,
-        of_history.time_spent(attempts),
+        of_history.time_spent(material.digest),
         of_history.efficiency(runs),
     ]
     parts += [of_run.timeline(one) for one in _latest_of_each(latest)[:1]]
@@ -236,32 +197,36 @@ def _latest_of_each(timings: Sequence[Timing]) -> list[Timing]:
     return list(found.values())
 
 
-def _quality(material: _Material, refresh: float | None) -> Page:
-    metrics = material.frame("metrics")
-    counts = metrics.drop_duplicates(["run", "name"])["name"].astype(str).value_counts()
-    names = sorted(counts.index, key=lambda name: (-counts[name], name))[:MOST_METRICS]
-    parts: list[Part] = []
-    for name in names:
-        of = metrics[metrics["name"] == name]
-        last = of.sort_values("at", kind="stable").drop_duplicates(["run", "command"], keep="last")
-        parts += [of_quality.trend(last, name), of_quality.tradeoff(material.runs, last, name)]
-    if not names:
-        parts.append(of_quality.trend(metrics, "a metric"))
-    parts += [of_quality.verdicts(material.frame("gates")), _ratings(material)]
+def _quality(material: Material, refresh: float | None) -> Page:
     decisions = material.frame("decisions")
     made = decisions[decisions["answer"].notna()]
-    parts.append(_who_decided(made, material.runs))
+    parts = [*quality_figures(material, metrics=MOST_METRICS), _ratings(material), _who_decided(made, material.runs)]
     lead = "What runs recorded about their quality, and what it has to do with the time that they took."
     return material.page("Quality and performance", lead, parts, refresh=refresh)
 
 
-def _ratings(material: _Material) -> Table:
+def quality_figures(material: Material, *, metrics: int) -> list[Part]:
+    """Return each metric over time and against the time of runs, the verdicts of gates, and what each gate found."""
+    recorded, gates, marked = material.frame("metrics"), material.frame("gates"), material.marks
+    parts: list[Part] = []
+    for name in recorded_most(recorded)[:metrics]:
+        last = last_values(recorded, name)
+        parts += [of_quality.trend(last, name, marked=marked), of_quality.tradeoff(material.runs, last, name)]
+    if not parts:
+        parts.append(of_quality.trend(recorded, "a metric"))
+    parts.append(of_quality.verdicts(gates))
+    return parts + [
+        of_quality.gate_trend(gates, name, marked=marked) for name in of_quality.numeric_gates(gates)[:MOST_GATES]
+    ]
+
+
+def _ratings(material: Material) -> Table:
     """Return what people thought of runs, the latest first."""
     since = material.runs["started"].min()
     given = material.history.ratings(since=None if pd.isna(since) else since.timestamp() - 1e-6).iloc[::-1]
     rows = [
         [row.run, "" if pd.isna(row.stars) else "★" * row.stars + "☆" * (5 - row.stars), row.note, row.author, row.role]
-        for row in _rows(given.head(30))
+        for row in each_row(given.head(30))
     ]
     mean = given["stars"].mean()
     told = f"{counted(len(given), 'rating')}, {mean:.1f} stars in the mean." if len(given) and not pd.isna(mean) else ""
@@ -271,11 +236,6 @@ def _ratings(material: _Material) -> Table:
         columns=["run", "stars", "note", "by", "role"],
         rows=rows,
     )
-
-
-def _rows(frame: pd.DataFrame) -> Any:
-    """Return the rows of a frame, whose columns are its own business."""
-    return frame.itertuples()
 
 
 def _who_decided(made: pd.DataFrame, runs: pd.DataFrame) -> Table:
@@ -299,10 +259,19 @@ def _who_decided(made: pd.DataFrame, runs: pd.DataFrame) -> Table:
     )
 
 
-DASHBOARDS: dict[str, Callable[[_Material, float | None], Page]] = {
-    "real-time": _real_time,
-    "performance": _performance,
-    "opportunities": _opportunities,
-    "quality": _quality,
+DASHBOARDS: dict[str, tuple[Callable[[Material, float | None], Page], Mapping[str, Collection[str]]]] = {
+    "real-time": (_real_time, {"decisions": ALL["decisions"]}),
+    "performance": (_performance, {"checkpoints": ALL["checkpoints"]}),
+    "opportunities": (_opportunities, {"attempts": TROUBLE_COLUMNS}),
+    "quality": (
+        _quality,
+        {
+            "metrics": ("run", "workflow", "command", "name", "at", "value"),
+            "gates": ("run", "workflow", "command", "gate", "verdict", "value", "expected", "at"),
+            "commands": ("workflow", "command", "fingerprint", "started"),
+            "checkpoints": ("run", "workflow", "taken", "boundary", "at"),
+            "decisions": ALL["decisions"],
+        },
+    ),
 }
-"""The dashboards by name."""
+"""The dashboards by name: what makes the page, and the columns that it needs of each frame."""

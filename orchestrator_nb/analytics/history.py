@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from orchestrator_nb.analytics.columns import FrameColumn
 from orchestrator_nb.analytics.facts import event_rows, rating_rows
 from orchestrator_nb.analytics.frames import FRAMES, Frame, read_table
 from orchestrator_nb.analytics.selection import Filters, Selection, selection
-from orchestrator_nb.analytics.trends import RUN_FIGURES, last_values, run_figures
+from orchestrator_nb.analytics.trends import RUN_FIGURES, last_values, recorded_most, run_figures
 from orchestrator_nb.drawing.table import table_card
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.journal.index.index import Index
@@ -114,9 +114,7 @@ class History:
 
     def metric_names(self, **filters: Unpack[Filters]) -> list[str]:
         """Return the names of the metrics that were recorded, those of most runs first."""
-        metrics = self.metrics(**filters)
-        counts = metrics.drop_duplicates(["run", "name"])["name"].astype(str).value_counts()
-        return sorted(counts.index, key=lambda name: (-counts[name], name))
+        return recorded_most(self.metrics(**filters))
 
     def columns(self, name: str | None = None) -> pd.DataFrame:
         """Return what the columns of a frame, or of all, hold: `frame`, `column`, `dtype`, `unit`, `meaning`.
@@ -138,6 +136,23 @@ class History:
         made = FRAMES[name]
         wanted = [column for column in made.columns if column.name in columns or column.name == "run"]
         return self._table(made, chosen or Selection(), wanted)
+
+    def read_all(self, wanted: Mapping[str, Collection[str]], chosen: Selection | None = None) -> dict[str, Any]:
+        """Return some columns of several frames as Arrow tables, all of one moment, by the names of the frames."""
+        found = {
+            name: [column for column in FRAMES[name].columns if column.name in {*wanted[name], "run"}]
+            for name in wanted
+        }
+        index = Index(self.store)
+        try:
+            return index.look(
+                lambda connection: {
+                    name: read_table(connection, self.store, FRAMES[name], chosen or Selection(), columns)
+                    for name, columns in found.items()
+                }
+            )
+        finally:
+            index.close()
 
     def _chosen(self, filters: Filters) -> pd.DataFrame:
         """Return the runs of which something is asked for, whatever its state."""

@@ -91,7 +91,7 @@ class Page:
             notes="".join(f"<p>{escape(note)}</p>" for note in self.notes),
             data=_safe(data),
             plotly=plotly_js() if drawn else "",
-            script=_asset("page.js"),
+            script=_asset("telling.js") + _asset("page.js"),
         )
 
     def _part(self, part: Part) -> str:
@@ -146,7 +146,8 @@ def _numbered(figure: Figure, numbers: Mapping[str, int]) -> dict[str, Any]:
     """Return what plotly draws, with the number of its run for each point instead of the id; -1 is no run here."""
     spec = figure.spec()
     layout = {key: value for key, value in spec["layout"].items() if key != "template"}
-    return {"data": [_trace(trace, numbers) for trace in spec["data"]], "layout": layout}
+    told = {"telling": figure.telling, "about": {**(figure.about or {})}, "note": figure.note, "text": figure.text}
+    return {"data": [_trace(trace, numbers) for trace in spec["data"]], "layout": layout, **told}
 
 
 def _trace(trace: Mapping[str, Any], numbers: Mapping[str, int]) -> dict[str, Any]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
-from orchestrator_nb.analytics.figures.figure import counted, length
+from orchestrator_nb.analytics.digest import Digest
+from orchestrator_nb.analytics.figures.figure import chance, counted, length
 from orchestrator_nb.analytics.limits import holm, wilson
 from orchestrator_nb.analytics.recommendations import gain_of_halving
 from orchestrator_nb.errors import UsageError
@@ -50,21 +51,23 @@ class Pattern:
         return f"{self.words} ({self.evidence})"
 
 
-def patterns(runs: pd.DataFrame, attempts: pd.DataFrame, timings: Iterable[Timing] = ()) -> list[Pattern]:
+def patterns(runs: pd.DataFrame, attempts: Digest, timings: Iterable[Timing] = ()) -> list[Pattern]:
     """Return the patterns in these runs, the most expensive first.
 
-    `timings` are those of the latest runs, for what decided when they ended. Raises UsageError where ruptures or scipy
-    is not installed.
+    `attempts` is what theirs come to, with `trouble`; `timings` are those of the latest runs, for what decided when they
+    ended. Raises UsageError where ruptures or scipy is not installed.
     """
     found: list[Pattern] = []
+    troubled = tries(attempts.trouble)
     for workflow, of in runs.groupby(runs["workflow"].astype(str)):
         name = str(workflow)
-        own = attempts[attempts["workflow"].astype(str) == name]
+        own = troubled.get(name, {})
+        tried = {command: count for (flow, command), count in attempts.tried.items() if flow == name}
         completed = of[of["state"] == "completed"].sort_values("started")
         found += [
             *change_points(name, completed),
             *time_of_day(name, completed),
-            *flaky(name, own),
+            *flaky(name, own, tried),
             *vain_retries(name, own),
             *together(name, of, own),
             *bottlenecks(name, [timing for timing in timings if timing.workflow == name]),
@@ -96,7 +99,8 @@ def change_points(workflow: str, completed: pd.DataFrame) -> list[Pattern]:
         earlier, later = seconds[before:place], seconds[place:after]
         ratio = float(np.median(later) / np.median(earlier))
         # Of all places this was the best, so that its probability is that of one among so many.
-        p = min(1.0, float(mannwhitneyu(earlier, later).pvalue) * len(logs))
+        alone = float(mannwhitneyu(earlier, later).pvalue)
+        p = min(1.0, _of_dependent(alone, [logs[before:place], logs[place:after]]) * len(logs))
         if p < CHANCE and not 0.9 < ratio < 1.1:
             when = completed["started"].iloc[place].strftime("%Y-%m-%d %H:%M")
             became = "slower" if ratio > 1 else "quicker"
@@ -105,11 +109,31 @@ def change_points(workflow: str, completed: pd.DataFrame) -> list[Pattern]:
                     kind="change", workflow=workflow, subject=workflow, effect=ratio, p=p,
                     words=f"{workflow} became {became} from {when} UTC on: {length(float(np.median(later)))} instead of "
                     f"{length(float(np.median(earlier)))} in the median, {ratio:.2f} times as long",
-                    evidence=f"{len(earlier)} runs before and {len(later)} after, p = {p:.1g} by chance",
+                    evidence=f"{len(earlier)} runs before and {len(later)} after, {chance(p)} by chance",
                     seconds=abs(float(np.median(later) - np.median(earlier))),
                 )
             )  # fmt: skip
     return found
+
+
+def _of_dependent(p: float, parts: list[Any]) -> float:
+    """Return a probability that was worked out for independent values as it is for such as follow on each other.
+
+    A slow run is often followed by another slow one, for no lasting reason: so many values count for fewer. How few, the
+    correlation of neighbours within each part tells, which is estimated too low of few values and therefore raised.
+    """
+    import numpy as np
+    from scipy.stats import norm
+
+    rests = [part - np.median(part) for part in parts]
+    count = sum(len(rest) for rest in rests)
+    spread = sum(float((rest**2).sum()) for rest in rests)
+    if not spread:
+        return p
+    near = sum(float((rest[1:] * rest[:-1]).sum()) for rest in rests) / spread
+    near = min(0.95, max(0.0, near + 2 * (1 + 3 * max(near, 0.0)) / count))
+    z = float(norm.isf(p / 2)) if p > 1e-300 else 37.0
+    return float(2 * norm.sf(z * math.sqrt((1 - near) / (1 + near))))
 
 
 def time_of_day(workflow: str, completed: pd.DataFrame) -> list[Pattern]:
@@ -137,32 +161,74 @@ def time_of_day(workflow: str, completed: pd.DataFrame) -> list[Pattern]:
             kind="time of day", workflow=workflow, subject=workflow, effect=ratio, p=p,
             words=f"{workflow} takes {ratio:.2f} times as long at {hours[slow]} as at {hours[quick]}: "
             f"{length(middle[slow])} instead of {length(middle[quick])} in the median",
-            evidence=f"{len(groups[slow])} and {len(groups[quick])} runs, p = {p:.1g} by chance",
+            evidence=f"{len(groups[slow])} and {len(groups[quick])} runs, {chance(p)} by chance",
             seconds=middle[slow] - middle[quick],
         )
     ]  # fmt: skip
 
 
-def flaky(workflow: str, attempts: pd.DataFrame) -> list[Pattern]:
-    """Return the commands that fail and then return, unchanged, in the same run."""
+class Try(NamedTuple):
+    """An attempt of a command in a run, as patterns look at it; `cause` is its failure."""
+
+    attempt: int
+    generation: int
+    outcome: str
+    seconds: float
+    cause: tuple[str, str]
+
+
+Tries = Mapping[str, Mapping[str, list[Try]]]
+"""By command and by run: the attempts, in order."""
+
+
+def tries(attempts: pd.DataFrame) -> dict[str, dict[str, dict[str, list[Try]]]]:
+    """Return attempts by workflow, command and run (see `Digest.trouble`)."""
+    found: dict[str, dict[str, dict[str, list[Try]]]] = {}
+    names = (
+        "workflow",
+        "command",
+        "run",
+        "attempt",
+        "generation",
+        "outcome",
+        "seconds",
+        "failure_type",
+        "failure_message",
+    )
+    columns = [attempts[name].astype(object).to_list() for name in names]
+    for workflow, command, run, attempt, generation, outcome, seconds, kind, message in zip(*columns, strict=True):
+        of = found.setdefault(workflow, {}).setdefault(command, {}).setdefault(run, [])
+        took = float(seconds) if seconds == seconds and seconds is not None else 0.0  # noqa: PLR0124 - not NaN
+        of.append(Try(int(attempt), int(generation), outcome, took, (str(kind), str(message))))
+    for commands in found.values():
+        for runs in commands.values():
+            for of in runs.values():
+                of.sort()
+    return found
+
+
+def flaky(workflow: str, commands: Tries, tried: Mapping[str, int]) -> list[Pattern]:
+    """Return the commands that fail and then return, unchanged, in the same run.
+
+    `tried` says in how many runs each command was tried.
+    """
     found = []
-    for command, of in attempts.groupby(attempts["command"].astype(str)):
-        runs = of["run"].nunique()
+    for command, by_run in commands.items():
+        runs = tried.get(command, 0)
         if runs < FOR_FLAKY:
             continue
-        returned = of[of["outcome"] == "returned"].groupby("run", observed=True)["attempt"].max()
-        bad = of[of["outcome"].isin(["failed", "crashed"])]
-        ends = {str(run): float(number) for run, number in returned.items()}
-        last = pd.Series([ends.get(str(run)) for run in bad["run"]], index=bad.index, dtype=float)
-        mended = bad[last.notna() & (bad["attempt"] < last)]
-        again = mended["run"].nunique()
+        again, cost = 0, 0.0
+        for of in by_run.values():
+            last = max((each.attempt for each in of if each.outcome == "returned"), default=0)
+            lost = [each.seconds for each in of if each.outcome in ("failed", "crashed") and each.attempt < last]
+            again += bool(lost)
+            cost += sum(lost)
         low, high = wilson(again, runs)
         if again < 3 or low < 0.03:
             continue
-        cost = float(mended["seconds"].sum())
         found.append(
             Pattern(
-                kind="flaky", workflow=workflow, subject=str(command), effect=again / runs,
+                kind="flaky", workflow=workflow, subject=command, effect=again / runs,
                 words=f"{command} of {workflow} fails in {again / runs:.0%} of runs and returns when it is tried again; "
                 f"that costs {length(cost / runs)} a run",
                 evidence=f"{again} of {runs} runs, 95 % interval {low:.0%} to {high:.0%}",
@@ -172,27 +238,25 @@ def flaky(workflow: str, attempts: pd.DataFrame) -> list[Pattern]:
     return found
 
 
-def vain_retries(workflow: str, attempts: pd.DataFrame) -> list[Pattern]:
+def vain_retries(workflow: str, commands: Tries) -> list[Pattern]:
     """Return the commands whose retries never helped: all attempts failed, with the same error."""
     found = []
-    for command, of in attempts.groupby(attempts["command"].astype(str)):
-        failing = of["run"][of["outcome"] == "failed"].unique()
-        if len(failing) < FOR_RETRIES:
-            continue
+    for command, by_run in commands.items():
         cases, helped, cost = 0, 0, 0.0
-        for _, own in of[of["run"].isin(failing)].groupby(["run", "generation"], observed=True):
-            bad = own[own["outcome"] == "failed"]
-            if len(own) < 2 or bad.empty:
-                continue
-            if (own["outcome"] == "returned").any():
-                helped += 1
-            elif len(bad) == len(own) and len(set(zip(bad["failure_type"], bad["failure_message"], strict=True))) == 1:
-                cases += 1
-                cost += float(bad.sort_values("attempt")["seconds"].iloc[1:].sum())
+        for of in by_run.values():
+            for own in _by_generation(of):
+                bad = [each for each in own if each.outcome == "failed"]
+                if len(own) < 2 or not bad:
+                    continue
+                if any(each.outcome == "returned" for each in own):
+                    helped += 1
+                elif len(bad) == len(own) and len({each.cause for each in bad}) == 1:
+                    cases += 1
+                    cost += sum(each.seconds for each in bad[1:])
         if cases >= FOR_RETRIES and helped == 0:
             found.append(
                 Pattern(
-                    kind="vain retries", workflow=workflow, subject=str(command), effect=1.0,
+                    kind="vain retries", workflow=workflow, subject=command, effect=1.0,
                     words=f"retries of {command} of {workflow} have never helped: the same error each time, "
                     f"{length(cost / cases)} for nothing each time; `retries: 0` would save that",
                     evidence=f"{cases} of {cases} times",
@@ -202,11 +266,20 @@ def vain_retries(workflow: str, attempts: pd.DataFrame) -> list[Pattern]:
     return found
 
 
-def together(workflow: str, runs: pd.DataFrame, attempts: pd.DataFrame) -> list[Pattern]:
+def _by_generation(of: list[Try]) -> list[list[Try]]:
+    found: dict[int, list[Try]] = {}
+    for each in of:
+        found.setdefault(each.generation, []).append(each)
+    return list(found.values())
+
+
+def together(workflow: str, runs: pd.DataFrame, commands: Tries) -> list[Pattern]:
     """Return the pairs of commands that fail in the same runs more often than chance would have it."""
     everything = set(runs["run"].astype(str))
-    bad = attempts[attempts["outcome"].isin(["failed", "crashed"])]
-    failing = {str(name): set(of["run"].astype(str)) for name, of in bad.groupby(bad["command"].astype(str))}
+    failing = {
+        command: {run for run, of in by_run.items() if any(each.outcome in ("failed", "crashed") for each in of)}
+        for command, by_run in commands.items()
+    }
     failing = {name: of for name, of in failing.items() if len(of) >= 4}
     pairs = [(one, other) for one, other in combinations(sorted(failing), 2) if len(failing[one] & failing[other]) >= 4]
     if len(everything) < FOR_TOGETHER or not pairs:
@@ -230,7 +303,7 @@ def together(workflow: str, runs: pd.DataFrame, attempts: pd.DataFrame) -> list[
                     words=f"{one} and {other} of {workflow} fail in the same runs, {shared / expected:.1f} times as often as "
                     "chance would have it: look for one cause",
                     evidence=f"both in {shared} of {len(everything)} runs, {one} in {len(failing[one])}, {other} in "
-                    f"{len(failing[other])}; p = {p:.1g}, corrected for {counted(len(pairs), 'pair')}",
+                    f"{len(failing[other])}; {chance(p)}, corrected for {counted(len(pairs), 'pair')}",
                 )
             )  # fmt: skip
     return found

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.analytics.figures.figure import Figure
-from orchestrator_nb.analytics.page import Table
-from orchestrator_nb.analytics.reports import Report
+from orchestrator_nb.analytics.page import Part, Table
 from orchestrator_nb.analytics.summary import markdown_table
 
 KERNEL = "python3"
@@ -21,18 +21,23 @@ made = report(kind, run, store=store)
 made.title"""
 
 
-def write_notebook(made: Report, path: Path, *, kind: str, run: str, store: Path, kernel: str = KERNEL) -> None:
-    """Write the report as a notebook that has been run. Raises what papermill raises where its kernel cannot run it."""
+def write_notebook(
+    path: Path, title: str, lead: str, parts: Sequence[Part], *, kind: str, run: str, store: Path, kernel: str = KERNEL
+) -> None:
+    """Write a report, which consists of these parts, as a notebook that has been run.
+
+    Raises what papermill raises where its kernel cannot run it.
+    """
     import nbformat
     import papermill
 
     new: Any = nbformat.v4
     cells = [
-        new.new_markdown_cell(f"# {made.title}\n\n{made.lead}"),
+        new.new_markdown_cell(f"# {title}\n\n{lead}"),
         new.new_code_cell(f"kind = {kind!r}\nrun = {run!r}\nstore = {str(store)!r}", metadata={"tags": ["parameters"]}),
         new.new_code_cell(BEGIN),
     ]
-    for part in made.parts:
+    for part in parts:
         if isinstance(part, Figure):
             cells.append(new.new_markdown_cell(f"## {part.title}"))
             cells.append(new.new_code_cell(f"made[{part.name!r}]"))

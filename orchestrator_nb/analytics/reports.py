@@ -6,19 +6,24 @@ Each is made of parts, and every figure among them has its sentence. In Markdown
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from orchestrator_nb.analytics.dashboards import DASHBOARDS, quality_figures
+from orchestrator_nb.analytics.digest import TROUBLE_COLUMNS
 from orchestrator_nb.analytics.figures import of_history, of_quality, of_run
-from orchestrator_nb.analytics.figures.figure import Figure, counted, length
+from orchestrator_nb.analytics.figures.figure import Figure, counted, length, number
 from orchestrator_nb.analytics.history import History
+from orchestrator_nb.analytics.material import ALL, Material
 from orchestrator_nb.analytics.page import Page, Part, Table, Words
 from orchestrator_nb.analytics.patterns import patterns
 from orchestrator_nb.analytics.recommendations import recommendations
+from orchestrator_nb.analytics.report_notebook import write_notebook
 from orchestrator_nb.analytics.summary import COMMAND_COLUMNS, command_rows, lead, markdown_table
+from orchestrator_nb.analytics.trends import last_values, recorded_most
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL, find_run
@@ -38,6 +43,26 @@ class Report:
     title: str
     lead: str
     parts: Sequence[Part]
+    kind: str = ""
+    run: str = ""
+    store: Path | None = None
+
+    def save(self, path: str | os.PathLike[str], *, form: str = "") -> Path:
+        """Write it to a file, atomically, and return its path: Markdown, one offline page, or a notebook that papermill
+        has run; by `form` (md, html, ipynb), or else by how the file's name ends. Raises UsageError for another form.
+        """
+        place = Path(path).absolute()
+        form = form or place.suffix[1:]
+        if form == "ipynb" and self.store is not None:
+            write_notebook(place, self.title, self.lead, self.parts, kind=self.kind, run=self.run, store=self.store)
+            return place
+        texts = {"md": self.to_markdown, "html": self.to_html}
+        if form not in texts:
+            raise UsageError(f'"{place.name}" does not say how to write the report; expected .md, .html or .ipynb')
+        fresh = place.with_name(f".{place.name}.{os.getpid()}")
+        fresh.write_text(texts[form](), encoding="utf-8")
+        os.replace(fresh, place)
+        return place
 
     def __getitem__(self, name: str) -> Figure:
         for part in self.parts:
@@ -84,7 +109,8 @@ def report(kind: str, run: str = "latest", *, store: str | os.PathLike[str] | No
     history = History(store)
     folder = find_run(history.store, run)
     events = list(read(folder / JOURNAL))
-    return KINDS[kind](_Subject(history, folder, fold(events), timing(events)))
+    made = KINDS[kind](_Subject(history, folder, fold(events), timing(events)))
+    return replace(made, kind=kind, run=folder.name, store=history.store)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +130,10 @@ class _Subject:
     def until(self) -> float:
         """Up to this run, itself included."""
         return (self.state.run.started or 0.0) + 1e-6
+
+    def material(self, wanted: Mapping[str, Collection[str]]) -> Material:
+        """The runs of its workflow up to this one, and these columns of what belongs to them."""
+        return Material(self.history, {"workflow": self.workflow, "until": self.until}, wanted)
 
 
 def _said(subject: _Subject) -> Words:
@@ -151,11 +181,10 @@ def _detailed(subject: _Subject) -> Report:
         columns=columns,
         rows=attempts,
     )
-    runs = subject.history.runs(workflow=subject.workflow, until=subject.until)
-    mine = subject.history.attempts(run=name)
+    mine = Material(subject.history, {"run": name}, {}).digest
     parts: list[Part] = [
         _said(subject), of_run.timeline(one), of_run.graph(one), of_run.resources(one), _commands(subject), table,
-        of_history.durations(runs), of_history.failures(mine), _asked(subject), _advice(subject),
+        of_history.durations(subject.material({}).runs), of_history.failures(mine), _asked(subject), _advice(subject),
     ]  # fmt: skip
     return Report(title=f"Detailed report of {name}", lead=_lead(subject), parts=parts)
 
@@ -175,13 +204,10 @@ def _asked(subject: _Subject) -> Table:
 
 
 def _recommendations(subject: _Subject) -> Report:
-    runs = subject.history.runs(workflow=subject.workflow, until=subject.until)
-    attempts = subject.history.attempts(workflow=subject.workflow, until=subject.until)
-    latest = [
-        timing(read(subject.history.store / str(run) / JOURNAL))
-        for run in runs[runs["state"] != "damaged"]["run"][:LATEST]
-    ]
-    found = patterns(runs, attempts, latest)
+    material = subject.material({"attempts": TROUBLE_COLUMNS})
+    runs = material.runs
+    latest = material.timings([str(run) for run in runs[runs["state"] != "damaged"]["run"].iloc[::-1][:LATEST]])
+    found = patterns(runs, material.digest, latest)
     table = Table(
         title=f"Patterns in the history of {subject.workflow}",
         text="Each with what speaks for it."
@@ -190,16 +216,19 @@ def _recommendations(subject: _Subject) -> Report:
         columns=("kind", "what was found", "evidence"),
         rows=[(item.kind, item.words, item.evidence) for item in found],
     )
-    parts: list[Part] = [_advice(subject), table, of_run.timeline(subject.timing), of_history.time_spent(attempts)]
+    parts: list[Part] = [
+        _advice(subject),
+        table,
+        of_run.timeline(subject.timing),
+        of_history.time_spent(material.digest),
+    ]
     return Report(title=f"Recommendations for {subject.workflow}", lead=_lead(subject), parts=parts)
 
 
 def _quality(subject: _Subject) -> Report:
-    history = subject.history
-    runs = history.runs(workflow=subject.workflow, until=subject.until)
-    names = history.metric_names(workflow=subject.workflow, until=subject.until)[:MOST_METRICS]
+    material = subject.material(DASHBOARDS["quality"][1])
     recorded = [
-        (name, metric, f"{value:.6g}")
+        (name, metric, number(value))
         for name, record in subject.state.commands.items()
         for metric, value in record.metrics.items()
     ]
@@ -209,30 +238,27 @@ def _quality(subject: _Subject) -> Report:
             text="The metrics of each command." if recorded else "Nothing.",
             columns=("command", "metric", "value"),
             rows=recorded,
-        )
+        ),
+        *quality_figures(material, metrics=MOST_METRICS),
     ]
-    for name in names:
-        values = history.trends(name, workflow=subject.workflow, until=subject.until)
-        parts += [of_quality.trend(values, name), of_quality.tradeoff(runs, values, name)]
-    parts.append(of_quality.verdicts(history.gates(workflow=subject.workflow, until=subject.until)))
     title = f"Quality and what it had to do with performance: {subject.workflow}"
     return Report(title=title, lead=_lead(subject), parts=parts)
 
 
 def _trends(subject: _Subject) -> Report:
-    history, workflow, until = subject.history, subject.workflow, subject.until
-    runs = history.runs(workflow=workflow, until=until)
-    attempts = history.attempts(workflow=workflow, until=until)
-    parts: list[Part] = [
-        of_history.durations(runs), of_history.efficiency(runs), of_history.distribution(attempts),
-        of_history.failures(attempts), of_history.checkpoint_history(history.checkpoints(workflow=workflow, until=until)),
-    ]  # fmt: skip
-    names = history.metric_names(workflow=workflow, until=until)[:MOST_METRICS]
-    parts += [of_quality.trend(history.trends(name, workflow=workflow, until=until), name) for name in names]
-    changes = [item for item in patterns(runs, attempts) if item.kind in ("change", "time of day")]
+    wanted = {"attempts": TROUBLE_COLUMNS, "checkpoints": ALL["checkpoints"], "metrics": ALL["metrics"]}
+    material = subject.material({**DASHBOARDS["quality"][1], **wanted})
+    found, metrics = material.digest, material.frame("metrics")
+    changes = [item for item in patterns(material.runs, found) if item.kind in ("change", "time of day")]
     told = [str(item) for item in changes] or ["No lasting change of the duration can be told from these runs."]
-    parts.insert(0, Words(title="What has changed", paragraphs=told))
-    return Report(title=f"Trends of {workflow}", lead=_lead(subject), parts=parts)
+    parts: list[Part] = [
+        Words(title="What has changed", paragraphs=told),
+        of_history.durations(material.runs), of_history.efficiency(material.runs), of_history.distribution(found),
+        of_history.failures(found), of_history.checkpoint_history(material.frame("checkpoints")),
+    ]  # fmt: skip
+    names = recorded_most(metrics)[:MOST_METRICS]
+    parts += [of_quality.trend(last_values(metrics, name), name, marked=material.marks) for name in names]
+    return Report(title=f"Trends of {subject.workflow}", lead=_lead(subject), parts=parts)
 
 
 def _lead(subject: _Subject) -> str:

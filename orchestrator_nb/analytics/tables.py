@@ -44,9 +44,13 @@ def in_one_piece(table: pa.Table) -> pa.Table:
 
 
 def frame(table: pa.Table, columns: Sequence[FrameColumn]) -> pd.DataFrame:
-    """Return an Arrow table as a frame, each column with the dtype of its kind; its values can be written to."""
+    """Return an Arrow table as a frame, each column with the dtype of its kind; its values can be written to.
+
+    Of `columns` those are in the frame that are in the table.
+    """
     table = in_one_piece(table)
-    whole = {column.name: _series(table.column(column.name), column) for column in columns}
+    there = set(table.column_names)
+    whole = {column.name: _series(table.column(column.name), column) for column in columns if column.name in there}
     return pd.DataFrame(whole, index=pd.RangeIndex(table.num_rows), copy=False)
 
 
@@ -75,7 +79,11 @@ def _own(values: pa.Array) -> Any:
     return found if found.flags.writeable else found.copy()
 
 
+def lists(texts: pa.Array) -> list[list[str] | None]:
+    """Return the lists that texts of JSON say."""
+    return [None if text is None else _texts(text) for text in texts.to_pylist()]
+
+
 def _lists(values: pa.DictionaryArray) -> pa.Array:
     """Return lists of texts for what is kept as a code for each different list."""
-    known = [None if text is None else _texts(text) for text in values.dictionary.to_pylist()]
-    return pa.array(known, pa.list_(pa.string())).take(values.indices)
+    return pa.array(lists(values.dictionary), pa.list_(pa.string())).take(values.indices)

@@ -30,3 +30,9 @@ def last_values(metrics: pd.DataFrame, name: str) -> pd.DataFrame:
     of = metrics[(metrics["name"] == name) & metrics["value"].notna()].sort_values("at", kind="stable")
     last = of.drop_duplicates(["run", "command"], keep="last")
     return last[COLUMNS].reset_index(drop=True)
+
+
+def recorded_most(metrics: pd.DataFrame) -> list[str]:
+    """Return the names of the metrics, those of most runs first."""
+    counts = metrics[["run", "name"]].drop_duplicates()["name"].value_counts()
+    return sorted((str(name) for name in counts.index[counts > 0]), key=lambda name: (-counts[name], name))

@@ -111,14 +111,7 @@ def report(
     if form is ReportFormat.md and out is None:
         print(made.to_markdown())
         return
-    path = out or folder / f"{kind.value}.{form.value}"
-    if form is ReportFormat.ipynb:
-        from orchestrator_nb.analytics.report_notebook import write_notebook
-
-        write_notebook(made, path.absolute(), kind=kind.value, run=folder.name, store=folder.parent)
-    else:
-        path.write_text(made.to_markdown() if form is ReportFormat.md else made.to_html(), encoding="utf-8")
-    print(path)
+    print(made.save(out or folder / f"{kind.value}.{form.value}", form=form.value))
 
 
 def dashboard(

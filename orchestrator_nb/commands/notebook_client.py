@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from orchestrator_nb.commands.cell_output import plain_output
 from orchestrator_nb.commands.kernel_process import KernelProcess
 
 QUIET = 0.02
@@ -30,7 +31,11 @@ def client_class() -> type[Any]:
     from nbclient.exceptions import CellExecutionError, CellTimeoutError
     from papermill.clientwrap import PapermillNotebookClient
 
-    class Client(PapermillNotebookClient):  # type: ignore[misc]  # papermill is untyped
+    from orchestrator_nb.kernels.quick_traits import QuicklyConfigured
+
+    quickly: Any = QuicklyConfigured  # whose __init__ takes what papermill's does, which is untyped
+
+    class Client(quickly, PapermillNotebookClient):  # type: ignore[misc]
         """Runs cells on the kernel of `process`, None for one of someone else's.
 
         `goes_on` is asked before each cell with its index; after a no the cells that are left stay pending.
@@ -108,6 +113,15 @@ def client_class() -> type[Any]:
                     raise
                 finally:
                     self.nb_man.cell_complete(self.nb.cells[index], cell_index=index)
+
+        def output(self, outs: Any, msg: Any, display_id: Any, cell_index: int) -> Any:
+            """Add an output to those of a cell; one that needs no more than that is not held against the schema."""
+            hooks = self.output_hook_stack[msg["parent_header"].get("msg_id")]
+            out = None if display_id or hooks or self.clear_before_next_output else plain_output(msg)
+            if out is None:
+                return super().output(outs, msg, display_id, cell_index)
+            outs.append(out)
+            return out
 
         def process_message(self, msg: Any, cell: Any, cell_index: int) -> Any:
             """Put a message of the running cell into the notebook."""

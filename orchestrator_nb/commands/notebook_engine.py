@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from datetime import datetime
 from functools import lru_cache
 from keyword import iskeyword
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 from orchestrator_nb.commands import notebook_imports
 from orchestrator_nb.commands.kernel_process import KernelProcess
 from orchestrator_nb.commands.notebook_client import client_class
+from orchestrator_nb.commands.notebook_file import INJECTED_TAG, PARAMETERS_TAG
 from orchestrator_nb.commands.notebook_saving import NotebookSaves, may_be_replaced
 from orchestrator_nb.commands.notebook_watch import Limits, Watch
 from orchestrator_nb.commands.processes import MARK, marks
@@ -52,7 +54,6 @@ def import_papermill() -> Any:
 def prepared(node: Any, parameters: Mapping[str, Any], *, kernel: str, language: str) -> Any:
     """Return a notebook, in the newest minor version of format 4, with its parameters in, ready for an engine."""
     import papermill.execute
-    from papermill.parameterize import parameterize_notebook
 
     if "papermill" not in node.metadata:
         nothing: dict[str, Any] = {"default_parameters": {}, "parameters": {}, "environment_variables": {}}
@@ -62,10 +63,33 @@ def prepared(node: Any, parameters: Mapping[str, Any], *, kernel: str, language:
             if key not in cell.metadata:
                 cell.metadata[key] = value
     if parameters:
-        names = {"kernel_name": kernel, "language": language, "engine_name": NAME}
-        node = parameterize_notebook(node, dict(parameters), **names)
+        _inject(node, dict(parameters), kernel=kernel, language=language)
     node = papermill.execute.prepare_notebook_metadata(node, None, None)
     return papermill.execute.remove_error_markers(node)
+
+
+def _inject(node: Any, parameters: dict[str, Any], *, kernel: str, language: str) -> None:
+    """Put a cell with the parameters where papermill puts it, who would check the whole notebook for that, too."""
+    import nbformat
+    from papermill.parameterize import translate_parameters
+    from papermill.utils import find_first_tagged_cell_index
+
+    node_type: Any = nbformat.NotebookNode  # it is untyped
+    cell = node_type(
+        id=uuid.uuid4().hex[:8],
+        cell_type="code",
+        metadata=node_type(tags=[INJECTED_TAG]),
+        execution_count=None,
+        source=translate_parameters(kernel, language, parameters, "Parameters"),
+        outputs=[],
+    )
+    injected = find_first_tagged_cell_index(node, INJECTED_TAG)
+    declared = find_first_tagged_cell_index(node, PARAMETERS_TAG)
+    if injected >= 0:
+        node.cells[injected] = cell
+    else:
+        node.cells.insert(declared + 1, cell)  # at the top where none is tagged, which was noted before the run
+    node.metadata.papermill["parameters"] = parameters
 
 
 class Engine:
@@ -224,7 +248,18 @@ def _manager_class() -> type[Any]:
 
         def cell_complete(self, cell: Any, cell_index: int | None = None, **options: Any) -> None:
             self.changed(cell)
-            super().cell_complete(cell, cell_index, **options)
+            noted = cell.metadata.papermill
+            if self.log_output or not noted.get("start_time"):
+                super().cell_complete(cell, cell_index, **options)
+                return
+            end = self.now()
+            noted["end_time"] = end.isoformat()
+            noted["duration"] = (end - datetime.fromisoformat(noted["start_time"])).total_seconds()
+            if noted["status"] != self.FAILED:
+                noted["status"] = self.COMPLETED
+            self.save()
+            if self.pbar:
+                self.pbar.update(1)
 
         def notebook_complete(self, *, save: bool = True) -> None:
             """Note the end. Cells that were not reached stay pending."""

@@ -23,12 +23,25 @@ _TYPES_OF_LAST_ERROR = (
     '[(t.__module__ + "." if t.__module__ != "builtins" else "") + t.__qualname__ '
     'for t in __import__("sys").last_type.__mro__]'
 )
-_EVIDENCE_OF_LAST_ERROR = (
-    '(lambda e: {"errno": getattr(e, "errno", None), '
-    '"status": getattr(getattr(e, "response", e), "status_code", None), '
-    '"causes": [(t.__module__ + "." if t.__module__ != "builtins" else "") + t.__qualname__ '
-    'for t in type(e.__cause__ or e.__context__).__mro__[:-2]]})(__import__("sys").last_value)'
+_CHAIN = (
+    '(lambda grow: grow(grow, __import__("sys").last_value, []))(lambda grow, e, seen: '
+    "seen if e is None or len(seen) == 10 or any(e is s for s in seen) else "
+    "grow(grow, e.__cause__ or (None if e.__suppress_context__ else e.__context__), [*seen, e]))"
 )
+_EVIDENCE_OF_LAST_ERROR = (
+    '(lambda chain, first, safe: {"errno": first(e.errno for e in chain if isinstance(e, OSError)), '
+    '"status": first(safe(safe(e, "response", e), "status_code", None) or '
+    '(safe(e, "code", None) if type(e).__module__ == "urllib.error" else None) for e in chain), '
+    '"causes": list(dict.fromkeys((t.__module__ + "." if t.__module__ != "builtins" else "") + t.__qualname__ '
+    "for e in chain[1:] for t in type(e).__mro__[:-2]))})("
+    + _CHAIN
+    + ", lambda found: next((x for x in found if type(x) is int), None), "
+    # a property of somebody's exception may raise anything
+    "lambda e, name, otherwise: otherwise if isinstance(getattr(type(e), name, None), property) "
+    "else getattr(e, name, otherwise))"
+)
+"""What `executors.failures.evidence_of` finds out, as an expression for a kernel that has nothing of this package."""
+
 _IN_CELL = re.compile(r"^\s*Cell In\s?\[(\d+)\], line (\d+)", re.MULTILINE)
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from orchestrator_nb.commands.notebook_file import Notebook
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.errors import Mistake
+from orchestrator_nb.kernels.specs import installed_specs
 
 PROBE_SECONDS = 60.0
 """How long a kernel's Python may take to say whether it can import this package."""
@@ -68,14 +68,10 @@ class Choice:
 
 def installed() -> dict[str, Kernel]:
     """Return all installed kernels by name."""
-    from jupyter_client.kernelspec import KernelSpecManager
-
-    kernels = {}
-    for name, entry in sorted(KernelSpecManager().get_all_specs().items()):
-        spec: Mapping[str, Any] = entry["spec"]
-        argv = tuple(map(str, spec.get("argv") or ()))
-        kernels[name] = Kernel(name=name, language=str(spec.get("language") or ""), argv=argv)
-    return kernels
+    return {
+        name: Kernel(name=name, language=str(spec.language or ""), argv=tuple(map(str, spec.argv or ())))
+        for name, spec in installed_specs().items()
+    }
 
 
 def choose(notebook: Notebook, wanted: str | None, kernels: Mapping[str, Kernel] | None = None) -> Choice:

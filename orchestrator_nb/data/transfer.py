@@ -15,7 +15,7 @@ import msgspec
 
 from orchestrator_nb.errors import UsageError
 
-SCHEMA = 2
+SCHEMA = 3
 """The version of the documents that are written."""
 
 Form = Literal["json", "yaml", "xml", "msgpack"]
@@ -85,7 +85,12 @@ def _from_1(document: dict[str, Any]) -> dict[str, Any]:
     return {"versions": [], **document}
 
 
-_MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+def _from_2(document: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2 did not tell of each version what own functions had made of it."""
+    return {**document, "versions": [{"made": {}, **version} for version in document["versions"]]}
+
+
+_MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
 """What makes of a document of each version one of the next."""
 
 

@@ -99,7 +99,7 @@ class EscalationDefinition(Model):
     manual: Seconds = Field(
         3600.0, description="how long a person may take to do the command, before it is handed over"
     )
-    default: Literal["retry", "skip", "fail"] | None = Field(
+    default: Literal["retry", "skip", "fail", "roll back"] | None = Field(
         None, description="the answer that is taken when nobody has answered in time"
     )
 
@@ -326,6 +326,9 @@ class WorkflowDefinition(Model):
     durability: Literal["full", "process"] = "full"
     timeout: Seconds | Literal["none"] = Field(3600.0, description="the commands' default timeout, in seconds")
     imports: tuple[str, ...] = Field((), description="modules that register command names")
+    notify: tuple[str, ...] = Field(
+        (), description="addresses for apprise: who hears of decisions, rollbacks and ends of runs"
+    )
     overlap: Overlap = Field("allow", description="what a start does while another run of the workflow is under way")
     deadline: Seconds | None = Field(None, description="seconds from a start or resume until the run is stopped")
     coordination_timeout: Seconds | None = Field(

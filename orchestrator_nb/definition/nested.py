@@ -134,6 +134,8 @@ def _escalation(value: Any, pointer: str, spelled: Spelled) -> Any:
     if not isinstance(value, Mapping):
         return value
     named = renamed(value, _escalation_name, pointer, spelled.origin(pointer), spelled)
+    if named.get("default") in ("rollback", "roll_back", "roll-back"):
+        named["default"] = "roll back"
     for name in ("automatic", "guided", "manual"):
         _with_seconds(named, name)
     return named

@@ -20,7 +20,19 @@ from orchestrator_nb.definition.wording import (
     WORKFLOW,
 )
 
-_ONE_OR_MORE = ("after", "reads", "writes", "tags", "imports", "provides", "at", "include", "exclude", "preload")
+_ONE_OR_MORE = (
+    "after",
+    "reads",
+    "writes",
+    "tags",
+    "imports",
+    "notify",
+    "provides",
+    "at",
+    "include",
+    "exclude",
+    "preload",
+)
 _GATES = ("gates", "quality_requirements")
 _NAMES = ("outputs", "context", "shares")
 _DURATIONS = (

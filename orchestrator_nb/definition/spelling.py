@@ -68,6 +68,7 @@ _SHAPED = frozenset(
         "writes",
         "tags",
         "imports",
+        "notify",
         "shell",
         "allow_failure_codes",
         "notebook",

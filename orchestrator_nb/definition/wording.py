@@ -55,6 +55,7 @@ WORKFLOW = {
     "durability": "full or process",
     "timeout": f'{_SECONDS}, or "none"',
     "imports": "a list of modules",
+    "notify": "a list of addresses, such as mailto://user:pass@example.org",
     "overlap": "refuse, wait, skip or allow",
     "deadline": _SECONDS,
     "coordination_timeout": _SECONDS,
@@ -150,7 +151,7 @@ ESCALATION = {
     "automatic": _SECONDS,
     "guided": _SECONDS,
     "manual": _SECONDS,
-    "default": "retry, skip or fail",
+    "default": "retry, skip, fail or roll back",
 }
 OPTIMIZATION = {"history": "true or false", "adaptive": "true or false"}
 MONITORING = {"interval": _SECONDS, "log_size": "a whole number of bytes from 4096", "audit": "true or false"}

@@ -33,7 +33,7 @@ from orchestrator_nb.events import (
     Used,
 )
 from orchestrator_nb.executors.attempt_log import AttemptLog
-from orchestrator_nb.executors.failures import CRASHES, failure_of
+from orchestrator_nb.executors.failures import CRASHES, failure_of, with_peak
 from orchestrator_nb.executors.known import known
 from orchestrator_nb.executors.measuring import Measure
 from orchestrator_nb.executors.outputs import check_outputs
@@ -340,16 +340,17 @@ class LocalAttempt:
             ended = self.why_ended()
             failure = structs.replace(failure, kind=ended.kind, message=ended.message, types=())
         self._settle()
+        used = self._usage()
         return AttemptFailed(
             at=self._around.clock(),
             command=self.work.command,
             attempt=self.work.attempt,
             seconds=self.seconds(),
-            failure=failure,
+            failure=with_peak(failure, used),
             crashed=failure.kind in CRASHES,
             notebook=self.notebook,
             log=self._log_name(),
-            used=self._usage(),
+            used=used,
         )
 
     def _usage(self) -> Used | None:

@@ -7,9 +7,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from msgspec import structs
+
 from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.errors import CommandError, ResultRefused
-from orchestrator_nb.events import Failure
+from orchestrator_nb.events import Failure, Used
+from orchestrator_nb.executors.machine import free_memory
 from orchestrator_nb.executors.oom import OutOfMemory
 
 SIGKILL = 9
@@ -35,8 +38,11 @@ def failure_of(error: BaseException, **fields_known: Any) -> Failure:
     if isinstance(error, SystemExit) and isinstance(error.code, int):
         known["exit_code"] = error.code
     evidence = {**evidence_of(error), **(known.pop("evidence", None) or {})}
-    if known.get("signal") == SIGKILL and (ended := OUT_OF_MEMORY.news()):
-        evidence["oom"] = ended
+    if known.get("signal") == SIGKILL or known.get("exit_code") == 128 + SIGKILL:
+        if ended := OUT_OF_MEMORY.news():
+            evidence["oom"] = ended
+        elif OUT_OF_MEMORY.account is not None:
+            evidence["no_oom"] = f"{OUT_OF_MEMORY.account} counts no process ended for want of memory"
     given = known.pop("types", None)
     trace = known.pop("traceback", None)
     return Failure(
@@ -47,6 +53,14 @@ def failure_of(error: BaseException, **fields_known: Any) -> Failure:
         evidence=evidence,
         **{name: value for name, value in known.items() if name in _FIELDS},
     )
+
+
+def with_peak(failure: Failure, used: Used | None) -> Failure:
+    """Return the failure of what was killed with the most memory that it had, and how much there is, as evidence."""
+    killed = failure.signal == SIGKILL or failure.exit_code == 128 + SIGKILL
+    if not killed or used is None or used.memory is None or (there := free_memory()) is None:
+        return failure
+    return structs.replace(failure, evidence={**failure.evidence, "peak": used.memory, "memory": there[1]})
 
 
 def evidence_of(error: BaseException) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orchestrator_nb.analytics.showing import front_ends
 from orchestrator_nb.jupyter.view import view
 from orchestrator_nb.orchestrator.views import attach_view
 
@@ -17,6 +18,8 @@ def load_ipython_extension(shell: Any) -> None:
     matchers[:] = [other for other in matchers if not _is_ours(other)]
     matchers.append(_matcher())
     attach_view(view)
+    if _show_dashboard not in front_ends:
+        front_ends.append(_show_dashboard)
 
 
 def unload_ipython_extension(shell: Any) -> None:
@@ -25,6 +28,12 @@ def unload_ipython_extension(shell: Any) -> None:
         shell.magics_manager.magics[kind].pop("workflow", None)
     matchers = shell.Completer.custom_matchers
     matchers[:] = [other for other in matchers if not _is_ours(other)]
+
+
+def _show_dashboard(made: Any) -> bool:
+    from orchestrator_nb.jupyter.dashboard import show
+
+    return show(made)
 
 
 def _matcher() -> Any:

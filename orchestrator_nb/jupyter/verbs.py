@@ -54,6 +54,12 @@ STARTING = (
     ("--detach", {"action": "store_true", "help": "a process of its own drives the run"}),
 )
 NO_WAIT = ("--no-wait", {"action": "store_true", "help": "return the run at once"})
+FILTERS = (
+    ("--workflow", {"help": "only runs of this workflow"}),
+    ("--since", {"metavar": "DATE", "help": "only runs that began then or later"}),
+    ("--until", {"metavar": "DATE", "help": "only runs that began before"}),
+    ("--tag", {"help": "only runs with a command of this tag"}),
+)
 TO = ("--to", {"metavar": "NAME", "help": "the variable that gets the result"})
 
 ARGUMENTS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
@@ -101,6 +107,27 @@ ARGUMENTS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
             {"nargs": "?", "metavar": "NAME", "help": "a metric, or seconds, busy …; without one, all that there is"},
         ),
         ("--workflow", {"help": "only runs of this workflow"}),
+        STORE,
+    ),
+    "report": (
+        RUN,
+        ("--kind", {"default": "summary", "help": "summary, detailed, recommendations, quality or trends"}),
+        ("--out", {"metavar": "FILE", "help": "write it there, too: .md, .html or .ipynb"}),
+        STORE,
+    ),
+    "dashboard": (
+        ("name", {"nargs": "?", "default": "performance", "help": "real-time, performance, opportunities or quality"}),
+        *FILTERS,
+        ("--out", {"metavar": "FILE", "help": "write it there, too, as one offline page"}),
+        STORE,
+    ),
+    "rate": (
+        ("run", {"metavar": "RUN"}),
+        ("--stars", {"type": int, "help": "from 1 to 5"}),
+        ("--note", {"default": "", "help": "what there is to say"}),
+        ("--author", {"default": "", "help": "who says it; the user"}),
+        ("--role", {"default": "", "help": "as what: analyst, reviewer …"}),
+        ("--about", {"default": "", "metavar": "SUBJECT", "help": "the recommendation that it is about"}),
         STORE,
     ),
     "history": (
@@ -291,6 +318,35 @@ def _trends(given: Any, _names: Names) -> Any:
     )
 
 
+def _filters(given: Any) -> dict[str, Any]:
+    return {name: getattr(given, name) for name in ("workflow", "since", "until", "tag") if getattr(given, name)}
+
+
+def _report(given: Any, _names: Names) -> Any:
+    made = attach(given.run, store=given.store).report(given.kind)
+    if given.out:
+        made.save(given.out)
+    return made
+
+
+def _dashboard(given: Any, _names: Names) -> Any:
+    from orchestrator_nb.analytics.dashboards import dashboard
+    from orchestrator_nb.analytics.history import History
+
+    made = dashboard(given.name, History(given.store), **_filters(given))
+    if given.out:
+        made.save(given.out)
+    return made
+
+
+def _rate(given: Any, _names: Names) -> Any:
+    from orchestrator_nb.analytics.history import History
+
+    run = attach(given.run, store=given.store)
+    run.rate(given.stars, note=given.note, author=given.author, role=given.role, about=given.about)
+    return History(run.folder.parent).ratings(run=run.id)
+
+
 def _by_command_line(verb: str, words: list[str]) -> None:
     """Do it as the command line does, and print what that prints. Raises UsageError where it does not succeed."""
     code = "import sys; from orchestrator_nb.cli.main import main; sys.argv[0] = 'orchestrator-nb'; main()"
@@ -327,5 +383,8 @@ _DOING: dict[str, Callable[[Any, Names], Any]] = {
     "pause": _pause,
     "stop": _stop,
     "trends": _trends,
+    "report": _report,
+    "dashboard": _dashboard,
+    "rate": _rate,
     "history": _history,
 }

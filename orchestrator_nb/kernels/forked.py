@@ -76,8 +76,12 @@ def reset_signals() -> None:
 
 def take_environment(variables: Mapping[str, str], *, slot: int) -> None:
     """Make these the environment, and show those to others that they look for; `slot` is an address, 0 for none."""
-    os.environ.clear()
-    os.environ.update(variables)
+    present = os.environ
+    for name in [name for name in present if name not in variables]:
+        del present[name]
+    for name, value in variables.items():  # what differs is a few; each costs a call of the system's library
+        if present.get(name) != value:
+            present[name] = value
     time.tzset()
     if slot:
         seen = b"".join(

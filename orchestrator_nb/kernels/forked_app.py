@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from orchestrator_nb.kernels import forked, forked_streams
+from orchestrator_nb.kernels import forked, forked_shell, forked_streams
 
 SPLIT = 7
 """The major version of ipykernel whose start is known well enough here to be done in two parts."""
@@ -77,6 +77,11 @@ def build() -> Any:
             shell.extension_manager.load_extension(extension)
     forked_streams.are_known()
     return app
+
+
+def settle(app: Any) -> None:
+    """Note what there is before the fork, once all is imported that is to be."""
+    app.quick_start = forked_shell.QuickStart(app)
 
 
 def import_soon_needed() -> None:
@@ -162,7 +167,7 @@ def _finish(app: Any, argv: Sequence[str], connection_file: str, ready: Callable
     shell.save_sys_module_state()
     app.init_gui_pylab()
     app.init_extensions()
-    app.init_code()
+    app.quick_start.init_code(app)
     sys.stdout.flush()
     sys.stderr.flush()
 

@@ -22,6 +22,8 @@ from jupyter_client.session import Session  # noqa: TID253
 from traitlets import Bool, List, Type, Unicode, default
 
 from orchestrator_nb.kernels.provisioner import ForkProvisioner
+from orchestrator_nb.kernels.quick_traits import QuicklyConfigured
+from orchestrator_nb.kernels.specs import installed_specs
 
 ASK_AGAIN = 1.0
 """Seconds after which a kernel that has not answered is asked again: it may not have been listening."""
@@ -51,7 +53,7 @@ def shared_context() -> Any:
         return context
 
 
-class QuickSession(Session):
+class QuickSession(QuicklyConfigured, Session):
     """Takes messages apart as Jupyter does, but looks for times only where the protocol has them."""
 
     def deserialize(self, msg_list: Any, content: bool = True, copy: bool = True) -> dict[str, Any]:
@@ -95,7 +97,7 @@ class QuickChannel(AsyncZMQSocketChannel):
         return await self._recv()
 
 
-class ForkingClient(AsyncKernelClient):
+class ForkingClient(QuicklyConfigured, AsyncKernelClient):
     """A client without the channels that nobody listens to here, those for heartbeats and for questions to the user.
 
     `kernel_info_reply` is what the kernel has said of itself.
@@ -159,7 +161,7 @@ class ForkingClient(AsyncKernelClient):
         return None
 
 
-class ForkingManager(AsyncKernelManager):
+class ForkingManager(QuicklyConfigured, AsyncKernelManager):
     """Starts kernels by forking them where it `forks`, with `preload` imported before, unless the kernelspec says how.
 
     All waiting for the kernel's end is told by the system, none is done by looking again.
@@ -168,6 +170,13 @@ class ForkingManager(AsyncKernelManager):
     forks = Bool(True, help="Whether kernels are forked where they can be.")
 
     preload = List(Unicode(), help="Modules that are imported before the fork.")
+
+    @property
+    def kernel_spec(self) -> Any:
+        """The kernelspec; of those that Jupyter finds where it is not told where to look."""
+        if self._kernel_spec is None and not self.config:
+            self._kernel_spec = installed_specs().get(self.kernel_name)
+        return super().kernel_spec
 
     @default("client_factory")
     def _client(self) -> type[Any]:

@@ -16,6 +16,7 @@ from traitlets import Bool, List, Unicode
 
 from orchestrator_nb.kernels.fork_server import servers, why_no_fork
 from orchestrator_nb.kernels.forked_process import ForkedProcess, NotForked
+from orchestrator_nb.kernels.quick_traits import QuicklyConfigured
 from orchestrator_nb.kernels.ways import FORKED, PLAIN, POOL, SWITCH
 
 START_SECONDS = 60.0
@@ -26,7 +27,7 @@ _UMASK = re.compile(r"^Umask:\s*(\d+)", re.MULTILINE)
 _KNOWN_OPTIONS = frozenset({"env", "cwd", "stdin", "stdout", "stderr", "independent", "extra_arguments", "kernel_id"})
 
 
-class ForkProvisioner(LocalProvisioner):
+class ForkProvisioner(QuicklyConfigured, LocalProvisioner):  # type: ignore[metaclass]  # derived as it has to be
     """Forks a Python kernel from a server that has already imported what it needs.
 
     After the launch `way` is FORKED or PLAIN, and `why` says why it is not forked.

@@ -36,6 +36,7 @@ from typing import Any
 from orchestrator_nb.kernels import forked, forked_app
 from orchestrator_nb.kernels.preload import Preloaded, UnfitModule, fit, os_threads, preload
 from orchestrator_nb.kernels.warm import warm
+from orchestrator_nb.kernels.watched_files import WatchedFiles
 
 LOOK_FOR_OWNER = 0.2
 """Seconds between two looks whether the owner still lives, while modules are being imported."""
@@ -60,13 +61,15 @@ class Server:
     """Forks kernels and tells their owner what becomes of them. `run` returns when it is no longer needed."""
 
     def __init__(
-        self, channel: socket.socket, owner: int, *, loaded: Preloaded, files: Mapping[str, Any], idle: float
+        self, channel: socket.socket, owner: int, *, loaded: Preloaded, files: WatchedFiles, idle: float
     ) -> None:
         """Serve `owner`, a process id, until there was no kernel for `idle` seconds."""
         self._channel = channel
         self._idle = idle
-        self._loaded = loaded
         self._files = files
+        # put together here: to look at what was imported before is to copy its memory for each kernel
+        self._names = frozenset({name.partition(".")[0] for name in sys.modules} | {"sitecustomize", "usercustomize"})
+        self._later = frozenset(name.partition(".")[0] for name in sys.modules.keys() - loaded.modules)
         self._lines: dict[int, socket.socket] = {}
         self._pids: dict[int, int] = {}
         self._idle_since = time.monotonic()
@@ -130,9 +133,9 @@ class Server:
     def _refusal(self, request: Mapping[str, Any]) -> dict[str, Any] | None:
         if self._draining:
             return {"refused": "the server is about to be replaced", "replace": True}
-        for path, was in self._files.items():
-            if _stamp(path) != was:
-                return {"refused": f'"{path}" has changed since it was imported', "replace": True}
+        path = self._files.changed()
+        if path is not None:
+            return {"refused": f'"{path}" has changed since it was imported', "replace": True}
         shadow = self._shadow(request)
         if shadow is not None:
             return {"refused": f'"{shadow}" hides a module that is already imported', "replace": False}
@@ -140,9 +143,8 @@ class Server:
 
     def _shadow(self, request: Mapping[str, Any]) -> str | None:
         """Return the file that this kernel would import instead of something that is there already."""
-        names = {name.partition(".")[0] for name in sys.modules} | {"sitecustomize", "usercustomize"}
-        later = {name.partition(".")[0] for name in sys.modules.keys() - self._loaded.modules}
-        for folder, hidden in [(folder, names) for folder in request["path"]] + [(request["cwd"], later)]:
+        places = [(folder, self._names) for folder in request["path"]]
+        for folder, hidden in [*places, (request["cwd"], self._later)]:
             with suppress(OSError), os.scandir(folder) as entries:
                 for entry in entries:
                     stem, _, ending = entry.name.partition(".")
@@ -163,6 +165,8 @@ class Server:
             for other in (self._channel, *self._wakeup, *self._lines.values()):
                 other.close()
             os.close(self._owner)
+            if self._files.descriptor is not None:
+                os.close(self._files.descriptor)
             raise Forked(request, line, streams, server)
         self._lines[line.fileno()] = line
         self._pids[pid] = line.fileno()
@@ -257,7 +261,7 @@ def main(channel_number: int, config: str) -> None:
     _live(born, app, path=path, variables=loaded.variables, slot=slot)
 
 
-def _prepare(names: list[str]) -> tuple[Any, Preloaded, dict[str, Any]]:
+def _prepare(names: list[str]) -> tuple[Any, Preloaded, WatchedFiles]:
     """Import everything; return the application, what was imported when, and the files that it came from."""
     forked_app.import_kernel()
     first = preload(())
@@ -270,12 +274,14 @@ def _prepare(names: list[str]) -> tuple[Any, Preloaded, dict[str, Any]]:
     warm(getattr(app, "shell", None))
     if os_threads() > before:
         raise RuntimeError("the libraries started a thread when they were first used")
+    if app is not None:
+        forked_app.settle(app)
     watched = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     watched += forked_app.config_files(app) if app is not None else []
     gc.collect()
     gc.disable()
     gc.freeze()
-    files = {path: _stamp(path) for path in watched if isinstance(path, str)}
+    files = WatchedFiles(path for path in watched if isinstance(path, str))
     return app, Preloaded(first.modules, loaded.variables), files
 
 
@@ -339,14 +345,6 @@ def _exactly(line: socket.socket, size: int) -> bytes:
             raise ConnectionError("the owner has let go of the line")
         parts += part
     return bytes(parts)
-
-
-def _stamp(path: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
 
 
 def _kill_group(pid: int) -> None:

@@ -17,6 +17,7 @@ from orchestrator_nb.checkpoints.store import CheckpointStore, open_store
 from orchestrator_nb.definition.models import CheckpointsDefinition, CommandDefinition
 from orchestrator_nb.engine.outline import Outline
 from orchestrator_nb.errors import CheckpointError
+from orchestrator_nb.escalation import ROLL_BACK
 from orchestrator_nb.journal.owner import is_owned
 from orchestrator_nb.orchestrator.evidence import evidence_of
 from orchestrator_nb.orchestrator.going_back import go_back
@@ -48,7 +49,9 @@ def with_checkpoints(outline: Outline, plan: Plan, own: Collection[str]) -> Outl
         if "command" in options.at
         else [name for name in writing if "gate" in options.at and outline.commands[name].get("steps")]
     )
-    if options.rollback != "off":
+    escalation = plan.definition.recovery.escalation
+    undone = escalation is not None and escalation.default == ROLL_BACK
+    if options.rollback != "off" or undone:
         steps["failure"] = (ROLLBACK if options.rollback == "automatic" else ASK,)
     if "command" in options.at:
         steps["shared"] = (CHECKPOINT,)

@@ -33,6 +33,7 @@ from orchestrator_nb.orchestrator.frozen import Frozen, freeze_sources, remove_p
 from orchestrator_nb.orchestrator.going_on import going_on, is_left
 from orchestrator_nb.orchestrator.kept_results import check_kept_results
 from orchestrator_nb.orchestrator.manifest import complete_manifest
+from orchestrator_nb.orchestrator.notifying import notifiers
 from orchestrator_nb.orchestrator.overlap import admitted
 from orchestrator_nb.orchestrator.parts import given_to
 from orchestrator_nb.orchestrator.promises import weaker_promises
@@ -157,7 +158,7 @@ def start_opened(opening: Opening, *, store: Path, run: str | None = None) -> Ru
 
     Raises StoreError, and where another run of the workflow is under way what its `overlap` says.
     """
-    plan = opening.plan
+    plan, opening = opening.plan, _with_notifiers(opening)
     notes = check_store(store) if opening.parent is None else ()
     waited = plan.definition.coordination_timeout
     with admitted(store, plan.definition.workflow, opening.overlap, wait=waited), collector_at_rest():
@@ -173,6 +174,13 @@ def start_opened(opening: Opening, *, store: Path, run: str | None = None) -> Ru
                 shutil.rmtree(folder, ignore_errors=True)  # nothing has begun: it would only be in the way
             raise
     return _begin(owned, opening, RunState(), beginning, reuse)
+
+
+def _with_notifiers(opening: Opening) -> Opening:
+    """Return the opening with those who are told by its definition; a part of a run tells nobody. Raises UsageError."""
+    if opening.parent is not None or not opening.plan.definition.notify:
+        return opening
+    return replace(opening, observers=(*opening.observers, *notifiers(opening.plan.definition)))
 
 
 def _that_run(opening: Opening) -> list[CommandDefinition]:
@@ -238,6 +246,7 @@ def resume_opened(
             opening.frozen().write(folder)
             left = [command for command in _that_run(opening) if command.id in again or is_left(command.id, state)]
             freeze_sources(left, opening.plan.folder, folder)
+        opening = _with_notifiers(opening)
     except BaseException:
         owned.release()
         raise

@@ -50,6 +50,7 @@ _HTTP_TYPES = frozenset(
         "aiohttp.client_exceptions.ClientResponseError",
     }
 )
+_TOO_MANY = re.compile(r"too many ([45][0-9]{2}) error responses")
 _STATUS = re.compile(r"\b([45][0-9]{2})\b")
 _ERRNO = re.compile(r"\[Errno ([0-9]{1,3})\]")
 
@@ -91,6 +92,9 @@ def http_status(failure: Failure) -> int | None:
     status = failure.evidence.get("status")
     if isinstance(status, int):
         return status
+    too_many = _TOO_MANY.search(failure.message[:4000])  # urllib3, of the last of its own retries
+    if too_many is not None:
+        return int(too_many.group(1))
     if _HTTP_TYPES.isdisjoint(names_of(failure)):
         return None
     found = _STATUS.search(failure.message)

@@ -56,8 +56,8 @@ def _answer(command: str, state: RunState) -> str | None:
     """Return what somebody has last answered about a command since it was last begun anew."""
     generation, answer = state.commands[command].generation, None
     for decision in state.decisions.values():
-        if decision.command == command and decision.generation == generation and not decision.by_default:
-            answer = decision.answer
+        if decision.command == command and decision.generation == generation:
+            answer = answer if decision.by_default and decision.answer != ROLL_BACK else decision.answer
     return answer
 
 

@@ -54,6 +54,9 @@ The answer is in the turn that records the failure, so that it begins at once. W
 critical error answers `ErrorClassified` with its `severity`.
 """
 
+LARGE_PART = 0.5
+"""Of all memory, what a process has to have had for its end by SIGKILL to be for want of memory."""
+
 _NUMBERS: dict[int, str] = {
     **dict.fromkeys((errno.ENOSPC, errno.EROFS, errno.EIO, errno.EFBIG, errno.EDQUOT), "storage_limitations"),
     **dict.fromkeys((errno.EACCES, errno.EPERM), "storage_limitations"),
@@ -112,7 +115,7 @@ _TYPES: tuple[tuple[str, frozenset[str]], ...] = (
 """The kinds of exceptions by their class or a class that they derive from; the first that fits counts."""
 
 _WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("security_validation_failure", ("security", "secret", "vulnerab")),
+    ("security_validation_failure", ("security", "secret", "vulnerab", "bandit")),
     ("compliance_violation", ("compliance", "licence", "license", "policy")),
     ("performance_degradation", ("performance", "target", "duration", "seconds")),
 )
@@ -158,9 +161,9 @@ def _kind(failure: Failure) -> tuple[str, list[str]]:
         name = failure.message.partition('"')[2].partition('"')[0].lower()
         about = next((kind for kind, words in _WORDS if any(word in name for word in words)), "quality_gate_failure")
         return about, [f'the gate "{name}"' if name else "a gate"]
-    if failure.evidence.get("oom") or failure.exit_code == 137 or (failure.signal == 9 and failure.kind == "signal"):
-        told = failure.evidence.get("oom") or "ended by SIGKILL, as the system does for want of memory"
-        return "context_overflow", [str(told)]
+    if failure.signal == 9 or failure.exit_code == 137:
+        wanted, told = _by_want_of_memory(failure)
+        return ("context_overflow" if wanted else "command_failure"), [told]
     if failure.kind in _BY_KIND:
         return _BY_KIND[failure.kind], [f"{failure.kind.replace('_', ' ')}"]
     status = http_status(failure)
@@ -179,6 +182,23 @@ def _kind(failure: Failure) -> tuple[str, list[str]]:
     if failure.kind == "exit_code":
         return "command_failure", [f"exit code {failure.exit_code}"]
     return "command_failure", [failure.types[0] if failure.types else failure.kind]
+
+
+def _by_want_of_memory(failure: Failure) -> tuple[bool, str]:
+    """Tell whether what was ended by SIGKILL was so for want of memory, and in words what that is told by: by the
+    system's own account, by the memory that it had, or for want of better knowledge."""
+    evidence = failure.evidence
+    if evidence.get("oom"):
+        return True, str(evidence["oom"])
+    peak, there = evidence.get("peak"), evidence.get("memory")
+    if isinstance(peak, int) and isinstance(there, int):
+        told = f"ended by SIGKILL when it had had {peak / 2**20:,.0f} of {there / 2**20:,.0f} MiB of memory"
+        if peak >= LARGE_PART * there:
+            return True, told
+        return False, f"{told}; {evidence.get('no_oom', 'somebody ended it')}"
+    if evidence.get("no_oom"):
+        return False, f"ended by SIGKILL; {evidence['no_oom']}"
+    return True, "ended by SIGKILL, as the system does for want of memory"
 
 
 def cause_of(failure: Failure, error: Classified) -> str:

@@ -114,3 +114,9 @@ def facts() -> Callable[..., list[e.Event]]:
 def named() -> Callable[..., str]:
     """The ids of the runs of the small history."""
     return name
+
+
+@pytest.fixture(scope="session")
+def sales_facts() -> Callable[..., list[e.Event]]:
+    """The same for stores that several tests share."""
+    return sales

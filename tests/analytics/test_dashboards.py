@@ -6,16 +6,22 @@ import json
 import re
 import shutil
 import subprocess
+import time
+from html import unescape
 from pathlib import Path
 
 import pytest
 
+from orchestrator_nb import events as e
 from orchestrator_nb.analytics.dashboards import DASHBOARDS, dashboard
 from orchestrator_nb.analytics.history import History
 from orchestrator_nb.analytics.page import MOST_BYTES, Page, Table, Words
 from orchestrator_nb.errors import UsageError
+from orchestrator_nb.journal.file import JournalFile
+from orchestrator_nb.journal.store import JOURNAL
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+BEGIN = 1_767_225_600.0
 ALL = pytest.mark.parametrize("name", list(DASHBOARDS))
 
 
@@ -83,24 +89,82 @@ def test_in_a_notebook_it_is_a_frame(store: Path) -> None:
     assert shown.startswith('<iframe srcdoc="&lt;!DOCTYPE html&gt;')
 
 
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory, sales_facts) -> Path:
+    """A store of 24 runs of two workflows, half an hour apart, that differ in how long they took and what they recorded."""
+    place = tmp_path_factory.mktemp("many") / "runs"
+    for number in range(24):
+        workflow = "sales" if number % 3 else "other"
+        run = f"{workflow}-20260101-000000-{number:04x}"
+        stretch = 1.0 + (number * 7 % 11) / 10 + (3.0 if number == 20 else 0.0)
+        at = BEGIN + 86_400 * number + 7_200
+        told = sales_facts(run, at, stretch=stretch, rmse=2.0 + (number * 5 % 13) / 7)
+        gate = {"gate": "rmse < 3.5", "command": "model", "attempt": 2, "expected": "rmse < 3.5"}
+        metric = next(fact for fact in told if isinstance(fact, e.MetricRecorded))
+        verdict = "passed" if metric.value < 3.5 else "failed"
+        told.insert(
+            -5, e.GateChecked(at=at + 29 * stretch, verdict=verdict, value=metric.value, blocking=False, **gate)
+        )
+        kept = {
+            "boundary": "completion",
+            "id": f"{run}/1",
+            "commit": "c0ffee",
+            "files": number,
+            "seconds": 0.01 * stretch,
+        }
+        told.insert(-1, e.CheckpointTaken(at=at + 34 * stretch, **kept))
+        (place / run).mkdir(parents=True)
+        journal = JournalFile(place / run / JOURNAL, durable=False, clock=time.time)
+        journal.append(told)
+        journal.close()
+    return place
+
+
+def _opened(page: Path, profile: Path, query: str) -> str:
+    """Return what a browser without a network makes of a page."""
+    assert BROWSER is not None
+    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--proxy-server=127.0.0.1:9", "--enable-logging=stderr"]
+    done = subprocess.run(
+        [
+            BROWSER, *arguments, f"--user-data-dir={profile}", "--virtual-time-budget=20000", "--dump-dom",
+            f"{page.as_uri()}?{query}",
+        ],
+        capture_output=True, text=True, timeout=55, check=True,
+    )  # fmt: skip
+    assert 'data-drawn="yes"' in done.stdout, done.stderr[-2000:]
+    assert "Uncaught" not in done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(BROWSER is None, reason="there is no browser")
+@pytest.mark.parametrize("name", ["performance", "quality"])
+@pytest.mark.parametrize(
+    ("query", "filters"),
+    [
+        ("workflow=sales", {"workflow": "sales"}),
+        ("since=2026-01-05&until=2026-01-20", {"since": "2026-01-05", "until": "2026-01-21"}),
+        ("workflow=other&until=2026-01-07", {"workflow": "other", "until": "2026-01-08"}),
+    ],
+)
+def test_the_sentences_follow_the_filters(many: Path, tmp_path: Path, name: str, query: str, filters: dict) -> None:
+    """What the page says of the runs that are left is what Python says of a history of these runs alone."""
+    history = History(many)
+    page = dashboard(name, history).save(tmp_path / "page.html")
+    shown = _opened(page, tmp_path / "profile", query)
+    found = dict(re.findall(r'<p class="told" id="t-([^"]+)">([^<]*)</p>', shown))
+    expected = {part.name: part.text for part in dashboard(name, history, **filters).figures.values() if part.telling}
+    assert len(expected) >= 4
+    assert {figure: unescape(found[figure]) for figure in expected} == expected
+
+
 @pytest.mark.skipif(BROWSER is None, reason="there is no browser")
 @ALL
 def test_a_browser_draws_every_figure_without_a_network(store: Path, tmp_path: Path, name: str) -> None:
     """The page runs to its end in a real browser: each figure drawn, the tiles counted, no error said."""
     made = dashboard(name, History(store))
     path = made.save(tmp_path / "page.html")
-    assert BROWSER is not None
-    arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--proxy-server=127.0.0.1:9", "--enable-logging=stderr"]
-    done = subprocess.run(
-        [
-            BROWSER, *arguments, f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=20000", "--dump-dom",
-            f"{path.as_uri()}?theme=dark",
-        ],
-        capture_output=True, text=True, timeout=55, check=True,
-    )  # fmt: skip
-    assert 'data-theme="dark"' in done.stdout
-    assert 'data-drawn="yes"' in done.stdout, done.stderr[-2000:]
+    shown = _opened(path, tmp_path / "profile", "theme=dark")
+    assert 'data-theme="dark"' in shown
     drawn = len(_data(path.read_text(encoding="utf-8"))["figures"])
-    assert done.stdout.count('class="plot js-plotly-plot"') == drawn
-    assert "<b>3</b><span>runs</span>" in done.stdout
-    assert "Uncaught" not in done.stderr
+    assert shown.count('class="plot js-plotly-plot"') == drawn
+    assert "<b>3</b><span>runs</span>" in shown

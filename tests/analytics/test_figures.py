@@ -7,15 +7,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from orchestrator_nb.analytics.digest import Digest
 from orchestrator_nb.analytics.figures import of_history, of_quality, of_run
 from orchestrator_nb.analytics.figures.figure import Figure, length
 from orchestrator_nb.analytics.history import History
+from orchestrator_nb.analytics.material import Material
 from orchestrator_nb.timing import timing
 
 
 def _trace(figure: Figure, name: str) -> dict:
     (found,) = [trace for trace in figure.data if trace.get("name") == name]
     return found
+
+
+def _digest(store: Path, **filters) -> Digest:
+    return Material(History(store), filters, {}).digest
 
 
 def _drawn(figure: Figure) -> Figure:
@@ -93,7 +99,7 @@ def test_durations_have_limits_once_there_are_enough_runs() -> None:
 
 def test_where_the_time_goes_is_summed_by_kind(store: Path, named) -> None:
     """Running, starting kernels, waiting, and what came to nothing, by command and run."""
-    figure = _drawn(of_history.time_spent(History(store).attempts(run=named(1))))
+    figure = _drawn(of_history.time_spent(_digest(store, run=named(1))))
 
     def spent(name: str) -> dict:
         trace = _trace(figure, name)
@@ -117,15 +123,15 @@ def test_efficiency_is_of_the_time_of_the_slots(store: Path) -> None:
 
 def test_failures_are_counted_by_cause_and_command(store: Path) -> None:
     """The class of the exception without its module."""
-    figure = _drawn(of_history.failures(History(store).attempts()))
+    figure = _drawn(of_history.failures(_digest(store)))
     (trace,) = figure.data
-    assert (trace["name"], trace["y"]) == ("TimeoutError", ["model", "model"])
+    assert (trace["name"], trace["y"], trace["x"]) == ("TimeoutError", ["model", "model"], [1, 1])
     assert "2 attempts failed; the most frequent cause is TimeoutError (2)" in figure.text
 
 
 def test_a_distribution_has_the_attempts_that_returned(store: Path, named) -> None:
     """A box for each command, the most expensive on top, with the run of each point."""
-    figure = _drawn(of_history.distribution(History(store).attempts(workflow="sales")))
+    figure = _drawn(of_history.distribution(_digest(store, workflow="sales")))
     boxes = {trace["name"]: trace["x"] for trace in figure.data}
     assert sorted(boxes["clean"]) == [10.0, 20.0]
     assert sorted(boxes["publish"]) == [4.0, 8.0]
@@ -180,13 +186,13 @@ def test_a_relation_is_told_where_there_are_enough_runs() -> None:
 
 def test_a_figure_of_nothing_says_why(tmp_path: Path) -> None:
     """No empty axes: a sentence."""
-    history = History(tmp_path)
+    history, nothing = History(tmp_path), _digest(tmp_path)
     for figure in (
         of_history.durations(history.runs()),
         of_history.efficiency(history.runs()),
-        of_history.distribution(history.attempts()),
-        of_history.time_spent(history.attempts()),
-        of_history.failures(history.attempts()),
+        of_history.distribution(nothing),
+        of_history.time_spent(nothing),
+        of_history.failures(nothing),
         of_history.checkpoint_history(history.checkpoints()),
         of_quality.trend(history.trends("rmse"), "rmse"),
         of_run.timeline(timing([])),

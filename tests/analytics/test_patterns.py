@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pandas as pd
@@ -9,7 +10,10 @@ import pytest
 
 from orchestrator_nb import events as e
 from orchestrator_nb.analytics import patterns
+from orchestrator_nb.analytics.digest import TROUBLE_COLUMNS
+from orchestrator_nb.analytics.history import History
 from orchestrator_nb.analytics.limits import control_limits, holm, pareto_front, wilson
+from orchestrator_nb.analytics.material import Material
 from orchestrator_nb.analytics.recommendations import recommendations
 from orchestrator_nb.timing import timing
 
@@ -44,20 +48,72 @@ def test_noise_has_no_change(seed: int) -> None:
     assert patterns.change_points("w", _runs(_noise(60, 10, seed))) == []
 
 
+def _following(count: int, seed: int, *, share: float) -> list[float]:
+    """Durations of which each follows the one before it by that share, as where other work comes and goes."""
+    chance, state, found = random.Random(seed), 0.0, []
+    for _ in range(count):
+        state = share * state + chance.gauss(0, 0.08)
+        found.append(10 * math.exp(state))
+    return found
+
+
+@pytest.mark.parametrize(("share", "most"), [(0.0, 2), (0.3, 3), (0.6, 6)])
+def test_noise_is_seldom_taken_for_a_change(share: float, most: int) -> None:
+    """Of a hundred histories without any change, also of such in which slow runs follow slow ones."""
+    found = [patterns.change_points("w", _runs(_following(60, seed, share=share))) for seed in range(100)]
+    assert sum(map(bool, found)) <= most
+
+
+def test_a_true_change_is_seldom_missed() -> None:
+    """Of fifty histories that become 1.4 times as slow half way, nearly all, at the right place."""
+    found = [
+        patterns.change_points("w", _runs([*_noise(30, 10, seed), *_noise(30, 14, seed + 1000)])) for seed in range(50)
+    ]
+    assert sum(len(each) == 1 and abs(each[0].effect - 1.4) < 0.15 for each in found) >= 47
+
+
+def test_the_time_of_day_is_seldom_taken_for_a_cause() -> None:
+    """Of a hundred histories in which it makes no difference."""
+    assert sum(bool(patterns.time_of_day("w", _runs(_noise(80, 10, seed), hours=6))) for seed in range(100)) <= 2
+
+
+def test_what_fails_by_itself_is_seldom_said_to_fail_together() -> None:
+    """Of a hundred histories of eight commands, each of which fails in one run of five for reasons of its own."""
+    found = 0
+    for seed in range(100):
+        chance = random.Random(seed)
+        failed = patterns.Try(1, 1, "failed", 1.0, ("a", "b"))
+        commands = {
+            f"c{number}": {f"r{run}": [failed] for run in range(60) if chance.random() < 0.2} for number in range(8)
+        }
+        found += bool(patterns.together("w", _runs([1.0] * 60), commands))
+    assert found <= 3
+
+
+def test_a_command_that_hardly_ever_fails_is_not_flaky() -> None:
+    """One run in a hundred, in any of a hundred histories."""
+    lost, back = patterns.Try(1, 1, "failed", 1.0, ("a", "b")), patterns.Try(2, 1, "returned", 1.0, ("", ""))
+    for seed in range(100):
+        chance = random.Random(seed)
+        commands = {"a": {f"r{run}": [lost, back] for run in range(60) if chance.random() < 0.01}}
+        assert patterns.flaky("w", commands, {"a": 60}) == []
+
+
 def test_few_runs_have_no_change() -> None:
     """However clear it looks."""
     assert patterns.change_points("w", _runs([10.0] * 9 + [20.0] * 9)) == []
 
 
-def _attempts(rows: list[tuple[str, str, int, str, float]]) -> pd.DataFrame:
+def _attempts(rows: list[tuple[str, str, int, str, float]]) -> dict:
     frame = pd.DataFrame(rows, columns=["run", "command", "attempt", "outcome", "seconds"])
     bad = frame["outcome"] == "failed"
-    return frame.assign(
+    frame = frame.assign(
         workflow="w",
         generation=1,
         failure_type=frame["outcome"].where(bad),
         failure_message=frame["outcome"].where(bad),
     )
+    return patterns.tries(frame)["w"]
 
 
 def test_a_command_that_fails_and_then_returns_is_flaky() -> None:
@@ -68,10 +124,10 @@ def test_a_command_that_fails_and_then_returns_is_flaky() -> None:
             rows += [(f"r{number}", "load", 1, "failed", 2.0), (f"r{number}", "load", 2, "returned", 5.0)]
         else:
             rows.append((f"r{number}", "load", 1, "returned", 5.0))
-    (found,) = patterns.flaky("w", _attempts(rows))
+    (found,) = patterns.flaky("w", _attempts(rows), {"load": 20})
     assert (found.subject, found.effect, found.seconds) == ("load", 0.3, pytest.approx(0.6))
     assert "6 of 20 runs, 95 % interval 15% to 52%" in found.evidence
-    assert patterns.flaky("w", _attempts(rows[:8])) == []
+    assert patterns.flaky("w", _attempts(rows[:8]), {"load": 8}) == []
 
 
 def test_retries_that_never_help_are_named() -> None:
@@ -115,10 +171,8 @@ def test_the_bottleneck_is_what_decides_the_end(facts, named) -> None:
 
 def test_all_patterns_come_together(store) -> None:
     """On a small history there are none."""
-    from orchestrator_nb.analytics.history import History
-
-    history = History(store)
-    assert patterns.patterns(history.runs(), history.attempts()) == []
+    material = Material(History(store), {}, {"attempts": TROUBLE_COLUMNS})
+    assert patterns.patterns(material.runs, material.digest) == []
 
 
 # ── what one run advises ────────────────────────────────────────────────────────────────────────────────────────

@@ -41,7 +41,7 @@ READERS = {
 
 
 def generate(store: Path, runs: int, commands: int) -> None:
-    """Write an index of so many rows, and journals that it takes for the ones it was made of."""
+    """Write an index of so many rows of commands and of attempts, and journals that it takes for the ones it was made of."""
     chance = random.Random(9)
     now = time.time()
     for number in range(runs):
@@ -52,6 +52,8 @@ def generate(store: Path, runs: int, commands: int) -> None:
     items = [[*(dict.fromkeys(names) | _command(place)).values()] for place in range(commands)]
     own = [names.index(name) for name in ("run_key", "started", "state", "seconds", "spent", "waited")]
     put = f"INSERT INTO commands VALUES ({', '.join('?' * len(names))})"
+    tried = [column.name for column in schema.attempts.columns]
+    put_tried = f"INSERT INTO attempts VALUES ({', '.join('?' * len(tried))})"
     index = Index(store)
     with index._writing() as connection:
         for key, (run, stamp) in enumerate(sorted(stamps(store).items()), start=1):
@@ -62,6 +64,10 @@ def generate(store: Path, runs: int, commands: int) -> None:
                 "workflow": run.split("-")[0],
                 "started": started,
                 "ended": started + 900.0,
+                "seconds": 900.0 * chance.lognormvariate(0, 0.1),
+                "slots": 2,
+                "under_way": 850.0,
+                "busy": 1100.0,
             }
             row.update(commands=commands, succeeded=commands, attempts=commands, phase="completed", state="completed")
             connection.execute(insert(schema.runs), row)
@@ -70,12 +76,38 @@ def generate(store: Path, runs: int, commands: int) -> None:
                 {"run_key": key, "stamp": str(stamp), "offset": 3, "seq": 9 * commands, "chain": f"{key:064x}"},
             )
             rows = [[*item] for item in items]
-            for values in rows:
+            attempts = []
+            for place, values in enumerate(rows):
+                failed, seconds, waited = chance.random() < 0.01, chance.expovariate(0.5), chance.random()
                 values[own[0]], values[own[1]] = key, started
-                values[own[2]] = "failed" if chance.random() < 0.01 else "succeeded"
-                values[own[3]] = values[own[4]] = chance.expovariate(0.5)
-                values[own[5]] = chance.random()
+                values[own[2]] = "failed" if failed else "succeeded"
+                values[own[3]] = values[own[4]] = seconds
+                values[own[5]] = waited
+                attempts.append(_attempt(key, place, started, seconds, waited, failed=failed))
             connection.exec_driver_sql(put, [tuple(values) for values in rows])
+            connection.exec_driver_sql(put_tried, [tuple(map(attempt.get, tried)) for attempt in attempts])
+            for place in range(min(4, commands)):
+                rmse = {
+                    "command": f"step-{place:03d}",
+                    "attempt": 1,
+                    "name": f"score_{place}",
+                    "value": chance.gauss(3, 1),
+                }
+                connection.execute(insert(schema.metrics), {"run_key": key, "seq": place + 1, "at": started, **rmse})
+                gate = {
+                    "gate": f"score_{place} < 9",
+                    "verdict": "passed",
+                    "blocking": True,
+                    "expected": f"score_{place} < 9",
+                }
+                gate |= {
+                    "command": f"step-{place:03d}",
+                    "attempt": 1,
+                    "value": rmse["value"],
+                    "message": "",
+                    "seconds": 0.0,
+                }
+                connection.execute(insert(schema.gates), {"run_key": key, "seq": 10 + place, "at": started, **gate})
     index.close()
 
 
@@ -85,6 +117,16 @@ def _command(place: int) -> dict[str, object]:
         "command": f"step-{place:03d}", "position": place, "kind": "notebook", "upstream": upstream, "optional": False,
         "tags": '["etl"]', "fingerprint": f"{place:040x}", "program": f"step_{place}.ipynb", "generation": 1,
         "attempt": 1, "retry": 0, "returned": True, "deaths": 0, "reason": "",
+    }  # fmt: skip
+
+
+def _attempt(key: int, place: int, started: float, seconds: float, waited: float, *, failed: bool) -> dict[str, object]:
+    said = {"failure_kind": "exception", "failure_type": "builtins.ValueError", "failure_message": "no such column"}
+    return {
+        "run_key": key, "command": f"step-{place:03d}", "attempt": 1, "generation": 1, "retry": 0, "started": started,
+        "ended": started + seconds, "seconds": seconds, "waited": waited, "kernel_seconds": 0.1, "kernel_way": "forked",
+        "cpu": 0.7 * seconds, "memory": 150_000_000, "read": 1_000, "written": 2_000, "received": 30_000, "sent": 4_000,
+        "outcome": "failed" if failed else "returned", "lost": False, **(said if failed else {}),
     }  # fmt: skip
 
 

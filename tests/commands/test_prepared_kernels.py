@@ -50,12 +50,12 @@ def start_of(trial):
     return started.way, started.reason
 
 
-def test_an_attempt_takes_the_kernel_that_was_started_for_it(Trial, tmp_path):
+def test_an_attempt_takes_the_kernel_that_was_started_for_it(Trial, tmp_path, until):
     """It has the directory, environment and marks of the attempt; what it may read of its run is told it later."""
     colour = {"environment": {"COLOUR": "${{ parameters.colour }}"}, "work": {"parameters": {"colour": "red"}}}
     trial = Trial(tmp_path, LOOK, **colour, **POOL)
     assert NotebookCommand().prepare(trial.work)
-    (pid,) = kernels()
+    (pid,) = until(kernels)
     assert isinstance(trial.run(), AttemptReturned)
     assert trial.values()["found"] == [str(tmp_path), "red", f"{trial.run_folder.name}/model/1", pid]
     assert trial.values()["workflow"] == "sales"
@@ -63,7 +63,7 @@ def test_an_attempt_takes_the_kernel_that_was_started_for_it(Trial, tmp_path):
     assert not kernels()
 
 
-def test_a_kernel_is_never_used_twice(Trial, tmp_path):
+def test_a_kernel_is_never_used_twice(Trial, tmp_path, until):
     """The next attempt has another process, and finds nothing of the one before."""
     found = []
     for attempt in (1, 2):
@@ -71,7 +71,7 @@ def test_a_kernel_is_never_used_twice(Trial, tmp_path):
         trial = Trial(tmp_path, count, **POOL)
         trial.work = trial.attempt.work = replace(trial.work, attempt=attempt)
         assert NotebookCommand().prepare(trial.work)
-        (pid,) = kernels()
+        (pid,) = until(kernels)
         found.append(pid)
         assert isinstance(trial.run(), AttemptReturned)
         assert trial.output().cells[0].outputs[0].text == "1\n"
@@ -101,7 +101,7 @@ def test_a_kernel_that_died_meanwhile_is_replaced(Trial, tmp_path, until):
     """The attempt does not notice, but for the way that is recorded."""
     trial = Trial(tmp_path, LOOK, **POOL)
     NotebookCommand().prepare(trial.work)
-    (pid,) = kernels()
+    (pid,) = until(kernels)
     psutil.Process(pid).kill()
     until(lambda: pid not in kernels())
     assert isinstance(trial.run(), AttemptReturned)
@@ -117,7 +117,7 @@ def test_ending_what_is_not_needed_leaves_the_attempts_own_kernel_alone(Trial, t
     answer = trial.in_background()
     trial.wait_for(KernelStarted)
     NotebookCommand().prepare(trial.work)
-    assert len(kernels()) == 1, "one that comes late is not started"
+    assert until(lambda: len(kernels())) == 1, "one that comes late is not started"
     prepared_kernels.keep(trial.run_folder, ())
     NotebookCommand().prepare(trial.work)
     until(lambda: len(kernels()) == 2)

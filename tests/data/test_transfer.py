@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +20,7 @@ JSON = st.recursive(
     | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=3),
     max_leaves=4,
 )  # fmt: skip
-DOCUMENTS = st.fixed_dictionaries({"shared": JSON, "versions": st.lists(JSON, max_size=2)})
+DOCUMENTS = st.fixed_dictionaries({"shared": JSON, "commands": JSON, "versions": st.lists(JSON, max_size=2)})
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -46,6 +47,23 @@ def test_a_document_of_the_first_schema_is_migrated():
     """It had no versions of the shared state."""
     old = json.dumps({"schema": 1, "shared": {"rows": 3}}).encode()
     assert from_form(old, "json") == {"shared": {"rows": 3}, "versions": []}
+
+
+@pytest.mark.parametrize("schema", [1, 2])
+@pytest.mark.parametrize("form", FORMS)
+def test_documents_that_earlier_versions_have_written_are_read_as_those_of_today(schema, form):
+    """They are kept as they were written, in every form: what is in them stays, what they did not have is there."""
+    found = from_form((Path(__file__).parent / "contexts" / f"schema-{schema}.{form}").read_bytes(), form)
+    assert found["shared"] == {
+        "rows": 344,
+        "names": ["Adelie", "Gentoo", "ä <&> \u0007"],
+        "limits": {"mass": 4000.5, "none": None, "yes": True},
+    }
+    assert found["commands"]["clean"]["metrics"] == {"tokens": 7.0}
+    assert found["left_out"] == ["big"]
+    version = {"number": 1, "command": "clean", "attempt": 1, "at": 1767254410.0, "changes": {"rows": 344}}
+    assert found["versions"] == ([] if schema == 1 else [{**version, "contested": [], "made": {}}])
+    assert from_form(to_form(found, form), form) == found
 
 
 @pytest.mark.parametrize(

@@ -300,6 +300,33 @@ def test_who_is_asked_about_a_failure_also_says_what_becomes_of_its_files(reposi
     assert replay(read(run.folder / "journal.jsonl"), policies=POLICIES).same
 
 
+@pytest.mark.parametrize("where", ["roll back", "rollback"])
+def test_nobody_has_to_answer_for_the_files_to_go_back(repository, where):
+    """It is the default of the escalation: taken at once where defaults are, and nothing else has to be switched on."""
+    commands = {
+        "clean": COMMANDS["clean"],
+        "fails": {"call": "steps:fails", "after": "clean", "writes": ["fails.txt", "notes.txt"], "retries": 0},
+    }
+    asking = {"recovery": {"escalation": {"guided": "10m", "default": where}}}
+    run = flow(commands, **asking).start(wait=False, decide="now")
+    run.wait(check=False)
+    [decision] = run.decisions()
+    assert (decision.answer, decision.by_default) == ("roll back", True)
+    assert (run.state.run.state, run.state.commands["fails"].state) == ("failed", "failed")
+    assert (Path("notes.txt").read_text(), Path("fails.txt").exists()) == ("by hand", False)
+    assert replay(read(run.folder / "journal.jsonl"), policies=POLICIES).same
+
+
+def test_where_there_is_nothing_to_go_back_to_it_is_given_up(repository):
+    """The default to roll back is then the default to fail: nobody is waited for."""
+    commands = {"clean": COMMANDS["clean"], "fails": {"call": "steps:fails", "after": "clean", "retries": 0}}
+    asking = {"recovery": {"escalation": {"default": "roll back"}}}
+    run = flow(commands, **asking).start(wait=False, decide="now")
+    run.wait(check=False)
+    [decision] = run.decisions()
+    assert (decision.answer, run.state.commands["fails"].state) == ("fail", "failed")
+
+
 def test_a_rollback_that_was_answered_while_nobody_drove_the_run_is_done_first(repository):
     """The answer is durable: the next owner takes the files back, then the command is tried again."""
     commands = {

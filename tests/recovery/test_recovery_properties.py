@@ -15,6 +15,7 @@ from orchestrator_nb.engine.resume import lost_attempts, missing_parts
 from orchestrator_nb.engine.simulator import Outcome, VirtualExecutor, make_scheduler
 from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.orchestrator.policies import POLICIES
+from orchestrator_nb.ports import Step
 from orchestrator_nb.state import RunState, fold
 from orchestrator_nb.transitions import DONE, ENDED, FINAL
 
@@ -25,6 +26,7 @@ FAILURES = (
     e.Failure(kind="exception", message="no module", types=("ModuleNotFoundError", "ImportError")),
     e.Failure(kind="gate", message='the gate "security scan" failed', transient=False),
     e.Failure(kind="timeout", message="too long"),
+    e.Failure(kind="exception", message="[Errno 28] No space left on device", types=("OSError",)),
 )
 ANSWERS = ("retry", "skip", "fail", "done", "go on")
 NAMES = ("a", "b", "c", "d", "spare")
@@ -43,8 +45,22 @@ def plans(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
             if draw(st.integers(0, 3)) == 0:
                 item[key] = value
         plan[name] = item
-    plan["spare"] = {"standby": True}
+    # What it comes after may fail, be on its way, or be the very command that it stands by for.
+    plan["spare"] = {"standby": True, "upstream": [other for other in plan if draw(st.integers(0, 4)) == 0]}
     return plan
+
+
+class Wanting(VirtualExecutor):
+    """A virtual executor on a machine whose disk is full at every other look."""
+
+    looks = 0
+
+    def carry_out(self, step: Step) -> None:
+        self.looks += 1
+        assert step.command is not None
+        assert step.attempt is not None
+        disk = {"/": 0} if self.looks % 2 else {}
+        self._report(e.ResourcesProbed(at=self.now, command=step.command, attempt=step.attempt, disk=disk))
 
 
 class Story:
@@ -53,7 +69,7 @@ class Story:
     def __init__(self, plan: dict[str, dict[str, Any]], faults: dict[str, list[int]], decide: str) -> None:
         self.plan, self.decide = plan, decide
         outcomes = {name: [Outcome(failure=FAILURES[place]) for place in places] for name, places in faults.items()}
-        self.executor = VirtualExecutor(dict.fromkeys(NAMES, 1.0), outcomes)
+        self.executor = Wanting(dict.fromkeys(NAMES, 1.0), outcomes)
         self.outcomes = outcomes
         self.journal = JournalInMemory()
         self.asked = 0
@@ -61,7 +77,7 @@ class Story:
         self.open([started, e.RunPlanned(at=0.0, commands=plan)])
 
     def open(self, facts: list[e.Event]) -> None:
-        now, self.executor = self.executor.now, VirtualExecutor(dict.fromkeys(NAMES, 1.0), self.outcomes)
+        now, self.executor = self.executor.now, Wanting(dict.fromkeys(NAMES, 1.0), self.outcomes)
         self.executor.now = now
         self.loop = Loop(
             state=fold(self.journal.read()),
@@ -94,6 +110,16 @@ class Story:
             self.loop.take_due()
         return True
 
+    def hear(self, what: str, short: bool = True) -> None:
+        """A fact about the machine or the time comes in."""
+        now = self.executor.now
+        if not self.loop.is_over:
+            self.loop.report(
+                e.MemoryProbed(at=now, available=1, total=9, short=short)
+                if what == "memory"
+                else e.DeadlineNear(at=now, deadline=now + 10.0)
+            )
+
     def send(self, request: Any) -> None:
         if not self.loop.is_over:
             self.loop.send(request)
@@ -113,6 +139,8 @@ STEPS = st.lists(
         st.just(("step",)),
         st.just(("step",)),
         st.just(("die",)),
+        st.tuples(st.just("memory"), st.booleans()),
+        st.just(("deadline",)),
         st.tuples(st.just("escalate"), st.sampled_from(NAMES)),
         st.tuples(st.just("decide"), st.integers(1, 6), st.sampled_from(ANSWERS)),
     ),
@@ -123,7 +151,7 @@ STEPS = st.lists(
 @settings(max_examples=150)
 @given(
     plan=plans(),
-    faults=st.dictionaries(st.sampled_from(NAMES), st.lists(st.integers(0, 5), max_size=6)),
+    faults=st.dictionaries(st.sampled_from(NAMES), st.lists(st.integers(0, 6), max_size=6)),
     decide=st.sampled_from(("wait", "now", "park")),
     steps=STEPS,
 )
@@ -139,6 +167,8 @@ def test_a_run_ends_or_waits_for_people(
             story.die()
         elif what == "escalate":
             story.send(Escalate(command=how[0], reason="odd"))
+        elif what in ("memory", "deadline"):
+            story.hear(what, *how)
         else:
             story.send(Decide(number=how[0], answer=how[1]))
         story.check()

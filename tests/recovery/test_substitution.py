@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator_nb import Workflow, attach, context
 from orchestrator_nb import events as e
+from orchestrator_nb.engine.replay import replay
+from orchestrator_nb.engine.simulator import Outcome, simulate
 from orchestrator_nb.journal.file import read
+from orchestrator_nb.orchestrator.policies import POLICIES
 
 
 def _facts(kind: type[e.Event]) -> list[e.Event]:
@@ -131,3 +136,68 @@ def test_where_no_alternative_is_left_the_command_has_failed(project: Path) -> N
     result = flow.run(check=False)
     assert (result.state, result.commands["exact"].state) == ("failed", "failed")
     assert [event.substitute for event in _facts(e.CommandAdapted) if isinstance(event, e.CommandAdapted)] == ["rough"]
+
+
+def test_a_fallback_waits_for_what_it_comes_after(project: Path) -> None:
+    """It never runs without its own upstream: it is put off until that is done, and gets its result."""
+    flow = Workflow("w")
+    released = threading.Event()
+
+    @flow.command
+    def slow() -> int:
+        assert released.wait(30)
+        return 40
+
+    @flow.command(fallback="rough")
+    def exact() -> int:
+        raise ValueError("no convergence")
+
+    @flow.command(after="slow")
+    def rough(slow: int) -> int:
+        return slow + 2
+
+    def heard(events: Sequence[e.Event], state: object) -> None:
+        if any(isinstance(event, e.RetryScheduled) and "waits for slow" in event.reason for event in events):
+            released.set()
+
+    result = flow.run(observers=[heard], slots=2)
+    assert (result.state, result.outputs["exact"]) == ("completed", 42)
+    started = [(event.command, event.attempt) for event in _facts(e.AttemptStarted)]  # type: ignore[attr-defined]
+    ended = [event.command for event in _facts(e.CommandSucceeded)]  # type: ignore[attr-defined]
+    assert sorted(started) == [("exact", 1), ("exact", 2), ("slow", 1)]
+    assert ended == ["slow", "exact"]
+    assert replay(list(read(attach().folder / "journal.jsonl")), policies=POLICIES).same
+
+
+def test_a_fallback_that_can_never_run_is_said_not_to(project: Path) -> None:
+    """What it comes after has failed: the command fails by itself, and it is said why nothing took its place."""
+    flow = Workflow("w")
+
+    @flow.command
+    def broken() -> int:
+        raise ValueError("gone")
+
+    @flow.command(fallback="rough", retries=1, retry_delay=0.01)
+    def exact() -> int:
+        raise ValueError("no convergence")
+
+    @flow.command(after="broken")
+    def rough(broken: int) -> int:
+        raise AssertionError("never")
+
+    result = flow.run(check=False, slots=1)
+    assert (result.state, result.commands["exact"].attempt) == ("failed", 2)
+    assert '"rough" did not take its place: "broken", which it comes after, is failed' in str(attach().why("exact"))
+
+
+def test_a_fallback_after_the_command_itself_is_none() -> None:
+    """It would wait for ever; also where others are between the two."""
+    commands = {"a": {"fallback": "spare"}, "b": {"upstream": ["a"]}, "spare": {"upstream": ["b"], "standby": True}}
+    failure = e.Failure(kind="exception", message="no", types=("ValueError",))
+    done = simulate(
+        e.RunPlanned(at=0.0, commands=commands), slots=2, outcomes={"a": [Outcome(failure=failure)]}, policies=POLICIES
+    )
+    assert done.state == "failed"
+    assert [event.text for event in done.events if isinstance(event, e.NoticeGiven)] == [
+        '"spare" did not take its place: what it comes after waits for "a" itself'
+    ]

@@ -1,4 +1,3 @@
-"use strict";
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const [WORKFLOW, STARTED, STATE, SECONDS, TAGS, RETRIES, WASTE, ID] = [0, 1, 2, 3, 4, 5, 6, 7];
@@ -14,7 +13,8 @@
 
   // ── the theme: what the reader chose here, else what the system says ──
   const system = matchMedia("(prefers-color-scheme: dark)");
-  const asked = new URLSearchParams(location.search).get("theme");
+  const address = new URLSearchParams(location.search);
+  const asked = address.get("theme");
   let chosen = asked === "dark" || asked === "light" ? asked : null;
   const theme = () => chosen || (system.matches ? "dark" : "light");
   const dress = () => { root.dataset.theme = theme(); draw(); };
@@ -46,10 +46,7 @@
 
   function filtered(trace, shown, everything) {
     if (everything) return trace;
-    if (trace.meta && trace.meta.workflow) {
-      return {...trace, visible: !value("workflow") || value("workflow") === trace.meta.workflow};
-    }
-    if (!trace.runs) return trace;
+    if (!trace.runs) return {...trace};
     const keep = [];
     trace.runs.forEach((run, place) => { if (run < 0 || shown[run]) keep.push(place); });
     return pick(trace, keep, trace.runs.length);
@@ -67,6 +64,8 @@
         layout[axis].gridcolor = layout[axis].zerolinecolor = line;
       }
       const traces = figure.data.map((trace) => filtered(trace, shown, everything));
+      const told = document.getElementById("t-" + name);
+      if (told) told.textContent = everything ? figure.text : telling.of(figure, traces);
       Plotly.react("plot-" + name, traces, layout, config);
     }
     tiles(shown);
@@ -77,22 +76,13 @@
     if (output) {
       const count = shown.filter(Boolean).length;
       output.textContent = everything ? `${count.toLocaleString("en")} runs` :
-        `${count.toLocaleString("en")} of ${shown.length.toLocaleString("en")} runs; the sentences are about all of them`;
+        `${count.toLocaleString("en")} of ${shown.length.toLocaleString("en")} runs`;
     }
   }
 
   // ── the tiles ──
-  const middle = (values) => {
-    if (!values.length) return null;
-    const sorted = [...values].sort((one, other) => one - other), half = sorted.length >> 1;
-    return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
-  };
-  const duration = (seconds) => {
-    if (seconds === null) return "–";
-    if (seconds >= 5400) return (seconds / 3600).toFixed(1) + " h";
-    if (seconds >= 120) return (seconds / 60).toFixed(1) + " min";
-    return seconds >= 10 ? seconds.toFixed(0) + " s" : seconds.toPrecision(2) + " s";
-  };
+  const middle = (values) => (values.length ? telling.median(values) : null);
+  const duration = (seconds) => (seconds === null ? "–" : telling.length(seconds));
   function tiles(shown) {
     const place = document.getElementById("tiles");
     if (!place) return;
@@ -119,6 +109,9 @@
   }
 
   if (form) {
+    for (const name of ["workflow", "tag", "since", "until"]) {
+      if (address.get(name) && form.elements[name]) form.elements[name].value = address.get(name);
+    }
     form.addEventListener("input", draw);
     form.addEventListener("reset", () => setTimeout(draw));
   }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -39,7 +40,7 @@ TEMPLATE: dict[str, Any] = {
         "plot_bgcolor": CLEAR,
         "colorway": list(COLOURS),
         "xaxis": _AXIS,
-        "yaxis": _AXIS,
+        "yaxis": {**_AXIS, "ticks": "outside", "ticklen": 5, "tickcolor": CLEAR},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
         "margin": {"l": 8, "r": 16, "t": 44, "b": 8},
         "hoverlabel": {"align": "left", "bgcolor": "#22272E", "bordercolor": "#22272E", "font": {"color": "#F0F3F6"}},
@@ -53,7 +54,11 @@ TEMPLATE: dict[str, Any] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """A figure by its `name` and `title`; `text` says in a sentence or two what it shows, `data` and `layout` are what
-    plotly draws. Shown in a notebook it is drawn with its sentence, by plotly or, without scripts, as SVG."""
+    plotly draws. Shown in a notebook it is drawn with its sentence, by plotly or, without scripts, as SVG.
+
+    `telling` is the name by which a page knows how to tell it again of some of its runs, `about` what it has to know for
+    that besides the data, and `note` what is true of it whatever is left out: it ends the `text`.
+    """
 
     name: str
     title: str
@@ -61,6 +66,9 @@ class Figure:
     data: Sequence[Trace] = ()
     layout: Mapping[str, Any] | None = None
     height: int = 360
+    telling: str = ""
+    about: Mapping[str, Any] | None = None
+    note: str = ""
 
     @property
     def is_empty(self) -> bool:
@@ -128,6 +136,11 @@ def finite(value: Any) -> Any:
     return finite(value.item()) if hasattr(value, "item") else value
 
 
+def named(kind: str, of: str) -> str:
+    """Return the name of a figure of that kind about something that people have named."""
+    return f"{kind}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', of).strip('-')}"
+
+
 def _titled(title: str, text: str) -> str:
     """Return a title with the sentence below it, in lines that fit, as plotly writes them."""
     lines = wrap(text, 110)
@@ -156,6 +169,17 @@ def length(seconds: float) -> str:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     digits = max(0, 1 - math.floor(math.log10(seconds * 1000)))
     return f"{seconds * 1000:.{digits}f} ms"
+
+
+def number(value: float) -> str:
+    """Return a number of four digits as people write it."""
+    text = f"{float(f'{value:.4g}'):,}"
+    return text.removesuffix(".0")
+
+
+def chance(p: float) -> str:
+    """Return how probable something is by chance alone."""
+    return "p < 0.001" if p < 0.001 else f"p = {float(f'{p:.2g}'):g}"
 
 
 def counted(number: int, noun: str) -> str:

@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from orchestrator_nb.analytics.digest import OTHERS, Digest
 from orchestrator_nb.analytics.figures.figure import (
     BLUE,
     COLOURS,
     GREY,
     ORANGE,
     RED,
+    SKY,
     Figure,
     Trace,
     axis,
@@ -27,7 +30,6 @@ from orchestrator_nb.analytics.limits import Limits, control_limits
 
 ENDED = ("completed", "failed", "error", "stopped")
 MOST_WORKFLOWS = 6
-MOST_COMMANDS = 18
 MOST_POINTS = 6_000
 """Points of one figure; of more, the latest are shown, and that is said."""
 
@@ -40,10 +42,11 @@ def durations(runs: pd.DataFrame) -> Figure:
         return empty(name, title, "No run has ended yet.")
     data: list[Trace] = []
     told: list[str] = []
-    for place, (workflow, of) in enumerate(_by_workflow(ended)):
+    by_workflow = _by_workflow(ended)
+    for place, (workflow, of) in enumerate(by_workflow):
         colour = COLOURS[place]
         good = of[of["state"] == "completed"]
-        limits = control_limits(list(good["seconds"]))
+        limits = control_limits([round(value, 3) for value in good["seconds"]])
         data.append(_runs_of(good, limits, "circle", colour, workflow))
         if len(bad := of[of["state"] != "completed"]):
             data.append({**_runs_of(bad, None, "x", colour, workflow), "showlegend": False})
@@ -57,8 +60,18 @@ def durations(runs: pd.DataFrame) -> Figure:
         else:
             told.append(f"{workflow} took {length(of['seconds'].median())} in the median of {counted(len(of), 'run')}")
     layout = {"xaxis": axis("start of the run", type="date"), "yaxis": axis("duration (seconds)", rangemode="tozero")}
-    text = f"{'; '.join(told)}. A cross is a run that did not complete; outlined ones lie outside the limits."
-    return Figure(name=name, title=title, text=text, data=data, layout=layout)
+    note = "A cross is a run that did not complete; outlined ones lie outside the limits." + _left_out(
+        ended, by_workflow
+    )
+    return Figure(
+        name=name,
+        title=title,
+        text=f"{'; '.join(told)}. {note}",
+        data=data,
+        layout=layout,
+        telling="durations",
+        note=note,
+    )
 
 
 def _runs_of(of: pd.DataFrame, limits: Limits | None, symbol: str, colour: str, workflow: str) -> Trace:
@@ -81,38 +94,45 @@ def _limit_lines(of: pd.DataFrame, limits: Any, colour: str, workflow: str) -> l
     of_group = {"legendgroup": workflow, "meta": {"workflow": workflow}}
     return [
         {**line, **of_group, "y": [value, value], "line": {"color": colour, "width": 1.4, "dash": dash}}
-        for value, dash in ((limits.centre, "solid"), (limits.low, "dot"), (limits.high, "dot"))
+        for value, dash in zip(limits, ("solid", "dot", "dot"), strict=True)
     ]
 
 
-def distribution(attempts: pd.DataFrame) -> Figure:
+def distribution(found: Digest) -> Figure:
     """Return how the durations of commands are spread, those first that take most of the time."""
     name, title = "distribution", "Duration of commands"
-    done = attempts[attempts["outcome"] == "returned"].sort_values("started")
-    if done.empty:
+    returned = found.returned
+    if returned.empty:
         return empty(name, title, "No command has returned yet.")
-    total = done.groupby("command", observed=True)["seconds"].sum().sort_values(ascending=False)
-    shown = list(total.index[:MOST_COMMANDS])
     data: list[Trace] = []
+    shown = list(dict.fromkeys(returned["command"].astype(str)))
     for command in reversed(shown):
-        of = _latest(done[done["command"] == command], MOST_POINTS // MOST_COMMANDS)
+        of = returned[returned["command"] == command]
+        ids = list(of["run"])
         data.append(
             {
-                "type": "box", "name": command, "x": [round(value, 4) for value in of["seconds"]], "ids": list(of["run"]),
+                "type": "box", "name": command, "x": [round(value, 4) for value in of["seconds"]], "ids": ids,
                 "y": [command] * len(of), "orientation": "h", "boxpoints": "outliers", "marker": {"color": BLUE, "size": 4},
-                "line": {"width": 1.5}, "fillcolor": "rgba(86,180,233,0.25)", "showlegend": False, "text": list(of["run"]),
+                "line": {"width": 1.5}, "fillcolor": "rgba(86,180,233,0.25)", "showlegend": False, "text": ids,
                 "hovertemplate": "%{text}<br>%{x:.3g} s<extra></extra>",
             }
         )  # fmt: skip
-    first = done[done["command"] == shown[0]]["seconds"]
+    first = np.array(data[-1]["x"], dtype=float)
     text = (
-        f"{shown[0]} takes most of all time, {total.iloc[0] / total.sum():.0%}: {length(first.median())} in the median, half "
-        f"of its attempts between {length(first.quantile(0.25))} and {length(first.quantile(0.75))}."
+        f"{shown[0]} takes most of all time: {length(float(np.median(first)))} in the median of {counted(len(first), 'attempt')}, "
+        f"half of them between {length(float(np.quantile(first, 0.25)))} and {length(float(np.quantile(first, 0.75)))}."
     )
-    if len(total) > len(shown):
-        text += f" The {len(shown)} commands that take most are shown, {len(total) - len(shown)} are not."
+    notes = []
+    if found.commands > len(shown):
+        notes.append(f"The {len(shown)} commands that take most are shown, {found.commands - len(shown)} are not.")
+    if found.many > len(returned):
+        notes.append(f"Of {found.many:,} attempts the latest of each command are drawn, {len(returned):,} in all.")
+    note = " ".join(notes)
     layout = {"xaxis": axis("duration of an attempt (seconds)", rangemode="tozero"), "yaxis": {"type": "category"}}
-    return Figure(name=name, title=title, text=text, data=data, layout=layout, height=140 + 26 * len(shown))
+    return Figure(
+        name=name, title=title, text=f"{text} {note}".strip(), data=data, layout=layout, height=140 + 26 * len(shown),
+        telling="distribution", note=note,
+    )  # fmt: skip
 
 
 def efficiency(runs: pd.DataFrame) -> Figure:
@@ -121,19 +141,19 @@ def efficiency(runs: pd.DataFrame) -> Figure:
     ended = runs[runs["state"].isin(ENDED) & (runs["seconds"] > 0)].sort_values("started")
     if ended.empty:
         return empty(name, title, "No run has ended yet.")
-    used = (ended["busy"] / (ended["seconds"] * ended["slots"])).clip(upper=1.0) * 100
-    overhead = ((ended["seconds"] - ended["under_way"]).clip(lower=0.0) / ended["seconds"]) * 100
-    speed_up = ended["busy"] / ended["seconds"]
+    used = ((ended["busy"] / (ended["seconds"] * ended["slots"])).clip(upper=1.0) * 100).round(2)
+    overhead = ((ended["seconds"] - ended["under_way"]).clip(lower=0.0) / ended["seconds"] * 100).round(2)
+    speed_up = (ended["busy"] / ended["seconds"]).round(2)
     x, ids = moments(ended["started"]), list(ended["run"])
     point = {"type": "scatter", "mode": "markers", "x": x, "ids": ids, "text": ids}
     data: list[Trace] = [
         {
-            **point, "y": [round(value, 2) for value in used], "name": "slots used", "marker": {"color": BLUE, "size": 7},
-            "customdata": [round(value, 2) for value in speed_up],
+            **point, "y": list(used), "name": "slots used", "marker": {"color": BLUE, "size": 7},
+            "customdata": list(speed_up),
             "hovertemplate": "%{text}<br>%{y:.0f} % of the slots' time, speed-up %{customdata:.2f}<extra></extra>",
         },
         {
-            **point, "y": [round(value, 2) for value in overhead], "name": "coordination",
+            **point, "y": list(overhead), "name": "coordination",
             "marker": {"color": RED, "size": 7, "symbol": "diamond"},
             "hovertemplate": "%{text}<br>%{y:.1f} % of the time nothing ran<extra></extra>",
         },
@@ -146,93 +166,100 @@ def efficiency(runs: pd.DataFrame) -> Figure:
         "xaxis": axis("start of the run", type="date"),
         "yaxis": axis("part of the time (%)", range=[0, 104]),
     }
-    return Figure(name=name, title=title, text=text, data=data, layout=layout)
+    return Figure(name=name, title=title, text=text, data=data, layout=layout, telling="efficiency")
 
 
-def time_spent(attempts: pd.DataFrame) -> Figure:
+def time_spent(found: Digest) -> Figure:
     """Return where the time of commands goes: waiting, starting kernels, running, and what came to nothing."""
     name, title = "time-spent", "Where the time goes"
-    ended = attempts[attempts["seconds"].notna()]
-    if ended.empty:
+    spent = found.spent
+    if spent.empty:
         return empty(name, title, "No attempt has ended yet.")
-    good = ended["outcome"].isin(["returned", "reused"])
-    kernel = ended["kernel_seconds"].fillna(0.0).clip(upper=ended["seconds"])
-    parts = pd.DataFrame(
-        {
-            "command": ended["command"].astype(str), "run": ended["run"].astype(str),
-            "ran": (ended["seconds"] - kernel).where(good, 0.0), "kernel started": kernel.where(good, 0.0),
-            "waited": ended["waited"].fillna(0.0), "came to nothing": ended["seconds"].where(~good, 0.0),
-        }
-    )  # fmt: skip
-    kinds = (("ran", BLUE), ("kernel started", "#56B4E9"), ("waited", GREY), ("came to nothing", RED))
-    names = [kind for kind, _ in kinds]
-    total = parts.groupby("command")[names].sum()
-    shown = list(total.sum(axis=1).sort_values(ascending=False).index[:MOST_COMMANDS])
-    by_run = parts[parts["command"].isin(shown)].groupby(["command", "run"], as_index=False)[names].sum()
-    by_run = by_run.iloc[-MOST_POINTS:]
+    total = spent.groupby("command")[list(_KINDS)].sum()
+    shown = list(total.sum(axis=1).sort_values(ascending=False).index)
+    if OTHERS in shown:
+        shown = [*(command for command in shown if command != OTHERS), OTHERS]
     data: list[Trace] = [
         {
-            "type": "histogram", "histfunc": "sum", "orientation": "h", "name": kind, "marker": {"color": colour},
+            "type": "histogram", "histfunc": "sum", "orientation": "h", "name": label, "marker": {"color": colour},
             "y": list(of["command"]), "x": [round(value, 3) for value in of[kind]], "ids": list(of["run"]),
-            "hovertemplate": "%{y}: %{x:,.3g} s " + kind + "<extra></extra>",
+            "hovertemplate": "%{y}: %{x:,.3g} s " + label + "<extra></extra>",
         }
-        for kind, colour in kinds
-        if len(of := by_run[by_run[kind] > 0])
+        for kind, (label, colour) in _KINDS.items()
+        if len(of := spent[spent[kind] > 0])
     ]  # fmt: skip
-    sums = total.sum()
-    whole = sums.sum() or 1.0
+    sums = {trace["name"]: sum(trace["x"]) for trace in data}
+    whole = sum(sums.values()) or 1.0
+    part = {label: sums.get(label, 0.0) / whole for label, _ in _KINDS.values()}
     text = (
-        f"Of {length(whole)} in all attempts, {sums['ran'] / whole:.0%} went into running, "
-        f"{sums['kernel started'] / whole:.0%} into starting kernels, {sums['waited'] / whole:.0%} into waiting for a slot "
-        f"or for what else was needed, and {sums['came to nothing'] / whole:.0%} into attempts that came to nothing."
+        f"Of {length(whole)} in all attempts, {part['ran']:.0%} went into running, {part['kernel started']:.0%} into "
+        f"starting kernels, {part['waited']:.0%} into waiting for a slot or for what else was needed, and "
+        f"{part['came to nothing']:.0%} into attempts that came to nothing."
     )
+    note = "" if found.by == "run" else _SUMMED.format(found.by)
     layout = {
         "barmode": "stack",
         "xaxis": axis("time of all attempts (seconds)"),
         "yaxis": {"type": "category", "categoryorder": "array", "categoryarray": shown[::-1]},
     }
-    return Figure(name=name, title=title, text=text, data=data, layout=layout, height=140 + 26 * len(shown))
+    return Figure(
+        name=name, title=title, text=f"{text} {note}".strip(), data=data, layout=layout, height=140 + 26 * len(shown),
+        telling="time-spent", note=note,
+    )  # fmt: skip
 
 
-def failures(attempts: pd.DataFrame) -> Figure:
+_KINDS = {
+    "ran": ("ran", BLUE),
+    "kernel": ("kernel started", SKY),
+    "waited": ("waited", GREY),
+    "lost": ("came to nothing", RED),
+}
+_SUMMED = "It is summed by {0}, so that a filter by dates takes in or leaves out each {0} as a whole."
+
+
+def failures(found: Digest) -> Figure:
     """Return why attempts failed, by command and by the kind of error."""
     name, title = "failures", "Causes of failures"
-    bad = attempts[attempts["outcome"].isin(["failed", "crashed", "abandoned"])].sort_values("started")
+    bad = found.failed
     if bad.empty:
         return empty(name, title, "No attempt has failed.")
-    bad = _latest(bad, MOST_POINTS)
-    kind = bad["failure_type"].astype(object).where(bad["failure_type"].notna(), bad["failure_kind"].astype(object))
-    causes = kind.fillna("unknown").str.rsplit(".", n=1).str[-1]
-    counts = causes.value_counts()
+    counts = bad.groupby("cause")["count"].sum().sort_values(ascending=False, kind="stable")
     shown = list(counts.index[: len(COLOURS)])
+    cause = bad["cause"].where(bad["cause"].isin(shown), "other causes")
     data: list[Trace] = []
-    for place, cause in enumerate([*shown, *(["other"] if len(counts) > len(shown) else [])]):
-        of = bad[(causes == cause) if cause in shown else ~causes.isin(shown)]
+    for place, label in enumerate([*shown, *(["other causes"] if len(counts) > len(shown) else [])]):
+        of = bad[cause == label]
         data.append(
             {
-                "type": "histogram", "orientation": "h", "name": cause, "y": [str(item) for item in of["command"]],
-                "ids": list(of["run"]), "marker": {"color": COLOURS[place] if place < len(COLOURS) else GREY},
-                "hovertemplate": "%{y}: %{x} times " + cause + "<extra></extra>",
+                "type": "histogram", "histfunc": "sum", "orientation": "h", "name": label, "y": list(of["command"]),
+                "x": [int(count) for count in of["count"]], "ids": list(of["run"]),
+                "marker": {"color": COLOURS[place] if place < len(COLOURS) else GREY},
+                "hovertemplate": "%{y}: %{x} times " + label + "<extra></extra>",
             }
         )  # fmt: skip
-    commands = bad["command"].astype(str).value_counts()
+    commands = bad.groupby("command")["count"].sum().sort_values(ascending=False, kind="stable")
     layout = {
         "barmode": "stack",
+        "showlegend": True,
         "xaxis": axis("attempts that failed (count)"),
         "yaxis": {"type": "category", "categoryorder": "total ascending"},
     }
+    note = "" if found.by == "run" else _SUMMED.format(found.by)
     text = (
-        f"{counted(len(bad), 'attempt')} failed; the most frequent cause is {counts.index[0]} ({counts.iloc[0]}), the "
-        f"command that failed most often {commands.index[0]} ({commands.iloc[0]})."
+        f"{counted(int(bad['count'].sum()), 'attempt')} failed; the most frequent cause is {counts.index[0]} "
+        f"({counts.iloc[0]:,}), the command that failed most often {commands.index[0]} ({commands.iloc[0]:,})."
     )
-    height = 150 + 26 * min(len(commands), 30)
-    return Figure(name=name, title=title, text=text, data=data, layout=layout, height=height)
+    return Figure(
+        name=name, title=title, text=f"{text} {note}".strip(), data=data, layout=layout, height=150 + 26 * len(commands),
+        telling="failures", note=note,
+    )  # fmt: skip
 
 
 def checkpoint_history(checkpoints: pd.DataFrame) -> Figure:
     """Return when files were kept, how long that took, and how many had changed."""
     name, title = "checkpoints", "Checkpoints"
-    taken = _latest(checkpoints[checkpoints["taken"]], MOST_POINTS)
+    every = checkpoints[checkpoints["taken"]].sort_values("at", kind="stable")
+    taken = _latest(every, MOST_POINTS)
     if taken.empty:
         return empty(name, title, "No checkpoint has been taken.")
     data: list[Trace] = []
@@ -253,15 +280,29 @@ def checkpoint_history(checkpoints: pd.DataFrame) -> Figure:
     }
     text = (
         f"{counted(len(taken), 'checkpoint')} of {counted(taken['run'].nunique(), 'run')}, "
-        f"{length(taken['seconds'].median())} each in the median; a larger dot had more changed files."
+        f"{length(taken['seconds'].median())} each in the median."
     )
-    return Figure(name=name, title=title, text=text, data=data, layout=layout)
+    note = "A larger dot had more changed files."
+    if len(every) > len(taken):
+        note += f" The latest {len(taken):,} of {len(every):,} are drawn."
+    return Figure(
+        name=name, title=title, text=f"{text} {note}", data=data, layout=layout, telling="checkpoints", note=note
+    )
 
 
 def _by_workflow(runs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     names = runs["workflow"].astype(str)
     shown = names.value_counts().index[:MOST_WORKFLOWS]
     return [(str(name), _latest(runs[names == name], MOST_POINTS // MOST_WORKFLOWS)) for name in shown]
+
+
+def _left_out(ended: pd.DataFrame, by_workflow: list[tuple[str, pd.DataFrame]]) -> str:
+    drawn = sum(len(of) for _, of in by_workflow)
+    if drawn == len(ended):
+        return ""
+    return (
+        f" {drawn:,} of {len(ended):,} runs are drawn: the latest of the {len(by_workflow)} workflows with most runs."
+    )
 
 
 def _latest(rows: pd.DataFrame, most: int) -> pd.DataFrame:

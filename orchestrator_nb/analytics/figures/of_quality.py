@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -15,12 +16,16 @@ from orchestrator_nb.analytics.figures.figure import (
     Figure,
     Trace,
     axis,
+    chance,
     counted,
     empty,
     length,
+    named,
+    number,
 )
-from orchestrator_nb.analytics.figures.of_history import ENDED, MOST_WORKFLOWS, moments
+from orchestrator_nb.analytics.figures.of_history import ENDED, MOST_POINTS, MOST_WORKFLOWS, moments
 from orchestrator_nb.analytics.limits import pareto_front
+from orchestrator_nb.analytics.marks import Marks, bound_of
 
 ENOUGH = 8
 """Runs that there have to be for a relation to be told."""
@@ -35,37 +40,184 @@ def lower_is_better(metric: str) -> bool:
     return _LOWER.search(metric.lower()) is not None
 
 
-def trend(values: pd.DataFrame, name: str, *, unit: str = "") -> Figure:
-    """Return a metric over runs; `values` are those that `History.trends` gives for it."""
+def trend(values: pd.DataFrame, name: str, *, unit: str = "", marked: Marks | None = None) -> Figure:
+    """Return a metric over runs; `values` are those that `History.trends` gives for it.
+
+    With `marked`, the thresholds of its gates are lines, runs with deviations crossed, and triangles below say when code
+    changed and checkpoints of whole runs were taken.
+    """
     title = f"{name} over time"
     if values.empty:
-        return empty(f"trend-{name}", title, f'No run has recorded "{name}".')
+        return empty(named("trend", name), title, f'No run has recorded "{name}".')
+    values = values.sort_values("at", kind="stable")
     series = values["workflow"].astype(str) + " · " + values["command"].astype(str).where(values["command"].notna(), "")
     series = series.str.removesuffix(" · ")
     shown = series.value_counts().index[:MOST_WORKFLOWS]
     data: list[Trace] = []
     told: list[str] = []
+    most = MOST_POINTS // 2 // len(shown)
     for place, label in enumerate(shown):
-        of = values[series == label].sort_values("at")
-        data.append(
-            {
-                "type": "scatter", "mode": "lines+markers", "name": str(label), "x": moments(of["at"]),
-                "y": [float(value) for value in of["value"]], "ids": list(of["run"]), "text": list(of["run"]),
-                "hovertemplate": "%{text}<br>%{y:.5g}<extra></extra>", "marker": {"size": 7, "color": COLOURS[place]},
-                "line": {"width": 1.2, "color": COLOURS[place]},
-            }
-        )  # fmt: skip
-        first, last = of["value"].iloc[0], of["value"].iloc[-1]
+        of = values[series == label].iloc[-most:]
+        data.append(_line(of, str(label), COLOURS[place]))
+        points = [float(value) for value in of["value"]]
         told.append(
-            f"{label}: {last:.4g} in the latest of {counted(len(of), 'run')}, {first:.4g} in the first, "
-            f"{of['value'].median():.4g} in the median"
+            f"{label}: {number(points[-1])} in the latest of {counted(len(points), 'run')}, {number(points[0])} in the "
+            f"first, {number(float(pd.Series(points).median()))} in the median"
         )
+    drawn = sum(len(trace["y"]) for trace in data)
+    notes = [] if drawn == len(values) else [f"The latest {drawn:,} of {len(values):,} values are drawn."]
+    if marked is not None:
+        notes += _mark(data, values[series.isin(shown)], name, marked)
     layout = {
         "xaxis": axis("when it was recorded", type="date"),
         "yaxis": axis(f"{name}{f' ({unit})' if unit else ''}"),
+        "yaxis2": EDGE,
     }
-    text = f"{'; '.join(told)}."
-    return Figure(name=f"trend-{name}", title=title, text=text, data=data, layout=layout)
+    note = " ".join(notes)
+    return Figure(
+        name=named("trend", name), title=title, text=f"{'; '.join(told)}. {note}".strip(), data=data, layout=layout,
+        telling="trend", note=note,
+    )  # fmt: skip
+
+
+def _line(of: pd.DataFrame, label: str, colour: str) -> Trace:
+    ids = list(of["run"])
+    return {
+        "type": "scatter", "mode": "lines+markers", "name": label, "x": moments(of["at"]),
+        "y": [float(value) for value in of["value"]], "ids": ids, "text": ids, "meta": {"role": "values"},
+        "hovertemplate": "%{text}<br>%{y:.5g}<extra></extra>", "marker": {"size": 7, "color": colour},
+        "line": {"width": 1.2, "color": colour},
+    }  # fmt: skip
+
+
+def _mark(data: list[Trace], values: pd.DataFrame, name: str, marked: Marks) -> list[str]:
+    """Draw what is marked; return what is to be said of it."""
+    said: list[str] = []
+    runs = values["run"].astype(str)
+    bounds = marked.thresholds(name)
+    bounds = bounds[bounds["run"].astype(str).isin(set(runs))]
+    signs = []
+    for sign, of in bounds.groupby("sign"):
+        ids = list(of["run"])
+        latest = f"{sign} {number(float(of['level'].iloc[-1]))}"
+        signs.append(latest)
+        data.append(
+            {
+                "type": "scatter", "mode": "lines", "name": f"gate: {latest}", "x": moments(of["at"]), "ids": ids,
+                "y": [float(level) for level in of["level"]], "text": ids, "meta": {"role": "threshold"},
+                "line": {"color": GREY, "width": 1.6, "dash": "dash", "shape": "hv"},
+                "hovertemplate": f"%{{text}}<br>gate: {sign} %{{y:.5g}}<extra></extra>",
+            }
+        )  # fmt: skip
+    if signs:
+        said.append(f"Its gate asks for {' and '.join(signs)}, the dashed line.")
+    astray = values[runs.isin(marked.deviating)]
+    if len(astray):
+        ids = list(astray["run"])
+        data.append(
+            {
+                "type": "scatter", "mode": "markers", "name": "run with deviations", "x": moments(astray["at"]), "ids": ids,
+                "y": [float(value) for value in astray["value"]], "text": ids, "meta": {"role": "deviating"},
+                "marker": {"symbol": "x-open", "size": 11, "color": ORANGE, "line": {"width": 1.5}},
+                "hovertemplate": "%{text}<br>completed with deviations<extra></extra>",
+            }
+        )  # fmt: skip
+        said.append("A cross is a run that completed with deviations.")
+    changes, kept = _of(marked.changes, runs), _of(marked.checkpoints, runs)
+    if len(changes):
+        words = [f"code of {command} changed" for command in changes["command"].astype(str)]
+        data.append(_triangles(changes, words, "code changed", "triangle-up", "changed"))
+        said.append("A triangle below is a run in which the code or the definition of a command was new.")
+    if len(kept):
+        data.append(_triangles(kept, ["checkpoint"] * len(kept), "checkpoint", "diamond-open", "checkpoint"))
+        said.append("A diamond below is a checkpoint of a whole run.")
+    return said
+
+
+def _of(rows: pd.DataFrame, runs: pd.Series) -> pd.DataFrame:
+    return rows if rows.empty else rows[rows["run"].astype(str).isin(set(runs))]
+
+
+def _triangles(rows: pd.DataFrame, words: list[str], label: str, symbol: str, role: str) -> Trace:
+    """Marks on the lower edge of the figure, on an axis of their own."""
+    ids = list(rows["run"])
+    return {
+        "type": "scatter", "mode": "markers", "name": label, "x": moments(rows["at"]), "ids": ids, "yaxis": "y2",
+        "y": [0.03 if role == "changed" else 0.09] * len(ids), "meta": {"role": role},
+        "text": [f"{run}<br>{said}" for run, said in zip(ids, words, strict=True)],
+        "marker": {"symbol": symbol, "size": 9, "color": GREY, "line": {"width": 1.5}},
+        "hovertemplate": "%{text}<extra></extra>",
+    }  # fmt: skip
+
+
+EDGE = {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True}
+"""The axis of what is marked on the lower edge."""
+
+
+def numeric_gates(gates: pd.DataFrame) -> list[str]:
+    """Return the gates that have found numbers, those checked most often first."""
+    counts = gates["gate"][gates["value"].notna()].astype(str).value_counts()
+    return sorted(counts.index, key=lambda name: (-counts[name], name))
+
+
+def gate_trend(gates: pd.DataFrame, gate: str, *, marked: Marks | None = None) -> Figure:
+    """Return what a gate found over time, where that is a number, with its threshold; failed checks are crosses."""
+    name, title = named("gate", gate), f"Gate: {gate}"
+    of = gates[(gates["gate"] == gate) & gates["value"].notna()].sort_values("at", kind="stable")
+    if of.empty:
+        return empty(name, title, f'The gate "{gate}" has found no number yet.')
+    whole, of = len(of), of.iloc[-MOST_POINTS // 4 :]
+    ids, passed = list(of["run"]), [str(verdict) == "passed" for verdict in of["verdict"]]
+    data: list[Trace] = [
+        {
+            "type": "scatter", "mode": "lines+markers", "name": "found", "x": moments(of["at"]), "ids": ids, "text": ids,
+            "y": [float(value) for value in of["value"]], "meta": {"role": "values"}, "line": {"width": 1.2, "color": COLOURS[0]},
+            "marker": {
+                "size": [7 if good else 11 for good in passed], "symbol": ["circle" if good else "x" for good in passed],
+                "color": [COLOURS[0] if good else RED for good in passed],
+            },
+            "customdata": ["passed" if good else "did not pass" for good in passed],
+            "hovertemplate": "%{text}<br>%{y:.5g}, %{customdata}<extra></extra>",
+        }
+    ]  # fmt: skip
+    bounds = [
+        (at, run, bound)
+        for at, run, said in zip(of["at"], ids, of["expected"], strict=True)
+        if (bound := bound_of(str(said)))
+    ]
+    notes = []
+    if bounds:
+        latest = bounds[-1][2]
+        said = f"{latest.sign} {number(latest.level)}"
+        data.append(
+            {
+                "type": "scatter", "mode": "lines", "name": f"threshold: {said}", "x": moments([at for at, _, _ in bounds]),
+                "y": [bound.level for _, _, bound in bounds], "ids": [run for _, run, _ in bounds],
+                "meta": {"role": "threshold"}, "line": {"color": GREY, "width": 1.6, "dash": "dash", "shape": "hv"},
+                "hovertemplate": "threshold %{y:.5g}<extra></extra>",
+            }
+        )  # fmt: skip
+        notes.append(f"It asks for {said}, the dashed line.")
+    if whole > len(of):
+        notes.append(f"The latest {len(of):,} of {whole:,} checks are drawn.")
+    if marked is not None:
+        notes += _mark(data, of.assign(command=None), "", marked)
+    note = " ".join(notes)
+    text = _checked(passed, float(of["value"].iloc[-1]))
+    layout = {
+        "xaxis": axis("when it was checked", type="date"),
+        "yaxis": axis("what was found (unit of the gate)"),
+        "yaxis2": EDGE,
+    }
+    return Figure(
+        name=name, title=title, text=f"{text} {note}".strip(), data=data, layout=layout, height=300,
+        telling="gate", note=note,
+    )  # fmt: skip
+
+
+def _checked(passed: Sequence[bool], latest: float) -> str:
+    bad = len(passed) - sum(passed)
+    return f"{counted(len(passed), 'check')}, {bad or 'none'} of them not passed; {number(latest)} in the latest."
 
 
 def verdicts(gates: pd.DataFrame) -> Figure:
@@ -90,7 +242,7 @@ def verdicts(gates: pd.DataFrame) -> Figure:
         text += f"; {worst.index[0]} stood in the way most often ({worst.iloc[0]})"
     layout = {"barmode": "stack", "xaxis": axis("checks (count)"), "yaxis": {"type": "category"}}
     height = 150 + 28 * min(gates["gate"].nunique(), 30)
-    return Figure(name=name, title=title, text=f"{text}.", data=data, layout=layout, height=height)
+    return Figure(name=name, title=title, text=f"{text}.", data=data, layout=layout, height=height, telling="verdicts")
 
 
 def tradeoff(runs: pd.DataFrame, values: pd.DataFrame, name: str, *, cost: str = "seconds") -> Figure:
@@ -104,36 +256,47 @@ def tradeoff(runs: pd.DataFrame, values: pd.DataFrame, name: str, *, cost: str =
     of["value"] = [last[run] for run in of["run"].astype(str)]
     of = of[of["value"].notna()]
     if of.empty:
-        return empty(f"tradeoff-{name}", title, f'No run that has ended recorded "{name}".')
+        return empty(named("tradeoff", name), title, f'No run that has ended recorded "{name}".')
     lower = lower_is_better(name)
     data: list[Trace] = []
     told: list[str] = []
     names = of["workflow"].astype(str)
-    for place, workflow in enumerate(names.value_counts().index[:MOST_WORKFLOWS]):
-        own = of[names == workflow]
-        points = [(float(x), float(y)) for x, y in zip(own[cost], own["value"], strict=True)]
+    shown = names.value_counts().index[:MOST_WORKFLOWS]
+    most = MOST_POINTS // 2 // len(shown)
+    for place, workflow in enumerate(shown):
+        own = of[names == workflow].iloc[-most:]
+        points = [(round(float(x), 4), float(y)) for x, y in zip(own[cost], own["value"], strict=True)]
         front = pareto_front(points, higher_is_better=not lower)
-        ids = list(own["run"])
+        ids, colour = list(own["run"]), COLOURS[place]
         data.append(
             {
                 "type": "scatter", "mode": "markers", "name": str(workflow), "ids": ids, "text": ids,
-                "x": [round(x, 4) for x, _ in points], "y": [y for _, y in points], "marker": {"size": 8, "color": COLOURS[place]},
+                "x": [x for x, _ in points], "y": [y for _, y in points], "marker": {"size": 8, "color": colour},
                 "hovertemplate": "%{text}<br>%{x:.3g} s, " + name + " %{y:.5g}<extra></extra>",
+                "meta": {"role": "points", "workflow": str(workflow)},
             }
         )  # fmt: skip
         data.append(
             {
                 "type": "scatter", "mode": "lines+markers", "name": f"best of {workflow}",
                 "ids": [ids[place] for place in front], "x": [points[place][0] for place in front],
-                "y": [points[place][1] for place in front], "line": {"color": ORANGE, "width": 2, "shape": "hv"},
-                "marker": {"symbol": "circle-open", "size": 13, "color": ORANGE, "line": {"width": 2}}, "hoverinfo": "skip",
+                "y": [points[place][1] for place in front], "line": {"color": colour, "width": 2, "shape": "hv", "dash": "dot"},
+                "marker": {"symbol": "circle-open", "size": 13, "color": colour, "line": {"width": 2}}, "hoverinfo": "skip",
+                "meta": {"role": "front", "workflow": str(workflow)},
             }
         )  # fmt: skip
         told.append(_relation(str(workflow), points, front, name))
     layout = {"xaxis": axis(f"{_COSTS[cost][0]} ({_COSTS[cost][1]})", rangemode="tozero"), "yaxis": axis(name)}
-    better = "lower" if lower else "higher"
-    text = f"{' '.join(told)} Outlined runs are those that no other one beats in both ({name}: {better} is better)."
-    return Figure(name=f"tradeoff-{name}", title=title, text=text, data=data, layout=layout)
+    note = (
+        f"Outlined runs are those that no other one beats in both ({name}: {'lower' if lower else 'higher'} is better)."
+    )
+    drawn = sum(len(trace["x"]) for trace in data[::2])
+    if drawn < len(of):
+        note += f" {drawn:,} of {len(of):,} runs are drawn, the latest of the {len(shown)} workflows with most runs."
+    return Figure(
+        name=named("tradeoff", name), title=title, text=f"{' '.join(told)} {note}", data=data, layout=layout,
+        telling="tradeoff", about={"lower": lower, "metric": name}, note=note,
+    )  # fmt: skip
 
 
 _COSTS = {
@@ -155,12 +318,12 @@ def _relation(workflow: str, points: list[tuple[float, float]], front: list[int]
     best = points[front[-1]]
     way = "rises" if strength > 0 else "falls"
     if p < 0.05:
-        said = f"{name} {way} with the time taken (rank correlation {strength:.2f}, p = {p:.2g}, {len(points)} runs)"
+        said = f"{name} {way} with the time taken (rank correlation {strength:.2f}, {chance(p)}, {len(points)} runs)"
     else:
         said = (
             f"no relation of {name} to the time taken can be seen (rank correlation {strength:.2f}, {len(points)} runs)"
         )
     return (
-        f"{workflow}: {said}; the quickest run gave {quickest[1]:.4g} in {length(quickest[0])}, the best one {best[1]:.4g} in "
-        f"{length(best[0])}."
+        f"{workflow}: {said}; the quickest run gave {number(quickest[1])} in {length(quickest[0])}, the best one "
+        f"{number(best[1])} in {length(best[0])}."
     )

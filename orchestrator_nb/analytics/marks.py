@@ -1,0 +1,83 @@
+"""What is marked beside a figure over time: thresholds of gates, runs with deviations, new code, checkpoints."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+_COMPARED = re.compile(r"^\s*([A-Za-z_][\w.]*)\s*(<=|<|>=|>|==)\s*([-+]?[\d_]*\.?\d+(?:[eE][-+]?\d+)?)\s*$")
+_MIRRORED = re.compile(r"^\s*([-+]?[\d_]*\.?\d+(?:[eE][-+]?\d+)?)\s*(<=|<|>=|>|==)\s*([A-Za-z_][\w.]*)\s*$")
+_BOUNDED = re.compile(r"\b(at most|at least) ([-+]?\d+(?:\.\d+)?)")
+_TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a gate asks of a number: the `name` of it where the gate says one, how it compares, and with what `level`."""
+
+    name: str
+    sign: str
+    level: float
+
+
+def bound_of(expected: str) -> Bound | None:
+    """Return the bound that a gate's words say: ``rmse < 3.5``, ``100 <= rows``, "at most 3 findings"; None for others."""
+    if found := _COMPARED.match(expected):
+        return Bound(found[1], found[2], float(found[3]))
+    if found := _MIRRORED.match(expected):
+        return Bound(found[3], _TURNED[found[2]], float(found[1]))
+    if found := _BOUNDED.search(expected):
+        return Bound("", "<=" if found[1] == "at most" else ">=", float(found[2]))
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """What can be marked: `checks` are those of gates, `deviating` the ids of the runs that completed with deviations,
+    `changes` has a row (``run``, ``workflow``, ``command``, ``at``) for each run in which the code or the definition of a
+    command was new, `checkpoints` those of whole runs (``run``, ``workflow``, ``at``)."""
+
+    checks: pd.DataFrame = field(default_factory=pd.DataFrame)
+    deviating: frozenset[str] = frozenset()
+    changes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    checkpoints: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def thresholds(self, metric: str) -> pd.DataFrame:
+        """Return the checks that bound this metric: ``run``, ``workflow``, ``command``, ``at``, ``level``, ``sign``."""
+        rows = [
+            (check.run, str(check.workflow), _text(check.command), check.at, bound.level, bound.sign)
+            for check in _rows(self.checks)
+            if (bound := bound_of(str(check.expected))) is not None and bound.name.rpartition(".")[2] == metric
+        ]
+        return pd.DataFrame(rows, columns=["run", "workflow", "command", "at", "level", "sign"])
+
+
+def marks(runs: pd.DataFrame, commands: pd.DataFrame, gates: pd.DataFrame, checkpoints: pd.DataFrame) -> Marks:
+    """Return what can be marked in the history of these runs. `commands` has ``run``, ``workflow``, ``command``,
+    ``fingerprint`` and ``started``."""
+    deviating = frozenset(str(row.run) for row in _rows(runs) if row.deviations)
+    known = commands[commands["fingerprint"].notna() & commands["started"].notna()].sort_values(
+        "started", kind="stable"
+    )
+    keys = [known["workflow"].astype(str), known["command"].astype(str)]
+    before = known["fingerprint"].astype(str).groupby(keys).shift()
+    new = known[before.notna() & (before != known["fingerprint"].astype(str))]
+    whole = checkpoints[checkpoints["taken"] & checkpoints["boundary"].isin(["completion", "pause"])]
+    return Marks(
+        checks=gates[gates["expected"] != ""],
+        deviating=deviating,
+        changes=new.rename(columns={"started": "at"})[["run", "workflow", "command", "at"]],
+        checkpoints=whole[["run", "workflow", "at"]],
+    )
+
+
+def _rows(frame: pd.DataFrame) -> Any:
+    """Return the rows of a frame, whose columns are its own business."""
+    return frame.itertuples()
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
