@@ -48,7 +48,7 @@ class CheckpointSkipped(Event, frozen=True, kw_only=True):
 
     With `for_good` no other one is tried before the run gets a new owner: there is no git, or nowhere to keep them.
     `ended` is the end that the run had before that one, for `reason`, where everything of it is as it was then.
-    `because` is the cause of one that nobody asked for.
+    `because` is the cause of one that nobody asked for, `note` what else is worth knowing.
     """
 
     boundary: str
@@ -113,6 +113,7 @@ class RolledBack(Event, frozen=True, kw_only=True):
     ended: str = ""
     reason: str = ""
     because: str = ""
+    note: str = ""
     go_on: bool = False
 
 
@@ -146,10 +147,11 @@ class CommandRestored(Event, frozen=True, kw_only=True):
 
 class RollbackFailed(Event, frozen=True, kw_only=True):
     """The rollback could not be carried out, `reason` says why; `paths` are the files in question. `because` is the cause
-    of one that nobody asked for."""
+    of one that nobody asked for. With `refused` nothing was changed."""
 
     rollback: str
     reason: str
     paths: tuple[str, ...] = ()
+    refused: bool = False
     because: str = ""
     go_on: bool = False

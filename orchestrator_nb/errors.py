@@ -157,6 +157,12 @@ class CheckpointError(OrchestratorError):
     """A checkpoint cannot be taken, found or read; the message says what is in the way."""
 
 
+class CheckpointNotFound(CheckpointError):
+    """There is no checkpoint, or no file in it, of that name."""
+
+    exit_code = 2
+
+
 class RollbackRefused(CheckpointError):
     """A rollback would lose work or cannot be carried out whole: nothing was changed; `paths` are those in question."""
 

@@ -11,9 +11,11 @@ from typing import Any
 from orchestrator_nb.checkpoints.entries import changes_between
 from orchestrator_nb.checkpoints.record import Checkpoint
 from orchestrator_nb.checkpoints.store import CheckpointStore
-from orchestrator_nb.errors import CheckpointError
+from orchestrator_nb.errors import CheckpointError, CheckpointNotFound
 
 TABLES = (".csv", ".tsv", ".parquet")
+MOST_ROWS = 10
+"""So many rows of each side are shown."""
 MOST_BYTES = 32 << 20
 """Above this a table is not compared row by row."""
 
@@ -40,7 +42,8 @@ class CellDifference:
 @dataclass(frozen=True, slots=True)
 class TableDifference:
     """Rows as a whole: `added` and `removed` count those that only one side has, in any order; `columns_added` and
-    `columns_removed` are names. Rows are compared by the columns that both have."""
+    `columns_removed` are names. Rows are compared by the columns that both have; `rows` are the first few of those that
+    differ, "+ " or "- " before their values."""
 
     rows_before: int
     rows_after: int
@@ -48,6 +51,7 @@ class TableDifference:
     removed: int
     columns_added: tuple[str, ...]
     columns_removed: tuple[str, ...]
+    rows: tuple[str, ...] = ()
 
 
 def difference(store: CheckpointStore, before: Checkpoint, after: Checkpoint) -> tuple[FileDifference, ...]:
@@ -70,7 +74,7 @@ def content_of(store: CheckpointStore, checkpoint: Checkpoint, path: str) -> byt
     told = os.fsdecode(store.git.run("ls-tree", "-z", "--full-tree", checkpoint.commit, "--", path)).rstrip("\0")
     about = told.partition("\t")[0].split(" ")
     if len(about) != 3 or about[1] != "blob":
-        raise CheckpointError(f'there is no file "{path}" in the checkpoint {checkpoint.id}')
+        raise CheckpointNotFound(f'there is no file "{path}" in the checkpoint {checkpoint.id}')
     return store.git.run("cat-file", "blob", about[2])
 
 
@@ -157,8 +161,11 @@ def compare_tables(earlier: bytes, later: bytes, ending: str) -> TableDifference
     except (ValueError, OSError) as error:
         raise CheckpointError(f"it cannot be compared by rows, since it is no table: {error}") from error
     shared = [name for name in first.columns if name in set(second.columns)]
-    counts = [pd.util.hash_pandas_object(table[shared], index=False).value_counts() for table in (first, second)]
-    balance = counts[1].sub(counts[0], fill_value=0)
+    hashes = [
+        pd.util.hash_pandas_object(table[shared], index=False) if shared else pd.Series(0, index=table.index)
+        for table in (first, second)
+    ]
+    balance = hashes[1].value_counts().sub(hashes[0].value_counts(), fill_value=0)
     return TableDifference(
         rows_before=len(first),
         rows_after=len(second),
@@ -166,4 +173,23 @@ def compare_tables(earlier: bytes, later: bytes, ending: str) -> TableDifference
         removed=int(-balance[balance < 0].sum()),
         columns_added=tuple(str(name) for name in second.columns if name not in set(first.columns)),
         columns_removed=tuple(str(name) for name in first.columns if name not in set(second.columns)),
+        rows=(
+            *_rows("-", first[shared], hashes[0], -balance),
+            *_rows("+", second[shared], hashes[1], balance),
+        ),
     )
+
+
+def _rows(sign: str, table: Any, hashes: Any, more: Any) -> list[str]:
+    """Return the first rows of which this side has more than the other."""
+    left = {value: int(count) for value, count in more.items() if count > 0}
+    found: list[str] = []
+    for place, value in enumerate(hashes):
+        if len(found) == MOST_ROWS or not left:
+            break
+        if left.get(value):
+            left[value] -= 1
+            found.append(f"{sign} {', '.join(str(each) for each in table.iloc[place])}")
+            if not left[value]:
+                del left[value]
+    return found

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator_nb.checkpoints.git import Git
 from orchestrator_nb.errors import CheckpointError
+
+OLDEST = 2, 31
+"""The first version of git that can be asked for absolute paths."""
 
 ASKED = ("core.filemode", "core.symlinks", "core.ignorecase", "core.precomposeunicode", "core.excludesfile")
 """What of the user's configuration decides about how files look and which are ignored."""
@@ -48,6 +52,8 @@ def find_place(project: Path, *, runs: Path) -> Place:
     )
     lines = os.fsdecode(told).splitlines()
     root = Path(lines[0]).resolve() if len(lines) == 3 else start
+    if len(lines) != 3:
+        _check_version(git)
     if len(lines) != 3 or _too_wide(root):
         if _too_wide(start):
             raise CheckpointError(
@@ -65,6 +71,17 @@ def find_place(project: Path, *, runs: Path) -> Place:
         common_folder=common,
         settings=_settings(git),
     )
+
+
+def _check_version(git: Git) -> None:
+    """Raise CheckpointError for a git that does not know what it is asked; one that is new enough has been told apart."""
+    told = git.run("version").decode(errors="replace").strip()
+    found = re.search(r"(\d+)\.(\d+)", told)
+    if found is not None and (int(found[1]), int(found[2])) < OLDEST:
+        raise CheckpointError(
+            f'checkpoints need git {OLDEST[0]}.{OLDEST[1]} or newer, and the one here says "{told}": install a newer one, '
+            f"or switch them off with checkpoints: off"
+        )
 
 
 def _asking(folder: Path) -> Git:

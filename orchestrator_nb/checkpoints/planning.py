@@ -242,6 +242,6 @@ def refusal(plan: RollbackPlan) -> str:
             f"the rollback {plan.label} would touch files that are not as the run left them; nothing was changed:",
             *lines,
             *([f"  and {more} more"] if more else []),
-            "keep both (keep-both) to have the earlier content put beside them, or your own (keep-mine)",
+            "to leave yours and have the earlier content put beside them, keep both (keep_both=True, --keep-both)",
         ]
     )

@@ -73,10 +73,11 @@ def decided_levels(
     *,
     check: Callable[[Path], bool] | None = None,
     decide: Callable[[Level], str] | None = None,
+    position: int = 0,
 ) -> Iterator[tuple[Level, str]]:
     """Yield each level with what was answered, until one is accepted or it is stopped; nothing is rolled back.
 
-    Raises CheckpointError.
+    The present is kept first, as that of this `position` of the journal. Raises CheckpointError.
     """
     if check is None and decide is None:
         raise CheckpointError("a rollback step by step needs a check or somebody who decides; give check= or decide=")
@@ -84,7 +85,7 @@ def decided_levels(
     targets = [before for before, each in pairwise(found) if each.is_of_command]
     if not targets:
         raise CheckpointError(f'there is nothing to step back over: no command of the run "{run}" has a checkpoint')
-    present = take(store, run=run, kind="safety", workflow=found[-1].workflow, label="step by step")
+    present = take(store, run=run, kind="safety", workflow=found[-1].workflow, label="step by step", position=position)
     for number, target in enumerate(reversed(targets), start=1):
         level = _look(store, present, target, number, check)
         answer = decide(level) if decide is not None else ("accept" if level.passed else "next")

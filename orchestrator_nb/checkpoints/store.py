@@ -14,7 +14,7 @@ from orchestrator_nb.checkpoints.git import Git
 from orchestrator_nb.checkpoints.listing import listed
 from orchestrator_nb.checkpoints.place import Place, configuration, find_place
 from orchestrator_nb.checkpoints.record import Checkpoint, read_message, ref_of
-from orchestrator_nb.errors import CheckpointError
+from orchestrator_nb.errors import CheckpointError, CheckpointNotFound
 
 ATTRIBUTES = "* -text -eol -ident -filter -working-tree-encoding -diff\n"
 """Above every attribute of the user: bytes go in and come out as they are, and no program of theirs is run."""
@@ -161,26 +161,32 @@ class CheckpointStore:
 
     def find(self, name: str, *, run: str | None = None) -> Checkpoint:
         """Return one checkpoint: by ``run/number``, by its number in `run`, by its name (the latest of it), by the id
-        of its command (the latest success of it), by the beginning of its commit, or by "start" and "latest".
+        of its command (the latest success of it), by its kind (the latest of it), by the beginning of its commit, or by
+        "latest".
 
-        Without `run`, names are those of the run with the latest checkpoint. Raises CheckpointError naming the nearest.
+        Without `run`, names are those of the run with the latest checkpoint. Raises CheckpointNotFound naming the
+        nearest.
         """
         everything = self.checkpoints(None if "/" in name else run)
         if not everything:
-            raise CheckpointError(f'there are no checkpoints{f" of the run {run!r}" if run else ""} in "{self.folder}"')
+            of = f' of the run "{run}"' if run else ""
+            raise CheckpointNotFound(f'there are no checkpoints{of} in "{self.folder}"')
         asked, _, number = name.rpartition("/")
         run = asked or run or max(everything, key=lambda each: each.at).run
         of_run = [each for each in everything if each.run == run]
-        fitting = [each for each in of_run if _fits(each, number)]
+        fitting = [each for each in of_run if _fits(each, number)] or [each for each in of_run if each.kind == number]
         if not fitting and re.fullmatch("[0-9a-f]{7,64}", name):
             fitting = [each for each in everything if each.commit.startswith(name)]
         if fitting:
             return fitting[-1]
         from difflib import get_close_matches
 
-        names = list(dict.fromkeys(each.name for each in of_run))
-        near = get_close_matches(name, names, n=3, cutoff=0.3) or names[-3:]
-        raise CheckpointError(f'there is no checkpoint "{name}" of the run "{run}"; the nearest: {", ".join(near)}')
+        names = list(dict.fromkeys(known for each in of_run for known in (each.subject, each.kind, each.name) if known))
+        near = get_close_matches(name, names, n=3, cutoff=0.5) or [each.name for each in of_run[-3:]]
+        raise CheckpointNotFound(
+            f'there is no checkpoint "{name}" of the run "{run}"; the nearest: {", ".join(near)}; all of them: '
+            f"orchestrator-nb checkpoints {run}"
+        )
 
     def user_position(self) -> tuple[str | None, str | None]:
         """Return the user's commit and branch, as far as there are any; read without changing anything."""
@@ -273,6 +279,4 @@ def _fits(checkpoint: Checkpoint, name: str) -> bool:
         return checkpoint.number == int(name)
     if name == "latest":
         return True
-    if name == "start":
-        return checkpoint.kind == "start"
     return checkpoint.name == name or (checkpoint.kind == "command" and checkpoint.subject == name)

@@ -22,21 +22,34 @@ def checkpoints(
     path: Annotated[
         str | None, typer.Option(metavar="FILE", help="With --diff: by cells, rows or lines of one file.")
     ] = None,
+    export: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Put the files of one elsewhere: with --branch or --folder.")
+    ] = None,
+    branch: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --export: a new branch of the repository.")
+    ] = None,
+    folder: Annotated[str | None, typer.Option(metavar="FOLDER", help="With --export: a folder, empty or new.")] = None,
     as_json: Json = False,
     store: Store = None,
 ) -> None:
-    """List the checkpoints of a run, show what changed in one, or what differs between two."""
+    """List the checkpoints of a run, show what changed in one or what differs between two, or export one."""
+    from orchestrator_nb.errors import UsageError
     from orchestrator_nb.orchestrator.attaching import attach
 
+    if export is None and (branch or folder):
+        raise UsageError("--branch and --folder say where a checkpoint is exported to: --export NAME is missing")
+    if path is not None and not (diff is not None and any(diff)):
+        raise UsageError("--path names a file to be compared: --diff NAME NAME is missing")
     found = attach(run, store=store).checkpoints()
-    if diff is not None and any(diff):
+    if export is not None:
+        where = found.export(export, folder=folder, branch=branch)
+        print(json.dumps({"run": found.run, "exported": where}) if as_json else f"exported to {where}")
+    elif diff is not None and any(diff):
         _tell(found.diff(*diff, path=path), as_json=as_json)
     elif show is not None:
         one = found.find(show)
         if as_json:
-            print(
-                json.dumps({**found.as_plain()[one.number - found[0].number], "changes": _plain(found.changes(show))})
-            )
+            print(json.dumps({**found.plain(one), "changes": _plain(found.changes(show))}, ensure_ascii=False))
             return
         from orchestrator_nb.checkpoints.record import headline_of
 
@@ -63,6 +76,12 @@ def rollback(
     keep_both: Annotated[
         bool, typer.Option("--keep-both", help="Leave files that were changed since, the earlier ones beside them.")
     ] = False,
+    check: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROGRAM", help="Step back over the commands until this program ends with 0, run in a copy."
+        ),
+    ] = None,
     as_json: Json = False,
     store: Store = None,
 ) -> None:
@@ -73,12 +92,51 @@ def rollback(
     """
     from orchestrator_nb.orchestrator.attaching import attach
 
+    if check is not None:
+        if to is not None or undo or dry_run:
+            from orchestrator_nb.errors import UsageError
+
+            raise UsageError(
+                "--check finds by itself how far to go back: it goes with none of --to, --undo and --dry-run"
+            )
+        _step_back(attach(run, store=store), check, keep_both=keep_both, as_json=as_json)
+        return
     report = attach(run, store=store).rollback(to=to, undo=undo or (), dry_run=dry_run, keep_both=keep_both)
     if as_json:
         print(json.dumps(report.as_plain(), ensure_ascii=False))
         return
     print(report)
-    if report.done:
+    if report.done and not report.ended:
+        print(f"go on with: orchestrator-nb resume {report.run}")
+
+
+def _step_back(found: Any, check: str, *, keep_both: bool, as_json: bool) -> None:
+    """Step back until the check passes, and tell of each step. Raises CheckpointError where none does."""
+    import shlex
+    import shutil
+    import subprocess
+    from pathlib import Path
+
+    from orchestrator_nb.errors import CheckpointError, UsageError
+
+    program = shlex.split(check)
+    if not program or ("/" not in program[0] and shutil.which(program[0]) is None):
+        raise UsageError(f'--check names a program with its arguments; "{check}" is none that can be found')
+
+    def passes(folder: Path) -> bool:
+        return subprocess.run(program, cwd=folder, stdout=2, check=False).returncode == 0
+
+    levels, report = found.rollback_step_by_step(check=passes, keep_both=keep_both)
+    if as_json:
+        plain = [{"to": each.target.id, "passed": each.passed, "commands": each.commands} for each in levels]
+        print(json.dumps({"levels": plain, "rollback": report and report.as_plain()}, ensure_ascii=False))
+    else:
+        for each in levels:
+            print(each)
+    if report is None:
+        raise CheckpointError(f"the check passes at none of {len(levels)} steps back; nothing was changed")
+    if not as_json:
+        print(report)
         print(f"go on with: orchestrator-nb resume {report.run}")
 
 
@@ -101,7 +159,28 @@ def _line(row: Any) -> str:
         return as_text(row)
     if "path" in row:
         return as_text(f"{row['kind']:<8} {row['path']}")
-    return as_text("  ".join(f"{name}: {value}" for name, value in row.items() if value not in ("", [], ())))
+    return as_text("\n".join(_of_table(row) if "rows" in row else _of_cell(row)))
+
+
+def _of_cell(cell: dict[str, Any]) -> list[str]:
+    """Return the lines that tell how a cell of a notebook differs."""
+    gone = [f"  - {line}" for line in cell["before"].splitlines()]
+    come = [f"  + {line}" for line in cell["after"].splitlines()]
+    return [f"cell {cell['cell']}: {cell['kind']}", *gone, *come]
+
+
+def _of_table(table: dict[str, Any]) -> list[str]:
+    """Return the lines that tell how a table differs."""
+    rows, now, come, gone = (table[name] for name in ("rows_before", "rows_after", "added", "removed"))
+    lines = [f"{rows} rows before, {now} after: {come} added, {gone} removed"]
+    lines += [
+        f"columns {word}: {', '.join(table[f'columns_{word}'])}"
+        for word in ("added", "removed")
+        if table[f"columns_{word}"]
+    ]
+    shown = [f"  {row}" for row in table["rows"]]
+    more = come + gone - len(shown)
+    return [*lines, *shown, *([f"  and {more} more"] if more > 0 else [])]
 
 
 def _plain(found: Any) -> Any:

@@ -111,11 +111,13 @@ class Loop:
                 raise self.error
 
     def begin(self, beginning: Iterable[e.Event]) -> None:
-        """Take the first facts; the executor may report from now on."""
+        """Take the first facts, however many there are in one turn, since what is in the middle of them is no state that
+        anything could follow from; the executor may report from now on."""
         self._executor.start(self.report)
         self._waiting.begin(self._state, self._clock())
-        self._incoming.extendleft(reversed(list(beginning)))
-        self.take_due()
+        with self._turns_lock:
+            self._turns(list(beginning))
+        self._catch_up()
 
     def send(self, request: Request) -> None:
         """Hand in a request, from any thread; it is taken by the thread that runs the loop."""
@@ -178,9 +180,12 @@ class Loop:
 
     # ── take ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _turns(self) -> None:
-        """Run turns until nothing is left to take; what breaks one off is raised by `run`."""
+    def _turns(self, first: Sequence[e.Event] = ()) -> None:
+        """Run a turn with these facts, then others until nothing is left to take; what breaks one off is raised by
+        `run`."""
         try:
+            if first:
+                self._turn(first)
             while not self.is_over and (self._held is None or self._record_held()) and (taken := self._take()):
                 self._turn(taken)
             if self._state.run.leaving and not self.is_over and self._held is None:

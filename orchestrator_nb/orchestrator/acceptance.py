@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from orchestrator_nb.data.secret_digests import SecretDigests
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.plan.contents import Contents
 from orchestrator_nb.plan.key import key_of, why_never
@@ -11,10 +13,10 @@ from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import DONE
 
 
-def acceptance(command: str, opening: Any, state: RunState) -> dict[str, Any]:
+def acceptance(command: str, opening: Any, state: RunState, store: Path) -> dict[str, Any]:
     """Return the fields of the request that accepts a result: the key of its code now, the hashes of its files now.
 
-    `opening` is the `Opening` of the run as its workflow is today. Raises UsageError.
+    `opening` is the `Opening` of the run as its workflow is today, `store` where it is kept. Raises UsageError.
     """
     record = state.commands.get(command)
     plan = opening.plan
@@ -22,7 +24,7 @@ def acceptance(command: str, opening: Any, state: RunState) -> dict[str, Any]:
         raise UsageError(f'the run has no command "{command}"; it has {", ".join(state.commands) or "none yet"}')
     if record.state not in DONE:
         raise UsageError(f'"{command}" is {record.state} and has no result that could be accepted')
-    key = key_of(command, plan=plan, commands=opening.commands)
+    key = key_of(command, plan=plan, commands=opening.commands, secrets=SecretDigests(store, make=True))
     if not key:
         never = why_never(command, plan=plan, commands=opening.commands)
         raise UsageError(f'"{command}" is never reused, so it cannot be accepted: {never}')

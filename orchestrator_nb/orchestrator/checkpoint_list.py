@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -23,19 +23,28 @@ from orchestrator_nb.checkpoints.store import CheckpointStore
 from orchestrator_nb.errors import CheckpointError
 from orchestrator_nb.orchestrator.shown import as_text
 
-COLUMNS = ("number", "name", "of", "taken", "files", "left out", "commit")
+COLUMNS = ("number", "name", "of", "taken", "files", "left out", "commit", "note")
 
 
 class Checkpoints(Sequence[Checkpoint]):
     """The checkpoints of a run, the first one first; one is found by its number, its name, its command or its commit.
 
-    Prints as a table. `note` says why there are none, where that is known.
+    Prints as a table. `note` says why there are none, where that is known; `rollbacks` are the names by which rollbacks
+    are undone.
     """
 
-    def __init__(self, run: str, store: CheckpointStore | None, *, note: str = "") -> None:
+    def __init__(
+        self,
+        run: str,
+        store: CheckpointStore | None,
+        *,
+        note: str = "",
+        rollbacks: Mapping[str, str] | None = None,
+    ) -> None:
         self.run = run
         self.note = note
         self._store = store
+        self._rollbacks = rollbacks or {}
         self._found = () if store is None else store.checkpoints(run)
 
     @overload
@@ -98,17 +107,18 @@ class Checkpoints(Sequence[Checkpoint]):
         import pandas as pd
 
         return pd.DataFrame(
-            [self._plain(each) for each in self._found],
+            [self.plain(each) for each in self._found],
             columns=["number", "id", "name", "boundary", "command", "taken", "files", "whole", "left_out", "position",
                      "commit", "message"],
         )  # fmt: skip
 
     def as_plain(self) -> list[dict[str, Any]]:
         """Return them as plain JSON."""
-        return [self._plain(each) for each in self._found]
+        return [self.plain(each) for each in self._found]
 
     @staticmethod
-    def _plain(each: Checkpoint) -> dict[str, Any]:
+    def plain(each: Checkpoint) -> dict[str, Any]:
+        """Return one as plain JSON."""
         return {
             "number": each.number, "id": each.id, "name": each.name, "boundary": each.kind, "command": each.subject,
             "taken": each.at, "files": each.files, "whole": each.whole, "left_out": dict(each.skipped),
@@ -121,10 +131,17 @@ class Checkpoints(Sequence[Checkpoint]):
             {
                 "number": str(each.number), "name": each.name, "of": each.kind, "files": str(each.files),
                 "taken": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(each.at)),
-                "left out": str(len(each.skipped) or ""), "commit": each.commit[:12],
+                "left out": str(len(each.skipped) or ""), "commit": each.commit[:12], "note": self._note_on(each),
             }
             for each in self._found
         ]  # fmt: skip
+
+    def _note_on(self, each: Checkpoint) -> str:
+        """Return what its name does not say: the rollback that it is of, or why it was taken."""
+        name = self._rollbacks.get(str(each.more.get("rollback", "")), "")
+        if each.kind == "safety":
+            return f"before {name}" if name else ""
+        return f"{name}: {each.label}" if name else (each.label or "" if each.kind in ("left", "rollback") else "")
 
     def __repr__(self) -> str:
         if not self._found:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from orchestrator_nb import events as e
 from orchestrator_nb.checkpoints.differences import difference
 from orchestrator_nb.checkpoints.paths import SIZE_LIMIT
@@ -27,7 +29,7 @@ from orchestrator_nb.errors import CheckpointError, OrchestratorError, RollbackR
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.orchestrator.evidence import evidence_of, version_of
-from orchestrator_nb.orchestrator.moments import START, Course, Past, Rollback, undone, users_of
+from orchestrator_nb.orchestrator.moments import START, Course, Moment, Past, Rollback, undone, users_of
 from orchestrator_nb.state import RunState
 from orchestrator_nb.transitions import FINAL
 
@@ -35,18 +37,22 @@ from orchestrator_nb.transitions import FINAL
 @dataclass(frozen=True, slots=True)
 class Way:
     """What a rollback comes to: in words, what becomes of the commands, its files, if any, and the rollback that it
-    undoes, if any."""
+    undoes, if any. `note` is what else is worth knowing."""
 
     what: str
     course: Course
     goal: Goal | None
     undid: Rollback | None = None
+    note: str = ""
 
 
 def way_back(past: Past, store: CheckpointStore | None, *, to: str | None, undo: Sequence[str]) -> Way:
     """Return what going back comes to; nothing is changed. Raises UsageError and CheckpointError."""
     if (to is None) == (not undo):
-        raise UsageError("a rollback needs either a moment to go back to (to=) or commands to undo (undo=)")
+        raise UsageError(
+            "a rollback needs either a moment to go back to (to=, --to) or what is to be undone (undo=, --undo): commands, "
+            f'or "rollback" for the last one; found {"neither" if to is None else "both"}'
+        )
     run = past.now.run.run
     if to is None:
         if (rollback := _rollback_meant(undo, past, store)) is not None:
@@ -54,16 +60,34 @@ def way_back(past: Past, store: CheckpointStore | None, *, to: str | None, undo:
         names = undone(undo, past.now)
         goal = _without(store, run, names) if store is not None else None
         return Way(f"without {', '.join(names)}", past.without(names), goal)
-    checkpoint = None
+    named = None
     if to not in past.now.commands and to != START:
         if store is None:
             raise UsageError(f'there are no checkpoints, so "{to}" is neither one nor a command')
-        checkpoint = store.find(to, run=None if "/" in to else run).id
-    moment = past.moment(to, checkpoint=checkpoint)
-    goal = None
+        named = store.find(to, run=None if "/" in to else run)
+    moment = moment_of(named, past) if named is not None else past.moment(to)
+    goal, note = None, ""
     if store is not None and moment.checkpoint is not None:
-        goal = back_to(store, store.find(moment.checkpoint))
-    return Way(f"to {to}", past.back_to(moment), goal)
+        checkpoint = store.find(moment.checkpoint)
+        goal, note = back_to(store, checkpoint), _of_branches(checkpoint, store)
+    return Way(f"to {to}", past.back_to(moment), goal, note=note)
+
+
+def _of_branches(then: Checkpoint, store: CheckpointStore) -> str:
+    """Return what to say where the user's repository stands elsewhere by now: nothing of it is moved."""
+    head, branch = store.user_position()
+    if (then.head, then.branch) == (head, branch):
+        return ""
+    was, now = (
+        f"{(name or 'no branch').removeprefix('refs/heads/')} at {(commit or 'no commit')[:10]}"
+        for name, commit in ((then.branch, then.head), (branch, head))
+    )
+    return f"your repository was on {was} then and is on {now}: it stays there, only files of commands go back"
+
+
+def moment_of(checkpoint: Checkpoint, past: Past) -> Moment:
+    """Return the moment at which a checkpoint was taken. Raises UsageError where the journal does not know it."""
+    return past.moment(checkpoint.id, checkpoint=checkpoint.id, position=checkpoint.position)
 
 
 def _rollback_meant(names: Sequence[str], past: Past, store: CheckpointStore | None) -> Rollback | None:
@@ -148,7 +172,7 @@ def refuse(way: Way, plan: RollbackPlan | None, *, run: str) -> None:
         back = f", or go back to before it, with all since: orchestrator-nb rollback {run} --to {int(safety)}"
         raise RollbackRefused(
             f"{names} ran again since {way.undid.name} and has newer results; nothing was changed: undo that first: "
-            f"orchestrator-nb rollback {run} {undo}{back if safety else ''}; or keep both (keep-both): what is newer stays"
+            f"orchestrator-nb rollback {run} {undo}{back if safety else ''}; or keep both (keep_both=True, --keep-both): what is newer stays"
         )
 
 
@@ -162,15 +186,26 @@ def go_back(
     clock: Callable[[], float],
     limit: int = SIZE_LIMIT,
     position: int = 0,
+    ends: bool = False,
 ) -> e.RolledBack | e.RollbackFailed:
-    """Carry out a rollback of a run of which nothing is under way; done again after it was cut, it is completed."""
+    """Carry out a rollback of a run of which nothing is under way; done again after it was cut, it is completed.
+
+    With `ends` the run may have the end again that it had then; one that is driven goes on, or is paused.
+    """
     try:
-        return _go_back(asked, state, run_folder, project, durable=durable, clock=clock, limit=limit, position=position)
+        done = _go_back(asked, state, run_folder, project, durable=durable, clock=clock, limit=limit, position=position)
+        return done if ends or not done.ended else replace(done, ended="", reason="")
     except Exception as error:  # noqa: BLE001 - whatever it is, the run has to have its answer
         reason = str(error) if isinstance(error, OrchestratorError) else f"{type(error).__name__}: {error}"
-        paths = error.paths if isinstance(error, RollbackRefused) else ()
+        refused = isinstance(error, RollbackRefused)
         return e.RollbackFailed(
-            at=clock(), rollback=asked.rollback, reason=reason, paths=paths, because=_cause(asked), go_on=asked.go_on
+            at=clock(),
+            rollback=asked.rollback,
+            reason=reason,
+            paths=error.paths if isinstance(error, RollbackRefused) else (),
+            refused=refused,
+            because=_cause(asked),
+            go_on=asked.go_on,
         )
 
 
@@ -225,6 +260,7 @@ def _go_back(
         ended=course.ended,
         reason=course.reason,
         because=_cause(asked),
+        note=way.note,
         go_on=asked.go_on,
         **files,
     )

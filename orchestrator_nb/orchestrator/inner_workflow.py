@@ -18,7 +18,7 @@ from orchestrator_nb.definition.matrix import references_of
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.definition.pointers import child
-from orchestrator_nb.definition.references import references_in
+from orchestrator_nb.definition.references import references_in, secrets_in
 from orchestrator_nb.errors import Cancelled, CommandError, DefinitionError, Mistake, OrchestratorError, UsageError
 from orchestrator_nb.events import Event, NoticeGiven, Stored
 from orchestrator_nb.journal.store import JOURNAL
@@ -157,10 +157,12 @@ class WorkflowCommand(Command):
         written = {each.id: each for each in definition.commands}
         parts = {}
         for name in opening.plan.order:
-            key = key_of(name, plan=opening.plan, commands=opening.commands)
             each = written[opening.plan.commands[name].base]
+            key = "" if any(secrets_in(each)) else key_of(name, plan=opening.plan, commands=opening.commands)
             if each.reads or each.writes or not key:
-                raise UsageError(f'its command "{each.id}" reads or writes files, or is never reused')
+                raise UsageError(
+                    f'its command "{each.id}" reads or writes files, asks for a secret, or is never reused'
+                )
             # Whether it runs decides what the whole gives.
             route = [each.matrix, each.trigger_rule, each.when]
             parts[name] = [key, list(opening.plan.upstream[name]), route]

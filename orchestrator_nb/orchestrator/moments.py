@@ -95,11 +95,14 @@ class Past:
 
     # ── moments ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def moment(self, name: str, *, checkpoint: str | None = None) -> Moment:
+    def moment(self, name: str, *, checkpoint: str | None = None, position: int = 0) -> Moment:
         """Return the moment after the last success of the command of that name, the run's beginning for "start", or
-        that of the `checkpoint` of this id. Raises UsageError naming what there is."""
+        that of the `checkpoint` of this id, which was taken at this `position` of the journal. Raises UsageError naming
+        what there is."""
         if checkpoint is not None:
             place = next((at for at, known, _ in self._checkpoints if known == checkpoint), None)
+            if place is None and 0 < position <= len(self._events):  # taken for a rollback that came to nothing
+                place = position - 1
             if place is None:
                 raise UsageError(f'the checkpoint "{checkpoint}" is of no moment that the run\'s journal knows')
             return Moment(name, checkpoint, place, self._up_to_success(place))
@@ -147,6 +150,8 @@ class Past:
         commands, results = self._as_then(then, self.now.commands)
         lost = [name for name in commands if name in then.commands and then.commands[name].state in FINAL]
         shared = self._shared(commands, results) if lost else then.shared
+        if results and not commands and then.run.state in ENDED and then.run.gates == self.now.run.gates:
+            return Course(commands, results, shared, ended=then.run.state, reason=then.run.reason)
         return self._course(commands, results, shared)
 
     def without(self, names: Sequence[str]) -> Course:
@@ -313,7 +318,8 @@ def undone(names: Sequence[str], state: RunState) -> tuple[str, ...]:
         cells = [each for each, planned in state.planned.items() if planned.matrix == name]
         if name not in state.commands and not cells:
             meant = nearest(name, state.commands)
-            hint = f'; did you mean "{meant}"?' if meant else ""
+            there = ", ".join(list(state.commands)[:5])
+            hint = f'; did you mean "{meant}"?' if meant else f"; there are {there}, and the rollbacks that were done"
             raise UsageError(f'the run has no command "{name}"{hint}')
         found.update(dict.fromkeys(cells or [name]))
     return tuple(found)

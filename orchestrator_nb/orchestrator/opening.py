@@ -16,6 +16,7 @@ from orchestrator_nb.commands.kernel_folder import remove_dead_folders
 from orchestrator_nb.commands.processes import end_leftovers
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
+from orchestrator_nb.data.secret_digests import SecretDigests
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
 from orchestrator_nb.engine.outline import Outline, outline
 from orchestrator_nb.errors import StoreError
@@ -114,11 +115,12 @@ class Opening:
         if plan.definition.recovery.learn:
             for name, causes in never_mended(store, plan.definition.workflow, plan.commands).items():
                 found.commands[name]["hopeless"] = list(causes)
+        secrets = SecretDigests(store, make=True)
         for name in self._own():
             item = found.commands[name]
             said = canonical(plan.commands[name])
             item["fingerprint"] = fingerprint(name, plan=plan, commands=self.commands, said=said)
-            key = key_of(name, plan=plan, commands=self.commands, said=said)
+            key = key_of(name, plan=plan, commands=self.commands, secrets=secrets, said=said)
             if key:
                 item["result_key"] = key
         return with_checkpoints(found._replace(left_out=self.left_out), plan, self._own())
@@ -127,7 +129,8 @@ class Opening:
         """Return for each command whether it is up to date, nothing where reuse is not asked for. Raises StoreError."""
         if not self.reuse:
             return {}
-        keys = {name: key_of(name, plan=self.plan, commands=self.commands) for name in self._own()}
+        secrets = SecretDigests(store)
+        keys = {name: key_of(name, plan=self.plan, commands=self.commands, secrets=secrets) for name in self._own()}
         earlier = EarlierResults(store, self.plan.definition.workflow)
         return self._reusing(keys, earlier).forecast()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.orchestrator.earlier_results import EarlierResults, Kept
@@ -11,6 +11,7 @@ from orchestrator_nb.plan.key import handed_on
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.selection import Selection, closure, select
 from orchestrator_nb.transitions import GOOD
+from orchestrator_nb.trigger_rules import tally_of, verdict
 
 
 def choose(selection: Selection, plan: Plan, earlier: EarlierResults) -> tuple[str, ...]:
@@ -22,7 +23,8 @@ def choose(selection: Selection, plan: Plan, earlier: EarlierResults) -> tuple[s
 def given_to(plan: Plan, selected: Collection[str], earlier: EarlierResults) -> dict[str, Kept]:
     """Return the results of earlier runs that the selected commands take of the others, by id.
 
-    Raises UsageError naming every result and file that is not there.
+    A command that gathers the cells of a matrix is given those that there are where its trigger rule would let it start
+    although the others had failed. Raises UsageError naming every result and file that is not there.
     """
     chosen = tuple(name for name in plan.order if name in set(selected))
     given: dict[str, Kept] = {}
@@ -32,6 +34,7 @@ def given_to(plan: Plan, selected: Collection[str], earlier: EarlierResults) -> 
         return next((kept for kept in earlier.of(name) if handed_on(kept.record)), None)
 
     for name in chosen:
+        lacking = []
         for other in plan.upstream[name]:
             if other in given or other in chosen:
                 continue
@@ -39,10 +42,8 @@ def given_to(plan: Plan, selected: Collection[str], earlier: EarlierResults) -> 
             if kept is not None:
                 given[other] = kept
             elif other in plan.inputs[name]:
-                wrong.append(
-                    f'"{name}" needs the result of "{other}", which is not selected, and no earlier run in the store '
-                    f"has one; select it too: --only +{name} (everything upstream), or --from {other}"
-                )
+                lacking.append(other)
+        wrong += _lacking(name, lacking, plan)
     if not wrong:
         wrong = _missing_files(plan, chosen)
     if wrong:
@@ -53,6 +54,34 @@ def given_to(plan: Plan, selected: Collection[str], earlier: EarlierResults) -> 
         if kept is not None and kept.record.shared:
             given[other] = kept
     return {name: given[name] for name in plan.order if name in given}
+
+
+def _lacking(name: str, lacking: Sequence[str], plan: Plan) -> Iterator[str]:
+    """Yield in words what a command cannot do without of what it needs and no earlier run has, and what to type."""
+    gathered = plan.fan_ins.get(name, {})
+    for base, fan_in in gathered.items():
+        missing = [cell for cell in fan_in.cells.values() if cell in lacking]
+        if not missing or (not fan_in.one and _starts_without(missing, name, plan)):
+            continue
+        names = ", ".join(f'"{cell}"' for cell in missing)
+        yield (
+            f'"{name}" needs "{base}", and no earlier run in the store has a result of its '
+            f"{'cell' if len(missing) == 1 else 'cells'} {names}; select what is missing too: "
+            f"--only {','.join((*missing, name))}, or let it go on with the results that there are: trigger_rule: all_done"
+        )
+    cells = {cell for fan_in in gathered.values() for cell in fan_in.cells.values()}
+    for other in lacking:
+        if other not in cells:
+            yield (
+                f'"{name}" needs the result of "{other}", which is not selected, and no earlier run in the store '
+                f"has one; select it too: --only +{name} (everything upstream), or --from {other}"
+            )
+
+
+def _starts_without(missing: Collection[str], name: str, plan: Plan) -> bool:
+    """Tell whether a command would start in a run in which these of its upstream had failed, and no others."""
+    states = ("failed" if other in missing else "succeeded" for other in plan.upstream[name])
+    return verdict(plan.commands[name].trigger_rule, tally_of(states)) == "start"
 
 
 def _missing_files(plan: Plan, chosen: Collection[str]) -> list[str]:

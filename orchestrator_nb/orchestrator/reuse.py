@@ -13,6 +13,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.definition.matrix import expand
 from orchestrator_nb.definition.models import CommandDefinition
+from orchestrator_nb.definition.references import secrets_in
 from orchestrator_nb.errors import OrchestratorError, StoreError
 from orchestrator_nb.orchestrator.earlier_results import EarlierResults, Kept
 from orchestrator_nb.orchestrator.frozen import Frozen
@@ -188,6 +189,9 @@ class Reuse:
     def _said(self, part: str, name: str, kept: Kept) -> str:
         if part == "code":
             return "its code changed"
+        if part == "secrets":
+            asked = ", ".join(dict.fromkeys(secret for secret, _ in secrets_in(self._plan.commands[name])))
+            return f"the value of a secret changed ({asked})" if asked else "its secrets changed"
         try:
             before, commands = self._before(kept.folder)
             was = commands[name]

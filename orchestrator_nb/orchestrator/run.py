@@ -298,7 +298,7 @@ class Run(GoesBack, Looks, RunFigures):
         # What plans is imported where it is needed: whoever looks at a run does without.
         from orchestrator_nb.orchestrator.acceptance import acceptance
 
-        told = acceptance(command, self._today(self.folder), self.state)
+        told = acceptance(command, self._today(self.folder), self.state, self.folder.parent)
         self._whoever_drives("accept", Accept(**told), told)
 
     def decisions(self) -> list[Decision]:

@@ -60,7 +60,9 @@ class GoesBack:
         except CheckpointError as error:
             return Checkpoints(self.id, None, note=str(error))
         note = "" if state.run.steps else "no command of it declares a file that it writes, or checkpoints are off"
-        return Checkpoints(self.id, store, note=note or next((event.reason for event in skipped), ""))
+        note = note or next((event.reason for event in skipped), "")
+        rollbacks = {event.rollback: f"rollback-{number}" for number, event in enumerate(state.rollbacks, start=1)}
+        return Checkpoints(self.id, store, note=note, rollbacks=rollbacks)
 
     def rollback(
         self,
@@ -92,7 +94,8 @@ class GoesBack:
         project, state = Frozen.read(self.folder).folder, self.state
         way, plan = look_back(self.folder, project, to=to, undo=commands, policy=policy)
         if dry_run:
-            return preview_of(self.id, way, plan, advice=users_of(way.course.commands, state) if commands else ())
+            advice = users_of(way.course.commands, state) if commands else ()
+            return preview_of(self.id, way, plan, advice=advice, driven=is_owned(self.folder))
         if not keep_both:
             refuse(way, plan, run=self.id)
         name = secrets.token_hex(8)
@@ -123,23 +126,33 @@ class GoesBack:
     ) -> tuple[tuple[Any, ...], Any]:
         """Step back over the run's commands, the last first, until a check passes or somebody says that it is enough.
 
-        `check` gets a folder with all files as they would be, and says whether they are good; `decide` gets each level
-        (``number``, ``target``, ``plan``, ``passed``, ``said``) and answers accept, next or stop. Without `decide` the
+        `check` gets a folder with all files as they would be, and says whether they are good; `decide` gets each level,
+        a `LevelReport` that prints as text, and answers accept, next or stop. Without `decide` the
         first level whose check passes is accepted. Returns the levels that were looked at and the report of the
         rollback, None where nothing was accepted; until then no file of the user is touched. A run under way is paused
         first. Raises CheckpointError and what `rollback` raises.
         """
-        from orchestrator_nb.checkpoints.progressive import decided_levels
+        from orchestrator_nb.checkpoints.progressive import Level, decided_levels
         from orchestrator_nb.orchestrator.frozen import Frozen
-        from orchestrator_nb.orchestrator.going_back import existing_store
+        from orchestrator_nb.orchestrator.going_back import existing_store, moment_of
+        from orchestrator_nb.orchestrator.moments import Past
+        from orchestrator_nb.orchestrator.rollback_report import LevelReport, level_of
 
         self._come_to_rest()
         store = existing_store(Frozen.read(self.folder).folder, self.folder)
         if store is None:
             raise CheckpointError(f'"{self.id}" has no checkpoints to step back to')
+        facts = list(read(self.folder / JOURNAL))
+        past = Past(facts)
+
+        def seen(level: Level) -> LevelReport:
+            return level_of(level, past.back_to(moment_of(level.target, past)))
+
         levels = []
-        for level, answer in decided_levels(store, self.id, check=check, decide=decide):
-            levels.append(level)
+        deciding = None if decide is None else lambda level: decide(seen(level))
+        found = decided_levels(store, self.id, check=check, decide=deciding, position=len(facts))
+        for level, answer in found:
+            levels.append(seen(level))
             if answer == "accept":
                 back = self.rollback(to=level.target.id, keep_both=keep_both, reason="step by step")
                 return tuple(levels), back
@@ -197,4 +210,4 @@ def _failures(events: Iterable[e.Event], name: str) -> Any:
 
 
 def _failed(event: e.RollbackFailed) -> CheckpointError | UsageError:
-    return RollbackRefused(event.reason, event.paths) if event.paths else CheckpointError(event.reason)
+    return RollbackRefused(event.reason, event.paths) if event.refused else CheckpointError(event.reason)

@@ -64,7 +64,7 @@ def _carry_out(
     durable = state.run.durability == "full"
     answer = go_back(
         asked, state, run_folder=run_folder, project=project, durable=durable, clock=time.time,
-        position=journal.position.seq,
+        position=journal.position.seq, ends=True,
     )  # fmt: skip
     if isinstance(answer, e.RollbackFailed):
         journal.append([answer, *TellOfRollback()(answer, state)])

@@ -16,7 +16,7 @@ VERBS = {
     "pause": "Start nothing new in a run; what runs goes on.",
     "stop": "End what runs and the run.",
     "accept": "Take a result for up to date although its code changed.",
-    "checkpoints": "List the checkpoints of a run, show one, compare two.",
+    "checkpoints": "List the checkpoints of a run, show one, compare two, export one.",
     "rollback": "Take a run back to an earlier moment, or undo commands.",
     "decisions": "Show what people are asked in a run.",
     "decide": "Answer a decision of a run.",

@@ -1,6 +1,7 @@
 """What a result depends on, as hashes: while they are what they were, a result of an earlier run is up to date.
 
-A key has three parts: the code, the options, and the parameters that the command can see. What upstream commands gave
+A key has four parts: the code, the options, the parameters that the command can see, and the values of the secrets that
+it refers to, of which nothing is told but that they changed; see `data.secret_digests`. What upstream commands gave
 and what is in files is known only when the command's turn comes; it is compared besides. Versions of Python, of
 packages and of kernels are no part of it.
 """
@@ -15,8 +16,9 @@ from typing import Any
 
 import msgspec
 
+from orchestrator_nb.data.secret_digests import SecretDigests
 from orchestrator_nb.definition.models import CommandDefinition
-from orchestrator_nb.definition.references import FIELDS, references_in
+from orchestrator_nb.definition.references import FIELDS, references_in, secrets_in
 from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.events import Stored
 from orchestrator_nb.plan.contents import named_resources
@@ -26,7 +28,7 @@ from orchestrator_nb.ports import Command
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.transitions import DONE
 
-PARTS = ("code", "options", "parameters")
+PARTS = ("code", "options", "parameters", "secrets")
 """What the parts of a key are the hashes of, in their order."""
 
 SHARED = "the shared state"
@@ -50,11 +52,19 @@ def why_never(name: str, *, plan: Plan, commands: Mapping[str, Command]) -> str 
     return None
 
 
-def key_of(name: str, *, plan: Plan, commands: Mapping[str, Command], said: Mapping[str, Any] | None = None) -> str:
+def key_of(
+    name: str,
+    *,
+    plan: Plan,
+    commands: Mapping[str, Command],
+    secrets: SecretDigests | None = None,
+    said: Mapping[str, Any] | None = None,
+) -> str:
     """Return the key of a command, its parts joined by dots; nothing where no result of it is ever reused.
 
-    The shared state that the run begins with can be seen by all commands and is one of its parameters. `said` is what
-    `fingerprint.canonical` gives for its definition, where that is known already.
+    The shared state that the run begins with can be seen by all commands and is one of its parameters. `secrets` may
+    be left out for a command that refers to none. `said` is what `fingerprint.canonical` gives for its definition,
+    where that is known already. Raises StoreError.
     """
     try:
         code = _code(name, plan, commands)
@@ -71,7 +81,8 @@ def key_of(name: str, *, plan: Plan, commands: Mapping[str, Command], said: Mapp
     if plan.definition.context:
         told.append(plain(plan.definition.context))
     parts = (code.encode("utf-8", "surrogatepass"), canonical_json(options), canonical_json(told))
-    return ".".join(map(_known_hash, parts))
+    values = "" if secrets is None else secrets.of(name for name, _ in secrets_in(definition))
+    return f"{'.'.join(map(_known_hash, parts))}.{values}"
 
 
 class _Never(Exception):

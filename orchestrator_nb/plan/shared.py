@@ -60,6 +60,7 @@ class SharedUse:
     ) -> None:
         self._definition, self._commands, self._upstream = definition, commands, upstream
         self._settled = settled
+        self._known: dict[int, frozenset[int]] = {}
         few = len(commands) <= MANY
         self._changes = [
             command.shares or (_seen(command, folder, types) if few and command.id not in settled else {})
@@ -72,7 +73,7 @@ class SharedUse:
             before = self._before(number)
             for key, wanted in command.context.items():
                 path = child("/context", key)
-                givers = [other for other in before if key in self._changes[other]]
+                givers = [other for other in sorted(before) if key in self._changes[other]]
                 for other in givers:
                     found = self._changes[other][key]
                     if "any" not in (found, wanted) and wanted not in {found} | _TAKEN_AS.get(found, set()):
@@ -89,14 +90,17 @@ class SharedUse:
     def notes(self) -> Iterator[str]:
         """Yield what will, or may, go otherwise than meant: keys that nobody gives, that change while they are read, and
         that commands change side by side without a strategy."""
+        wanting: dict[str, list[str]] = {}
         for number, command in self._readers():
-            before = self._before(number)
             for key in command.context:
-                if key not in self._definition.context and not any(self._may_give(other, key) for other in before):
-                    yield (
-                        f'"{command.id}" reads shared["{key}"], and neither the workflow\'s `context` nor a command '
-                        f"before it gives it: it will not start without (context: {{{key}: …}})"
-                    )
+                given = key in self._definition.context
+                if not given and not any(self._may_give(other, key) for other in self._before(number)):
+                    wanting.setdefault(key, []).append(command.id)
+        for key, names in wanting.items():
+            yield (
+                f'{_quoted(names)} {_verb(names, "read")} shared["{key}"], and neither the workflow\'s `context` nor a '
+                f"command before gives it: nothing that declares to read it starts without (context: {{{key}: …}})"
+            )
         yield from self._side_by_side()
 
     def _side_by_side(self) -> Iterator[str]:
@@ -107,24 +111,31 @@ class SharedUse:
         merge = self._definition.merge
         for key, changing in changed.items() if len(self._commands) <= MANY else ():
             numbers = changing[:MOST]
-            readers = [number for number, command in self._readers() if key in command.context]
-            loose = self._loose(numbers) if len(numbers) > 1 and key not in merge and ANY not in merge else []
+            loose = (
+                [one for one in numbers if self._beside(one, numbers)] if key not in merge and ANY not in merge else []
+            )
             if loose:
                 types = {self._changes[number][key] for number in loose}
                 proposed = _MERGES.get(types.pop(), "last") if len(types) == 1 else "last"
                 yield (
-                    f"{_quoted([self._id(number) for number in loose])} may run side by side and all change "
-                    f'shared["{key}"], of which then the last one is left: say how they come together '
+                    f'{_quoted([self._id(number) for number in loose])} may run side by side and change shared["{key}"], '
+                    "of which then the last one is left: say how they come together "
                     f"(merge: {{{key}: {proposed}}}), or put one after the other (after)"
                 )
-            for reader in readers:
-                beside = [number for number in self._loose([*numbers, reader], beside=reader) if number != reader]
-                if beside:
-                    names = [self._id(number) for number in beside]
-                    yield (
-                        f'"{self._id(reader)}" reads shared["{key}"] while {_quoted(names)} may be changing it: what it '
-                        f"finds is chance; put it after them, or before (after: [{names[0]}])"
-                    )
+            readers = [number for number, command in self._readers() if key in command.context and number not in loose]
+            chance = {number: beside for number in readers[:MOST] if (beside := self._beside(number, numbers))}
+            if chance:
+                names = [self._id(number) for number in chance]
+                others = list(dict.fromkeys(self._id(other) for beside in chance.values() for other in beside))
+                yield (
+                    f'{_quoted(names)} {_verb(names, "read")} shared["{key}"] while {_quoted(others)} may be changing it: '
+                    f"what is found is chance; put one after the other (after: [{others[0]}])"
+                )
+
+    def _beside(self, one: int, numbers: Sequence[int]) -> list[int]:
+        """Return those of the commands that are neither before nor after this one."""
+        before = self._before(one)
+        return [other for other in numbers if other != one and other not in before and one not in self._before(other)]
 
     def _readers(self) -> Iterator[tuple[int, CommandDefinition]]:
         for number, command in enumerate(self._commands):
@@ -135,26 +146,18 @@ class SharedUse:
         command = self._commands[number]
         return key in self._changes[number] or (not command.shares and command.kind not in _SILENT)
 
-    def _before(self, number: int) -> list[int]:
+    def _before(self, number: int) -> frozenset[int]:
         """Return the commands that come to their end before this one starts."""
-        found, waiting = {number}, [number]
-        while waiting:
-            for other in self._upstream[waiting.pop()]:
-                if other not in found:
-                    found.add(other)
-                    waiting.append(other)
-        return sorted(found - {number})
-
-    def _loose(self, numbers: Sequence[int], *, beside: int | None = None) -> list[int]:
-        """Return those that are neither before nor after another one of these, or than the one `beside`."""
-        before = {number: set(self._before(number)) for number in numbers}
-        found: dict[int, None] = {}
-        for place, one in enumerate(numbers):
-            for other in numbers[place + 1 :]:
-                ordered = one == other or one in before[other] or other in before[one]
-                if not ordered and beside in (None, one, other):
-                    found.update({one: None, other: None})
-        return sorted(found)
+        known = self._known.get(number)
+        if known is None:
+            found, waiting = {number}, [number]
+            while waiting:
+                for other in self._upstream[waiting.pop()]:
+                    if other not in found:
+                        found.add(other)
+                        waiting.append(other)
+            known = self._known[number] = frozenset(found - {number})
+        return known
 
     def _id(self, number: int) -> str:
         return self._commands[number].id
@@ -200,3 +203,7 @@ def _quoted(names: Sequence[str]) -> str:
     if len(names) > 6:
         return f"{', '.join(shown)} and {len(names) - 6:,} more"
     return f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else shown[0]
+
+
+def _verb(names: Sequence[str], verb: str) -> str:
+    return verb if len(names) > 1 else f"{verb}s"

@@ -17,13 +17,23 @@ from orchestrator_nb.ports import Gate, Subject, Verdict
 from orchestrator_nb.quality.lookups import values_of
 from orchestrator_nb.quality.use import NUMBER, TEXTS, texts, wrong_options
 from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.timing import timing
 
 JOURNAL = "journal.jsonl"
 
 
+AT_MOST = ("seconds", "busy", "wait", "waste", "idle", "coordination", "overhead", "cpu", "memory", "retries")
+AT_LEAST = ("speed_up", "efficiency")
+"""The figures of a run that can have targets, as `run.metrics()` names them."""
+
+
 class TargetsGate(Gate):
     """A command took at most what its `targets` say: seconds of the attempt, memory (the peak of a notebook's kernel, in
-    bytes), and any other name a metric or a value that it recorded, such as tokens."""
+    bytes), and any other name a metric or a value that it recorded, such as tokens.
+
+    Required of a run, its options are the targets: at most so many seconds, so much of its time as overhead (0.05) and
+    so on, at least such a speed-up or efficiency.
+    """
 
     name = "targets"
 
@@ -34,15 +44,22 @@ class TargetsGate(Gate):
         *,
         folder: Path,  # noqa: ARG002 - the contract
     ) -> list[Mistake]:
-        """Return options, and a command without targets."""
+        """Return options that are none, and where there are no targets."""
+        if command is None:
+            found = wrong_options(gate, {**dict.fromkeys((*AT_MOST, *AT_LEAST), NUMBER), "memory": (*NUMBER, str)})
+            if not gate.options:
+                there = ", ".join((*AT_MOST, *AT_LEAST))
+                found.append(Mistake("there are no targets", "/options", expected=f"some of {there}"))
+            return found
         found = wrong_options(gate, {})
-        if command is None or not command.targets:
+        if not command.targets:
             found.append(Mistake("there are no targets", "/gate", expected="it on a command that has `targets`"))
         return found
 
     def verdict(self, subject: Subject) -> Verdict:
         """Hold each figure against its target."""
-        assert subject.definition is not None
+        if subject.definition is None:
+            return _of_run(subject)
         value: dict[str, Any] = {}
         over = []
         for name, target in subject.definition.targets.items():
@@ -52,6 +69,22 @@ class TargetsGate(Gate):
                 over.append(f"{name} is {found:,.6g}, more than {target}")
         said = ", ".join(f"{name} ≤ {target}" for name, target in subject.definition.targets.items())
         return Verdict(holds=not over, value=value, expected=said, message="; ".join(over))
+
+
+def _of_run(subject: Subject) -> Verdict:
+    """Hold the figures of the run up to now against its targets; one that was not measured misses its target."""
+    found = timing(read(subject.run_folder / JOURNAL))
+    figures = {**found.figures(), "memory": found.peak_memory, "retries": found.retries}
+    value, missed, said = {}, [], []
+    for name, target in subject.options.items():
+        least, bound = name in AT_LEAST, amount(target) if isinstance(target, str) else target
+        value[name] = figure = figures[name]
+        said.append(f"{name} {'≥' if least else '≤'} {target}")
+        if figure is None:
+            missed.append(f"{name} was not measured")
+        elif figure < bound if least else figure > bound:
+            missed.append(f"{name} is {figure:,.6g}, {'less' if least else 'more'} than {target}")
+    return Verdict(holds=not missed, value=value, expected=", ".join(said), message="; ".join(missed))
 
 
 def _figure(name: str, subject: Subject) -> float:

@@ -40,7 +40,7 @@ class Retry:
     the machine lacked something, is tried again in any case. A critical error is not tried again.
 
     The n-th retry waits a random time between nothing and retry_delay · 2ⁿ⁻¹ seconds ("full jitter", M. Brooker,
-    Exponential Backoff And Jitter, 2015). The draw is seeded by run, command and attempt, so that a replay decides
+    Exponential Backoff And Jitter, 2015), less where what it failed by has just come right with others. The draw is seeded by run, command and attempt, so that a replay decides
     the same. Where a person is asked in the end, retries go on no longer than the first level lasts.
 
     What retries have never mended in earlier runs is not tried again. What many commands fail by is left alone for a
@@ -69,7 +69,11 @@ class Retry:
         retries = _retries(planned, event.failure, error, mended=known is not None and known.mended > 0)
         if retry > retries or _is_spent(event.failure, state):
             return ()
-        longest = min(planned.retry_delay * 2.0 ** (retry - 1), LONGEST_DELAY)
+        doubled = retry - 1
+        if known is not None and known.mended and error.kind != "resource_contention":
+            # Others have come right that failed by the same: it grows with what has failed since then only.
+            doubled = min(doubled, known.failures)
+        longest = min(planned.retry_delay * 2.0**doubled, LONGEST_DELAY)
         due = event.at + _draw(state, event.command, event.attempt).uniform(0.0, longest)
         if known is not None and known.until > event.at:
             due = max(due, _after_rest(known.until, event.at, state, event.command, event.attempt))

@@ -104,7 +104,7 @@ def why_step_back(state: RunState) -> str | None:
 def how_to_step_back(run: str) -> str:
     """Return what to type for it, and where to see the steps that there are."""
     return (
-        f"to go back step by step until a check of the files passes, in Python: "
+        f"to go back step by step until a check of the files passes: orchestrator-nb rollback {run} --check PROGRAM, or "
         f'attach("{run}").rollback_step_by_step(check=lambda folder: ...); the steps: orchestrator-nb checkpoints {run}'
     )
 

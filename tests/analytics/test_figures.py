@@ -11,6 +11,7 @@ from orchestrator_nb.analytics.digest import Digest
 from orchestrator_nb.analytics.figures import of_history, of_quality, of_run
 from orchestrator_nb.analytics.figures.figure import Figure, length
 from orchestrator_nb.analytics.history import History
+from orchestrator_nb.analytics.marks import Marks
 from orchestrator_nb.analytics.material import Material
 from orchestrator_nb.timing import timing
 
@@ -151,6 +152,52 @@ def test_a_trend_has_the_values_in_order(store: Path, named) -> None:
     assert list(history.trends("overhead")["value"]) == pytest.approx([2 / 34, 2 / 34])
     assert history.trends("ducks").empty
     assert history.metric_names() == ["rmse"]
+
+
+def _checks(values: list[float]) -> pd.DataFrame:
+    count = len(values)
+    return pd.DataFrame(
+        {
+            "run": list("abcd"[:count]), "workflow": "w", "command": "model", "gate": "rmse < 3.5", "value": values,
+            "verdict": ["passed" if value < 3.5 else "failed" for value in values], "expected": "rmse < 3.5",
+            "at": pd.date_range("2026-01-01", periods=count, tz="UTC"),
+        }
+    )  # fmt: skip
+
+
+def test_a_trend_has_its_threshold_and_what_happened_beside_it() -> None:
+    """The level of the gate as a line, runs with deviations crossed, new code and checkpoints on the lower edge."""
+    checks = _checks([3.0, 4.0, 2.0])
+    values = checks[["run", "workflow", "command", "at", "value"]]
+    marked = Marks(
+        checks=checks,
+        deviating=frozenset({"b"}),
+        changes=values.loc[[1], ["run", "workflow", "command", "at"]],
+        checkpoints=values.loc[[2], ["run", "workflow", "at"]],
+    )
+    figure = _drawn(of_quality.trend(values, "rmse", marked=marked))
+    by_role = {trace["meta"]["role"]: trace for trace in figure.data}
+    assert by_role["values"]["y"] == [3.0, 4.0, 2.0]
+    assert (by_role["threshold"]["y"], by_role["threshold"]["name"]) == ([3.5, 3.5, 3.5], "gate: < 3.5")
+    assert (by_role["deviating"]["ids"], by_role["deviating"]["y"]) == (["b"], [4.0])
+    assert by_role["changed"]["text"] == ["b<br>code of model changed"]
+    assert (by_role["checkpoint"]["ids"], by_role["checkpoint"]["yaxis"]) == (["c"], "y2")
+    assert (
+        "w · model: 2 in the latest of 3 runs, 3 in the first, 3 in the median. Its gate asks for < 3.5" in figure.text
+    )
+    other = of_quality.trend(values, "rows", marked=marked)
+    assert not [trace for trace in other.data if trace["meta"]["role"] == "threshold"]
+
+
+def test_a_gate_over_time_has_what_it_found() -> None:
+    """Numbers, crosses where it did not pass, and the threshold; nothing of a gate that finds no number."""
+    figure = _drawn(of_quality.gate_trend(_checks([3.0, 4.0, 2.0, 3.4]), "rmse < 3.5"))
+    found, threshold = figure.data
+    assert (found["y"], found["marker"]["symbol"]) == ([3.0, 4.0, 2.0, 3.4], ["circle", "x", "circle", "circle"])
+    assert threshold["y"] == [3.5] * 4
+    assert figure.text == "4 checks, 1 of them not passed; 3.4 in the latest. It asks for < 3.5, the dashed line."
+    assert figure.name == "gate-rmse-3.5"
+    assert of_quality.gate_trend(_checks([3.0]), "rows").is_empty
 
 
 def test_the_pareto_front_has_the_runs_that_none_beats() -> None:

@@ -1,10 +1,11 @@
-"""What it costs to read a history of a million commands: frames and sums, beside plain pandas.read_sql.
+"""What it costs to read a history of a million commands: frames, sums and dashboards, beside plain pandas and Parquet.
 
-    python tests/benchmarks/bench_history.py [RUNS] [COMMANDS]
+    python tests/benchmarks/bench_history.py [RUNS] [COMMANDS] [ROUNDS]
 
 The index is generated: so many runs of so many commands each, every journal with the stamp that the index expects. Each
-figure is a whole process less one that only imports; the first reading of a frame, which writes the Parquet file, is a
-line of its own.
+figure is the least CPU of whole processes, which take turns, less that of one that only imports; the first reading of a
+frame, which writes the Parquet file, is a line of its own. `read_sql` and `read_table` are what anybody could write: the
+ratios to them hold on a busy machine, too.
 """
 
 from __future__ import annotations
@@ -17,26 +18,44 @@ import tempfile
 import time
 from pathlib import Path
 
-from measure import cpu_seconds, python
+from measure import cpu_seconds, interleaved, python
 from sqlalchemy import insert
 
+from orchestrator_nb.analytics.dashboards import dashboard
+from orchestrator_nb.analytics.history import History
 from orchestrator_nb.journal.index import schema
 from orchestrator_nb.journal.index.index import Index
 from orchestrator_nb.journal.index.journals import stamps
 from orchestrator_nb.journal.index.rows import new_run
 
-IMPORTS = "import sys, pandas; from pathlib import Path; from orchestrator_nb.analytics.history import History\n"
-IMPORTS += "from orchestrator_nb.analytics import overview, frames; from orchestrator_nb.journal.index import schema\n"
+IMPORTS = """import sys, sqlite3, pandas, pyarrow.parquet as pq
+from pathlib import Path
+from orchestrator_nb.analytics.history import History
+from orchestrator_nb.analytics import overview, frames
+from orchestrator_nb.analytics.dashboards import DASHBOARDS, dashboard
+from orchestrator_nb.analytics.material import Material
+
+def sums(name):
+    found = Material(History(STORE), {}, DASHBOARDS[name][1])
+    return found.digest, found.entries()
+"""
 READERS = {
     "nothing": "",
+    "pandas.read_sql": "f = pandas.read_sql('select * from commands', sqlite3.connect(STORE / 'history.db')); "
+    "assert len(f) == ROWS",
+    "read_table": "f = pq.read_table(STORE / 'history.commands.parquet'); assert len(f) == ROWS",
+    "read_table.to_pandas": "f = pq.read_table(STORE / 'history.commands.parquet').to_pandas(); assert len(f) == ROWS",
     "runs": "History(STORE).runs()",
     "overview": "overview.of_runs(History(STORE))",
     "by command": "overview.of_commands(History(STORE))",
     "commands": "f = History(STORE).commands(); assert len(f) == ROWS, len(f)",
     "commands of 30 days": "f = History(STORE).commands(since=NOW - 30 * 86400)",
     "failed commands": "f = History(STORE).commands(state='failed'); assert len(f)",
-    "pandas.read_sql": "import sqlite3; f = pandas.read_sql('select * from commands', "
-    "sqlite3.connect(STORE / 'history.db')); assert len(f) == ROWS",
+    **{f"sums of {name}": f"sums({name!r})" for name in ("real-time", "performance", "opportunities", "quality")},
+    **{
+        f"page of {name}": f"dashboard({name!r}, History(STORE)).to_html()"
+        for name in ("real-time", "performance", "opportunities", "quality")
+    },
 }
 
 
@@ -130,22 +149,31 @@ def _attempt(key: int, place: int, started: float, seconds: float, waited: float
     }  # fmt: skip
 
 
-def main(runs: int, commands: int) -> None:
+def main(runs: int, commands: int, rounds: int) -> None:
     """Print the CPU seconds of each reader."""
     with tempfile.TemporaryDirectory() as place:
         store = Path(place)
         generate(store, runs, commands)
         begin = f"{IMPORTS}STORE, ROWS, NOW = Path({place!r}), {runs * commands}, {time.time()}\n"
-        nothing = min(cpu_seconds(python(begin)) for _ in range(3))
-        print(f"{runs * commands:,} commands in {runs:,} runs; CPU in s, imports ({nothing:.2f} s) left out")
-        first = cpu_seconds(python(begin + READERS["commands"])) - nothing
-        print(f"  {'commands, the first time':26} {first:6.2f}")
-        for name, code in list(READERS.items())[1:]:
-            spent = sorted(cpu_seconds(python(begin + code)) for _ in range(3))[1]
-            print(f"  {name:26} {spent - nothing:6.2f}")
+        first = cpu_seconds(python(begin + "History(STORE).commands()"))
+        cpu_seconds(python(begin + "History(STORE).attempts()"))
+        found = interleaved({name: python(begin + code) for name, code in READERS.items()}, rounds=rounds)
+        least = {name: min(values) for name, values in found.items()}
+        nothing = least.pop("nothing")
+        print(
+            f"{runs * commands:,} commands in {runs:,} runs; least CPU of {rounds} rounds in s, imports ({nothing:.2f}) left out"
+        )
+        print(f"  {'commands, the first time':26} {first - nothing:6.2f}")
+        whole = least["pandas.read_sql"] - nothing
+        for name, value in least.items():
+            print(f"  {name:26} {value - nothing:6.2f}   {(value - nothing) / whole:6.3f} of read_sql")
+        for name in ("real-time", "performance", "opportunities", "quality"):
+            page = dashboard(name, History(store)).to_html()
+            print(f"  page of {name}: {len(page.encode()) / 1e6:.2f} MB")
         for file in sorted(store.glob("history.*")):
             print(f"  {file.name}: {os.stat(file).st_size / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2000, int(sys.argv[2]) if len(sys.argv) > 2 else 500)
+    given = [int(word) for word in sys.argv[1:]]
+    main(*given, *(2000, 500, 3)[len(given) :])

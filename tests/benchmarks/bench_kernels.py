@@ -26,6 +26,7 @@ import nbformat
 import papermill
 from nbformat import v4
 
+from orchestrator_nb import Workflow
 from orchestrator_nb.commands.notebook import NotebookCommand
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
@@ -155,6 +156,19 @@ def scaling(path: Path, folder: Path, count: int) -> list[float]:
     return found
 
 
+def chain(folder: Path, cells: tuple[str, ...], way: str, count: int) -> float:
+    """Return the wall seconds a notebook of a workflow of notebooks that follow each other, with kernels of that way."""
+    folder.mkdir()
+    flow = Workflow("chain", folder=folder, slots=1, kernels=way)
+    before = None
+    for number in range(count):
+        write(folder / f"n{number}.ipynb", cells)
+        before = flow.notebook(f"n{number}.ipynb", **({"after": before} if before else {}))
+    began = time.perf_counter()
+    flow.run(store=folder / "store")
+    return (time.perf_counter() - began) / count
+
+
 def measured(run: Callable[[Path, Path], None], path: Path, folder: Path, count: int) -> tuple[float, float]:
     """Return CPU and wall seconds a notebook."""
     before, began = cpu(), time.perf_counter()
@@ -192,6 +206,18 @@ def main() -> None:
             f"  ours, wall a notebook: one at a time {alone:.1f} ms, two at a time {two:.1f} ms: {gain:.2f} times as many"
         )
         servers.close()
+    with tempfile.TemporaryDirectory() as place:
+        ways = [
+            [
+                chain(Path(place) / f"{way}{number}", CELLS["three cells, no imports"], way, BLOCK)
+                for way in ("plain", "pool")
+            ]
+            for number in range(rounds)
+        ]
+    plain, pool = (statistics.median(column) * 1000 for column in zip(*ways, strict=True))
+    print(
+        f"one after the other, wall a notebook: plain {plain:.0f} ms, from the pool {pool:.0f} ms: {pool / plain:.2f}"
+    )
     with tempfile.TemporaryDirectory() as place:
         spawned, forked = (asyncio.run(memory(Path(place), forks=forks)) for forks in (False, True))
     print(

@@ -12,10 +12,15 @@ from collections.abc import Mapping, Sequence
 
 def cpu_seconds(argv: Sequence[str], *, cwd: str | None = None) -> float:
     """Run a program to its end and return its user and system seconds, those of its children included."""
+    return cpu_and_output(argv, cwd=cwd)[0]
+
+
+def cpu_and_output(argv: Sequence[str], *, cwd: str | None = None) -> tuple[float, str]:
+    """Return what `cpu_seconds` does, and what the program printed."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, cwd=cwd, env=environment())
+    done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True, cwd=cwd, env=environment())
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
 
 
 def environment() -> dict[str, str]:

@@ -89,7 +89,7 @@ def test_files_cells_rows_and_lines_that_differ(repository):
     assert {each.path: each.kind for each in difference(store, before, after)} == {
         "a.py": "mode", "b.py": "removed", "d/c.py": "changed", "n.ipynb": "changed", "new.txt": "added", "t.csv": "changed",
     }  # fmt: skip
-    assert compare(store, before, after, "t.csv") == TableDifference(3, 3, 1, 1, ("c",), ())
+    assert compare(store, before, after, "t.csv") == TableDifference(3, 3, 1, 1, ("c",), (), rows=("- 2, y", "+ 3, z"))
     assert set(compare(store, before, after, "n.ipynb")) == {
         CellDifference("added", 0, after="0 new"),
         CellDifference("removed", 1, before="2 second"),

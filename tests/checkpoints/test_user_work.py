@@ -398,7 +398,24 @@ def test_the_whole_of_git_finds_no_fault_with_the_store(repository):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def large_file_storage(repo):
+    """Files of git-lfs: pointers in the index and in the commit, the bytes in the work tree, one of them edited."""
+    repo.git("lfs", "install", "--local")
+    repo.git("lfs", "track", "*.bin")
+    repo.write("large.bin", os.urandom(5000))
+    repo.write("edited.bin", b"as committed")
+    repo.git("add", "-A")
+    repo.git("commit", "-qm", "large files")
+    repo.write("edited.bin", b"as edited, and not added")
+    assert repo.git("show", "HEAD:large.bin").startswith("version https://git-lfs")
+
+
+WITH_LFS = pytest.param(
+    large_file_storage, marks=pytest.mark.skipif(shutil.which("git-lfs") is None, reason="there is no git-lfs here")
+)
+
+
+@pytest.mark.parametrize("state", [*STATES, WITH_LFS], ids=lambda state: state.__name__)
 def test_a_run_and_its_rollback_cost_the_user_nothing(repository, state):
     """A real run over a project in that state, and its rollback, leave every file and all that git has as they were."""
     repo = repository()
@@ -422,6 +439,37 @@ def test_a_run_beside_nested_repositories_and_submodules_leaves_them_alone(repos
     repo.write("module/a.py", "work inside")
     run_and_go_back(repo, leave=("vendored", "module"))
     assert inner.read("a.py") == repo.read("module/a.py") == b"work inside"
+
+
+def test_a_run_in_a_linked_work_tree_costs_the_other_one_nothing(repository):
+    """A run in a work tree of its own and its rollback change neither the main one nor what both share."""
+    repo, side = repository(), repository("aside", git=False)
+    shutil.rmtree(side.folder)
+    repo.git("worktree", "add", "-q", os.fspath(side.folder), "-b", "side")
+    repo.write("a.py", "edited in the main one")
+    files, private = repo.files(), repo.private()
+    run_and_go_back(side)
+    assert (repo.files(), repo.private()) == (files, private)
+
+
+def test_a_run_whose_checkpoints_are_taken_by_an_old_git_says_so(repository, tmp_path, monkeypatch):
+    """A git that knows too little is named with its version and what to do; the run goes on without checkpoints."""
+    repo = repository()
+    old = tmp_path / "programs" / "git"
+    old.parent.mkdir()
+    old.write_text(
+        f'#!/bin/sh\ncase "$1" in\nversion) echo git version 2.25.1;;\n'
+        f'rev-parse) for part; do echo "$part"; done;;\n*) exec {shutil.which("git")} "$@";;\nesac\n'
+    )
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{old.parent}{os.pathsep}{os.environ['PATH']}")
+    flow = Workflow("w", folder=repo.folder, durability="process")
+    flow.command(lambda: repo.write("made.txt", "made"), id="makes", writes=["made.txt"])
+    run = flow.start(wait=False, store=repo.folder / "orchestrator-runs")
+    run.wait()
+    assert 'checkpoints need git 2.31 or newer, and the one here says "git version 2.25.1"' in repr(run.checkpoints())
+    skipped = [event for event in run.watch() if type(event).__name__ == "CheckpointSkipped"]
+    assert [event.for_good for event in skipped] == [True]
 
 
 def run_and_go_back(repo, *, leave=()):

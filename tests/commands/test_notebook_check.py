@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -163,8 +165,12 @@ def test_a_name_that_would_become_code_is_refused(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "value", [(1, 2), {1, 2}, b"x", 1j, float("nan"), 2**70, {1: "a"}, [{"a": object()}], "x" * 2**21]
-)
+    "value",
+    [
+        (1, 2), {1, 2}, b"x", 1j, float("nan"), 2**70, {1: "a"}, [{"a": object()}], "x" * 2**21, Path("a"),
+        datetime.date(2026, 1, 1),
+    ],
+)  # fmt: skip
 def test_a_value_that_is_not_plain_json_is_refused_by_name(tmp_path, value):
     """Nothing is turned into text unasked, and nothing huge is written into a notebook."""
     (mistake,) = checked(tmp_path, document(cell("free = None", tags=["parameters"])), parameters={"free": value})

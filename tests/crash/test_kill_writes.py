@@ -1,6 +1,6 @@
 """kill -9 before, within and after every write to the journal of larger runs, and again while they are resumed.
 
-The runs have retries, a fan-out and its gathering, an optional failure, a pause, a stop, and commands in processes of
+The runs have retries, a fan-out, a matrix and what gathers both, an optional failure, a pause, a stop, and commands in processes of
 their own. However often and wherever their owners die, they come to what an undisturbed run comes to.
 """
 
@@ -33,7 +33,7 @@ KILLS = int(os.environ.get("ORCHESTRATOR_NB_KILLS", "20"))
 
 MODES = ("before JournalFile.append", "within write", "before file.flush_file", "after JournalFile.append")
 
-PARTS = range(8)
+PARTS, CELLS = range(4), range(4, 8)
 WIDE = {
     "workflow": "wide",
     "slots": 3,
@@ -49,9 +49,16 @@ WIDE = {
             }
             for number in PARTS
         },
+        "cell": {
+            "call": "steps:part",
+            "matrix": {"number": list(CELLS)},
+            "after": ["begin"],
+            "retries": 1,
+            "retry_delay": 0.02,
+        },
         "patient": {"call": "steps:patient", "after": ["begin"], "retries": 1, "retry_delay": 0.3},
         "extra": {"call": "steps:extra", "after": ["begin"], "optional": True},
-        "gather": {"call": "steps:gather", "after": ["patient", *(f"part-{number}" for number in PARTS)]},
+        "gather": {"call": "steps:gather", "after": ["patient", "cell", *(f"part-{number}" for number in PARTS)]},
         "say": {"shell": ["echo", "total ${{ gather.total }}"]},
     },
 }
@@ -99,6 +106,8 @@ def part(begin, number):
     if number == 3 and context.attempt <= 2:
         context.record("tried", context.attempt)
         raise ConnectionError("not yet")
+    if number == 7 and context.attempt == 1:
+        raise ConnectionError("a cell, too")
     if number == 5:
         import pandas as pd
 
@@ -140,7 +149,8 @@ def near(begin):
 def gather():
     note("enter")
     context.shared["gathered"] = len(context.upstream)
-    return {"total": len(context.upstream), "names": sorted(context.upstream)}
+    cells = sorted(context.upstream["cell"]) if "cell" in context.upstream else []
+    return {"total": len(context.upstream), "names": sorted(context.upstream), "cells": cells}
 """
 
 
@@ -268,7 +278,7 @@ def _scenes(server: Server, place: Path) -> dict[str, Scene]:
     scenes = {}
     for name, definition, steer in (
         ("paused", WIDE, {"pause": "part-0"}),
-        ("stopped", WIDE, {"stop": "part-4"}),
+        ("stopped", WIDE, {"stop": "cell-4"}),
         ("apart", APART, {}),
     ):
         trial = Trial(server, place / f"undisturbed-{name}", definition)
@@ -281,6 +291,7 @@ def _scenes(server: Server, place: Path) -> dict[str, Scene]:
         assert "RetryScheduled" in kinds or name != "paused"
         scenes[name] = Scene(name, definition, steer, seconds, trial.finish())
         assert scenes[name].outcome["state"] == "completed"
+        assert name == "apart" or scenes[name].outcome["outputs"]["gather"]["cells"] == [str(cell) for cell in CELLS]
     assert scenes["paused"].outcome == scenes["stopped"].outcome
     return scenes
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from orchestrator_nb.kernels.fork_server import server_environment
+from orchestrator_nb.kernels.fork_server import server_environment, servers
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="kernels are forked on Linux only")
 
@@ -24,6 +24,7 @@ def test_the_environment_of_a_server(monkeypatch):
 @pytest.mark.kernel
 def test_what_is_preloaded(kernel):
     """A preloaded module is there, unseen by the code; a kernel that needs less comes from the same server."""
+    servers.close()  # another test's may be there that has just what the second one needs
     one = kernel(preload=["numpy"])
     two = kernel()
     assert one.value(SERVER) == two.value(SERVER)

@@ -309,3 +309,34 @@ def test_a_killed_run_that_reuses_goes_on(flow: Path) -> None:
     assert states(resumed)["model"] == "reused"
     assert resumed.result.outputs["load"] == bytes(3)
     assert audit_run(resumed.folder) == []
+
+
+def test_a_part_that_gathers_a_matrix_of_which_a_cell_never_had_a_result(project: Path) -> None:
+    """It goes on with what there is where its rule would in a whole run; else the missing cell is named, and what to
+    type: that runs the cell and what gathers it, and nothing else."""
+    (project / "steps.py").write_text(
+        "from pathlib import Path\n"
+        "def fit(n):\n"
+        "    with open('ran', 'a') as file:\n        file.write(f'fit-{n} ')\n"
+        "    if n == 2 and Path('broken').exists():\n        raise ValueError('broken')\n"
+        "    return n * 10\n"
+        "def best(fit):\n    return sum(fit.values())\n"
+        "def told(fit):\n    return sorted(fit)\n"
+    )
+    (project / "flow.yaml").write_text(
+        "workflow: w\ncommands:\n"
+        "  fit: {call: 'steps:fit', matrix: {n: [1, 2, 3]}, retries: 0}\n"
+        "  best: {call: 'steps:best'}\n"
+        "  told: {call: 'steps:told', trigger_rule: all_done}\n"
+    )
+    Path("broken").touch()
+    load_flow().start(check=False)
+    assert ran() == ["fit-1", "fit-2", "fit-3"]
+    said = r'"best" needs "fit", and no earlier run .* its cell "fit-2"; select what is missing too: --only fit-2,best'
+    with pytest.raises(UsageError, match=said):
+        load_flow().start(only="best")
+    assert load_flow().start(only="told").result.outputs["told"] == ["1", "3"]
+    Path("broken").unlink()
+    assert ran() == []
+    assert load_flow().start(only="fit-2,best").result.outputs["best"] == 60
+    assert ran() == ["fit-2"]

@@ -16,6 +16,7 @@ from orchestrator_nb import RunFailed, Workflow, WorkflowOrchestrator, attach
 from orchestrator_nb import events as e
 from orchestrator_nb.checkpoints.place import find_place
 from orchestrator_nb.checkpoints.store import CheckpointStore
+from orchestrator_nb.cli.main import run_command_line
 from orchestrator_nb.engine.replay import replay
 from orchestrator_nb.errors import CheckpointError, RollbackRefused, UsageError
 from orchestrator_nb.journal.file import read
@@ -115,6 +116,14 @@ def flow(commands=COMMANDS, **options):
 
 def boundaries(run):
     return [event.command or event.boundary for event in run.state.checkpoints]
+
+
+def typed(capsys, *arguments):
+    """Type a line, and return what it said and its exit code."""
+    capsys.readouterr()
+    code = run_command_line(arguments)
+    said = capsys.readouterr()
+    return subprocess.CompletedProcess(arguments, code, said.out, said.err)
 
 
 def ran():
@@ -447,6 +456,42 @@ def test_a_run_under_way_comes_to_rest_first(repository, until):
     assert sorted(ran()) == ["clean", "model", "model", "publish", "waits"]
 
 
+def test_others_go_on_while_the_files_of_a_command_are_kept(repository, until):
+    """A checkpoint that takes long holds back what comes after its command, and nothing else."""
+    held = {"call": "steps:waits", "after": "clean", "writes": ["waits.txt"]}
+    commands = {
+        "clean": COMMANDS["clean"],
+        "waits": held,
+        "after_it": {"call": "steps:publish", "parameters": {"model": 1}, "after": "waits"},
+        **{
+            name: {"call": "steps:publish", "parameters": {"model": 1}, "after": before}
+            for name, before in (("x", "clean"), ("y", "x"), ("z", "y"))
+        },
+    }
+    run = flow(commands, slots=2).start(wait=False)
+    until(lambda: Path("waits.txt").exists())
+    store = CheckpointStore(find_place(repository, runs=run.folder.parent))
+    with store.lock():
+        Path("go").touch()
+        until(lambda: run.state.commands["waits"].returned and "z" in run.result.outputs)
+        assert run.state.due == {"waits": ("checkpoint",)}
+        assert run.state.commands["after_it"].state == "pending"
+    run.wait()
+    assert boundaries(run) == ["start", "clean", "waits", "completion"]
+
+
+def test_a_rollback_says_where_the_repository_was_and_leaves_it_where_it_is(repository):
+    """Between a run and its rollback somebody may have changed to another branch: it is told, and nothing is moved."""
+    run = flow().start(wait=False)
+    run.wait()
+    git("switch", "-qc", "later")
+    report = run.rollback(to="clean")
+    assert "your repository was on main at " in str(report)
+    assert " and is on later at " in str(report)
+    assert git("branch", "--show-current") == "later\n"
+    assert run.rollback(undo="rollback").note == ""
+
+
 def test_without_git_or_a_repository_a_run_goes_on(project, monkeypatch):
     """Without a repository files are kept beside the runs; without the program the run says so once and completes."""
     (project / "steps.py").write_text(STEPS)
@@ -695,6 +740,49 @@ def test_a_run_steps_back_until_a_check_passes(repository):
     assert (len(looked), report) == (1, None)
 
 
+def test_stepping_back_goes_on_after_a_look_that_came_to_nothing(repository):
+    """What was kept for a look, or for a rollback that was refused, is a moment of the run like any other."""
+    run = flow().start(wait=False)
+    run.wait()
+    seen = []
+    run.rollback_step_by_step(decide=lambda level: seen.append(str(level)) or "next")
+    assert "1. back to command_completion_clean" in seen[0]
+    assert "runs again: model, publish" in seen[0]
+    assert "removed: model.txt" in seen[0]
+    assert len(seen) == 2
+    run.rollback(to="clean")
+    run.rollback_step_by_step(decide=lambda level: "stop")
+    run.resume()
+    run.wait()
+    levels, report = run.rollback_step_by_step(check=lambda folder: not (folder / "model.txt").exists())
+    assert levels[0].target.kind in ("safety", "recovery")
+    assert report.commands == ("model", "publish")
+    assert run.rollback(undo="rollback").ended == "completed"
+    safety = [each for each in run.checkpoints() if each.label == "step by step"]
+    assert run.rollback(to=safety[0].id).ended == "completed"
+
+
+def test_the_command_line_steps_back_until_a_program_passes(repository, capsys):
+    """Each step is told; where none passes nothing is changed and the exit code says so."""
+    run = flow().start(wait=False)
+    run.wait()
+
+    def back(check, *more):
+        return typed(capsys, "rollback", run.id, "--check", check, *more)
+
+    nowhere = back("test -e nowhere.txt")
+    assert nowhere.returncode == 1
+    assert "passes at none of 2 steps back; nothing was changed" in nowhere.stderr
+    assert Path("model.txt").exists()
+    assert (back("no-such-program").returncode, back("true", "--to", "clean").returncode) == (2, 2)
+    done = back("test ! -e clean.txt")
+    assert done.returncode == 0, done.stderr
+    assert "1. back to command_completion_clean" in done.stdout
+    assert "): does not pass" in done.stdout
+    assert "2. back to workflow_start_sales" in done.stdout
+    assert not Path("clean.txt").exists()
+
+
 def test_the_checkpoint_of_a_gated_command_has_the_verdicts(repository):
     """It is taken after its gates have passed, and says so in the words that people look for."""
     commands = {"clean": {**COMMANDS["clean"], "gates": ["rows == 3"]}}
@@ -778,21 +866,31 @@ def test_a_deleted_run_takes_its_checkpoints_with_it(repository):
     assert left == {second.id}
 
 
-def test_the_verbs_list_show_compare_and_go_back(repository):
+def test_the_verbs_list_show_compare_and_go_back(repository, capsys):
     """The command line has the same as Python, as text and as JSON, and refuses with the exit code of a refusal."""
     run = flow().start(wait=False)
     run.wait()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
     def verb(*arguments):
-        code = "from orchestrator_nb.cli.main import main; main()"
-        return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment)
+        return typed(capsys, *arguments)
 
     assert "command_completion_model" in verb("checkpoints").stdout
     told = json.loads(verb("checkpoints", "--json").stdout)
     assert [each["boundary"] for each in told["checkpoints"]] == ["start", "command", "command", "completion"]
     assert "changed  notes.txt" in verb("checkpoints", "--show", "model").stdout
     assert verb("checkpoints", "--diff", "start", "model", "--path", "notes.txt").stdout.endswith("+by the model\n")
+    told = verb("checkpoints", "--diff", "clean", "model", "--path", "model.txt")
+    assert (told.returncode, 'no file "model.txt"' in told.stderr) == (2, True)
+    assert verb("checkpoints", "--diff", "start", "completion").stdout == verb("checkpoints", "--diff", "1", "4").stdout
+    told = verb("checkpoints", "--show", "complexion")
+    assert (told.returncode, "the nearest: completion" in told.stderr) == (2, True)
+    assert verb("checkpoints", "--export", "clean", "--branch", "rescue").stdout == "exported to refs/heads/rescue\n"
+    assert git("show", "rescue:clean.txt") == "clean"
+    assert verb("checkpoints", "--export", "model", "--folder", "elsewhere").returncode == 0
+    assert Path("elsewhere/notes.txt").read_text() == "by the model"
+    told = verb("checkpoints", "--export", "model", "--folder", "elsewhere")
+    assert (told.returncode, "is not empty" in told.stderr) == (1, True)
+    assert verb("checkpoints", "--branch", "rescue").returncode == 2
     assert json.loads(verb("rollback", run.id, "--to", "clean", "--dry-run", "--json").stdout)["done"] is False
     Path("model.txt").write_text("edited")
     refused = verb("rollback", run.id, "--to", "clean")
@@ -800,6 +898,11 @@ def test_the_verbs_list_show_compare_and_go_back(repository):
     done = verb("rollback", run.id, "--undo", "model", "--keep-both")
     assert done.returncode == 0, done.stderr
     assert "runs again: model" in done.stdout
+    assert done.stdout.endswith(f"go on with: orchestrator-nb resume {run.id}\n")
+    assert "rollback-1: without model" in verb("checkpoints").stdout
+    undone = verb("rollback", "--undo", "rollback")
+    assert "the run is completed again" in undone.stdout
+    assert "go on with" not in undone.stdout
     assert Path("model.txt").read_text() == "edited"
 
 

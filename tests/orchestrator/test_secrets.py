@@ -235,3 +235,41 @@ def _command_line(*arguments: str) -> subprocess.CompletedProcess[str]:
         encoding="utf-8",
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONUTF8": "1"},
     )
+
+
+def test_a_changed_value_of_a_secret_makes_what_refers_to_it_run_again(project, store, monkeypatch, capsys) -> None:
+    """The store holds a digest that only its own salt makes, never the value; another store has another digest."""
+    (project / "steps.py").write_text("def asks(token):\n    return len(token)\n\ndef other():\n    return 1\n")
+    (project / "flow.yaml").write_text(
+        "workflow: w\ncommands:\n"
+        "  asks: {call: 'steps:asks', parameters: {token: '${{ secrets.PASS }}'}}\n  other: {call: 'steps:other'}\n"
+    )
+    monkeypatch.setenv("ORCHESTRATOR_NB_SECRET_PASS", "first-value-of-it")
+    flow = Workflow.load("flow.yaml")
+    first = flow.start(store=store)
+    again = Workflow.load("flow.yaml").start(store=store, reuse=True)
+    assert {name: record.state for name, record in again.state.commands.items()} == {
+        "asks": "reused",
+        "other": "reused",
+    }
+    monkeypatch.setenv("ORCHESTRATOR_NB_SECRET_PASS", "another-value-of-it")
+    said = str(Workflow.load("flow.yaml").plan(store=store, reuse=True))
+    assert "the value of a secret changed (PASS)" in said
+    changed = Workflow.load("flow.yaml").start(store=store, reuse=True)
+    states = {name: record.state for name, record in changed.state.commands.items()}
+    assert states == {"asks": "succeeded", "other": "reused"}
+    assert changed.result.outputs["asks"] == len("another-value-of-it")
+    monkeypatch.setenv("ORCHESTRATOR_NB_SECRET_PASS", "first-value-of-it")
+    elsewhere = flow.start(store=project / "elsewhere")
+
+    def digest(run) -> str:
+        return run.state.planned["asks"].result_key.rpartition(".")[2]
+
+    assert len({digest(first), digest(changed), digest(elsewhere)}) == 3
+    assert all(len(digest(run)) == 16 for run in (first, changed, elsewhere))
+    assert (Path(store) / ".salt").stat().st_mode & 0o777 == 0o600
+    (Path(store) / ".salt").unlink()
+    without = Workflow.load("flow.yaml").start(store=store, reuse=True)
+    assert without.state.commands["asks"].state == "succeeded"
+    for path in Path(store).rglob("*"):
+        assert not path.is_file() or b"value-of-it" not in path.read_bytes(), path

@@ -225,6 +225,50 @@ def test_a_rollback_of_a_run_under_way_is_undone_while_it_goes_on(project, until
     assert replay(read(run.folder / "journal.jsonl"), policies=POLICIES).same
 
 
+OWNER = """\
+from orchestrator_nb import Workflow
+Workflow.load("flow.json").start(wait=False).wait(check=False)
+"""
+
+
+def test_a_run_of_another_process_is_brought_to_rest_and_goes_on(project, until):
+    """Who asks for a rollback while commands run elsewhere waits for their end, and gets the report; the owner lives on
+    and goes on when it is told to, from any process."""
+    (project / "steps.py").write_text(STEPS)
+    waiting = {"call": "steps:waits", "after": "first", "writes": ["waits.txt"]}
+    flow({**COMMANDS, "waits": waiting}, slots=2)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        until(lambda: Path("third.txt").exists() and "third" in attach("latest").result.outputs)
+        run, told = attach("latest"), []
+        asking = threading.Thread(target=lambda: told.append(run.rollback(undo="third")))
+        asking.start()
+        until(lambda: run.state.run.rollback is not None)
+        assert Path("third.txt").exists()
+        Path("go").touch()
+        asking.join(30)
+        assert (told[0].commands, told[0].removed) == (("third",), ("third.txt",))
+        assert (run.state.run.state, Path("waits.txt").exists(), owner.poll()) == ("paused", True, None)
+        code = "from orchestrator_nb.cli.main import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-c", code, "rollback", "--undo", "rollback"],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert "has its result again: third" in done.stdout, done.stderr
+        assert owner.poll() is None
+        run.resume()
+        assert run.wait().state == "completed"
+    finally:
+        owner.kill()
+        owner.communicate()
+    assert sorted(ran()) == ["first", "second", "third", "waits"]
+
+
 def test_a_rollback_without_files_is_undone_too(project):
     """Where no files are kept, outputs and shared state go back and forth all the same."""
     (project / "steps.py").write_text(STEPS)

@@ -27,7 +27,7 @@ def test_two_that_may_run_side_by_side_and_change_one_key_are_named(planned):
     """With what to type, by the type that they declare."""
     (note,) = shared_notes(planned(sharers()))
     assert note == (
-        '"a" and "b" may run side by side and all change shared["rows"], of which then the last one is left: say how they '
+        '"a" and "b" may run side by side and change shared["rows"], of which then the last one is left: say how they '
         "come together (merge: {rows: add}), or put one after the other (after)"
     )
 
@@ -58,7 +58,7 @@ def test_code_shows_what_it_changes(planned, tmp_path):
 
     types = {"call": CallableCommand({"a": a}), "notebook": NotebookCommand()}
     (note,) = shared_notes(planned({"a": {}, "b": {"notebook": "b.ipynb"}}, functions={"a": a}, types=types))
-    assert note.startswith('"a" and "b" may run side by side and all change shared["rows"]')
+    assert note.startswith('"a" and "b" may run side by side and change shared["rows"]')
 
 
 def test_keys_are_read_from_code_as_far_as_they_are_written_out():
@@ -84,9 +84,7 @@ def test_a_reader_beside_a_writer_is_told_that_it_is_chance(planned):
 def test_a_key_that_nobody_gives_is_named(planned):
     """Unless a command before may give it without having declared anything."""
     (note,) = shared_notes(planned({"take": {"context": ["k"]}}))
-    assert note.startswith(
-        '"take" reads shared["k"], and neither the workflow\'s `context` nor a command before it gives'
-    )
+    assert note.startswith('"take" reads shared["k"], and neither the workflow\'s `context` nor a command before gives')
     assert not shared_notes(planned({"take": {"context": ["k"]}}, context={"k": 1}))
 
     def may():
@@ -126,8 +124,11 @@ def test_what_the_run_begins_with_has_to_be_of_the_type_too(planned):
     assert planned(body, functions={"may": may}, context={"k": "text"})
 
 
-def test_many_that_change_one_key_are_counted(planned):
-    """Six are named."""
+def test_many_that_change_or_read_one_key_are_one_note(planned):
+    """Six are named, the others counted."""
     body = {f"c{number}": {"shares": ["k"]} for number in range(9)}
     (note,) = shared_notes(planned(body))
     assert '"c5" and 3 more may run side by side' in note
+    readers = {f"r{number}": {"context": ["k"]} for number in range(8)}
+    _, reading = shared_notes(planned({**body, **readers}, context={"k": 1}))
+    assert '"r5" and 2 more read shared["k"] while "c0"' in reading

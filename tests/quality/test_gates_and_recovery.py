@@ -12,7 +12,9 @@ import pytest
 import orchestrator_nb
 from orchestrator_nb import Workflow
 from orchestrator_nb import events as e
+from orchestrator_nb.errors import DefinitionError
 from orchestrator_nb.journal.file import read
+from orchestrator_nb.quality import use
 from orchestrator_nb.quality.registry import BUILT_IN
 
 DATA = Path(orchestrator_nb.__file__).parent / "demo" / "penguins" / "penguins-raw.csv"
@@ -276,3 +278,25 @@ def cut_before_verdict(folder):
     end = next(place for place in range(returned, len(lines)) if b'"end":' in lines[place])
     assert not any(b'"GateChecked"' in line for line in lines[: end + 1])
     journal.write_bytes(b"".join(lines[: end + 1]))
+
+
+@pytest.mark.parametrize(
+    ("gate", "options"),
+    [
+        ("bandit", {}),
+        ("ruff", {}),
+        ("pytest", {"paths": "test_counting.py"}),
+        ("pandera", {"columns": {"mass_g": None}}),
+    ],
+)
+def test_a_tool_that_is_not_there_is_one_line_before_anything_runs(penguins, monkeypatch, gate, options):
+    """It names the tool and the extra that brings it."""
+    monkeypatch.setattr(use.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(use, "program_path", lambda name: None)
+    flow = Workflow("w")
+    flow._add("clean", {"call": "steps:clean", "gates": [{"gate": gate, "options": options}]})
+    with pytest.raises(DefinitionError, match=r"orchestrator-nb\[gates\]") as caught:
+        flow.plan()
+    (mistake,) = caught.value.mistakes
+    assert "\n" not in str(mistake)
+    assert mistake.path == "/commands/clean/gates/0/gate"

@@ -10,8 +10,11 @@ from orchestrator_nb import events as e
 from orchestrator_nb.breaker import FIRST_REST
 from orchestrator_nb.engine.simulator import Outcome, simulate
 from orchestrator_nb.orchestrator.policies import POLICIES
+from orchestrator_nb.records import CauseRecord
 from orchestrator_nb.recovery.causes import is_permanent, is_transient
+from orchestrator_nb.recovery.classification import classified
 from orchestrator_nb.recovery.retry import LEAST_BUDGET, LONGEST_DELAY, Retry
+from orchestrator_nb.recovery.taxonomy import cause_of
 from orchestrator_nb.state import RunState, fold
 
 
@@ -166,3 +169,16 @@ def test_retries_go_on_no_longer_than_the_first_level_lasts() -> None:
     passing = _failure("ConnectionError")
     event, state = _failed(passing, retries=9, retry_delay=1e6, escalation={"automatic": 0.5})
     assert list(Retry()(event, state)) == []
+
+
+def test_a_delay_does_not_grow_while_the_same_comes_right_with_others() -> None:
+    """It doubles with the failures by that cause since one of them was mended, not with those long before."""
+    passing = _failure("ConnectionError")
+    event, state = _failed(passing, retry=5, retries=9, retry_delay=1.0)
+    cause = cause_of(passing, classified("a", passing, state))
+    (alone,) = Retry()(event, state)
+    state.causes = {cause: CauseRecord(failures=1, mended=3, commands=("a",))}
+    (beside,) = Retry()(event, state)
+    assert isinstance(alone, e.RetryScheduled)
+    assert isinstance(beside, e.RetryScheduled)
+    assert (alone.due - event.at) / 2**5 == pytest.approx((beside.due - event.at) / 2)
