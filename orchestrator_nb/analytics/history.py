@@ -16,9 +16,13 @@ from orchestrator_nb.analytics.facts import event_rows, rating_rows
 from orchestrator_nb.analytics.frames import FRAMES, Frame, read_table
 from orchestrator_nb.analytics.selection import Filters, Selection, selection
 from orchestrator_nb.analytics.trends import RUN_FIGURES, last_values, recorded_most, run_figures
+from orchestrator_nb.drawing.table import table_card
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.journal.index.index import Index
 from orchestrator_nb.journal.store import find_store
+
+LATEST = 20
+"""So many runs a history shows of itself."""
 
 
 class History:
@@ -33,6 +37,25 @@ class History:
 
     def __init__(self, store: str | os.PathLike[str] | None = None) -> None:
         self.store = Path(find_store(store))
+
+    def __repr__(self) -> str:
+        runs = self.runs()
+        if not len(runs):
+            return f'<History of "{self.store}": no runs>'
+        states = ", ".join(f"{count} {state}" for state, count in runs["state"].astype(str).value_counts().items())
+        return f'<History of "{self.store}": {len(runs):,} runs of {runs["workflow"].nunique()} workflows, {states}>'
+
+    def _repr_html_(self) -> str:
+        runs = self.runs()
+        latest = runs.head(LATEST)
+        columns = {
+            "run": latest["run"], "workflow": latest["workflow"], "state": latest["state"],
+            "started (UTC)": latest["started"].dt.strftime("%Y-%m-%d %H:%M:%S").fillna(""),
+            "seconds": latest["seconds"].map("{:.3g}".format),
+        }  # fmt: skip
+        shown = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        lead = repr(self)[1:-1] + (f"; the latest {LATEST}" if len(runs) > LATEST else "")
+        return table_card(lead, tuple(columns), shown)
 
     def runs(self, **filters: Unpack[Filters]) -> pd.DataFrame:
         """Return a row a run, the latest first."""

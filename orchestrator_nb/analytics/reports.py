@@ -85,6 +85,9 @@ class Report:
                 lines += [part.text, ""]
         return "\n".join(lines)
 
+    def __repr__(self) -> str:
+        return self.to_markdown()
+
     def to_html(self) -> str:
         """Return it as one offline page. Raises UsageError where plotly is not installed."""
         made = f"Made {datetime.now().astimezone():%Y-%m-%d %H:%M:%S %Z}. Times in figures are UTC."

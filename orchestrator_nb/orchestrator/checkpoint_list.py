@@ -21,7 +21,7 @@ from orchestrator_nb.checkpoints.export import export_branch, export_files
 from orchestrator_nb.checkpoints.record import Checkpoint, headline_of
 from orchestrator_nb.checkpoints.store import CheckpointStore
 from orchestrator_nb.errors import CheckpointError
-from orchestrator_nb.orchestrator.shown import as_text, html_table
+from orchestrator_nb.orchestrator.shown import as_text
 
 COLUMNS = ("number", "name", "of", "taken", "files", "left out", "commit", "note")
 
@@ -152,7 +152,9 @@ class Checkpoints(Sequence[Checkpoint]):
         return as_text("\n".join(lines))
 
     def _repr_html_(self) -> str:
-        return html_table(f"{len(self)} checkpoints of {self.run}", COLUMNS, self.rows())
+        from orchestrator_nb.drawing.table import table_card
+
+        return table_card(f"{len(self)} checkpoints of {self.run}", COLUMNS, self.rows())
 
     def _open(self) -> CheckpointStore:
         if self._store is None:

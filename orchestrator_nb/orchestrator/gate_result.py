@@ -82,4 +82,10 @@ class GateResult:
         return f"{_MARKS[self.verdict]} {where}{self.gate} ({how})" + (f": {self.message}" if self.message else "")
 
     def _repr_html_(self) -> str:
-        return f"<p>{escape(str(self))}</p>"
+        from orchestrator_nb.drawing.table import marked, panel
+
+        where = f"<b>{escape(self.command)}</b> " if self.command else ""
+        how = "" if self.blocking else ", a warning only"
+        told = f": {escape(self.message)}" if self.message else ""
+        said = f"{marked(self.verdict + how)} {where}<code>{escape(self.gate)}</code>{told}"
+        return panel(f'<p class="onb-lead">{said}</p>', label=str(self))

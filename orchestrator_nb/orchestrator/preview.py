@@ -159,8 +159,10 @@ class Preview(Plan):
 
     def _repr_html_(self) -> str:
         from orchestrator_nb.drawing.card import listing
+        from orchestrator_nb.drawing.table import panel
 
-        return f'<div style="overflow:auto">{self.to_svg()}</div>{listing([repr(self)])}'
+        picture = f'<div class="onb-flow"><div class="onb-view onb-fixed">{self.to_svg()}</div></div>'
+        return panel(f'{picture}<div class="onb-told">{listing([repr(self)])}</div>', label="plan")
 
     def __repr__(self) -> str:
         # Without arguments, super() does not work in a class with slots that was made anew by the decorator.

@@ -17,7 +17,7 @@ from orchestrator_nb.orchestrator.advice import advice
 from orchestrator_nb.orchestrator.completion import completion_plan
 from orchestrator_nb.orchestrator.compliance import Compliance, compliance_of
 from orchestrator_nb.orchestrator.failure_card import card_html
-from orchestrator_nb.orchestrator.shown import headline, html_table
+from orchestrator_nb.orchestrator.shown import headline
 from orchestrator_nb.orchestrator.views import is_shown
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.sharing import referred
@@ -235,12 +235,14 @@ class RunResult:
             raise NotImplementedError  # IPython goes on to ask for the representations
 
     def _repr_html_(self) -> str:
+        from orchestrator_nb.drawing.table import table_card
+
         lead = f"{self.run}: {self.state}" + (f" ({self.reason})" if self.reason else "")
         cards = (
             card_html(name, failure, self.notebooks.get(name), self.logs.get(name), cell=self.commands[name].cell)
             for name, failure in self.errors.items()
         )
-        table = html_table(lead, ("command", "state", "attempts", "seconds", "output"), self.summary_rows())
+        table = table_card(lead, ("command", "state", "attempts", "seconds", "output"), self.summary_rows())
         return table + "".join(cards)
 
 

@@ -1,11 +1,10 @@
-"""How runs are shown to people: text without commands to a terminal, a failure in one line, rows as a table of HTML."""
+"""How runs are shown to people: text without commands to a terminal, a failure in one line, a list of names."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Any
 
 from orchestrator_nb.definition.values import visible
 from orchestrator_nb.errors import CommandError
@@ -46,15 +45,6 @@ def headline(failure: Failure) -> str:
     if first and failure.kind in ("exit_code", "signal"):
         return first
     return f"{name}: {first}" if first and not first.startswith(name) else first or name
-
-
-def html_table(lead: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return a paragraph with a table below it; every text is escaped."""
-    from html import escape
-
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(row[name]))}</td>" for name in columns) + "</tr>" for row in rows)
-    return f"<p>{escape(lead)}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def listed(names: Sequence[str], most: int) -> str:

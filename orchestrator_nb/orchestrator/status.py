@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator_nb.orchestrator.decisions import decisions_of
-from orchestrator_nb.orchestrator.shown import as_text, headline, html_table
+from orchestrator_nb.orchestrator.shown import as_text, headline
 from orchestrator_nb.records import CommandRecord
 from orchestrator_nb.standing import told_of_milestones
 from orchestrator_nb.state import RunState
@@ -75,7 +75,9 @@ class Status:
         return str(self)
 
     def _repr_html_(self) -> str:
-        return html_table(self._lead(), COLUMNS, gathered(self.rows))
+        from orchestrator_nb.drawing.table import table_card
+
+        return table_card(self._lead(), COLUMNS, gathered(self.rows))
 
     def _lead(self) -> str:
         lead = f"{self.run}: {self.state}" + (f" ({self.reason})" if self.reason else "")

@@ -53,6 +53,7 @@ print("@" + __import__("json").dumps([cpu, took, sent, done, run.state.run.start
 
 WATCH = """() => {
     window.__seen = {};
+    window.__first = null;
     const look = () => {
         const bar = document.querySelector('.onb-panel [role=progressbar]');
         if (bar) window.__first ??= Date.now() / 1000;

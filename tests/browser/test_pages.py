@@ -165,7 +165,7 @@ def test_nothing_moves_where_motion_is_not_wanted(desk):
     assert node.evaluate(moves)[0] == "none"
     try:
         notebook.page.emulate_media(reduced_motion="no-preference")
-        assert node.evaluate(moves) == ["onb-pulse", "0.35s"]
+        assert node.evaluate(moves) == ["onb-pulse", "0.3s"]
     finally:
         notebook.page.emulate_media(reduced_motion="reduce")
         (desk.server.root / "calm-go").touch()
