@@ -86,6 +86,8 @@ MOMENTS["rolled back by itself"] = [
     *ROLLBACK,
     e.RolledBack(at=5.0, rollback="x", what="without a", removed=("a.txt",), because="no"),
 ]
+MOMENTS["short of memory"] = [e.MemoryProbed(at=3.0, available=2**20, total=2**30)]
+MOMENTS["short of time"] = [e.DeadlineNear(at=3.0, deadline=10.0)]
 MOMENTS["rolled back"] = [*ROLLBACK, e.RolledBack(at=5.0, rollback="x", what="without a", commands=("a",))]
 
 
