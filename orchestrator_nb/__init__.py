@@ -11,11 +11,11 @@ from typing import Any
 _WHERE = {
     "Workflow": "orchestrator_nb.orchestrator.workflow",
     "WorkflowOrchestrator": "orchestrator_nb.orchestrator.interface",
-    "GateResult": "orchestrator_nb.orchestrator.gate_result",
+    "GateResult": "orchestrator_nb.orchestrator.display.gate_result",
     "Verdict": "orchestrator_nb.ports",
     "CommandResult": "orchestrator_nb.data.command_result",
     "Run": "orchestrator_nb.orchestrator.run",
-    "RunResult": "orchestrator_nb.orchestrator.result",
+    "RunResult": "orchestrator_nb.orchestrator.display.result",
     "RunFailed": "orchestrator_nb.errors",
     "DefinitionError": "orchestrator_nb.errors",
     "register": "orchestrator_nb.commands.registry",

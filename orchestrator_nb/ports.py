@@ -15,8 +15,8 @@ from msgspec import Struct
 from orchestrator_nb.definition.models import CommandDefinition, GateDefinition, KernelsDefinition
 from orchestrator_nb.errors import Mistake
 from orchestrator_nb.events import Event, Stored, Used
-from orchestrator_nb.records import CommandRecord
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.records import CommandRecord
+from orchestrator_nb.state.run_state import RunState
 
 
 class Report(Protocol):

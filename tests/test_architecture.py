@@ -94,7 +94,7 @@ def test_a_context_needs_nothing_heavy():
     ("module", "spared"),
     [
         ("orchestrator_nb.orchestrator.attaching", (*HEAVY, "asyncio", "filelock")),
-        ("orchestrator_nb.orchestrator.history", (*HEAVY, "asyncio", "filelock")),
+        ("orchestrator_nb.orchestrator.store.history", (*HEAVY, "asyncio", "filelock")),
         ("orchestrator_nb.orchestrator.workflow", (*(name for name in HEAVY if name != "pydantic"), "filelock")),
     ],
 )

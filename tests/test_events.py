@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import fields
 
 from orchestrator_nb import events as e
-from orchestrator_nb.event_json import decode, encode, from_plain, to_plain
+from orchestrator_nb.events.json_form import decode, encode, from_plain, to_plain
 
 JSON = st.recursive(
     st.none()

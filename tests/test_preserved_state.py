@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from orchestrator_nb import events as e
-from orchestrator_nb.state import fold
-from orchestrator_nb.transitions import IllegalTransition
+from orchestrator_nb.state.run_state import fold
+from orchestrator_nb.state.transitions import IllegalTransition
 
 VALUE = e.Stored(form="json", value={"step": 3})
 BEGINNING: list[e.Event] = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from orchestrator_nb.transitions import COMMAND_TRANSITIONS, RUN_TRANSITIONS
+from orchestrator_nb.state.transitions import COMMAND_TRANSITIONS, RUN_TRANSITIONS
 
 README = Path(__file__).parents[1] / "README.md"
 

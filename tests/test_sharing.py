@@ -12,9 +12,9 @@ from msgspec import Struct
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.steps import Steps
 from orchestrator_nb.engine.verdicts import clash
-from orchestrator_nb.sharing import merged, refused, strategy_of
-from orchestrator_nb.state import RunState, fold
-from orchestrator_nb.transitions import IllegalTransition
+from orchestrator_nb.state.run_state import RunState, fold
+from orchestrator_nb.state.sharing import merged, refused, strategy_of
+from orchestrator_nb.state.transitions import IllegalTransition
 
 
 class Namespaced(Struct, kw_only=True):

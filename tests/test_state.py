@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator_nb import events as e
-from orchestrator_nb.state import RunState, fold
-from orchestrator_nb.transitions import (
+from orchestrator_nb.state.run_state import RunState, fold
+from orchestrator_nb.state.transitions import (
     COMMAND_STATES,
     COMMAND_TRANSITIONS,
     ENDED,

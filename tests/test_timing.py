@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator_nb import events as e
-from orchestrator_nb.timing import timing
+from orchestrator_nb.state.timing import timing
 
 PLAN = {
     "clean": {},

@@ -23,7 +23,7 @@ from orchestrator_nb.analytics.selection import Filters
 from orchestrator_nb.analytics.showing import front_ends
 from orchestrator_nb.analytics.trends import last_values, recorded_most
 from orchestrator_nb.errors import UsageError
-from orchestrator_nb.timing import Timing
+from orchestrator_nb.state.timing import Timing
 
 LATEST = 20
 """Runs whose journals are read for what decided their end."""

@@ -10,8 +10,8 @@ import pandas as pd
 from orchestrator_nb.analytics.columns import PANDAS
 from orchestrator_nb.analytics.selection import Selection
 from orchestrator_nb.errors import StoreError
-from orchestrator_nb.event_json import to_plain
 from orchestrator_nb.events import RunRated
+from orchestrator_nb.events.json_form import to_plain
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.journal.store_facts import store_facts

@@ -21,7 +21,7 @@ from orchestrator_nb.analytics.selection import Filters, Selection, selection
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL
-from orchestrator_nb.timing import Timing, timing
+from orchestrator_nb.state.timing import Timing, timing
 
 MOST_RUNS = 3_000
 """Runs on a page, the latest; of more, that is said."""

@@ -16,7 +16,7 @@ from orchestrator_nb.analytics.figures.figure import chance, counted, length
 from orchestrator_nb.analytics.limits import holm, wilson
 from orchestrator_nb.analytics.recommendations import gain_of_halving
 from orchestrator_nb.errors import UsageError
-from orchestrator_nb.timing import Timing
+from orchestrator_nb.state.timing import Timing
 
 Kind = Literal["change", "flaky", "together", "bottleneck", "time of day", "vain retries"]
 

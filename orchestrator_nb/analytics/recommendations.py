@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orchestrator_nb.analytics.figures.figure import counted, length, listed
-from orchestrator_nb.timing import Span, Timing
+from orchestrator_nb.state.timing import Span, Timing
 
 WORTH = 0.05
 """The part of a run's time that something has to cost to be worth a word."""

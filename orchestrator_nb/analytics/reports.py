@@ -27,8 +27,8 @@ from orchestrator_nb.analytics.trends import last_values, recorded_most
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL, find_run
-from orchestrator_nb.state import RunState, fold
-from orchestrator_nb.timing import Timing, timing
+from orchestrator_nb.state.run_state import RunState, fold
+from orchestrator_nb.state.timing import Timing, timing
 
 LATEST = 20
 """Earlier runs of the workflow whose journals are read."""

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from orchestrator_nb.analytics.figures.figure import counted, length, listed
 from orchestrator_nb.analytics.recommendations import recommendations
-from orchestrator_nb.standing import told_of_milestones
-from orchestrator_nb.state import RunState
-from orchestrator_nb.timing import Timing
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.standing import told_of_milestones
+from orchestrator_nb.state.timing import Timing
 
 MOST_ROWS = 50
 """Commands in the table; of more, the slowest and those in trouble."""

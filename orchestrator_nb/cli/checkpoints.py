@@ -153,7 +153,7 @@ def _tell(found: Any, *, as_json: bool) -> None:
 
 
 def _line(row: Any) -> str:
-    from orchestrator_nb.orchestrator.shown import as_text
+    from orchestrator_nb.orchestrator.display.shown import as_text
 
     if isinstance(row, str):
         return as_text(row)

@@ -26,8 +26,8 @@ def watch(
 
     The exit code is that of the run.
     """
-    from orchestrator_nb.event_json import encode
-    from orchestrator_nb.orchestrator.telling import lines_of
+    from orchestrator_nb.events.json_form import encode
+    from orchestrator_nb.orchestrator.display.telling import lines_of
 
     found = _attach(run, store)
     try:
@@ -89,7 +89,7 @@ def _percent(part: float | None) -> str:
 def logs(words: OfARun, store: Store = None) -> None:
     """Print what the last attempt of a command printed; on a terminal without what would steer it, colours excepted."""
     run, command = named(words, "COMMAND")
-    from orchestrator_nb.orchestrator.shown import as_text
+    from orchestrator_nb.orchestrator.display.shown import as_text
 
     text = _attach(run, store).logs(command)
     sys.stdout.write(as_text(text, colours=True) if sys.stdout.isatty() else text)

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from orchestrator_nb.errors import UsageError
-from orchestrator_nb.orchestrator.result import RunResult
+from orchestrator_nb.orchestrator.display.result import RunResult
 
 FOLDER = "orchestrator-demo"
 DEFINITION = "penguins.yaml"

@@ -13,7 +13,7 @@ from orchestrator_nb.cli.panel import PanelDisplay
 from orchestrator_nb.cli.progress import Display, NoDisplay, PlainDisplay
 from orchestrator_nb.cli.signals import Signals
 from orchestrator_nb.cli.tables import show_result
-from orchestrator_nb.orchestrator.result import RunResult
+from orchestrator_nb.orchestrator.display.result import RunResult
 from orchestrator_nb.orchestrator.run import Run
 
 Begin = Callable[[Display], Run]

@@ -75,7 +75,7 @@ def _bug(error: Exception) -> str:
 
 
 def _say(text: str) -> None:
-    from orchestrator_nb.orchestrator.shown import as_text
+    from orchestrator_nb.orchestrator.display.shown import as_text
 
     text = as_text(text)
     with contextlib.suppress(OSError, ValueError):

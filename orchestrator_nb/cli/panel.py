@@ -11,10 +11,10 @@ from orchestrator_nb import events as e
 from orchestrator_nb.cli.progress import LEAVING
 from orchestrator_nb.cli.terminal import console
 from orchestrator_nb.drawing.glyphs import GLYPHS, RUN_COLOURS, can_show, duration
-from orchestrator_nb.orchestrator.shown import as_text, headline
-from orchestrator_nb.records import CommandRecord
-from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import FINAL
+from orchestrator_nb.orchestrator.display.shown import as_text, headline
+from orchestrator_nb.state.records import CommandRecord
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.transitions import FINAL
 
 INTERVAL = 0.25
 """Seconds between two drawings: four a second are lively enough and calm."""

@@ -9,8 +9,8 @@ from queue import Empty, Full, Queue
 from typing import Protocol, TextIO
 
 from orchestrator_nb import events as e
-from orchestrator_nb.orchestrator.telling import lines_of
-from orchestrator_nb.state import RunState
+from orchestrator_nb.orchestrator.display.telling import lines_of
+from orchestrator_nb.state.run_state import RunState
 
 BACKLOG = 10_000
 """Lines that wait for a slow reader; what comes beyond them is left out."""

@@ -29,7 +29,7 @@ def history(
     """List the runs of the store: id, workflow, state, start, duration."""
     from orchestrator_nb.drawing.glyphs import duration
     from orchestrator_nb.journal.store import find_store
-    from orchestrator_nb.orchestrator.history import summaries
+    from orchestrator_nb.orchestrator.store.history import summaries
 
     place = find_store(store)
     runs = summaries(place, workflow=workflow, limit=limit, said=lambda text: print(text, file=sys.stderr))
@@ -66,7 +66,7 @@ def prune(
     The exit code is 1 when one could not be deleted.
     """
     from orchestrator_nb.journal.store import find_store
-    from orchestrator_nb.orchestrator.prune import delete_runs, doomed_runs
+    from orchestrator_nb.orchestrator.store.prune import delete_runs, doomed_runs
 
     place = find_store(store)
     found = doomed_runs(place, keep=keep, older_than=older_than, workflow=workflow, unfinished=unfinished)
@@ -118,7 +118,7 @@ def audit(
     The exit code is 1 when something is found; each finding names the place, what is wrong, and the repair.
     """
     from orchestrator_nb.journal.store import find_run, find_store, list_runs
-    from orchestrator_nb.orchestrator.audit import audit_run
+    from orchestrator_nb.orchestrator.store.audit import audit_run
 
     place = find_store(store)
     if watch:
@@ -130,7 +130,7 @@ def audit(
     found = {folder.name: audit_run(folder) for folder in folders}
     saved = []
     if export is not None:
-        from orchestrator_nb.orchestrator.salvage import export_readable
+        from orchestrator_nb.orchestrator.store.salvage import export_readable
 
         saved = [export_readable(folder, export, found[folder.name]) for folder in folders if found[folder.name]]
     if as_json:
@@ -151,7 +151,7 @@ def audit(
 def _watch(folder: Path, *, as_json: bool) -> None:
     """Print what does not hold of a run as it comes, and have its owner record it; ends with the run."""
     from orchestrator_nb.orchestrator.attaching import attach
-    from orchestrator_nb.orchestrator.live_audit import watch_run
+    from orchestrator_nb.orchestrator.store.live_audit import watch_run
 
     run, count = attach(folder.name, store=folder.parent), 0
     for finding in watch_run(folder):

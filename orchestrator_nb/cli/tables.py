@@ -10,11 +10,11 @@ from typing import Any, TextIO
 from orchestrator_nb.cli.terminal import console
 from orchestrator_nb.drawing.glyphs import GLYPHS, RUN_COLOURS, can_show, duration
 from orchestrator_nb.events import Stored
-from orchestrator_nb.orchestrator.failure_story import failure_text
-from orchestrator_nb.orchestrator.result import RunResult
-from orchestrator_nb.orchestrator.shown import as_text, headline
-from orchestrator_nb.records import CommandRecord
-from orchestrator_nb.transitions import DONE
+from orchestrator_nb.orchestrator.display.failure_story import failure_text
+from orchestrator_nb.orchestrator.display.result import RunResult
+from orchestrator_nb.orchestrator.display.shown import as_text, headline
+from orchestrator_nb.state.records import CommandRecord
+from orchestrator_nb.state.transitions import DONE
 
 TROUBLE = ("failed", "crashed", "waiting")
 """States of a command whose failure is shown in the place of its output."""

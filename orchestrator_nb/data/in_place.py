@@ -9,8 +9,8 @@ from typing import Any
 
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.stored import load
-from orchestrator_nb.event_json import stored_to_plain
 from orchestrator_nb.events import Stored
+from orchestrator_nb.events.json_form import stored_to_plain
 
 
 def in_place(stored: Stored, artifacts: Artifacts) -> Any:

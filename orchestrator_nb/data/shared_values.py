@@ -14,7 +14,7 @@ from orchestrator_nb.data.plain import copied
 from orchestrator_nb.data.stored import INLINE, store
 from orchestrator_nb.errors import ResultRefused
 from orchestrator_nb.events import Stored
-from orchestrator_nb.sharing import COMBINING, REFERENCE, reference, referred, strategy_of
+from orchestrator_nb.state.sharing import COMBINING, REFERENCE, reference, referred, strategy_of
 
 LARGEST_COMBINED = 2**20
 """Bytes of JSON that a value may have which a strategy looks into: it has to be in the journal."""

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from orchestrator_nb.sharing import FUNCTION, Strategy
-from orchestrator_nb.trigger_rules import DEFAULT, TriggerRule
+from orchestrator_nb.state.sharing import FUNCTION, Strategy
+from orchestrator_nb.state.trigger_rules import DEFAULT, TriggerRule
 
 AMOUNT = r"^([0-9]+(\.[0-9]+)? *([KMGT]i?)?B|all)$"
 """How an amount of a resource is written as text: of memory, or all that there is."""

@@ -31,8 +31,8 @@ from orchestrator_nb.definition.pointers import child
 from orchestrator_nb.definition.spelling import COMMAND_WORDS, WORKFLOW_WORDS
 from orchestrator_nb.definition.values import described, escaped
 from orchestrator_nb.errors import Mistake
-from orchestrator_nb.sharing import Strategy
-from orchestrator_nb.trigger_rules import TRIGGER_RULES
+from orchestrator_nb.state.sharing import Strategy
+from orchestrator_nb.state.trigger_rules import TRIGGER_RULES
 
 ID = 'at most 100 of the letters a to z and A to Z, digits, "_", "-" and ".", and neither "-" nor "." first'
 _SECONDS = 'seconds above 0 and at most 366 days, such as 90 or "5m"'

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from orchestrator_nb import events as e
-from orchestrator_nb.state import RunState
-from orchestrator_nb.step_facts import STEP_ANSWERS, answers_what_is_due
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.step_facts import STEP_ANSWERS, answers_what_is_due
 
 
 def admitted(fact: e.Event, state: RunState) -> tuple[e.Event, ...]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from heapq import heapify, heappop, heappush
 
-from orchestrator_nb.records import PlannedCommand
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.records import PlannedCommand
+from orchestrator_nb.state.run_state import RunState
 
 CPU = "cpu"
 _A_SLOT = ((CPU, 1),)

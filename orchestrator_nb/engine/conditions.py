@@ -10,8 +10,8 @@ from orchestrator_nb import events as e
 from orchestrator_nb.definition.expressions import Expression, Lookup, follow
 from orchestrator_nb.definition.names import addresses
 from orchestrator_nb.errors import UsageError
-from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import DONE
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.transitions import DONE
 
 CAUSE = "when"
 """The `cause` of a command that was skipped because its condition did not hold."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.verdicts import clash, failed_by, not_merged, said_of, warnings
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.run_state import RunState
 
 
 class AcceptResult:

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from math import exp, log
 
 from orchestrator_nb.plan.ranks import Net, batches, expected_seconds, make_net, upward_ranks
-from orchestrator_nb.records import PlannedCommand
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.records import PlannedCommand
+from orchestrator_nb.state.run_state import RunState
 
 FLOOR = 0.01
 """Seconds below which durations are not told apart: starting and recording take their time too."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.requests import Pause, Request, Stop
 from orchestrator_nb.errors import JournalDamaged, StoreError, StoreFull
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.run_state import RunState
 
 AGAIN_AFTER = 1.0
 """Seconds between two tries."""

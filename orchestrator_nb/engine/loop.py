@@ -33,8 +33,8 @@ from orchestrator_nb.engine.steps import Steps
 from orchestrator_nb.engine.waiting import Waiting
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.ports import Executor, Journal, Observer, Policy, Work
-from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import ENDED
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.transitions import ENDED
 
 MOST_IN_A_TURN = 500
 """How many facts a turn takes at the most, so that a flood of them does not hold back the write."""

@@ -13,7 +13,7 @@ from orchestrator_nb.plan.alternatives import alternatives
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import capacities, needs, takes
 from orchestrator_nb.plan.ranks import Net, expected_seconds, make_net
-from orchestrator_nb.trigger_rules import DEFAULT
+from orchestrator_nb.state.trigger_rules import DEFAULT
 
 
 class Outline(NamedTuple):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from orchestrator_nb import events as e
-from orchestrator_nb.escalation import HANDOFF
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.escalation import HANDOFF
+from orchestrator_nb.state.run_state import RunState
 
 
 def parked(state: RunState, now: float) -> e.RunPaused | None:

@@ -16,7 +16,7 @@ from orchestrator_nb.engine.simulator import Outcome, Simulation, VirtualExecuto
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.ports import Policy
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.run_state import RunState
 
 _STEPS = (
     e.AttemptStarted,

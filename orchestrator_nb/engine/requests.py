@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator_nb import events as e
-from orchestrator_nb.command_facts import RETRY
-from orchestrator_nb.escalation import DONE_BY_HAND, ask, next_level
-from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import DONE, FINAL
+from orchestrator_nb.state.command_facts import RETRY
+from orchestrator_nb.state.escalation import DONE_BY_HAND, ask, next_level
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.transitions import DONE, FINAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from orchestrator_nb import events as e
-from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import DONE, ENDED, FINAL, GOOD
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.transitions import DONE, ENDED, FINAL, GOOD
 
 MOST_DEATHS = 3
 """In how many deaths of its owner a command may be under way; then it is under suspicion and not started again."""

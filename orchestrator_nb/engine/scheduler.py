@@ -11,10 +11,10 @@ from orchestrator_nb.engine.allotment import Allotment
 from orchestrator_nb.engine.conditions import unmet
 from orchestrator_nb.engine.estimates import Estimates
 from orchestrator_nb.engine.parking import parked
-from orchestrator_nb.records import PlannedCommand
-from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import DONE, FINAL, GOOD
-from orchestrator_nb.trigger_rules import DEFAULT, Tally, tally_of, verdict, why_skipped
+from orchestrator_nb.state.records import PlannedCommand
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.transitions import DONE, FINAL, GOOD
+from orchestrator_nb.state.trigger_rules import DEFAULT, Tally, tally_of, verdict, why_skipped
 
 STANDBY = "it stands by for a command that may fail"
 """Why a fallback does not run by itself."""

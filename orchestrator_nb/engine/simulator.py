@@ -17,8 +17,8 @@ from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.plan.ranks import expected_seconds
 from orchestrator_nb.ports import Policy, Report, Step, Work
-from orchestrator_nb.state import RunState
-from orchestrator_nb.step_facts import PROBE
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.step_facts import PROBE
 
 _PLACEHOLDER = CommandDefinition(id="simulated", command="simulated")
 _NOWHERE = Path()

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from orchestrator_nb.events import GATE
 from orchestrator_nb.ports import Executor, Step, Work
-from orchestrator_nb.state import RunState
-from orchestrator_nb.step_facts import MERGE
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.step_facts import MERGE
 
 
 class Steps:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator_nb import events as e
-from orchestrator_nb.records import CommandRecord
-from orchestrator_nb.sharing import contested_by, refused
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.records import CommandRecord
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.sharing import contested_by, refused
 
 
 def failed_by(command: str, record: CommandRecord, now: float) -> e.AttemptFailed | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 
 from orchestrator_nb import events as e
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.run_state import RunState
 
 
 class Waiting:

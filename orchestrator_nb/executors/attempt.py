@@ -38,7 +38,7 @@ from orchestrator_nb.executors.known import known
 from orchestrator_nb.executors.measuring import Measure
 from orchestrator_nb.executors.outputs import check_outputs
 from orchestrator_nb.ports import Report, Work
-from orchestrator_nb.records import CommandRecord, returned
+from orchestrator_nb.state.records import CommandRecord, returned
 
 _KEPT = (OutputRecorded, ArtifactRecorded, MetricRecorded)
 Answer = AttemptReturned | AttemptFailed

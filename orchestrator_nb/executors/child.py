@@ -28,8 +28,8 @@ from orchestrator_nb.commands.processes import MARK, kill_attempt
 from orchestrator_nb.commands.usage import own_usage
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.secret_values import keep_out_environment
-from orchestrator_nb.event_json import to_plain
 from orchestrator_nb.events import AttemptFailed, Event
+from orchestrator_nb.events.json_form import to_plain
 from orchestrator_nb.executors.attempt import LocalAttempt, Surroundings
 from orchestrator_nb.executors.failures import failure_of
 

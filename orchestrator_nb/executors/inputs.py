@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestrator_nb.data.declared import unfit
 from orchestrator_nb.events import Failure, Stored
-from orchestrator_nb.sharing import referred
+from orchestrator_nb.state.sharing import referred
 
 
 def declared_only(declared: Mapping[str, str], shared: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from orchestrator_nb.executors.timer import Timer
 from orchestrator_nb.executors.workers import Workers
 from orchestrator_nb.plan.contents import Contents
 from orchestrator_nb.ports import Command, Gates, Report, Step, Work
-from orchestrator_nb.step_facts import MERGE
+from orchestrator_nb.state.step_facts import MERGE
 
 TIMEOUT_GRACE = 10.0
 """Seconds between the interrupt of an attempt that ran into its timeout and what follows."""

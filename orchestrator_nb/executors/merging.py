@@ -19,7 +19,7 @@ from orchestrator_nb.errors import Cancelled, CommandError, Mistake, Orchestrato
 from orchestrator_nb.events import SharedMerged, Stored
 from orchestrator_nb.executors.failures import failure_of
 from orchestrator_nb.ports import Attempt, Step
-from orchestrator_nb.sharing import by_function, is_function, strategy_of
+from orchestrator_nb.state.sharing import by_function, is_function, strategy_of
 
 LONGEST = 300.0
 """Seconds that a function has for one value."""

@@ -27,7 +27,6 @@ from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.secret_values import environment_with
 from orchestrator_nb.definition.references import secrets_in
 from orchestrator_nb.errors import CommandError
-from orchestrator_nb.event_json import from_plain
 from orchestrator_nb.events import (
     ArtifactRecorded,
     AttemptFailed,
@@ -38,10 +37,11 @@ from orchestrator_nb.events import (
     StatePreserved,
     Stored,
 )
+from orchestrator_nb.events.json_form import from_plain
 from orchestrator_nb.executors.attempt import Answer, LocalAttempt
 from orchestrator_nb.executors.child import LENGTH, PROGRESS
 from orchestrator_nb.ports import Work
-from orchestrator_nb.sharing import referred
+from orchestrator_nb.state.sharing import referred
 
 EXIT_PATIENCE = 5.0
 """Seconds that a process may still take to exit after it has answered."""

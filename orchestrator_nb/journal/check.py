@@ -12,7 +12,7 @@ from orchestrator_nb.events import Event, RunResumed, RunStarted
 from orchestrator_nb.journal.file import Position, continues
 from orchestrator_nb.journal.follow import Follower
 from orchestrator_nb.journal.store import JOURNAL
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.run_state import RunState
 
 BACK = 60.0
 """Seconds by which a fact may be earlier than one before it: threads tell what they saw a little later."""

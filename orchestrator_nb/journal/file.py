@@ -20,8 +20,8 @@ from msgspec.json import Decoder
 from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.data.flush import flush_file, flush_folder
 from orchestrator_nb.errors import JournalDamaged, StoreError
-from orchestrator_nb.event_json import decode, encode
 from orchestrator_nb.events import FORMAT, Event, JournalCut, RunStarted
+from orchestrator_nb.events.json_form import decode, encode
 
 START = "0" * 32
 """What stands as `prev` in the first turn."""

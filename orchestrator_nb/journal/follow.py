@@ -8,8 +8,8 @@ from pathlib import Path
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.events import Event
 from orchestrator_nb.journal.file import Position, scan
-from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import IllegalTransition
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.transitions import IllegalTransition
 
 
 class Follower:

@@ -11,8 +11,8 @@ from typing import Any
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.jupyter.rating import rate, ratings_of
 from orchestrator_nb.jupyter.trends import chapters
+from orchestrator_nb.orchestrator.display.shown import as_text
 from orchestrator_nb.orchestrator.run import Run
-from orchestrator_nb.orchestrator.shown import as_text
 
 LINES = 40
 """So many lines of what a command printed are shown of the one that is selected."""

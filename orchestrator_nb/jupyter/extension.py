@@ -6,7 +6,7 @@ from typing import Any
 
 from orchestrator_nb.analytics.showing import front_ends
 from orchestrator_nb.jupyter.view import view
-from orchestrator_nb.orchestrator.views import attach_view
+from orchestrator_nb.orchestrator.display.views import attach_view
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -18,7 +18,7 @@ from orchestrator_nb.jupyter import frontend
 from orchestrator_nb.jupyter.panel import Panel, hands
 from orchestrator_nb.jupyter.publisher import publisher
 from orchestrator_nb.jupyter.widget import bundle_of
-from orchestrator_nb.orchestrator.shown import as_text
+from orchestrator_nb.orchestrator.display.shown import as_text
 from orchestrator_nb.orchestrator.workflow import Workflow
 
 WIDE = {"width": "min(38em, 98%)"}

@@ -1,5 +1,5 @@
 // The live panel of a run. It draws what the model holds and asks the kernel for nothing but what a person clicked on.
-// The parts of the model are described in orchestrator_nb/orchestrator/picture.py.
+// The parts of the model are described in orchestrator_nb/orchestrator/display/picture.py.
 
 let ids = 0;
 

@@ -16,7 +16,7 @@ from orchestrator_nb.jupyter import frontend
 from orchestrator_nb.jupyter.clicks import ACTS, READING, Message
 from orchestrator_nb.jupyter.publisher import INTERVAL, publisher
 from orchestrator_nb.jupyter.widget import bundle_of, panel_widget
-from orchestrator_nb.orchestrator.picture import Picture
+from orchestrator_nb.orchestrator.display.picture import Picture
 from orchestrator_nb.orchestrator.run import Run
 
 IDLE = 1.0

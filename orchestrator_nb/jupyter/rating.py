@@ -7,8 +7,8 @@ from typing import Any
 from orchestrator_nb.events import RunRated
 from orchestrator_nb.journal.identity import asker
 from orchestrator_nb.journal.store_facts import store_facts
+from orchestrator_nb.orchestrator.display.shown import as_text
 from orchestrator_nb.orchestrator.run import Run
-from orchestrator_nb.orchestrator.shown import as_text
 
 MOST_ADVICE = 8
 """So many recommendations can be rated in the panel."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator_nb.drawing.card import style
 from orchestrator_nb.drawing.icons import icon
-from orchestrator_nb.orchestrator.shown import as_text
+from orchestrator_nb.orchestrator.display.shown import as_text
 
 
 class Rows(list[dict[str, Any]]):

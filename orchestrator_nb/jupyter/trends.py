@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from orchestrator_nb.drawing.card import style
-from orchestrator_nb.orchestrator.shown import as_text
+from orchestrator_nb.orchestrator.display.shown import as_text
 
 MOST_METRICS = 4
 """So many metrics have a figure, those first that most runs recorded."""

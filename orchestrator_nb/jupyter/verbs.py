@@ -15,11 +15,11 @@ from orchestrator_nb.journal.store import find_store
 from orchestrator_nb.jupyter.rows import Rows
 from orchestrator_nb.jupyter.view import view
 from orchestrator_nb.orchestrator.attaching import attach
+from orchestrator_nb.orchestrator.display.shown import as_text
+from orchestrator_nb.orchestrator.display.telling import lines_of
 from orchestrator_nb.orchestrator.given import gather, read_as_yaml
-from orchestrator_nb.orchestrator.history import summaries
-from orchestrator_nb.orchestrator.shown import as_text
+from orchestrator_nb.orchestrator.store.history import summaries
 from orchestrator_nb.orchestrator.target import workflow_of
-from orchestrator_nb.orchestrator.telling import lines_of
 from orchestrator_nb.orchestrator.verbs import VERBS
 from orchestrator_nb.orchestrator.workflow import Workflow
 

@@ -17,8 +17,8 @@ from orchestrator_nb.drawing.card import listing
 from orchestrator_nb.drawing.workflow_card import workflow_card
 from orchestrator_nb.errors import DefinitionError, UsageError
 from orchestrator_nb.orchestrator.collector import collector_at_rest
+from orchestrator_nb.orchestrator.display.views import show_workflow
 from orchestrator_nb.orchestrator.session_names import address, cell_number
-from orchestrator_nb.orchestrator.views import show_workflow
 
 GATES = frozenset({"gates", "quality_gates"})
 REQUIREMENTS = frozenset({"quality_requirements", "qualityRequirements"})

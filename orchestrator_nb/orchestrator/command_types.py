@@ -39,7 +39,7 @@ def command_types(
     types: dict[str, Command] = {"call": CallableCommand(functions), "command": RegisteredCommand(), "workflow": inner}
     missing = wanted - types.keys()
     if missing:  # what a run of functions alone would import for nothing
-        from orchestrator_nb.commands.notebook import NotebookCommand
+        from orchestrator_nb.commands.notebooks.command import NotebookCommand
         from orchestrator_nb.commands.shell import ShellCommand
 
         types |= {"notebook": NotebookCommand(), "shell": ShellCommand()}

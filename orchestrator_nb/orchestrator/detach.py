@@ -19,7 +19,7 @@ from orchestrator_nb.journal.store import JOURNAL, create_run
 from orchestrator_nb.orchestrator.opening import Opening
 from orchestrator_nb.orchestrator.overlap import admitted
 from orchestrator_nb.orchestrator.run import Run
-from orchestrator_nb.orchestrator.store_check import check_store
+from orchestrator_nb.orchestrator.store.store_check import check_store
 
 LOG = "logs/owner.log"
 """Where its owner writes what has no other place, relative to the run's folder."""

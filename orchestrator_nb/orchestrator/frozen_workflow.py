@@ -12,7 +12,7 @@ from orchestrator_nb.orchestrator.opening import Opening
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.session_names import SESSION
 from orchestrator_nb.orchestrator.workflow import Workflow, read_workflow
-from orchestrator_nb.transitions import GOOD
+from orchestrator_nb.state.transitions import GOOD
 
 
 def resume_frozen(folder: Path, **options: Any) -> Run:

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator_nb.definition.models import GateDefinition, WorkflowDefinition
 from orchestrator_nb.definition.reading import Loaded
 from orchestrator_nb.errors import Mistake
-from orchestrator_nb.sharing import is_function
+from orchestrator_nb.state.sharing import is_function
 
 
 def all_gates(definition: WorkflowDefinition) -> Iterator[GateDefinition]:

@@ -12,12 +12,12 @@ from orchestrator_nb.engine.outline import Outline
 from orchestrator_nb.engine.resume import lost_attempts, lost_live_results, missing_parts
 from orchestrator_nb.errors import RunRefused
 from orchestrator_nb.journal.identity import identity
-from orchestrator_nb.orchestrator.shown import listed
+from orchestrator_nb.orchestrator.display.shown import listed
 from orchestrator_nb.plan.plan import Plan
-from orchestrator_nb.records import PlannedCommand, planned_command
-from orchestrator_nb.sharing import by_function
-from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import DONE, FINAL
+from orchestrator_nb.state.records import PlannedCommand, planned_command
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.sharing import by_function
+from orchestrator_nb.state.transitions import DONE, FINAL
 
 MANY = 10
 """So many commands are named at the most where a change is told."""

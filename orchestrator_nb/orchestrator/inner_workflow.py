@@ -22,14 +22,14 @@ from orchestrator_nb.definition.references import references_in, secrets_in
 from orchestrator_nb.errors import Cancelled, CommandError, DefinitionError, Mistake, OrchestratorError, UsageError
 from orchestrator_nb.events import Event, NoticeGiven, Stored
 from orchestrator_nb.journal.store import JOURNAL
+from orchestrator_nb.orchestrator.display.result import ARTIFACTS, RunResult
 from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, resume_opened, start_opened
-from orchestrator_nb.orchestrator.result import ARTIFACTS, RunResult
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.plan.fingerprint import fingerprint
 from orchestrator_nb.plan.key import key_of
 from orchestrator_nb.ports import Attempt, Command, Observer, Work
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.run_state import RunState
 
 LONGEST_ID = 140
 """Characters of the id of an inner run; it is the name of a folder."""

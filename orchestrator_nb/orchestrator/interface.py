@@ -13,11 +13,11 @@ from orchestrator_nb.errors import RunNotFound, UsageError
 from orchestrator_nb.executors.failures import failure_of
 from orchestrator_nb.journal.store import find_run, find_store
 from orchestrator_nb.orchestrator.attaching import attach
-from orchestrator_nb.orchestrator.control import Answer
-from orchestrator_nb.orchestrator.result import RunResult
-from orchestrator_nb.orchestrator.rollback_report import RollbackReport
+from orchestrator_nb.orchestrator.control.asking import Answer
+from orchestrator_nb.orchestrator.display.result import RunResult
+from orchestrator_nb.orchestrator.display.status import Status
+from orchestrator_nb.orchestrator.rollbacks.rollback_report import RollbackReport
 from orchestrator_nb.orchestrator.run import Run
-from orchestrator_nb.orchestrator.status import Status
 from orchestrator_nb.orchestrator.workflow import Workflow
 from orchestrator_nb.plan.plan import Plan
 

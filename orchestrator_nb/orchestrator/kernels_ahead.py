@@ -16,8 +16,8 @@ from orchestrator_nb import events as e
 from orchestrator_nb.kernels.ways import PLAIN
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.ports import Work
-from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import FINAL, GOOD
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.transitions import FINAL, GOOD
 
 _MOVES = frozenset((e.AttemptStarted, e.RunPlanned, e.RunPaused, e.RunResumed, e.RunStopping))
 """The events after which other notebooks come next."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestrator_nb import events as e
-from orchestrator_nb.state import RunState
-from orchestrator_nb.timing import Span, timing
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.timing import Span, timing
 
 
 def execution_metrics(events: Iterable[e.Event], state: RunState) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from orchestrator_nb import events as e
 from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.drawing.glyphs import counted
-from orchestrator_nb.escalation import LEVELS, MEANINGS
-from orchestrator_nb.orchestrator.decisions import what_to_type
-from orchestrator_nb.orchestrator.shown import as_text, listed
-from orchestrator_nb.orchestrator.telling import told
-from orchestrator_nb.records import DecisionRecord
-from orchestrator_nb.state import RunState
+from orchestrator_nb.orchestrator.display.decisions import what_to_type
+from orchestrator_nb.orchestrator.display.shown import as_text, listed
+from orchestrator_nb.orchestrator.display.telling import told
+from orchestrator_nb.state.escalation import LEVELS, MEANINGS
+from orchestrator_nb.state.records import DecisionRecord
+from orchestrator_nb.state.run_state import RunState
 
 MANY = 10
 """So many commands, and deviations, are named at the most."""

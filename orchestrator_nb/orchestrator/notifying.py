@@ -22,7 +22,7 @@ from orchestrator_nb.data.secret_values import secret
 from orchestrator_nb.definition.models import WorkflowDefinition
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.orchestrator.notification import Notification, notifications
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.run_state import RunState
 
 EXTRA = 'pip install "orchestrator-nb[notify]"'
 WAITING = 1000

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb import events as e
-from orchestrator_nb.commands.kernel_folder import remove_dead_folders
+from orchestrator_nb.commands.notebooks.kernel_folder import remove_dead_folders
 from orchestrator_nb.commands.processes import end_leftovers
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
@@ -25,36 +25,36 @@ from orchestrator_nb.journal.identity import identity
 from orchestrator_nb.journal.live import remove_live
 from orchestrator_nb.journal.owner import Ownership, take_over
 from orchestrator_nb.journal.store import JOURNAL, create_run
-from orchestrator_nb.orchestrator.checkpointing import with_checkpoints
 from orchestrator_nb.orchestrator.collector import collector_at_rest
-from orchestrator_nb.orchestrator.earlier import earlier_seconds
-from orchestrator_nb.orchestrator.earlier_errors import never_mended, not_tried_again
-from orchestrator_nb.orchestrator.earlier_results import EarlierResults, Kept
+from orchestrator_nb.orchestrator.display.result import ARTIFACTS
+from orchestrator_nb.orchestrator.earlier.durations import earlier_seconds
+from orchestrator_nb.orchestrator.earlier.errors import never_mended, not_tried_again
+from orchestrator_nb.orchestrator.earlier.results import EarlierResults, Kept
 from orchestrator_nb.orchestrator.frozen import Frozen, freeze_sources, remove_parts
 from orchestrator_nb.orchestrator.going_on import going_on, is_left
-from orchestrator_nb.orchestrator.kept_results import check_kept_results
-from orchestrator_nb.orchestrator.manifest import complete_manifest
 from orchestrator_nb.orchestrator.notifying import notifiers
 from orchestrator_nb.orchestrator.overlap import admitted
-from orchestrator_nb.orchestrator.parts import given_to
-from orchestrator_nb.orchestrator.promises import weaker_promises
-from orchestrator_nb.orchestrator.result import ARTIFACTS
-from orchestrator_nb.orchestrator.reuse import Reuse, Verdict
+from orchestrator_nb.orchestrator.reuse.kept_results import check_kept_results
+from orchestrator_nb.orchestrator.reuse.parts import given_to
+from orchestrator_nb.orchestrator.reuse.taking_over import take_over as take_result
+from orchestrator_nb.orchestrator.reuse.taking_over import with_merges
+from orchestrator_nb.orchestrator.reuse.verdicts import Reuse, Verdict
+from orchestrator_nb.orchestrator.rollbacks.checkpointing import with_checkpoints
 from orchestrator_nb.orchestrator.run import GoOn, Run
 from orchestrator_nb.orchestrator.session import Owned, Session
 from orchestrator_nb.orchestrator.settings import recorded_settings
-from orchestrator_nb.orchestrator.store_check import check_store
-from orchestrator_nb.orchestrator.taking_over import take_over as take_result
-from orchestrator_nb.orchestrator.taking_over import with_merges
+from orchestrator_nb.orchestrator.store.manifest import complete_manifest
+from orchestrator_nb.orchestrator.store.promises import weaker_promises
+from orchestrator_nb.orchestrator.store.store_check import check_store
 from orchestrator_nb.plan.fingerprint import canonical, fingerprint
 from orchestrator_nb.plan.key import key_of
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import MEMORY
 from orchestrator_nb.plan.selection import narrowed, read_selection, select
 from orchestrator_nb.ports import Command, Observer
-from orchestrator_nb.sharing import is_function
-from orchestrator_nb.state import RunState, fold
-from orchestrator_nb.transitions import DONE, IllegalTransition
+from orchestrator_nb.state.run_state import RunState, fold
+from orchestrator_nb.state.sharing import is_function
+from orchestrator_nb.state.transitions import DONE, IllegalTransition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,14 +8,14 @@ from typing import Any
 
 from orchestrator_nb.engine.outline import declared_seconds, outline, plan_net
 from orchestrator_nb.engine.simulator import Outcome, Simulation, simulate
-from orchestrator_nb.orchestrator.reuse import UP_TO_DATE, Verdict
+from orchestrator_nb.orchestrator.reuse.verdicts import UP_TO_DATE, Verdict
 from orchestrator_nb.plan.conflicts import Conflict, apart, conflicts
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import ALL, CPU, amount
 from orchestrator_nb.plan.ranks import batches, critical_path
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
-from orchestrator_nb.trigger_rules import DEFAULT
+from orchestrator_nb.state.trigger_rules import DEFAULT
 
 SHOWN = 12
 """A critical path with more commands is shortened."""

@@ -17,23 +17,23 @@ from orchestrator_nb.journal.follow import Follower
 from orchestrator_nb.journal.live import read_live
 from orchestrator_nb.journal.owner import is_owned
 from orchestrator_nb.journal.store import JOURNAL, find_store
-from orchestrator_nb.orchestrator.awaiting import wait_for_owner, wait_in_loop
-from orchestrator_nb.orchestrator.compliance import Compliance, compliance_of
-from orchestrator_nb.orchestrator.control import Answer, ask_owner
-from orchestrator_nb.orchestrator.decisions import Decision, decisions_of, plain_parameters, what_to_type
-from orchestrator_nb.orchestrator.driver import Driver
-from orchestrator_nb.orchestrator.failure_story import failure_text
-from orchestrator_nb.orchestrator.looks import Looks
+from orchestrator_nb.orchestrator.control.asking import Answer, ask_owner
+from orchestrator_nb.orchestrator.control.awaiting import wait_for_owner, wait_in_loop
+from orchestrator_nb.orchestrator.control.driver import Driver
+from orchestrator_nb.orchestrator.display.compliance import Compliance, compliance_of
+from orchestrator_nb.orchestrator.display.decisions import Decision, decisions_of, plain_parameters, what_to_type
+from orchestrator_nb.orchestrator.display.failure_story import failure_text
+from orchestrator_nb.orchestrator.display.looks import Looks
+from orchestrator_nb.orchestrator.display.result import RunResult, result_of
+from orchestrator_nb.orchestrator.display.status import Status
+from orchestrator_nb.orchestrator.display.why import Why, why
 from orchestrator_nb.orchestrator.metrics import execution_metrics
-from orchestrator_nb.orchestrator.result import RunResult, result_of
+from orchestrator_nb.orchestrator.rollbacks.run_files import GoesBack
 from orchestrator_nb.orchestrator.run_context import context_of
 from orchestrator_nb.orchestrator.run_figures import RunFigures
-from orchestrator_nb.orchestrator.run_files import GoesBack
-from orchestrator_nb.orchestrator.saved import read_saved, restore_state, saved_state, write_saved
-from orchestrator_nb.orchestrator.status import Status
-from orchestrator_nb.orchestrator.why import Why, why
+from orchestrator_nb.orchestrator.store.saved import read_saved, restore_state, saved_state, write_saved
 from orchestrator_nb.recovery.rollbacks import how_to_step_back, why_step_back
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.run_state import RunState
 
 GoOn = Callable[..., Any]
 """Takes up a run that nobody owns: called with its id, ``store=`` and ``wait=False``, it returns the `Run`."""
@@ -296,7 +296,7 @@ class Run(GoesBack, Looks, RunFigures):
         if self._today is None:
             raise RunRefused(f'"{self.id}" is not known together with its workflow: attach("{self.id}").accept(…)')
         # What plans is imported where it is needed: whoever looks at a run does without.
-        from orchestrator_nb.orchestrator.acceptance import acceptance
+        from orchestrator_nb.orchestrator.reuse.acceptance import acceptance
 
         told = acceptance(command, self._today(self.folder), self.state, self.folder.parent)
         self._whoever_drives("accept", Accept(**told), told)
@@ -338,7 +338,7 @@ class Run(GoesBack, Looks, RunFigures):
                 event = self._ask(kind, **told).event
         except RunNotRunning:  # or not any more: it may just have parked
             # What folds and decides is imported where it is needed: whoever looks at a run does without.
-            from orchestrator_nb.orchestrator.unattended import record_request
+            from orchestrator_nb.orchestrator.control.unattended import record_request
 
             event = record_request(self.folder, request)
         if isinstance(event, e.NoticeGiven):

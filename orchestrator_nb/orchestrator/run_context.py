@@ -13,9 +13,9 @@ from orchestrator_nb.data.in_place import in_place
 from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.data.transfer import limited
 from orchestrator_nb.events import Stored
-from orchestrator_nb.orchestrator.result import ARTIFACTS
-from orchestrator_nb.sharing import referred
-from orchestrator_nb.state import RunState
+from orchestrator_nb.orchestrator.display.result import ARTIFACTS
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.sharing import referred
 
 
 def context_of(state: RunState, *, size: int | None = None, folder: Path | None = None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ class RunFigures:
 
     def timing(self) -> Any:
         """Return where its time went, a `Timing`: spans, critical path, efficiency, waste. Raises StoreError."""
-        from orchestrator_nb.timing import timing
+        from orchestrator_nb.state.timing import timing
 
         return timing(read(self.folder / JOURNAL))
 

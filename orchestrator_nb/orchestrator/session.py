@@ -28,29 +28,29 @@ from orchestrator_nb.executors.probing import probe
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import asker
 from orchestrator_nb.journal.owner import Ownership
-from orchestrator_nb.orchestrator.attendant import Attendant
-from orchestrator_nb.orchestrator.baselines import completed_before
-from orchestrator_nb.orchestrator.checkpointing import Checkpointing
 from orchestrator_nb.orchestrator.clock import steady_clock
-from orchestrator_nb.orchestrator.compliance import write_compliance
-from orchestrator_nb.orchestrator.control import ANSWER_WAIT, Answer
+from orchestrator_nb.orchestrator.control.asking import ANSWER_WAIT, Answer
+from orchestrator_nb.orchestrator.control.attendant import Attendant
+from orchestrator_nb.orchestrator.control.live_view import LiveView
+from orchestrator_nb.orchestrator.display.compliance import write_compliance
+from orchestrator_nb.orchestrator.display.handoff import write_handoff
+from orchestrator_nb.orchestrator.display.result import ARTIFACTS
+from orchestrator_nb.orchestrator.earlier.baselines import completed_before
 from orchestrator_nb.orchestrator.gates import all_gates
-from orchestrator_nb.orchestrator.handoff import write_handoff
 from orchestrator_nb.orchestrator.kernels_ahead import KernelsAhead
-from orchestrator_nb.orchestrator.leaving import leave_summary
-from orchestrator_nb.orchestrator.live_view import LiveView
-from orchestrator_nb.orchestrator.manifest import write_manifest
 from orchestrator_nb.orchestrator.memory_watch import MemoryWatch
 from orchestrator_nb.orchestrator.policies import POLICIES
-from orchestrator_nb.orchestrator.result import ARTIFACTS
-from orchestrator_nb.orchestrator.reuse import Reuse
+from orchestrator_nb.orchestrator.reuse.verdicts import Reuse
+from orchestrator_nb.orchestrator.rollbacks.checkpointing import Checkpointing
+from orchestrator_nb.orchestrator.store.leaving import leave_summary
+from orchestrator_nb.orchestrator.store.manifest import write_manifest
 from orchestrator_nb.orchestrator.works import Works
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import amount
 from orchestrator_nb.ports import Command, Gates, Observer
-from orchestrator_nb.sharing import is_function
-from orchestrator_nb.state import RunState
-from orchestrator_nb.step_facts import PROBE
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.sharing import is_function
+from orchestrator_nb.state.step_facts import PROBE
 
 log = logging.getLogger("orchestrator_nb.run")
 """What has to be said while it cannot be recorded; where nobody has set up logging it goes to stderr."""
@@ -185,7 +185,7 @@ class Session:
 
     def _live_audit(self, state: RunState) -> Any:
         """Return what looks at the run while it goes on; not imported where nobody wants it."""
-        from orchestrator_nb.orchestrator.live_audit import LiveAudit
+        from orchestrator_nb.orchestrator.store.live_audit import LiveAudit
 
         return LiveAudit(self._owned.folder, state, tell=lambda text: self._loop.send(Tell(text=text)))
 
@@ -193,8 +193,8 @@ class Session:
         """Return what starts kernels ahead, None where there are no notebooks."""
         if notebooks is None or all(command.notebook is None for command in self._plan.commands.values()):
             return None
-        from orchestrator_nb.commands.notebook import NotebookCommand
-        from orchestrator_nb.commands.prepared_kernels import prepared_kernels
+        from orchestrator_nb.commands.notebooks.command import NotebookCommand
+        from orchestrator_nb.commands.notebooks.prepared_kernels import prepared_kernels
 
         if not isinstance(notebooks, NotebookCommand):  # somebody else's
             return None

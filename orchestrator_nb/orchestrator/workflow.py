@@ -16,23 +16,23 @@ from orchestrator_nb.journal.store import find_run, find_store
 from orchestrator_nb.orchestrator.building import Building
 from orchestrator_nb.orchestrator.collector import collector_at_rest
 from orchestrator_nb.orchestrator.command_types import command_types, import_registrations
-from orchestrator_nb.orchestrator.decisions import how_decided
-from orchestrator_nb.orchestrator.earlier import earlier_seconds
-from orchestrator_nb.orchestrator.earlier_results import EarlierResults
+from orchestrator_nb.orchestrator.display.decisions import how_decided
+from orchestrator_nb.orchestrator.display.result import RunResult
+from orchestrator_nb.orchestrator.display.views import show_run
+from orchestrator_nb.orchestrator.earlier.durations import earlier_seconds
+from orchestrator_nb.orchestrator.earlier.results import EarlierResults
 from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.orchestrator.gates import gate_mistakes
 from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, with_open_matrices, without_unknown
 from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, cpus, machine_memory, resume_opened, start_opened
 from orchestrator_nb.orchestrator.overlap import OVERLAPS
-from orchestrator_nb.orchestrator.parts import choose, given_to
 from orchestrator_nb.orchestrator.preview import Preview, preview
-from orchestrator_nb.orchestrator.result import RunResult
+from orchestrator_nb.orchestrator.reuse.parts import choose, given_to
 from orchestrator_nb.orchestrator.run import Run
-from orchestrator_nb.orchestrator.saved import read_saved
 from orchestrator_nb.orchestrator.session_names import needs_session, session_name
 from orchestrator_nb.orchestrator.settings import given_settings, with_settings
-from orchestrator_nb.orchestrator.store_check import store_notes
-from orchestrator_nb.orchestrator.views import show_run
+from orchestrator_nb.orchestrator.store.saved import read_saved
+from orchestrator_nb.orchestrator.store.store_check import store_notes
 from orchestrator_nb.plan.plan import Plan, make_plan
 from orchestrator_nb.plan.pools import check_pools
 from orchestrator_nb.plan.selection import Names, Selection, read_selection

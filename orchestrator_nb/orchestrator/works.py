@@ -14,8 +14,8 @@ from orchestrator_nb.executors.inputs import declared_only
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import amount
 from orchestrator_nb.ports import Work
-from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import DONE
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.transitions import DONE
 
 _NO_RESULT = e.Stored(form="json")
 

@@ -25,8 +25,8 @@ from orchestrator_nb.plan.contents import named_resources
 from orchestrator_nb.plan.fingerprint import canonical, canonical_json, plain
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.ports import Command
-from orchestrator_nb.records import CommandRecord
-from orchestrator_nb.transitions import DONE
+from orchestrator_nb.state.records import CommandRecord
+from orchestrator_nb.state.transitions import DONE
 
 PARTS = ("code", "options", "parameters", "secrets")
 """What the parts of a key are the hashes of, in their order."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.plan.edges import Edge
-from orchestrator_nb.trigger_rules import DEFAULT
+from orchestrator_nb.state.trigger_rules import DEFAULT
 
 _SHOWN = 50
 """Characters of what a command runs that are shown."""

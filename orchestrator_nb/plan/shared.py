@@ -12,7 +12,7 @@ from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinit
 from orchestrator_nb.definition.pointers import child
 from orchestrator_nb.errors import Mistake, OrchestratorError
 from orchestrator_nb.ports import Command
-from orchestrator_nb.sharing import ANY
+from orchestrator_nb.state.sharing import ANY
 
 _TAKEN_AS = {"integer": {"number"}, "date": {"string"}, "datetime": {"string"}, "path": {"string"}}
 """What a value of a type may be declared as besides."""

@@ -14,7 +14,7 @@ from orchestrator_nb.quality.expressions import hold
 from orchestrator_nb.quality.past import Past
 from orchestrator_nb.quality.registry import gate_of, is_expression
 from orchestrator_nb.quality.subject import GateSubject
-from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.state.records import CommandRecord
 
 LONGEST_MESSAGE = 2_000
 """Letters that are kept of what a gate says."""

@@ -9,7 +9,7 @@ from orchestrator_nb.errors import UsageError
 from orchestrator_nb.ports import Verdict, Work
 from orchestrator_nb.quality.lookups import Lookups, shown
 from orchestrator_nb.quality.past import NoBaseline, Past
-from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.state.records import CommandRecord
 
 parsed = lru_cache(maxsize=1000)(Expression.parse)
 """The expression of a text. Raises UsageError."""

@@ -16,8 +16,8 @@ from orchestrator_nb.plan.pools import amount
 from orchestrator_nb.ports import Gate, Subject, Verdict
 from orchestrator_nb.quality.lookups import values_of
 from orchestrator_nb.quality.use import NUMBER, TEXTS, texts, wrong_options
-from orchestrator_nb.records import CommandRecord
-from orchestrator_nb.timing import timing
+from orchestrator_nb.state.records import CommandRecord
+from orchestrator_nb.state.timing import timing
 
 JOURNAL = "journal.jsonl"
 

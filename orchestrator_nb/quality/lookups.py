@@ -14,8 +14,8 @@ from orchestrator_nb.errors import UsageError
 from orchestrator_nb.events import Stored
 from orchestrator_nb.ports import Work
 from orchestrator_nb.quality.past import NoBaseline, Past
-from orchestrator_nb.records import CommandRecord
-from orchestrator_nb.sharing import referred
+from orchestrator_nb.state.records import CommandRecord
+from orchestrator_nb.state.sharing import referred
 
 ARTIFACTS = "artifacts"
 BASELINE = "baseline"

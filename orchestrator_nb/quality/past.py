@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.state.records import CommandRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

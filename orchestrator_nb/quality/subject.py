@@ -23,7 +23,7 @@ from orchestrator_nb.ports import Attempt, Gate, Verdict
 from orchestrator_nb.quality.expressions import parsed
 from orchestrator_nb.quality.lookups import Lookups
 from orchestrator_nb.quality.past import Past
-from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.state.records import CommandRecord
 
 LONGEST = 300.0
 """Seconds that a gate has, where nothing is said."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.commands.importing import CannotImport, load_module
-from orchestrator_nb.commands.notebook_file import read
+from orchestrator_nb.commands.notebooks.file import read
 from orchestrator_nb.definition.models import CommandDefinition, GateDefinition
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.definition.values import described

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from orchestrator_nb import events as e
-from orchestrator_nb.escalation import TAKEN_OVER
 from orchestrator_nb.recovery.taxonomy import cause_of, classify
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.escalation import TAKEN_OVER
+from orchestrator_nb.state.run_state import RunState
 from orchestrator_nb.values import Classified
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from orchestrator_nb import events as e
-from orchestrator_nb.escalation import ask, next_level
-from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import FINAL
+from orchestrator_nb.state.escalation import ask, next_level
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.transitions import FINAL
 
 DEFERRED = "deferred"
 """The cause for which a command is skipped that is left for later."""

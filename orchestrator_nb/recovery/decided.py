@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestrator_nb import events as e
-from orchestrator_nb.command_facts import RETRY
-from orchestrator_nb.escalation import DONE_BY_HAND, FAIL, GO_ON, ROLL_BACK, SKIP, TAKEN_OVER
-from orchestrator_nb.records import CommandRecord, DecisionRecord
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.command_facts import RETRY
+from orchestrator_nb.state.escalation import DONE_BY_HAND, FAIL, GO_ON, ROLL_BACK, SKIP, TAKEN_OVER
+from orchestrator_nb.state.records import CommandRecord, DecisionRecord
+from orchestrator_nb.state.run_state import RunState
 
 
 class Decided:

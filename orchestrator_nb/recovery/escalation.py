@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestrator_nb import events as e
-from orchestrator_nb.escalation import HANDOFF, MANUAL, ask, next_level
 from orchestrator_nb.recovery.classification import classified
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.escalation import HANDOFF, MANUAL, ask, next_level
+from orchestrator_nb.state.run_state import RunState
 
 
 class Escalation:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestrator_nb import events as e
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.run_state import RunState
 
 
 class Optional:

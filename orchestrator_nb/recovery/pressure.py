@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator_nb import events as e
-from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import FINAL
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.transitions import FINAL
 
 MANY = 5
 """So many commands are named at the most."""

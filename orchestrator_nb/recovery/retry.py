@@ -7,11 +7,11 @@ from random import Random
 from typing import Any
 
 from orchestrator_nb import events as e
-from orchestrator_nb.records import CommandRecord, PlannedCommand
 from orchestrator_nb.recovery.classification import classified
 from orchestrator_nb.recovery.taxonomy import cause_of
 from orchestrator_nb.recovery.want import FIRST_WAIT, LONGEST_WAIT, MOST_PUT_OFFS, checks_before_retry, missing
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.records import CommandRecord, PlannedCommand
+from orchestrator_nb.state.run_state import RunState
 from orchestrator_nb.values import Classified
 
 DEFAULT_RETRIES = 3

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator_nb import events as e
-from orchestrator_nb.checkpoint_events import CHECKPOINT
-from orchestrator_nb.escalation import FAIL, ROLL_BACK
-from orchestrator_nb.records import CommandRecord
-from orchestrator_nb.state import RunState
-from orchestrator_nb.step_facts import ASK, ROLLBACK
-from orchestrator_nb.transitions import DONE
+from orchestrator_nb.events.checkpoint import CHECKPOINT
+from orchestrator_nb.state.escalation import FAIL, ROLL_BACK
+from orchestrator_nb.state.records import CommandRecord
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.step_facts import ASK, ROLLBACK
+from orchestrator_nb.state.transitions import DONE
 
 CASCADE = 3
 """So many failures without a success between them, or so many commands held back by one, are more than one's own fault."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestrator_nb import events as e
-from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import DONE, FINAL
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.transitions import DONE, FINAL
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds after which it is looked again whether a fallback can run, doubled each further time, and at the most."""

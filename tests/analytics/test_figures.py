@@ -13,7 +13,7 @@ from orchestrator_nb.analytics.figures.figure import Figure, length
 from orchestrator_nb.analytics.history import History
 from orchestrator_nb.analytics.marks import Marks
 from orchestrator_nb.analytics.material import Material
-from orchestrator_nb.timing import timing
+from orchestrator_nb.state.timing import timing
 
 
 def _trace(figure: Figure, name: str) -> dict:

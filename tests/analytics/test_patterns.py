@@ -15,7 +15,7 @@ from orchestrator_nb.analytics.history import History
 from orchestrator_nb.analytics.limits import control_limits, holm, pareto_front, wilson
 from orchestrator_nb.analytics.material import Material
 from orchestrator_nb.analytics.recommendations import recommendations
-from orchestrator_nb.timing import timing
+from orchestrator_nb.state.timing import timing
 
 
 def _runs(seconds: list[float], *, hours: float = 24.0) -> pd.DataFrame:

@@ -15,8 +15,8 @@ from orchestrator_nb.analytics.summary import markdown_table, summary_markdown
 from orchestrator_nb.cli.main import run_command_line
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.orchestrator.attaching import attach
-from orchestrator_nb.state import fold
-from orchestrator_nb.timing import timing
+from orchestrator_nb.state.run_state import fold
+from orchestrator_nb.state.timing import timing
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

@@ -20,7 +20,7 @@ from orchestrator_nb.events import Stored
 from orchestrator_nb.ports import Work
 from orchestrator_nb.quality.checking import CheckedGates
 from orchestrator_nb.quality.past import no_past
-from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.state.records import CommandRecord
 
 GATES = ("rmse < 3.5", "rows >= 0.9 * least and missing == 0")
 MOST = 0.2e-3

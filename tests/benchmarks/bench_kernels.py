@@ -27,7 +27,7 @@ import papermill
 from nbformat import v4
 
 from orchestrator_nb import Workflow
-from orchestrator_nb.commands.notebook import NotebookCommand
+from orchestrator_nb.commands.notebooks.command import NotebookCommand
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.definition.models import CommandDefinition

@@ -19,7 +19,7 @@ from orchestrator_nb.engine.simulator import Outcome, VirtualExecutor, make_sche
 from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.orchestrator.policies import POLICIES
 from orchestrator_nb.ports import Policy, Work
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.run_state import RunState
 
 COMMANDS, SLOTS = 60, 8
 

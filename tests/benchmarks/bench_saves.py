@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator_nb.commands.notebook_engine import NAME, import_papermill
+from orchestrator_nb.commands.notebooks.engine import NAME, import_papermill
 
 ENGINES = {"papermill": None, "ours": NAME}
 

@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 OURS = """
-from orchestrator_nb.commands.notebook_engine import Engine, import_papermill
+from orchestrator_nb.commands.notebooks.engine import Engine, import_papermill
 
 papermill = import_papermill()
 for name in (None, "nbclient"):

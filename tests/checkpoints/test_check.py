@@ -12,7 +12,7 @@ from orchestrator_nb import Workflow
 from orchestrator_nb.checkpoints.place import find_place
 from orchestrator_nb.checkpoints.retention import thin
 from orchestrator_nb.checkpoints.store import CheckpointStore
-from orchestrator_nb.orchestrator.audit import audit_run
+from orchestrator_nb.orchestrator.store.audit import audit_run
 
 
 def git(*arguments):

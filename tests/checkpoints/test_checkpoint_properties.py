@@ -18,7 +18,7 @@ from orchestrator_nb.checkpoints.rollback import roll_back, unfinished
 from orchestrator_nb.checkpoints.snapshot import take
 from orchestrator_nb.checkpoints.store import CheckpointStore, open_store
 from orchestrator_nb.errors import CheckpointError, UsageError
-from orchestrator_nb.transitions import FINAL
+from orchestrator_nb.state.transitions import FINAL
 
 PATHS = ("a", "b", "d", "d/x", "d/y", "e/f/g", "o.log", "e")
 EDITS = st.lists(

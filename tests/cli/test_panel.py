@@ -10,8 +10,8 @@ from rich.console import Console
 from orchestrator_nb import events as e
 from orchestrator_nb.cli.panel import PanelDisplay, panel
 from orchestrator_nb.drawing.glyphs import GLYPHS, can_show, duration
-from orchestrator_nb.state import RunState
-from orchestrator_nb.transitions import COMMAND_STATES
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.transitions import COMMAND_STATES
 
 
 def state_of(count=3):

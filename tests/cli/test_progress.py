@@ -10,8 +10,8 @@ import pytest
 
 from orchestrator_nb import events as e
 from orchestrator_nb.cli.progress import PlainDisplay
-from orchestrator_nb.orchestrator.telling import lines_of
-from orchestrator_nb.state import RunState
+from orchestrator_nb.orchestrator.display.telling import lines_of
+from orchestrator_nb.state.run_state import RunState
 
 FAILURE = e.Failure(kind="exception", message="no such column\nmore", types=("builtins.KeyError", "builtins.Exception"))
 STORY = [

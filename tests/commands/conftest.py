@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from orchestrator_nb.commands.notebook import NotebookCommand
+from orchestrator_nb.commands.notebooks.command import NotebookCommand
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.stored import load

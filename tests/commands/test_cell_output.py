@@ -7,7 +7,7 @@ import json
 import pytest
 from nbformat.v4 import output_from_msg
 
-from orchestrator_nb.commands.cell_output import plain_output
+from orchestrator_nb.commands.notebooks.cell_output import plain_output
 
 
 def message(kind, **content):

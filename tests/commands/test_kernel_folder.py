@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator_nb.commands.kernel_folder import LONGEST, KernelFolder, remove_dead_folders
+from orchestrator_nb.commands.notebooks.kernel_folder import LONGEST, KernelFolder, remove_dead_folders
 
 OWNER = """
 import os, signal
-from orchestrator_nb.commands.kernel_folder import KernelFolder
+from orchestrator_nb.commands.notebooks.kernel_folder import KernelFolder
 folder = KernelFolder()
 (folder.path / "context.json").write_text("{}")
 print(folder.path, flush=True)

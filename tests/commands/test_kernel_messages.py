@@ -8,8 +8,8 @@ import io
 import pandas as pd
 import pytest
 
-from orchestrator_nb.commands import kernel_messages
-from orchestrator_nb.commands.kernel_messages import MIME, OUTPUT, PAPERMILL, SCRAPBOOK
+from orchestrator_nb.commands.notebooks import kernel_messages
+from orchestrator_nb.commands.notebooks.kernel_messages import MIME, OUTPUT, PAPERMILL, SCRAPBOOK
 
 
 def told(mime, plain, kind="display_data"):

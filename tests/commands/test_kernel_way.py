@@ -7,10 +7,10 @@ import sys
 import nbformat
 import pytest
 
-from orchestrator_nb.commands import kernel_way as module
-from orchestrator_nb.commands.kernel_way import kernel_way, switch_mistake
-from orchestrator_nb.commands.notebook import NotebookCommand
-from orchestrator_nb.commands.notebook_kernel import Kernel
+from orchestrator_nb.commands.notebooks import kernel_way as module
+from orchestrator_nb.commands.notebooks.command import NotebookCommand
+from orchestrator_nb.commands.notebooks.kernel import Kernel
+from orchestrator_nb.commands.notebooks.kernel_way import kernel_way, switch_mistake
 from orchestrator_nb.definition.models import CommandDefinition, KernelsDefinition
 from orchestrator_nb.events import AttemptReturned, KernelStarted
 

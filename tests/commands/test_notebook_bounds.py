@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator_nb.commands import notebook_bounds
-from orchestrator_nb.commands.notebook_bounds import Bounds
+from orchestrator_nb.commands.notebooks import bounds as notebook_bounds
+from orchestrator_nb.commands.notebooks.bounds import Bounds
 
 
 def printed(text):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator_nb.commands import notebook_kernel
-from orchestrator_nb.commands.notebook import NotebookCommand
-from orchestrator_nb.commands.notebook_file import Notebook
-from orchestrator_nb.commands.notebook_kernel import Kernel
+from orchestrator_nb.commands.notebooks import kernel as notebook_kernel
+from orchestrator_nb.commands.notebooks.command import NotebookCommand
+from orchestrator_nb.commands.notebooks.file import Notebook
+from orchestrator_nb.commands.notebooks.kernel import Kernel
 from orchestrator_nb.definition.models import CommandDefinition
 
 

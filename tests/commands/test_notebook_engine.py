@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from orchestrator_nb.commands.notebook_engine import NAME, import_papermill
+from orchestrator_nb.commands.notebooks.engine import NAME, import_papermill
 from orchestrator_nb.errors import DefinitionError
 
 pytestmark = pytest.mark.kernel

@@ -9,8 +9,8 @@ import nbformat
 import psutil
 import pytest
 
-from orchestrator_nb.commands import notebook_bounds
-from orchestrator_nb.commands.notebook_engine import NAME, import_papermill
+from orchestrator_nb.commands.notebooks import bounds as notebook_bounds
+from orchestrator_nb.commands.notebooks.engine import NAME, import_papermill
 from orchestrator_nb.events import AttemptFailed, AttemptReturned
 
 pytestmark = pytest.mark.kernel

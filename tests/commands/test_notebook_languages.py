@@ -9,7 +9,7 @@ import sys
 import nbformat
 import pytest
 
-from orchestrator_nb.commands.notebook_engine import NAME, import_papermill
+from orchestrator_nb.commands.notebooks.engine import NAME, import_papermill
 from orchestrator_nb.events import AttemptFailed, AttemptReturned, CellFinished, KernelStarted
 
 pytest.importorskip("bash_kernel", reason="the package bash_kernel of the extra `test` is not installed")

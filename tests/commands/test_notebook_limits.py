@@ -7,7 +7,7 @@ import sys
 import psutil
 import pytest
 
-from orchestrator_nb.commands import notebook_watch
+from orchestrator_nb.commands.notebooks import watch as notebook_watch
 from orchestrator_nb.events import AttemptFailed, CellFinished, NoticeGiven, OutputRecorded
 
 pytestmark = pytest.mark.kernel

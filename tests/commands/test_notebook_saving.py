@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
-from orchestrator_nb.commands import notebook_saving
-from orchestrator_nb.commands.notebook_saving import NotebookSaves, may_be_replaced
+from orchestrator_nb.commands.notebooks import saving as notebook_saving
+from orchestrator_nb.commands.notebooks.saving import NotebookSaves, may_be_replaced
 
 v4 = nbformat.v4
 

@@ -10,9 +10,9 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
-from orchestrator_nb.commands import notebook_start
-from orchestrator_nb.commands.notebook import NotebookCommand
-from orchestrator_nb.commands.prepared_kernels import prepared_kernels
+from orchestrator_nb.commands.notebooks import start as notebook_start
+from orchestrator_nb.commands.notebooks.command import NotebookCommand
+from orchestrator_nb.commands.notebooks.prepared_kernels import prepared_kernels
 from orchestrator_nb.definition.models import KernelsDefinition
 from orchestrator_nb.events import AttemptReturned, KernelStarted
 

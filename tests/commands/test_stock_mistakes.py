@@ -8,8 +8,8 @@ import sys
 import nbformat
 import pytest
 
-from orchestrator_nb.commands.notebook_bounds import PRINTED_LIMIT
-from orchestrator_nb.commands.notebook_engine import NAME, import_papermill
+from orchestrator_nb.commands.notebooks.bounds import PRINTED_LIMIT
+from orchestrator_nb.commands.notebooks.engine import NAME, import_papermill
 from orchestrator_nb.events import AttemptReturned
 
 ONE_LINE = 200_000_000

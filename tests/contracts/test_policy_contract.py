@@ -10,7 +10,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.engine.endings import ENDINGS
 from orchestrator_nb.orchestrator.policies import POLICIES
 from orchestrator_nb.ports import Policy
-from orchestrator_nb.state import RunState, fold
+from orchestrator_nb.state.run_state import RunState, fold
 
 FAILURE = e.Failure(kind="exception", message="no", types=("ConnectionError", "OSError", "Exception"))
 BEGINNING: list[e.Event] = [

@@ -34,10 +34,11 @@ from orchestrator_nb.executors.local import LocalExecutor
 from orchestrator_nb.journal import file as journal_file
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.owner import Ownership
-from orchestrator_nb.orchestrator import frozen, manifest, opening, session
+from orchestrator_nb.orchestrator import frozen, opening, session
 from orchestrator_nb.orchestrator.run import Run
+from orchestrator_nb.orchestrator.store import manifest
 from orchestrator_nb.orchestrator.workflow import Workflow
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.run_state import RunState
 
 hits: Counter[str] = Counter()
 lock = threading.Lock()

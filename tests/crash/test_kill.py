@@ -14,7 +14,7 @@ from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL, list_runs
 from orchestrator_nb.orchestrator.attaching import attach
-from orchestrator_nb.state import fold
+from orchestrator_nb.state.run_state import fold
 
 Server = Callable[..., dict[str, Any]]
 

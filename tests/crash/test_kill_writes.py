@@ -23,8 +23,8 @@ from orchestrator_nb.commands.processes import RUN
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL, list_runs
 from orchestrator_nb.orchestrator.attaching import attach
-from orchestrator_nb.orchestrator.audit import audit_run
-from orchestrator_nb.state import fold
+from orchestrator_nb.orchestrator.store.audit import audit_run
+from orchestrator_nb.state.run_state import fold
 
 Server = Callable[..., dict[str, Any]]
 

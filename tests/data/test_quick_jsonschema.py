@@ -20,7 +20,7 @@ def test_reading_a_notebook_builds_no_grammar() -> None:
     """After a notebook was read, the module that builds the grammar is not there, nor a stand-in for it."""
     code = """
 import json, pathlib, sys, tempfile
-from orchestrator_nb.commands.notebook_file import read
+from orchestrator_nb.commands.notebooks.file import read
 path = pathlib.Path(tempfile.mkdtemp()) / "empty.ipynb"
 path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}))
 assert not read(path).mistakes

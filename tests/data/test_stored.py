@@ -22,8 +22,8 @@ from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResultMissing, LiveResults
 from orchestrator_nb.data.stored import INLINE, load, store
 from orchestrator_nb.errors import ResultRefused, StoreError
-from orchestrator_nb.event_json import stored_from_plain, stored_to_plain
 from orchestrator_nb.events import Stored
+from orchestrator_nb.events.json_form import stored_from_plain, stored_to_plain
 
 
 class Place:

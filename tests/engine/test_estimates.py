@@ -5,8 +5,8 @@ from __future__ import annotations
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.estimates import Estimates
 from orchestrator_nb.engine.scheduler import Scheduler
-from orchestrator_nb.records import PlannedCommand
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.records import PlannedCommand
+from orchestrator_nb.state.run_state import RunState
 
 
 def planned(seconds: dict[str, float], program: str = "fit") -> dict[str, PlannedCommand]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.resume import lost_attempts, lost_live_results, missing_parts
-from orchestrator_nb.state import RunState, fold
+from orchestrator_nb.state.run_state import RunState, fold
 
 LIVE = e.Stored(form="live", type="Model", name="k")
 

@@ -9,7 +9,7 @@ from orchestrator_nb.engine import held
 from orchestrator_nb.engine.held import HeldTurn
 from orchestrator_nb.engine.requests import Pause, Stop, Tell
 from orchestrator_nb.errors import JournalDamaged, StoreError, StoreFull
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.run_state import RunState
 
 
 def _returned(command: str, attempt: int = 1) -> e.Event:

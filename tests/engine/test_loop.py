@@ -19,7 +19,7 @@ from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.ports import Report, Step, Work
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
-from orchestrator_nb.state import RunState, fold
+from orchestrator_nb.state.run_state import RunState, fold
 
 Answer = Callable[[Work], Sequence[e.Event]]
 

@@ -24,12 +24,12 @@ from orchestrator_nb.engine.requests import Fail, Pause, Request, Resume, Stop, 
 from orchestrator_nb.engine.resume import lost_attempts, lost_live_results, missing_parts
 from orchestrator_nb.engine.simulator import make_scheduler
 from orchestrator_nb.errors import JournalDamaged, StoreError
-from orchestrator_nb.event_json import decode, encode
+from orchestrator_nb.events.json_form import decode, encode
 from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.ports import Report, Step, Work
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
-from orchestrator_nb.state import RunState, fold
+from orchestrator_nb.state.run_state import RunState, fold
 
 POLICIES = (Retry(), Optional())
 GOOD = {"succeeded"}

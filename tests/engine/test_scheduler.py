@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.scheduler import Scheduler
-from orchestrator_nb.state import RunState
+from orchestrator_nb.state.run_state import RunState
 
 FAILURE = e.Failure(kind="exception", message="no")
 

@@ -10,7 +10,7 @@ from orchestrator_nb.engine.replay import replay
 from orchestrator_nb.engine.simulator import Outcome, simulate
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
-from orchestrator_nb.state import fold
+from orchestrator_nb.state.run_state import fold
 
 NO = e.Failure(kind="exception", message="no", types=("builtins.ConnectionError",))
 POLICIES = (Retry(), Optional())

@@ -17,8 +17,8 @@ from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.ports import Report, Step, Work
 from orchestrator_nb.recovery.rollbacks import at_once
-from orchestrator_nb.state import RunState, fold
-from orchestrator_nb.transitions import IllegalTransition
+from orchestrator_nb.state.run_state import RunState, fold
+from orchestrator_nb.state.transitions import IllegalTransition
 
 MOMENTS = dict.fromkeys(("start", "recovery", "pause", "completion", "shared"), ("checkpoint",))
 A_THEN_B: Mapping[str, Mapping[str, Any]] = {"a": {"steps": ("checkpoint",)}, "b": {"upstream": ["a"]}}

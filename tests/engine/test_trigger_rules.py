@@ -15,9 +15,9 @@ from orchestrator_nb.engine.resume import missing_parts
 from orchestrator_nb.engine.simulator import Outcome, Simulation, simulate
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
-from orchestrator_nb.state import fold
-from orchestrator_nb.transitions import FINAL, IllegalTransition
-from orchestrator_nb.trigger_rules import TRIGGER_RULES, tally_of, verdict, why_skipped
+from orchestrator_nb.state.run_state import fold
+from orchestrator_nb.state.transitions import FINAL, IllegalTransition
+from orchestrator_nb.state.trigger_rules import TRIGGER_RULES, tally_of, verdict, why_skipped
 
 FAILURE = e.Failure(kind="exception", message="no", transient=False)
 FAILS = [Outcome(failure=FAILURE)]

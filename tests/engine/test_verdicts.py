@@ -17,8 +17,8 @@ from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.ports import Report, Step, Work
 from orchestrator_nb.recovery.retry import Retry
-from orchestrator_nb.state import RunState, fold
-from orchestrator_nb.transitions import IllegalTransition
+from orchestrator_nb.state.run_state import RunState, fold
+from orchestrator_nb.state.transitions import IllegalTransition
 
 GATED: Mapping[str, Mapping[str, Any]] = {"a": {"steps": ("gate x", "gate y")}, "b": {"upstream": ["a"]}}
 

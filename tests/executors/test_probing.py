@@ -16,8 +16,8 @@ from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.executors.machine import free_disk, free_files, free_memory, why_unreachable
 from orchestrator_nb.executors.probing import probe
 from orchestrator_nb.ports import Step, Work
-from orchestrator_nb.records import CommandRecord
-from orchestrator_nb.step_facts import PROBE
+from orchestrator_nb.state.records import CommandRecord
+from orchestrator_nb.state.step_facts import PROBE
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ import pytest
 
 from orchestrator_nb import Workflow, attach, context
 from orchestrator_nb import events as e
-from orchestrator_nb.commands.notebook_output import OutputNotebook
+from orchestrator_nb.commands.notebooks.output import OutputNotebook
 from orchestrator_nb.data import disk as room
 from orchestrator_nb.engine import held
 from orchestrator_nb.errors import RunFailed, StoreError, StoreFull

@@ -30,7 +30,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.cli.main import run_command_line
 from orchestrator_nb.errors import JournalDamaged, StoreError
 from orchestrator_nb.journal.file import JournalFile, digest, read
-from orchestrator_nb.orchestrator.store_check import file_system
+from orchestrator_nb.orchestrator.store.store_check import file_system
 
 RUN = """\
 import sys

@@ -18,8 +18,8 @@ from orchestrator_nb.journal.index import journals, schema
 from orchestrator_nb.journal.index.index import Index
 from orchestrator_nb.journal.index.rows import new_run
 from orchestrator_nb.journal.store import JOURNAL
-from orchestrator_nb.state import RunState, fold
-from orchestrator_nb.transitions import IllegalTransition
+from orchestrator_nb.state.run_state import RunState, fold
+from orchestrator_nb.state.transitions import IllegalTransition
 
 RUN = "w-20260101-000000-0000"
 PLAN = {"a": {"kind": "call"}, "b": {"kind": "notebook", "upstream": ["a"]}, "c": {"kind": "shell", "optional": True}}

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator_nb import Workflow
-from orchestrator_nb.orchestrator.audit import audit_run
-from orchestrator_nb.orchestrator.history import summaries
+from orchestrator_nb.orchestrator.store.audit import audit_run
+from orchestrator_nb.orchestrator.store.history import summaries
 
 
 @pytest.fixture(name="run")

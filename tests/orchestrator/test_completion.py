@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from orchestrator_nb import Workflow, attach
-from orchestrator_nb.orchestrator.completion import completion_plan
-from orchestrator_nb.records import CommandRecord
+from orchestrator_nb.orchestrator.display.completion import completion_plan
+from orchestrator_nb.state.records import CommandRecord
 
 
 def _fails() -> int:

@@ -16,7 +16,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.errors import RunNotRunning, RunRefused, RunUnanswered, UsageError
 from orchestrator_nb.journal.file import Position, read, scan
 from orchestrator_nb.journal.inbox import FOLDER
-from orchestrator_nb.orchestrator.control import ask_owner
+from orchestrator_nb.orchestrator.control.asking import ask_owner
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 

@@ -16,8 +16,8 @@ from orchestrator_nb.commands.processes import marks
 from orchestrator_nb.journal.check import check_journal
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.index.index import Index
-from orchestrator_nb.orchestrator.audit import audit_run
-from orchestrator_nb.orchestrator.salvage import export_readable
+from orchestrator_nb.orchestrator.store.audit import audit_run
+from orchestrator_nb.orchestrator.store.salvage import export_readable
 
 
 @pytest.fixture(name="run")

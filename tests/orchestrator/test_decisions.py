@@ -15,8 +15,8 @@ from orchestrator_nb.engine.requests import Decide
 from orchestrator_nb.errors import RunRefused, UsageError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.owner import Ownership
+from orchestrator_nb.orchestrator.control.unattended import record_request
 from orchestrator_nb.orchestrator.policies import POLICIES
-from orchestrator_nb.orchestrator.unattended import record_request
 
 ASKING = """\
 workflow: w

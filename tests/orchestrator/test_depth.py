@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from orchestrator_nb import Workflow
-from orchestrator_nb.orchestrator.audit import audit_run
+from orchestrator_nb.orchestrator.store.audit import audit_run
 
 DEEP = sys.getrecursionlimit() + 200
 

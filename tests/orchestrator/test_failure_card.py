@@ -7,8 +7,8 @@ from pathlib import Path
 
 from orchestrator_nb import Workflow
 from orchestrator_nb.events import Failure
-from orchestrator_nb.orchestrator.failure_card import SOURCE_LINES, card_html, card_lines
-from orchestrator_nb.orchestrator.shown import headline
+from orchestrator_nb.orchestrator.display.failure_card import SOURCE_LINES, card_html, card_lines
+from orchestrator_nb.orchestrator.display.shown import headline
 
 CELL = [f"value_{number} = {number}" for number in range(1, 41)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator_nb.orchestrator.leaving import FILE, leave_summary
+from orchestrator_nb.orchestrator.store.leaving import FILE, leave_summary
 from orchestrator_nb.orchestrator.workflow import Workflow
 
 

@@ -17,8 +17,8 @@ from orchestrator_nb import events as e
 from orchestrator_nb.cli.main import run_command_line
 from orchestrator_nb.engine.simulator import Outcome, simulate
 from orchestrator_nb.journal.file import JournalFile, read
-from orchestrator_nb.orchestrator.invariants import Invariants
-from orchestrator_nb.orchestrator.live_audit import watch_run
+from orchestrator_nb.orchestrator.store.invariants import Invariants
+from orchestrator_nb.orchestrator.store.live_audit import watch_run
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
 
@@ -166,7 +166,7 @@ def test_nobody_pays_for_it_who_does_not_want_it(project):
     """Neither the thread nor the module is there."""
     code = (
         "import sys\nfrom orchestrator_nb import Workflow\nflow = Workflow('w')\nflow.command(lambda: 1, id='a')\n"
-        "flow.run()\nprint('orchestrator_nb.orchestrator.live_audit' in sys.modules)"
+        "flow.run()\nprint('orchestrator_nb.orchestrator.store.live_audit' in sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

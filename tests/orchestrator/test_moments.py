@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.endings import Reopen
-from orchestrator_nb.orchestrator.moments import Past
-from orchestrator_nb.state import fold
+from orchestrator_nb.orchestrator.rollbacks.moments import Past
+from orchestrator_nb.state.run_state import fold
 
 PLAN = {"a": {"fingerprint": "1"}, "b": {"upstream": ["a"], "fingerprint": "1"}}
 

@@ -20,7 +20,7 @@ from orchestrator_nb.errors import RunRefused, StoreError, UsageError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import list_runs
 from orchestrator_nb.orchestrator.attaching import resume_run
-from orchestrator_nb.orchestrator.audit import audit_run
+from orchestrator_nb.orchestrator.store.audit import audit_run
 
 STEPS = """\
 from pathlib import Path

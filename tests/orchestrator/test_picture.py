@@ -10,8 +10,8 @@ from html.parser import HTMLParser
 import pytest
 
 from orchestrator_nb import Workflow, attach
-from orchestrator_nb.orchestrator.picture import CHUNK, Picture
-from orchestrator_nb.orchestrator.remaining import expected_seconds, remaining_seconds
+from orchestrator_nb.orchestrator.display.picture import CHUNK, Picture
+from orchestrator_nb.orchestrator.display.remaining import expected_seconds, remaining_seconds
 
 
 class Texts(HTMLParser):

@@ -13,7 +13,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.engine.replay import replay, what_if
 from orchestrator_nb.errors import DefinitionError
 from orchestrator_nb.journal.file import read
-from orchestrator_nb.orchestrator.earlier import earlier_seconds
+from orchestrator_nb.orchestrator.earlier.durations import earlier_seconds
 from orchestrator_nb.orchestrator.session import POLICIES
 
 pytestmark = pytest.mark.usefixtures("project")

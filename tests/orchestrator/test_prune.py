@@ -15,8 +15,8 @@ from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.owner import Ownership
 from orchestrator_nb.journal.store import JOURNAL, list_runs
 from orchestrator_nb.journal.store_facts import FILE, record_facts, store_facts
-from orchestrator_nb.orchestrator.history import summaries
-from orchestrator_nb.orchestrator.prune import delete_runs, doomed_runs
+from orchestrator_nb.orchestrator.store.history import summaries
+from orchestrator_nb.orchestrator.store.prune import delete_runs, doomed_runs
 
 DAY = 86_400.0
 

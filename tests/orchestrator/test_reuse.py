@@ -18,7 +18,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.journal.file import read
-from orchestrator_nb.orchestrator.audit import audit_run
+from orchestrator_nb.orchestrator.store.audit import audit_run
 
 STEPS = """\
 from pathlib import Path

@@ -12,7 +12,7 @@ from orchestrator_nb.engine.replay import replay, what_if
 from orchestrator_nb.errors import DefinitionError, RunFailed
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.store import JOURNAL
-from orchestrator_nb.orchestrator.failure_story import failure_text
+from orchestrator_nb.orchestrator.display.failure_story import failure_text
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.session import POLICIES
 from orchestrator_nb.orchestrator.workflow import Workflow

@@ -20,8 +20,8 @@ from orchestrator_nb.cli.main import run_command_line
 from orchestrator_nb.engine.replay import replay
 from orchestrator_nb.errors import CheckpointError, RollbackRefused, UsageError
 from orchestrator_nb.journal.file import read
-from orchestrator_nb.orchestrator.prune import delete_runs, doomed_runs
 from orchestrator_nb.orchestrator.session import POLICIES
+from orchestrator_nb.orchestrator.store.prune import delete_runs, doomed_runs
 
 STEPS = """\
 import time

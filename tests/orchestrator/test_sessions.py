@@ -13,8 +13,8 @@ import pytest
 from orchestrator_nb import DefinitionError, RunFailed, Workflow, attach
 from orchestrator_nb.errors import RunNotFound, UsageError
 from orchestrator_nb.events import Failure
-from orchestrator_nb.orchestrator.failure_card import FIRST_LINES, LAST_LINES, card_lines
-from orchestrator_nb.orchestrator.result import described
+from orchestrator_nb.orchestrator.display.failure_card import FIRST_LINES, LAST_LINES, card_lines
+from orchestrator_nb.orchestrator.display.result import described
 
 pytestmark = pytest.mark.usefixtures("project")
 

@@ -16,8 +16,8 @@ from orchestrator_nb import events as e
 from orchestrator_nb.errors import DefinitionError, RunFailed, RunRefused
 from orchestrator_nb.journal.file import scan
 from orchestrator_nb.journal.store import JOURNAL
-from orchestrator_nb.orchestrator import earlier
-from orchestrator_nb.orchestrator.promises import weaker_promises
+from orchestrator_nb.orchestrator.earlier import durations as earlier
+from orchestrator_nb.orchestrator.store.promises import weaker_promises
 
 
 def recorded(run, kind):

@@ -13,7 +13,7 @@ import pytest
 from orchestrator_nb import RunFailed, Workflow, attach, context
 from orchestrator_nb.data import stored, tables
 from orchestrator_nb.data.transfer import FORMS, from_form, to_form
-from orchestrator_nb.orchestrator.audit import audit_run
+from orchestrator_nb.orchestrator.store.audit import audit_run
 
 TABLE = pd.DataFrame({"x": [1, 2, 3], "name": ["a", "b", None]})
 

@@ -12,7 +12,7 @@ from orchestrator_nb import RunFailed, Workflow, attach, context
 from orchestrator_nb import events as e
 from orchestrator_nb.errors import DefinitionError, UsageError
 from orchestrator_nb.journal.file import read
-from orchestrator_nb.state import fold
+from orchestrator_nb.state.run_state import fold
 
 MERGES = """\
 from pathlib import Path

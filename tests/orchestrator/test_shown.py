@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator_nb.orchestrator.shown import as_text
+from orchestrator_nb.orchestrator.display.shown import as_text
 
 
 @pytest.mark.parametrize(

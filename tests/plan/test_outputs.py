@@ -8,7 +8,7 @@ from typing import Literal
 import nbformat
 import pytest
 
-from orchestrator_nb.commands.notebook import NotebookCommand
+from orchestrator_nb.commands.notebooks.command import NotebookCommand
 from orchestrator_nb.errors import DefinitionError
 
 

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from orchestrator_nb import context
-from orchestrator_nb.commands.notebook import NotebookCommand
+from orchestrator_nb.commands.notebooks.command import NotebookCommand
 from orchestrator_nb.errors import DefinitionError
 from orchestrator_nb.plan.shared import assigned_keys
 

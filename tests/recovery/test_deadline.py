@@ -8,7 +8,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.engine.resume import missing_parts
 from orchestrator_nb.recovery.deadline import BeforeDeadline
 from orchestrator_nb.recovery.retry import Retry
-from orchestrator_nb.state import RunState, fold
+from orchestrator_nb.state.run_state import RunState, fold
 
 NEAR = e.DeadlineNear(at=80.0, deadline=100.0)
 PASSING = e.Failure(kind="exception", message="reset", types=("ConnectionError",))

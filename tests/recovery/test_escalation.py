@@ -13,7 +13,7 @@ from orchestrator_nb.engine.requests import Decide, Escalate, Request
 from orchestrator_nb.engine.simulator import Outcome, VirtualExecutor, make_scheduler, simulate
 from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.orchestrator.policies import POLICIES
-from orchestrator_nb.state import RunState, fold
+from orchestrator_nb.state.run_state import RunState, fold
 
 BROKEN = e.Failure(kind="exception", message="broken", types=("ValueError",))
 ASKING: dict[str, Any] = {"escalation": {"guided": 60.0, "manual": 600.0}}

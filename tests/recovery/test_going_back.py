@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator_nb import events as e
 from orchestrator_nb.recovery.rollbacks import CASCADE, ProposeStepByStep, why_step_back
-from orchestrator_nb.state import RunState, fold
+from orchestrator_nb.state.run_state import RunState, fold
 
 FAILURE = e.Failure(kind="exception", message="no")
 KEPT: dict[str, Any] = {"steps": ["checkpoint"]}

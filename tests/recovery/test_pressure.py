@@ -52,7 +52,7 @@ class Pressed:
 
 
 def _new() -> Any:
-    from orchestrator_nb.state import RunState
+    from orchestrator_nb.state.run_state import RunState
 
     return RunState()
 

@@ -16,8 +16,8 @@ from orchestrator_nb.engine.simulator import Outcome, VirtualExecutor, make_sche
 from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.orchestrator.policies import POLICIES
 from orchestrator_nb.ports import Step
-from orchestrator_nb.state import RunState, fold
-from orchestrator_nb.transitions import DONE, ENDED, FINAL
+from orchestrator_nb.state.run_state import RunState, fold
+from orchestrator_nb.state.transitions import DONE, ENDED, FINAL
 
 FAILURES = (
     e.Failure(kind="exception", message="http://s:1/ reset", types=("ConnectionResetError", "ConnectionError")),

@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator_nb import events as e
-from orchestrator_nb.breaker import FIRST_REST
 from orchestrator_nb.engine.simulator import Outcome, simulate
 from orchestrator_nb.orchestrator.policies import POLICIES
-from orchestrator_nb.records import CauseRecord
 from orchestrator_nb.recovery.causes import is_permanent, is_transient
 from orchestrator_nb.recovery.classification import classified
 from orchestrator_nb.recovery.retry import LEAST_BUDGET, LONGEST_DELAY, Retry
 from orchestrator_nb.recovery.taxonomy import cause_of
-from orchestrator_nb.state import RunState, fold
+from orchestrator_nb.state.breaker import FIRST_REST
+from orchestrator_nb.state.records import CauseRecord
+from orchestrator_nb.state.run_state import RunState, fold
 
 
 def _failure(*types: str, kind: str = "exception", message: str = "no") -> e.Failure:

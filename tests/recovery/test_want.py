@@ -8,7 +8,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.recovery.retry import Retry
 from orchestrator_nb.recovery.taxonomy import classify
 from orchestrator_nb.recovery.want import ALWAYS, ENOUGH_DISK, LEAST_DISK, MOST_PUT_OFFS, checks_before_retry, missing
-from orchestrator_nb.state import RunState, fold
+from orchestrator_nb.state.run_state import RunState, fold
 
 REFUSED = ("ConnectionRefusedError", "ConnectionError", "OSError")
 FULL = e.Failure(

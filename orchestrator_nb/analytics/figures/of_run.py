@@ -23,7 +23,7 @@ from orchestrator_nb.analytics.figures.figure import (
     listed,
 )
 from orchestrator_nb.drawing.layers import lay_out
-from orchestrator_nb.timing import Span, Timing
+from orchestrator_nb.state.timing import Span, Timing
 
 MOST_ROWS = 60
 """Commands of a timeline; more are not told apart."""

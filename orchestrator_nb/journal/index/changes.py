@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator_nb import events as e
 from orchestrator_nb.journal.index.rows import NO_ATTEMPT, NO_FAILURE, USED, Rows, failure_columns
 from orchestrator_nb.journal.index.schema import COUNTED
-from orchestrator_nb.records import ACCEPTED, planned_command
+from orchestrator_nb.state.records import ACCEPTED, planned_command
 
 
 def apply(rows: Rows, event: e.Event, seq: int) -> None:

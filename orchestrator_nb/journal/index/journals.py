@@ -24,7 +24,7 @@ from orchestrator_nb.journal.index.changes import apply
 from orchestrator_nb.journal.index.rows import Row, Rows, commands_of, new_run
 from orchestrator_nb.journal.index.writing import write_rows
 from orchestrator_nb.journal.store import JOURNAL
-from orchestrator_nb.transitions import IllegalTransition
+from orchestrator_nb.state.transitions import IllegalTransition
 
 CHUNK = 5_000
 """Events whose rows are kept in memory until they are written."""

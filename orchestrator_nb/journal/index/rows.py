@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator_nb import events as e
 from orchestrator_nb.journal.index.schema import COUNTED
-from orchestrator_nb.transitions import COMMAND_TRANSITIONS, ENDED, RUN_TRANSITIONS, IllegalTransition
+from orchestrator_nb.state.transitions import COMMAND_TRANSITIONS, ENDED, RUN_TRANSITIONS, IllegalTransition
 
 Row = dict[str, Any]
 

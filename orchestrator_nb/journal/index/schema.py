@@ -13,7 +13,7 @@ from zlib import crc32
 
 from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, MetaData, Table, Text
 
-from orchestrator_nb.transitions import COMMAND_STATES
+from orchestrator_nb.state.transitions import COMMAND_STATES
 
 MEANING = 2
 """To be raised when other values go into the same columns; other columns are noticed by themselves, see VERSION."""

@@ -1,0 +1,1 @@
+"""Asking a run for something, with and without a process that drives it."""

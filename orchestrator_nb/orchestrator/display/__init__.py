@@ -1,0 +1,1 @@
+"""What a run has come to, as people and programs read it."""

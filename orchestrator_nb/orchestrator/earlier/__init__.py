@@ -1,0 +1,1 @@
+"""What earlier runs of a workflow took, gave and failed with."""

@@ -1,0 +1,1 @@
+"""The checkpoints of a run and the ways back to them."""

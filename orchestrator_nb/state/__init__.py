@@ -1,0 +1,1 @@
+"""What the facts of a run add up to: pure folds, and the rules that they keep."""
