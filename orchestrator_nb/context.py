@@ -204,7 +204,7 @@ class _View(Mapping[str, Any]):
 
 
 class _Shared(_View, MutableMapping[str, Any]):
-    """The shared state; what is read is a copy, so that only an assignment changes it for others."""
+    """The shared state; the sink gives a copy of what is read, so that only an assignment changes it for others."""
 
     def __setitem__(self, name: str, value: Any) -> None:
         _live_sink().share(_name("shared", name), value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import copy
 import os
 import subprocess
 import sys
@@ -40,6 +41,8 @@ class Kept:
         self.fields["shared"][name] = value
 
     def read(self, name):
+        if name == "shared":  # what is read is a copy, as every sink has it
+            return Lazy(self.fields["shared"], copy.deepcopy)
         return self.fields.get(name)
 
 

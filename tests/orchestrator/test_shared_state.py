@@ -89,3 +89,19 @@ def test_the_context_of_a_run_is_read_at_any_time_and_goes_to_other_programs(pro
     assert after["left_out"] == ["notes"]
     for form in FORMS:
         assert from_form(to_form(after, form), form) == after
+
+
+def test_what_is_read_is_a_copy_in_a_run_too(project):
+    """Changing what was read changes nothing: not what the run began with, nor what was assigned by the same attempt."""
+    flow = Workflow("w", context={"given": [1]})
+
+    def change():
+        context.shared["mine"] = ["forest"]
+        for name in ("given", "mine"):
+            context.shared[name].append("more")
+        return [context.shared["given"], context.shared["mine"]]
+
+    flow.command(change, id="a")
+    result = flow.run()
+    assert result.outputs["a"] == [[1], ["forest"]]
+    assert dict(result.shared) == {"given": [1], "mine": ["forest"]}

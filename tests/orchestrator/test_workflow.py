@@ -174,7 +174,7 @@ def test_every_mistake_is_told_at_once_and_nothing_is_written(project: Path) -> 
 def test_a_wrong_option_is_said_where_it_is_written() -> None:
     """A misspelt option fails the call that has it, naming the right one."""
     flow = _flow()
-    with pytest.raises(DefinitionError, match=r'/commands/a/retrys: .*"retries"'):
+    with pytest.raises(DefinitionError, match=r'/commands/a/retrys: .*"retry"'):
         flow.command(lambda: None, id="a", retrys=2)
     with pytest.raises(UsageError, match="already"):
         flow.command(lambda: 1, id="b")
