@@ -16,6 +16,7 @@ from orchestrator_nb.analytics.facts import event_rows, rating_rows
 from orchestrator_nb.analytics.frames import FRAMES, Frame, read_table
 from orchestrator_nb.analytics.selection import Filters, Selection, selection
 from orchestrator_nb.analytics.trends import RUN_FIGURES, last_values, recorded_most, run_figures
+from orchestrator_nb.drawing.glyphs import counted
 from orchestrator_nb.drawing.table import table_card
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.journal.index.index import Index
@@ -43,7 +44,8 @@ class History:
         if not len(runs):
             return f'<History of "{self.store}": no runs>'
         states = ", ".join(f"{count} {state}" for state, count in runs["state"].astype(str).value_counts().items())
-        return f'<History of "{self.store}": {len(runs):,} runs of {runs["workflow"].nunique()} workflows, {states}>'
+        said = f"{counted(len(runs), 'run')} of {counted(runs['workflow'].nunique(), 'workflow')}"
+        return f'<History of "{self.store}": {said}, {states}>'
 
     def _repr_html_(self) -> str:
         runs = self.runs()

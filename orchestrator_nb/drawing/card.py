@@ -102,7 +102,7 @@ def _summary(head: Mapping[str, Any]) -> str:
     if head["started"]:
         said.append(duration((head["ended"] or head["now"]) - head["started"]))
     if head["deviations"]:
-        said.append(f"{head['deviations']:,} deviations")
+        said.append(counted(head["deviations"], "deviation"))
     return "".join(f"<span>{item}</span>" for item in said)
 
 

@@ -49,9 +49,11 @@ def can_show(stream: TextIO) -> bool:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as people write it: 0.4 s, 12 s, 3:07, 1:02:45."""
+    """Return a duration as people write it: 40 ms, 0.4 s, 12 s, 3:07, 1:02:45."""
+    if seconds < 0.0995:
+        return f"{1000 * max(seconds, 0.0):.0f} ms"
     if seconds < 9.95:
-        return f"{max(seconds, 0.0):.1f} s"
+        return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -38,7 +38,8 @@ function shown(element, on) {
 const words = (state) => WORDS[state] ?? state;
 
 function duration(seconds) {
-  if (seconds < 9.95) return `${Math.max(seconds, 0).toFixed(1)} s`;
+  if (seconds < 0.0995) return `${(1000 * Math.max(seconds, 0)).toFixed(0)} ms`;
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
   const two = (number) => String(number).padStart(2, "0");

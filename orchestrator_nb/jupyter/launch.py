@@ -153,7 +153,9 @@ class Launch:
 
 def _hint(text: str, wide: str) -> str:
     """Return what a parameter is for, below its field."""
-    return f'<div class="onb-panel onb-plain"><p class="onb-hint" style="margin-left:{wide}">{escape(text)}</p></div>'
+    # The indent is in the letters of the labels, and those of the hint are smaller.
+    indented = f'<div style="margin-left:{wide}"><p class="onb-hint">{escape(text)}</p></div>'
+    return f'<div class="onb-panel onb-plain">{indented}</div>'
 
 
 def _field(name: str, parameter: ParameterDefinition, wide: str) -> Any:

@@ -151,7 +151,7 @@ class Panel {
       if (counts[state]) said.push([counts[state], words(state)]);
     if (head.started) said.push(["", duration((head.ended ?? (head.owned ? this.now : head.now)) - head.started)]);
     if (head.left !== null && head.left !== undefined && live) said.push(["", about(head.left - (this.now - head.now))]);
-    if (head.deviations) said.push([head.deviations, "deviations"]);
+    if (head.deviations) said.push([head.deviations, head.deviations === 1 ? "deviation" : "deviations"]);
     while (this.sum.children.length > said.length) this.sum.lastChild.remove();
     while (this.sum.children.length < said.length) this.sum.append(make("span", {}, make("b"), make("span")));
     said.forEach(([number, what], place) => {

@@ -26,19 +26,19 @@ class Chapter:
 def chapters(history: Any, workflow: str | None) -> tuple[Chapter, ...]:
     """Return the figures of a workflow's runs, of all without one. Raises StoreError."""
     from orchestrator_nb.analytics.figures import of_history, of_quality
+    from orchestrator_nb.analytics.marks import marks
 
     filters = {} if workflow is None else {"workflow": workflow}
-    runs = history.runs(**filters)
+    runs, gates, checkpoints = history.runs(**filters), history.gates(**filters), history.checkpoints(**filters)
+    marked = marks(runs, history.commands(**filters), gates, checkpoints)
     quality = []
     for number, name in enumerate(history.metric_names(**filters)[:MOST_METRICS]):
         values = history.trends(name, **filters)
-        quality.append(of_quality.trend(values, name))
+        quality.append(of_quality.trend(values, name, marked=marked))
         if number == 0:
             quality.append(of_quality.tradeoff(runs, values, name))
-    gates = history.gates(**filters)
     if len(gates):
         quality.append(of_quality.verdicts(gates))
-    checkpoints = history.checkpoints(**filters)
     found = [
         Chapter("Performance", (of_history.durations(runs), of_history.efficiency(runs))),
         Chapter("Quality", tuple(quality)),

@@ -303,3 +303,18 @@ def test_gates_are_rows_and_their_time_is_that_of_the_attempt(tmp_path: Path, na
     assert (failed.gate, failed.verdict, pd.isna(failed.value)) == ("rows", "failed", True)
     assert history.attempts()["gate_seconds"][0] == 0.75
     assert list(history.gates(state="failed")["gate"]) == ["rows"]
+
+
+def test_a_history_shows_itself_as_text_and_as_a_table(store: Path, named, tmp_path: Path) -> None:
+    """How many runs of which states there are, and the latest with when they began; names are told as text, not markup."""
+    history = History(store)
+    told = f'History of "{store}": 3 runs of 2 workflows, 2 completed, 1 executing'
+    assert repr(history) == f"<{told}>"
+    html = history._repr_html_()
+    assert told.replace('"', "&quot;") in html
+    assert html.index(named(3, "other")) < html.index(named(2)) < html.index(named(1))
+    assert html.count("<tr>") == 1 + 3
+    assert "2026-01-01 00:00:00" in html
+    empty = History(tmp_path / "a<b>")
+    assert repr(empty) == f'<History of "{tmp_path / "a<b>"}": no runs>'
+    assert "a<b>" not in empty._repr_html_()

@@ -214,7 +214,10 @@ def test_the_theme_is_that_of_the_page_and_axe_finds_no_fault(desk, theme):
     """Colours follow the theme; in either, live and at the end, there is no serious fault of accessibility."""
     from playwright.sync_api import expect
 
-    notebook = desk.open([FLOW, "Workflow.load(dict(workflow='x', parameters={'a': 1}, commands={'s': {'shell': ['ls']}}))", GO])  # fmt: skip
+    judged = FLOW.replace("flow.command(lambda: 1, id=\"fetch\")", "flow.command(lambda: context.metric('rmse', 2), id='fetch', gates=['rmse < 3', {'gate': 'rmse < 1', 'blocking': False}])")  # fmt: skip
+    assert judged != FLOW
+    earlier = "Path('go').touch(); flow.run(); Path('go').unlink()"
+    notebook = desk.open([judged.replace("run = flow.start()", f"{earlier}\nrun = flow.start()"), "Workflow.load(dict(workflow='x', parameters={'a': 1}, commands={'s': {'shell': ['ls']}}))", GO])  # fmt: skip
     notebook.command("apputils:change-theme", {"theme": theme})
     notebook.run(0)
     panel = notebook.output(0)
@@ -225,6 +228,20 @@ def test_the_theme_is_that_of_the_page_and_axe_finds_no_fault(desk, theme):
     assert faults(notebook.page) == []
     panel.get_by_role("tab", name="Log").click()
     expect(panel.locator(".onb-log")).to_contain_text("started")
+    assert faults(notebook.page) == []
+    panel.get_by_role("tab", name="Gates").click()
+    expect(panel.locator('tr[data-gate="rmse < 1"]')).to_contain_text("failed, warns")
+    assert faults(notebook.page) == []
+    panel.get_by_role("tab", name="Trends").click()
+    expect(panel.locator(".onb-trends .js-plotly-plot").first).to_be_visible()
+    expect(panel.locator(".onb-trends .onb-chart")).to_have_count(0)
+    assert faults(notebook.page) == []
+    panel.get_by_role("tab", name="Rating").click()
+    form = panel.get_by_role("form", name="rate this run")
+    form.get_by_role("radio", name="4 stars").check(force=True)
+    form.get_by_label("Note").fill("steady enough")
+    form.get_by_role("button", name="Rate").click()
+    expect(panel.get_by_role("list", name="what was said of this run")).to_contain_text("steady enough")
     assert faults(notebook.page) == []
     notebook.run(1)
     expect(notebook.output(1).get_by_role("button", name="Start")).to_be_visible()
@@ -303,6 +320,10 @@ def test_a_rollback_is_tried_and_done_by_button(desk):
     panel.get_by_role("tab", name="Commands").click()
     expect(state(panel, "model")).to_have_text(re.compile("pending|ready"))
     assert not (place / "model.txt").exists()
+    panel.get_by_role("tab", name="Log").click()
+    lines = panel.locator(".onb-log li")
+    expect(lines.filter(has_text=re.compile(r"checkpoint \S+ of \d+ files?"))).not_to_have_count(0)
+    expect(lines.filter(has_text="rolled back")).to_contain_text("1 command to run again")
     panel.get_by_role("button", name="Resume").click()
     expect(panel.locator(".onb-pill")).to_have_text("completed")
     assert (place / "model.txt").exists()

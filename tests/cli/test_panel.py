@@ -87,8 +87,9 @@ def test_the_display_ends_when_its_terminal_is_gone():
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (-1.0, "0.0 s"),
-        (0.04, "0.0 s"),
+        (-1.0, "0 ms"),
+        (0.04, "40 ms"),
+        (0.0996, "0.1 s"),
         (9.94, "9.9 s"),
         (12.4, "12 s"),
         (59.6, "1:00"),
@@ -97,5 +98,5 @@ def test_the_display_ends_when_its_terminal_is_gone():
     ],
 )
 def test_durations_read_as_people_write_them(seconds, text):
-    """Tenths below ten seconds, then seconds, minutes and hours."""
+    """Milliseconds below a tenth of a second, tenths below ten, then seconds, minutes and hours."""
     assert duration(seconds) == text

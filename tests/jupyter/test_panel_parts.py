@@ -117,6 +117,9 @@ def test_trends_are_figures_over_the_runs_of_the_workflow(project):
     trend = found["chapters"][1]["figures"][0]
     assert trend["spec"]["data"][0]["y"] == [3.0, 2.0, 2.5]
     assert "2.5 in the latest of 3 runs" in trend["text"]
+    assert "Its gate asks for < 9, the dashed line." in trend["text"]
+    (bound,) = [trace for trace in trend["spec"]["data"] if trace["meta"]["role"] == "threshold"]
+    assert bound["y"] == [9.0, 9.0, 9.0]
     drawn = ElementTree.fromstring(trend["svg"])
     assert drawn.get("aria-label") == "rmse over time"
     assert len(drawn.findall("{http://www.w3.org/2000/svg}circle")) == 3
@@ -217,3 +220,38 @@ def test_who_looks_is_told_by_the_request(shell, monkeypatch, parent, environ, l
     monkeypatch.setattr(type(shell), "kernel", object(), raising=False)
     monkeypatch.setattr(type(shell), "get_parent", lambda self: parent, raising=False)
     assert frontend.is_live(environ) is live
+
+
+def test_check_reads_lists_mappings_and_required_values_and_runs_nothing(project, until):
+    """What is typed is read as its type: the plan is shown, or what is wrong with it; no run is made either way."""
+    flow = Workflow.load({
+        "workflow": "checked",
+        "parameters": {
+            "many": [1, 2],
+            "options": {"type": "object", "default": {"depth": 3}},
+            "wanted": {"type": "list", "required": True},
+        },
+        "commands": {"one": {"shell": ["python", "-c", "pass"]}},
+    })  # fmt: skip
+    form = Launch(flow)
+    assert form.fields["many"].value == "[1, 2]"
+    assert form.fields["options"].value == '{"depth": 3}'
+    assert form.fields["wanted"].placeholder == "list, to be given"
+
+    def checked():
+        form.check.click()
+        until(lambda: form._open == 0)
+        return form.note.value
+
+    assert "&quot;wanted&quot; is missing" in checked()
+    form.fields["wanted"].value = '["a", "b"]'
+    assert "checked: 1 command" in checked()
+    form.fields["options"].value = "[1]"
+    said = checked()
+    assert 'data-state="failed"' in said
+    assert "/parameters/options: the value does not fit; found a list; expected a mapping" in said
+    form.fields["options"].value = '{"depth": 4}'
+    assert "checked: 1 command" in checked()
+    form.fields["many"].value = '{"a": 1}'
+    assert "/parameters/many: " in checked()
+    assert not len(History().runs())

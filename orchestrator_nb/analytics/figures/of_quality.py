@@ -96,11 +96,14 @@ def _mark(data: list[Trace], values: pd.DataFrame, name: str, marked: Marks) -> 
     runs = values["run"].astype(str)
     bounds = marked.thresholds(name)
     bounds = bounds[bounds["run"].astype(str).isin(set(runs))]
-    signs = []
-    for sign, of in bounds.groupby("sign"):
+    # Gates that ask for different things in one run are a line each, and not one that goes to and fro.
+    bounds = bounds.drop_duplicates(["run", "sign", "level"])
+    place = bounds.groupby(["run", "sign"])["level"].rank(method="dense")
+    signs: list[str] = []
+    for (_, sign, _), of in bounds.groupby(["workflow", "sign", place]):
         ids = list(of["run"])
         latest = f"{sign} {number(float(of['level'].iloc[-1]))}"
-        signs.append(latest)
+        signs += [] if latest in signs else [latest]
         data.append(
             {
                 "type": "scatter", "mode": "lines", "name": f"gate: {latest}", "x": moments(of["at"]), "ids": ids,
@@ -110,7 +113,8 @@ def _mark(data: list[Trace], values: pd.DataFrame, name: str, marked: Marks) -> 
             }
         )  # fmt: skip
     if signs:
-        said.append(f"Its gate asks for {' and '.join(signs)}, the dashed line.")
+        asks, line = ("gate asks", "line") if len(signs) == 1 else ("gates ask", "lines")
+        said.append(f"Its {asks} for {' and '.join(signs)}, the dashed {line}.")
     astray = values[runs.isin(marked.deviating)]
     if len(astray):
         ids = list(astray["run"])
