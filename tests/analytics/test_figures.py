@@ -185,6 +185,11 @@ def test_a_trend_has_its_threshold_and_what_happened_beside_it() -> None:
     assert (
         "w · model: 2 in the latest of 3 runs, 3 in the first, 3 in the median. Its gate asks for < 3.5" in figure.text
     )
+    warned = pd.concat([checks, checks.assign(expected="rmse < 1")])
+    both = _drawn(of_quality.trend(values, "rmse", marked=Marks(checks=warned)))
+    lines = [trace["y"] for trace in both.data if trace["meta"]["role"] == "threshold"]
+    assert lines == [[1.0] * 3, [3.5] * 3]
+    assert "Its gates ask for < 1 and < 3.5, the dashed lines." in both.text
     other = of_quality.trend(values, "rows", marked=marked)
     assert not [trace for trace in other.data if trace["meta"]["role"] == "threshold"]
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from urllib.parse import unquote, urlsplit
+
+import nbformat
 
 from orchestrator_nb.analytics.history import History
 
@@ -80,6 +83,30 @@ def test_gates_and_their_evidence_are_listed_and_told_in_the_log(desk):
     panel.get_by_role("tab", name="Log").click()
     expect(panel.locator(".onb-log")).to_contain_text("gate rmse < 9: passed")
     expect(panel.locator(".onb-log")).to_contain_text("gate rmse < 1: failed, a warning only")
+
+
+def test_a_row_links_to_its_output_notebook(desk):
+    """The link is to the notebook as it was executed, below the server's own folder; a row without one has no link."""
+    from playwright.sync_api import expect
+
+    source = desk.write(["answer = 6 * 7", "answer"])
+    yaml = f"%%workflow linked --run\ncommands:\n  sums: {{notebook: {source}}}\n  last: {{shell: [{sys.executable}, -c, pass], after: [sums]}}\n"
+    notebook = desk.open(["%load_ext orchestrator_nb", yaml, "%workflow attach"])
+    for number in range(2):
+        notebook.run(number)
+    expect(notebook.output(1).locator(".onb-pill")).to_have_text("completed")
+    notebook.run(2)
+    panel = notebook.output(2)
+    link = panel.locator('tr[data-row="sums"]').get_by_role("link", name="output notebook of sums")
+    expect(link).to_be_visible()
+    expect(panel.locator('tr[data-row="last"]').get_by_role("link")).to_have_count(0)
+    path = unquote(urlsplit(link.get_attribute("href")).path).partition("/lab/tree/")[2]
+    written = nbformat.read(desk.server.root / path, as_version=4)
+    assert [cell.outputs[-1].data["text/plain"] for cell in written.cells if cell.get("outputs")] == ["42"]
+    with notebook.page.context.expect_page() as opened:
+        link.click()
+    assert unquote(opened.value.url).partition("/lab/tree/")[2].startswith(path)
+    opened.value.close()
 
 
 def test_a_run_is_rated_in_the_panel(desk):
