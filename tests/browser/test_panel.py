@@ -326,7 +326,9 @@ def test_a_rollback_is_tried_and_done_by_button(desk):
     panel.get_by_role("tab", name="Log").click()
     lines = panel.locator(".onb-log li")
     expect(lines.filter(has_text=re.compile(r"checkpoint \S+ of \d+ files?"))).not_to_have_count(0)
-    expect(lines.filter(has_text=re.compile(r"rolled back .*: \d+ files?, \d+ commands? to run again"))).to_have_count(1)
+    expect(lines.filter(has_text=re.compile(r"rolled back .*: \d+ files?, \d+ commands? to run again"))).to_have_count(
+        1
+    )
     panel.get_by_role("button", name="Resume").click()
     expect(panel.locator(".onb-pill")).to_have_text("completed")
     assert (place / "model.txt").exists()
