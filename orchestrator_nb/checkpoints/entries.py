@@ -94,8 +94,8 @@ def entry_on_disk(root: Path, path: str) -> Entry | None:
 
 
 def mode_of(about: os.stat_result) -> str:
-    """Return git's mode of a regular file."""
-    return EXECUTABLE if about.st_mode & stat.S_IXUSR else FILE
+    """Return git's mode of a regular file; on Windows it knows no other than that of a plain one."""
+    return EXECUTABLE if about.st_mode & stat.S_IXUSR and os.name != "nt" else FILE
 
 
 def behind_link(root: Path, path: str) -> bool:

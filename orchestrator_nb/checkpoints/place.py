@@ -14,8 +14,11 @@ from orchestrator_nb.errors import CheckpointError
 OLDEST = 2, 31
 """The first version of git that can be asked for absolute paths."""
 
-ASKED = ("core.filemode", "core.symlinks", "core.ignorecase", "core.precomposeunicode", "core.excludesfile")
-"""What of the user's configuration decides about how files look and which are ignored."""
+ASKED = ("core.symlinks", "core.ignorecase", "core.precomposeunicode", "core.excludesfile")
+"""What of the user's configuration decides about how files look and which are ignored.
+
+Not `core.filemode`: the permission to execute is kept as it is on disk, since it is compared with the disk later.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,9 @@ def find_place(project: Path, *, runs: Path) -> Place:
     """Return where the checkpoints of the project in this folder are, whether or not there are any.
 
     With a repository it is inside the folder that all its work trees share, so that no cleaning of the work tree
-    reaches it; without one, or where that cannot be written, it is inside the store of the runs. Raises
-    CheckpointError for the root of the file system, the home folder and what it lies in, which are no projects.
+    reaches it; without one, with one whose work tree is elsewhere, or where that cannot be written, it is inside the
+    store of the runs. Raises CheckpointError for the root of the file system, the home folder and what it lies in,
+    and a repository's own folder, which are no projects.
     """
     start = project.resolve()
     git = _asking(start)
@@ -54,7 +58,8 @@ def find_place(project: Path, *, runs: Path) -> Place:
     root = Path(lines[0]).resolve() if len(lines) == 3 else start
     if len(lines) != 3:
         _check_version(git)
-    if len(lines) != 3 or _too_wide(root):
+        _check_outside(git, start)
+    if len(lines) != 3 or _too_wide(root) or not _holds(root, start):
         if _too_wide(start):
             raise CheckpointError(
                 f'"{start}" is too wide for checkpoints: it holds more than a project; put the workflow into a folder '
@@ -82,6 +87,21 @@ def _check_version(git: Git) -> None:
             f'checkpoints need git {OLDEST[0]}.{OLDEST[1]} or newer, and the one here says "{told}": install a newer one, '
             f"or switch them off with checkpoints: off"
         )
+
+
+def _check_outside(git: Git, folder: Path) -> None:
+    """Raise CheckpointError inside of a repository's own folder: going back would take its history back."""
+    told = git.run("rev-parse", "--is-inside-git-dir", "--is-bare-repository", fine=(0, 128))
+    if b"true" in told:
+        raise CheckpointError(
+            f'"{folder}" belongs to a bare git repository or is inside a ".git" folder, and has no work tree: put the '
+            f"workflow into a clone or a work tree of it, or switch checkpoints off with checkpoints: off"
+        )
+
+
+def _holds(root: Path, folder: Path) -> bool:
+    """Whether the folder is in the work tree; `core.worktree` may name another place."""
+    return root.exists() and any(os.path.samefile(root, each) for each in (folder, *folder.parents))
 
 
 def _asking(folder: Path) -> Git:

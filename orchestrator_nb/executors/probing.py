@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sysconfig
 import tempfile
 import time
@@ -43,7 +44,7 @@ def probe(step: Step, *, clock: Callable[[], float]) -> ResourcesProbed:
         disk = free_disk(_folders(work)) if "disk" in checks else {}
         files = free_files() if "files" in checks else None
     with suppress(OSError, ValueError):
-        changed = tuple(_changed(work, since=record.ended))
+        changed = (*_moved(record.host), *_changed(work, since=record.ended))
     return ResourcesProbed(
         at=clock(),
         command=command,
@@ -66,6 +67,13 @@ def _folders(work: Work) -> Iterator[Path]:
     yield from ((home / text).parent for text in work.definition.writes if "*" not in text)
     yield work.run_folder
     yield Path(work.definition.environment.get("TMPDIR") or tempfile.gettempdir())
+
+
+def _moved(host: str) -> Iterator[str]:
+    """Yield that the attempt failed on another host than this one, if it did."""
+    here = socket.gethostname()
+    if host not in ("", here):
+        yield f'the host changed since: "{host}" then, "{here}" now'
 
 
 def _changed(work: Work, *, since: float | None) -> Iterator[str]:

@@ -97,7 +97,8 @@ def _attempt_returned(state: Standing, event: e.AttemptReturned) -> None:
 
 def _attempt_failed(state: Standing, event: e.AttemptFailed) -> None:
     record, after = _current(state, event)
-    _put(state, event.command, record, failed(record, after, event))
+    host = str(state.run.owner.get("host") or "")
+    _put(state, event.command, record, failed(record, after, event, host=host))
 
 
 def _attempt_abandoned(state: Standing, event: e.AttemptAbandoned) -> None:

@@ -144,6 +144,7 @@ class CommandRecord(Struct, frozen=True, gc=False):
     `parameters` are those that a decision put in the place of its own, `by_hand` when a person did it; `substitute` is
     the command that is run in its place. `troubled` is when it first failed in this generation. `error` is what kind of
     error its last failure was. `checks` are what is looked at before its next attempt, which was `put_off` so often.
+    `host` is where its last failure was, empty where that is not known.
     """
 
     state: str = "pending"
@@ -181,6 +182,7 @@ class CommandRecord(Struct, frozen=True, gc=False):
     merged: Mapping[str, Any] | None = None
     checks: tuple[str, ...] = ()
     put_off: int = 0
+    host: str = ""
 
     def output(self) -> e.Stored | None:
         """Return the stored result: what the command returned, else the mapping of what it recorded, else None."""
@@ -309,8 +311,8 @@ def returned(record: CommandRecord, event: e.AttemptReturned) -> CommandRecord:
     )
 
 
-def failed(record: CommandRecord, state: str, event: e.AttemptFailed) -> CommandRecord:
-    """Return the record of a command whose attempt failed."""
+def failed(record: CommandRecord, state: str, event: e.AttemptFailed, *, host: str = "") -> CommandRecord:
+    """Return the record of a command whose attempt failed, on that host."""
     return replace(
         record,
         state=state,
@@ -321,6 +323,7 @@ def failed(record: CommandRecord, state: str, event: e.AttemptFailed) -> Command
         seconds=event.seconds,
         notebook=event.notebook,
         log=event.log,
+        host=host,
     )
 
 

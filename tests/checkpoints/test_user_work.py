@@ -11,8 +11,11 @@ import pytest
 
 from orchestrator_nb import Workflow
 from orchestrator_nb.checkpoints.entries import tree_of
+from orchestrator_nb.checkpoints.place import find_place
 from orchestrator_nb.checkpoints.planning import back_to, before_rollback
+from orchestrator_nb.checkpoints.record import ref_of
 from orchestrator_nb.checkpoints.rollback import roll_back
+from orchestrator_nb.errors import CheckpointError
 
 
 def staged_and_unstaged(repo):
@@ -140,10 +143,107 @@ def packed(repo):
     repo.git("gc", "-q")
 
 
+def owned_by_another(repo):
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    for folder, folders, files in os.walk(repo.folder):
+        for name in (*folders, *files):
+            os.lchown(os.path.join(folder, name), 65534, 65534)
+    os.chown(repo.folder, 65534, 65534)
+    refused = subprocess.run(["git", "status"], cwd=repo.folder, capture_output=True, env=without_settings())
+    assert b"dubious ownership" in refused.stderr
+
+
+def without_settings():
+    """Return an environment in which nobody has told git which folders are safe."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "SUDO_"))}
+    return {**environment, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+
+
+def locked_by_another_git(repo):
+    repo.write(".git/index.lock", "")
+    repo.write(".git/HEAD.lock", "")
+    repo.write(".git/config.lock", "")
+
+
+def monitored(repo):
+    monitor = repo.folder / ".git" / "monitor"
+    monitor.write_text(f"#!/bin/sh\ntouch {repo.folder}/hook-ran\nexit 1\n")
+    monitor.chmod(0o755)
+    repo.git("update-index", "--untracked-cache", "--split-index")
+    repo.git("config", "core.fsmonitor", os.fspath(monitor))
+
+
+def objects_elsewhere(repo):
+    """Its objects are those of another repository, as after `git clone --shared`."""
+    origin = repo.folder.parent / "origin.git"
+    repo.git("clone", "-q", "--bare", ".", os.fspath(origin))
+    repo.write(".git/objects/info/alternates", f"{origin}/objects\n")
+    for folder in (repo.folder / ".git" / "objects").glob("[0-9a-f][0-9a-f]"):
+        shutil.rmtree(folder)
+    assert "a.py" in repo.git("ls-tree", "--name-only", "HEAD")
+
+
+def shallow(repo):
+    """Of its history only the last commit is here."""
+    for number in range(2):
+        repo.write("a.py", f"{number}\n")
+        repo.git("commit", "-qam", f"{number}")
+    origin = repo.folder.parent / "origin.git"
+    repo.git("clone", "-q", "--bare", ".", os.fspath(origin))
+    repo.git("fetch", "-q", "--depth=1", origin.as_uri(), "main")
+    assert repo.git("rev-list", "--count", "HEAD") == "1\n"
+
+
+def alike_names(repo):
+    """Names that a system that does not care for case or for composed letters, as the settings claim, takes for one."""
+    repo.git("config", "core.ignorecase", "true")
+    repo.git("config", "core.precomposeunicode", "true")
+    for number, name in enumerate(("Read.py", "read.py", "sub/x.py", "Sub/y.py", "caf\u00e9.py", "cafe\u0301.py")):
+        repo.write(name, f"{number}\n" * (number + 1))
+    if len(list(repo.folder.glob("[Rr]ead.py"))) + len(list(repo.folder.glob("caf*.py"))) < 4:
+        pytest.skip("here these are names of the same files")
+
+
+def longer_ids(repo):
+    """A repository whose ids are SHA-256."""
+    shutil.rmtree(repo.folder / ".git")
+    repo.git("init", "-q", "-b", "main", "--object-format=sha256")
+    repo.git("add", "-A")
+    repo.git("-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-qm", "begin")
+
+
+def modes_not_trusted(repo):
+    """The user's git is told to look at neither permissions nor links."""
+    repo.write("tool.sh", "#!/bin/sh\n")
+    (repo.folder / "tool.sh").chmod(0o755)
+    (repo.folder / "link").symlink_to("a.py")
+    repo.git("add", "-A")
+    repo.git("commit", "-qm", "more")
+    repo.git("config", "core.fileMode", "false")
+    repo.git("config", "core.symlinks", "false")
+
+
+def replaced(repo):
+    """What git shows for an object is another one, by a reference of replacement."""
+    ids = [repo.git("hash-object", "-w", "--", name).strip() for name in ("a.py", "b.py")]
+    repo.git("replace", *ids)
+
+
+def bisecting(repo):
+    repo.write("a.py", "worse\n")
+    repo.git("commit", "-qam", "worse")
+    repo.git("bisect", "start", "HEAD", "HEAD~1")
+
+
 STATES = [
     staged_and_unstaged, stashed, detached, merging, rebasing, hooks_and_signing, filters, odd_names,
     hidden_from_status, sparse, tracked_though_ignored, special_file, empty_folder, linked_folder, packed,
+    owned_by_another, locked_by_another_git, monitored, alike_names, modes_not_trusted,
 ]  # fmt: skip
+
+KINDS_OF_REPOSITORY = [objects_elsewhere, shallow, longer_ids, replaced, bisecting]
+"""States in which only what git has is other than usual, and no file."""
 
 
 def a_command(repo):
@@ -366,6 +466,24 @@ def test_variables_of_a_hook_lead_nowhere_else(repository, monkeypatch):
     assert repo.folder in store.folder.parents
     assert "a.py" in tree_of(store.git, start.commit)
     assert other.private() == private
+    monkeypatch.setenv("GIT_WORK_TREE", os.fspath(other.folder))
+    monkeypatch.setenv("GIT_CONFIG_PARAMETERS", "'core.autocrlf'='true' 'core.bare'='true'")
+    files = other.files(times=True)
+    run_and_go_back(repo)
+    assert (other.private(), other.files(times=True)) == (private, files)
+
+
+def test_what_a_git_that_was_killed_left_locked_in_the_store_holds_nobody_up(repository):
+    """Locks of an index and of a reference, left by a death, are no reason to keep no more checkpoints."""
+    repo = repository()
+    store = repo.store()
+    start = repo.take(store)
+    for lock in (store.index("run"), store.folder / ref_of("run", 2)):
+        lock.with_name(lock.name + ".lock").touch()
+    repo.write("a.py", "broken")
+    repo.take(store, "command")
+    roll_back(store, back_to(store, start))
+    assert repo.read("a.py") == b"a.py = 1\n"
 
 
 def test_no_edit_of_the_same_size_is_missed(repository):
@@ -415,7 +533,7 @@ WITH_LFS = pytest.param(
 )
 
 
-@pytest.mark.parametrize("state", [*STATES, WITH_LFS], ids=lambda state: state.__name__)
+@pytest.mark.parametrize("state", [*STATES, *KINDS_OF_REPOSITORY, WITH_LFS], ids=lambda state: state.__name__)
 def test_a_run_and_its_rollback_cost_the_user_nothing(repository, state):
     """A real run over a project in that state, and its rollback, leave every file and all that git has as they were."""
     repo = repository()
@@ -450,6 +568,55 @@ def test_a_run_in_a_linked_work_tree_costs_the_other_one_nothing(repository):
     files, private = repo.files(), repo.private()
     run_and_go_back(side)
     assert (repo.files(), repo.private()) == (files, private)
+
+
+def test_a_run_inside_of_a_repositorys_own_folder_keeps_none_and_says_why(repository, tmp_path, monkeypatch):
+    """In a bare repository and in ".git" a rollback would take history back: a clear line, and the run goes on."""
+    repo, bare = repository(), tmp_path / "bare.git"
+    repo.git("clone", "-q", "--bare", ".", os.fspath(bare))
+    for folder in (bare, bare / "hooks", repo.folder / ".git", repo.folder / ".git" / "refs"):
+        with pytest.raises(CheckpointError, match="has no work tree: put the workflow into a clone"):
+            find_place(folder, runs=tmp_path / "runs")
+    before = {path: path.read_bytes() for path in bare.rglob("*") if path.is_file()}
+    flow = Workflow("w", folder=bare, durability="process")
+    flow.command(lambda: (bare / "made.txt").write_text("made"), id="makes", writes=["made.txt"])
+    run = flow.start(wait=False, store=tmp_path / "runs")
+    assert run.wait().succeeded
+    assert f'"{bare}" belongs to a bare git repository' in repr(run.checkpoints())
+    (bare / "made.txt").unlink()
+    assert {path: path.read_bytes() for path in bare.rglob("*") if path.is_file()} == before
+
+
+def test_a_work_tree_that_the_repository_has_elsewhere_is_not_the_project(repository):
+    """With `core.worktree` somewhere else, the files there are left alone, and those of the project are kept."""
+    repo, other = repository(), repository("other", git=False)
+    repo.git("config", "core.worktree", os.fspath(other.folder))
+    files, private = other.files(times=True), repo.private()
+    run_and_go_back(repo)
+    assert repo.store().root == repo.folder
+    assert other.files(times=True) == files
+    assert repo.private() == private
+
+
+def test_a_run_in_a_folder_of_a_larger_repository_leaves_the_rest_alone(repository):
+    """Going back takes nothing back of what a person changes in other folders of the same repository meanwhile."""
+    repo = repository()
+    flow = Workflow("w", folder=repo.folder / "d", durability="process")
+    flow.command(lambda: repo.write("d/c.py", "broken"), id="spoils", writes=["c.py"])
+    run = flow.start(wait=False, store=repo.folder / "d" / "orchestrator-runs")
+    run.wait()
+    repo.write("a.py", "mine")
+    repo.write("beside/new.txt", "mine")
+    private = repo.private()
+    run.rollback(to="start")
+    assert (repo.read("d/c.py"), repo.read("a.py"), repo.read("beside/new.txt")) == (b"d/c.py = 1\n", b"mine", b"mine")
+    assert repo.private() == private
+
+
+@pytest.mark.parametrize("name", ["-rf", "new\nline", ":(top)x", "\u00fc *"])
+def test_a_run_in_a_folder_of_an_odd_name_costs_the_user_nothing(repository, name):
+    """Neither an option nor a pattern nor two lines: the name of the project's folder is a name."""
+    run_and_go_back(repository(name))
 
 
 def test_a_run_whose_checkpoints_are_taken_by_an_old_git_says_so(repository, tmp_path, monkeypatch):

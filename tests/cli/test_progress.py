@@ -77,6 +77,45 @@ def test_every_kind_of_event_can_be_told():
     ]
 
 
+def test_a_question_and_its_escalation_and_answer_are_told():
+    """With their numbers and what can be answered; one that nobody gave is told as the default."""
+    asked = {"command": "a", "question": "How does it go on?"}
+    lines = told([
+        *STORY[:4],
+        e.DecisionRequested(at=2.0, number=1, options=("retry", "skip"), **asked),
+        e.DecisionDue(at=3.0, number=1, command="a"),
+        e.DecisionRequested(at=3.0, number=2, options=("done", "skip"), level=3, default="skip", **asked),
+        e.DecisionMade(at=4.0, number=2, answer="skip", command="a", by_default=True),
+        e.CommandSkipped(at=4.0, command="a", reason="decision 2"),
+    ])  # fmt: skip
+    assert lines[3:] == [
+        "a      decision 1: How does it go on? (retry, skip)",
+        "a      decision 2: How does it go on? (done, skip)",
+        'a      decision 2: "skip" by default',
+        "a      skipped: decision 2",
+    ]
+
+
+def test_a_rollback_is_told_from_its_beginning_to_its_end():
+    """What it goes back to, how much went back and what did not; one that cannot be is told with its reason."""
+    lines = told([
+        *STORY[:3], e.AttemptReturned(at=2.0, command="a", attempt=1, seconds=1.0),
+        e.CommandSucceeded(at=2.0, command="a", attempt=1), e.RunPaused(at=2.0, reason="a rollback"),
+        e.RollbackAsked(at=2.0, rollback="b1", to="start", because="asked to"),
+        e.RollbackFailed(at=2.5, rollback="b1", reason='"x.csv" changed since', refused=True),
+        e.RollbackAsked(at=3.0, rollback="b2", undo=("a",), because="asked to"),
+        e.RolledBack(at=4.0, rollback="b2", what="without a", commands=("a",), restored=("y.csv",), removed=("z.csv",),
+                     conflicts={"x.csv": "changed since"}),
+    ])  # fmt: skip
+    assert lines[3:] == [
+        "paused: a rollback",
+        "will be rolled back to start once nothing runs: asked to",
+        'not rolled back: "x.csv" changed since',
+        "will be rolled back without a once nothing runs: asked to",
+        "rolled back without a: 2 files, 1 command to run again, 1 file left as they are",
+    ]
+
+
 def shown(display):
     """Give a display the whole story."""
     state = RunState()

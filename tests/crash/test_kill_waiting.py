@@ -76,7 +76,7 @@ real = {owner}.{name}
 
 
 def dying(self, facts):
-    about = any(isinstance(fact, e.DecisionMade) for fact in facts)
+    about = any(isinstance(fact, e.{fact}) for fact in facts)
     if about and {when!r} == "before":
         os.kill(os.getpid(), signal.SIGKILL)
     result = real(self, facts)
@@ -88,7 +88,7 @@ def dying(self, facts):
 {owner}.{name} = dying
 {code}
 """
-"""A process that dies right before or after the turn with the decision is written, or before it takes effect."""
+"""A process that dies right before or after the turn with such a fact is written, before it takes effect."""
 
 DECIDING = "attach('latest').decide(1, 'retry', parameters={'size': 2})"
 LIVING = """
@@ -180,7 +180,9 @@ def test_a_decision_without_an_owner_is_whole_or_not_there(
     run = recorded(process, e.RetryScheduled, e.DecisionRequested)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    code = KILLED.format(module="journal.file", owner="JournalFile", name="append", when=when, code=DECIDING)
+    code = KILLED.format(
+        module="journal.file", owner="JournalFile", name="append", fact="DecisionMade", when=when, code=DECIDING
+    )
     assert start(code).wait(40) == -signal.SIGKILL
     made = facts(run, e.DecisionMade)
     assert len(made) == (when == "after")
@@ -195,7 +197,9 @@ def test_a_decision_that_was_recorded_takes_effect_though_its_owner_died(
     start: Callable[[str], subprocess.Popen[bytes]],
 ) -> None:
     """The owner dies between the write and whatever would have followed: the next one goes on from the decision."""
-    code = KILLED.format(module="journal.file", owner="JournalFile", name="append", when="after", code=LIVING)
+    code = KILLED.format(
+        module="journal.file", owner="JournalFile", name="append", fact="DecisionMade", when="after", code=LIVING
+    )
     assert start(code).wait(60) == -signal.SIGKILL
     run = attach("latest")
     assert len(facts(run, e.DecisionMade)) == 1
@@ -238,3 +242,28 @@ def fetch():
     looks = facts(run, e.ResourcesProbed)
     assert isinstance(looks[-1], e.ResourcesProbed)
     assert list(looks[-1].hosts.values()) == [""]
+
+
+def test_a_look_that_was_due_and_never_came_is_taken_again(
+    start: Callable[[str], subprocess.Popen[bytes]], flow: Path
+) -> None:
+    """The owner dies right after it has recorded that the look before a retry is due: the next one, on another host,
+    looks, tells that it is another, and the retry is made once."""
+    (flow / "flow.yaml").write_text(
+        "workflow: waiting\ncommands:\n  passing: {call: 'steps:passing', retries: 1, retry_delay: 0.01}\n"
+    )
+    elsewhere = f"import socket; socket.gethostname = lambda: 'elsewhere'\n{OWNER}"
+    code = KILLED.format(
+        module="journal.file", owner="JournalFile", name="append", fact="ProbeDue", when="after", code=elsewhere
+    )
+    assert start(code).wait(60) == -signal.SIGKILL
+    run = attach("latest")
+    assert (len(facts(run, e.ProbeDue)), facts(run, e.ResourcesProbed), facts(run, e.RetryDue)) == (1, [], [])
+    assert run.state.commands["passing"].state == "waiting"
+    result = resume_run(run.id, wait=False, decide="park").wait(60, check=False)
+    assert (result.state, ledger()) == ("completed", ["passing 1", "passing 2"])
+    assert len(facts(run, e.ProbeDue)) == 2
+    (look,) = facts(run, e.ResourcesProbed)
+    assert isinstance(look, e.ResourcesProbed)
+    assert f'the host changed since: "elsewhere" then, "{socket.gethostname()}" now' in look.changed
+    assert len(facts(run, e.RetryDue)) == 1

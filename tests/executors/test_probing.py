@@ -10,6 +10,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from orchestrator_nb.definition.models import CommandDefinition
@@ -113,3 +114,15 @@ def test_what_changed_since_the_failure_is_told(tmp_path):
     os.utime(new, (time.time() + 5.0,) * 2)
     found = probe(_step(tmp_path, reads=("old.csv", "new.csv", "gone.csv")), clock=lambda: 7.0)
     assert [text for text in found.changed if "csv" in text] == ['"new.csv", which it reads, changed since']
+
+
+def test_another_host_is_a_change(tmp_path):
+    """The run was taken up on another machine than the one on which the attempt failed; where it failed may be unknown."""
+    step, here = _step(tmp_path), socket.gethostname()
+
+    def told(host: str) -> list[str]:
+        moved = msgspec.structs.replace(step, record=msgspec.structs.replace(step.record, host=host))
+        return [text for text in probe(moved, clock=lambda: 7.0).changed if "host" in text]
+
+    assert told("another") == [f'the host changed since: "another" then, "{here}" now']
+    assert told(here) == told("") == []

@@ -128,6 +128,37 @@ def test_a_run_is_paused_stopped_and_resumed(steps, until):
     assert steps.run_line_magic("workflow", "resume latest").outputs["last"] == 2
 
 
+ASKED = "def load(size):\n    if size > 5: raise ValueError('too much')\n    return size\n"
+ASKING = """\
+recovery: {escalation: {guided: 10m}}
+commands:
+  load: {call: 'asked:load', parameters: {size: 9}, retries: 0}
+"""
+
+
+@pytest.mark.parametrize("owner", ["parked", "living"])
+def test_a_decision_is_answered_in_a_line(shell, project, until, owner):
+    """With parameters and a note, whether the run waits for it in this session or has parked and is resumed."""
+    (project / "asked.py").write_text(ASKED)
+    flow = shell.run_cell_magic("workflow", "asking", ASKING)
+    run = flow.start(wait=False, decide="wait" if owner == "living" else "park")
+    if owner == "parked":
+        run.wait(30, check=False)
+    until(lambda: [decision for decision in run.decisions() if decision.is_open])
+    (asked,) = shell.run_line_magic("workflow", "decisions")
+    assert (asked.number, asked.command, asked.is_open) == (1, "load", True)
+    with pytest.raises(UsageError, match="answers: retry, skip, fail"):
+        shell.run_line_magic("workflow", "decide latest 1 pray")
+    status = shell.run_line_magic("workflow", "decide latest 1 retry -p size 4 --note 'half of it' --to told")
+    assert shell.user_ns["told"] is status
+    assert status.run == run.id
+    result = run.wait(30) if owner == "living" else shell.run_line_magic("workflow", "resume latest")
+    assert (result.state, result.outputs["load"]) == ("completed", 4)
+    assert "with size = 4" in result.deviations["load"][0]
+    (made,) = shell.run_line_magic("workflow", "decisions")
+    assert (made.answer, made.note, made.is_open) == ("retry", "half of it", False)
+
+
 def test_other_verbs_are_those_of_the_command_line(steps, capsys):
     """A verb that has no object to give prints what the command line prints, and fails the cell as that fails."""
     steps.run_line_magic("workflow", "schema")

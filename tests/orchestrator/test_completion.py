@@ -6,7 +6,7 @@ import json
 import time
 from pathlib import Path
 
-from orchestrator_nb import Workflow, attach, context
+from orchestrator_nb import RunResult, Workflow, attach, context
 from orchestrator_nb.orchestrator.display.completion import completion_plan
 from orchestrator_nb.state.records import CommandRecord
 
@@ -96,6 +96,58 @@ def test_a_degraded_run_can_be_had_as_planned(project: Path) -> None:
     broken.clear()
     again = flow.resume(start_from=["exact"]).wait()
     assert (again.outputs["exact"], again.commands["exact"].substitute) == (1, "")
+
+
+def test_a_run_is_completed_over_several_resumes(project: Path) -> None:
+    """Each does what can be done by then and no more, and what has succeeded is never run again."""
+    flow, ran = Workflow("w"), list[str]()
+    away = {"exact", "north", "south"}
+
+    def part(name: str, *after: str, **options: str) -> None:
+        def work() -> str:
+            ran.append(name)
+            if name in away:
+                raise ValueError(f"{name} is away")
+            return name
+
+        flow.command(work, id=name, after=after, retries=0, **options)
+
+    part("data")
+    part("rough")
+    part("exact", fallback="rough")
+    part("north", "data")
+    part("south", "data")
+    part("sum-north", "north")
+    part("sum-south", "south")
+    part("all", "sum-north", "sum-south")
+
+    def round_of(result: RunResult) -> tuple[str, list[str], list[str]]:
+        did, missing = sorted(ran), [text for text in result.recommendations.get("", ()) if text.startswith("to be")]
+        ran.clear()
+        return result.state, did, missing
+
+    assert round_of(flow.run(check=False)) == (
+        "failed",
+        ["data", "exact", "north", "rough", "south"],
+        ["to be mended: north, south", "to be run once that is done: sum-north, sum-south, all"],
+    )
+    state, did, missing = round_of(flow.resume(check=False).result)  # nothing was mended
+    assert (state, did, missing[0]) == ("failed", ["north", "south"], "to be mended: north, south")
+    away.remove("north")
+    assert round_of(flow.resume(check=False).result) == (
+        "failed",
+        ["north", "south", "sum-north"],
+        ["to be mended: south", "to be run once that is done: sum-south, all"],
+    )
+    away.remove("south")
+    done = flow.resume(check=False).result
+    assert (done.exit_code, done.outputs["exact"], done.outputs["all"]) == (3, "rough", "all")
+    assert list(done.deviations) == ["exact"]
+    assert round_of(done)[:2] == ("completed", ["all", "south", "sum-south"])
+    away.clear()
+    whole = flow.resume(start_from=["exact"], check=False).result
+    assert (whole.exit_code, whole.outputs["exact"], dict(whole.deviations)) == (0, "exact", {})
+    assert round_of(whole)[:2] == ("completed", ["exact"])
 
 
 def test_a_run_under_way_or_complete_needs_no_plan() -> None:

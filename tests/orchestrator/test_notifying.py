@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +88,45 @@ def test_a_decision_is_told_with_its_answers(project):
     assert "- skip: go on without it" in asked.text
     for told in heard:
         assert f"orchestrator-nb decide {run.id} 1 retry|skip|fail" in told.text
+
+
+def test_an_escalation_is_told_with_its_level(project, until):
+    """Somebody passes a question on: it is told anew, with what the next level may answer."""
+    heard = []
+    notify = Notify(heard.append)
+    run = _failing(recovery={"escalation": {"guided": "10m"}}).start(wait=False, decide="wait", observers=[notify])
+    try:
+        until(lambda: heard)
+        run.escalate("model", "nobody answers")
+        until(lambda: len(heard) > 1)
+        first, second = heard
+        assert [told.kind for told in heard] == ["decision", "decision"]
+        assert first.text.startswith("level 2, guided recovery: ")
+        assert second.text.startswith("level 3, manual intervention: ")
+        assert f"orchestrator-nb decide {run.id} 2 " in second.text
+    finally:
+        run.stop("the test is over", grace=0.0)
+        run.wait(30, check=False)
+
+
+def test_a_rollback_is_told_with_what_went_back(project):
+    """Files of a command that failed for good go back by themselves, and people hear of it before the end."""
+    (project / "table.csv").write_text("before")
+    flow = Workflow("sales", checkpoints={"rollback": "automatic"})
+
+    @flow.command(writes=["table.csv"], retries=0)
+    def model():
+        Path("table.csv").write_text("half of it")
+        raise ValueError("no")
+
+    heard = []
+    notify = Notify(heard.append)
+    flow.run(check=False, observers=[notify])
+    assert notify.delivered(30)
+    assert (project / "table.csv").read_text() == "before"
+    back, end = heard
+    assert (back.kind, back.title, back.bad, end.kind) == ("rollback", "sales: rolled back", False, "end")
+    assert "1 file, " in back.text
 
 
 def test_any_service_that_apprise_knows_is_told(project, service, monkeypatch, until):

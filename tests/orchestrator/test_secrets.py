@@ -15,7 +15,9 @@ import nbformat
 import pytest
 
 from orchestrator_nb import DefinitionError, RunFailed, Workflow, attach
+from orchestrator_nb.data import secret_values
 from orchestrator_nb.data.redaction import REDACTOR
+from orchestrator_nb.data.secret_values import PREFIX
 
 pytestmark = pytest.mark.usefixtures("project", "_nothing_known")
 
@@ -79,6 +81,10 @@ commands:
 @pytest.fixture
 def _nothing_known(monkeypatch):
     monkeypatch.setattr(REDACTOR, "_known", ())
+    # What there is outside of the test is not asked: no keyring, and no variable that happens to have such a name.
+    monkeypatch.setattr(secret_values, "find_spec", lambda _: None)
+    for name in [name for name in os.environ if name.startswith(PREFIX)] + ["TOKE", "TOKEN"]:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ORCHESTRATOR_NB_SECRET_TOKEN", SECRET)
     monkeypatch.setenv("ORCHESTRATOR_NB_SECRET_OTHER", OTHER)
 
