@@ -32,7 +32,8 @@ def _run(store, workflow, days, *, state="completed", parent=None, run=None):
     if state is None:
         journal.append([e.RunPlanned(at=at, commands={}), e.RunPaused(at=at, reason="later", leaving=True)])
     else:
-        journal.append([e.RunPlanned(at=at, commands={}), e.RunCompleting(at=at), e.RunEnded(at=at, state=state)])
+        journal.append([e.RunPlanned(at=at, commands={}), e.RunCompleting(at=at)])
+        journal.append([e.RunEnded(at=at, state=state)])
     journal.close()
     return folder.name
 
