@@ -10,6 +10,7 @@ from pathlib import Path
 from orchestrator_nb.checkpoints.listing import references_in
 from orchestrator_nb.checkpoints.place import find_place
 from orchestrator_nb.checkpoints.record import ref_of
+from orchestrator_nb.checkpoints.retention import let_go
 from orchestrator_nb.checkpoints.store import CheckpointStore
 from orchestrator_nb.data.finding import Finding
 from orchestrator_nb.errors import CheckpointError
@@ -28,8 +29,8 @@ def check_checkpoints(
     """Yield what is wrong with the checkpoints of a run; the store is only read.
 
     `project` is the folder of its definition, `runs` the store of the runs. Looked at are the references against the
-    journal, and every object of the store against its hash. What retention may have taken is not missed: neither the
-    first nor the last of a run, nor what a rollback needs to be undone.
+    journal, and every object of the store against its hash. What retention has let go of is not missed: the store has
+    a note of that.
     """
     if not taken and not rolled_back:
         return
@@ -79,16 +80,16 @@ def _missing(
     rolled_back: Sequence[RolledBack],
 ) -> Iterator[Finding]:
     """Yield what the journal tells of and the store has not, or has as something else."""
+    gone = let_go(store, run)
     for event in taken:
         there = found.get(event.id)
-        if there is not None and there != event.commit:
+        if there is not None and there != event.commit and (event.id, event.commit) not in gone:
             what = f'"{event.id}" is the commit "{there[:12]}"; it was "{event.commit[:12]}" when it was taken'
             repair = f"somebody has changed the reference: git --git-dir={store.folder} update-ref {_ref(event.id)} {event.commit}"
             yield Finding(place=str(store.folder), what=what, repair=repair)
-    last = max(found, default="")
     needed = {event.safety for event in rolled_back} | {event.outcome for event in rolled_back}
-    if taken:
-        needed |= {taken[0].id, max((event.id for event in taken), default="") if taken[-1].id >= last else ""}
+    needed -= {name for name, _ in gone}
+    needed |= {event.id for event in taken if (event.id, event.commit) not in gone}
     for name in sorted(needed - found.keys() - {""}):
         commit = next((event.commit for event in taken if event.id == name), "")
         repair = f"put the store back from a backup; {_GONE}"

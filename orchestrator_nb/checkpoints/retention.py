@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 
 from orchestrator_nb.checkpoints.listing import copies_of
 from orchestrator_nb.checkpoints.record import Checkpoint, ref_of
 from orchestrator_nb.checkpoints.store import CheckpointStore
+from orchestrator_nb.errors import CheckpointError
 
 COMPLETED = "completion"
 """The kind of the last checkpoint of a run that is completed."""
@@ -51,19 +54,37 @@ def thin(
                 old = oldest is not None and each.at < oldest
                 if (many or old) and each.kind not in {"safety", "rollback"}:
                     gone.append(each)
+        _note(store, gone)
         _delete(store, gone)
     return tuple(gone)
 
 
-def forget_run(store: CheckpointStore, run: str) -> tuple[Checkpoint, ...]:
-    """Forget all checkpoints of a run, its index included, and return them."""
+def forget_run(store: CheckpointStore, run: str, *, stays: bool = False) -> tuple[Checkpoint, ...]:
+    """Forget all checkpoints of a run, its index included, and return them.
+
+    `stays` when the run itself does: then it is noted that they were let go of.
+    """
     with store.lock():
         gone = store.checkpoints(run)
+        if stays:
+            _note(store, gone)
         _delete(store, gone)
+        if not stays:
+            _notes(store, run).unlink(missing_ok=True)
         store.index(run).unlink(missing_ok=True)
         copies_of(store.folder, ref_of(run)).unlink(missing_ok=True)
         store.remember(run, None)
     return gone
+
+
+def let_go(store: CheckpointStore, run: str) -> frozenset[tuple[str, str]]:
+    """Return id and commit of the checkpoints of a run that were forgotten on purpose while the run stayed."""
+    try:
+        lines = _notes(store, run).read_text("ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return frozenset()
+    known = (line.partition(" ") for line in lines if line)
+    return frozenset((f"{run}/{number}", commit) for number, _, commit in known)
 
 
 def collect(store: CheckpointStore) -> None:
@@ -103,10 +124,32 @@ def tidy(
         last = {each.run: each for each in store.checkpoints() if each.workflow == workflow}
         for run, each in last.items():
             if each.kind == COMPLETED and each.at < now - days * 86400 and not live(run):
-                forget_run(store, run)
+                forget_run(store, run, stays=True)
     # One folder of 256 is looked at, as git does.
     if len(list(store.folder.glob("objects/17/*"))) * 256 > MANY_LOOSE:
         collect(store)
+
+
+def _notes(store: CheckpointStore, run: str) -> Path:
+    return store.folder / "let-go" / ref_of(run).split("/")[2]
+
+
+def _note(store: CheckpointStore, gone: Iterable[Checkpoint]) -> None:
+    """Note what is about to be forgotten, before it is: what was lost otherwise can be told from it."""
+    lines: dict[str, str] = {}
+    for each in gone:
+        lines[each.run] = f"{lines.get(each.run, '')}{each.number:06d} {each.commit}\n"
+    for run, text in lines.items():
+        path = _notes(store, run)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            with path.open("ab") as file:
+                file.write(b"\n" + text.encode("ascii"))  # first the border: what was cut before does not spoil it
+                file.flush()
+                if store.durable:
+                    os.fsync(file.fileno())
+        except OSError as error:
+            raise CheckpointError(f'"{path}" cannot be written: {error.strerror or error}') from error
 
 
 def _delete(store: CheckpointStore, gone: Iterable[Checkpoint]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,25 +29,30 @@ class Checked(NamedTuple):
     damaged: bool = False
 
 
-def check_journal(folder: Path) -> Checked:
-    """Read the journal of a run from its beginning. A torn tail is no finding: it never was."""
+def check_journal(folder: Path, *, each: Callable[[list[Event]], Iterable[Finding]] | None = None) -> Checked:
+    """Read the journal of a run from its beginning. A torn tail is no finding: it never was.
+
+    `each` is given every turn in its order, and returns what else is wrong with it.
+    """
     path = folder / JOURNAL
     follower = Follower(path)
     findings: list[Finding] = []
+    others: list[Finding] = []
     latest = 0.0
     try:
         for turn in follower.turns():
+            others += each(turn) if each is not None else ()
             for event in turn:
                 latest, found = out_of_time(event, latest)
                 if found and not findings:
                     findings.append(Finding(place=f"{path}, event {follower.position.seq}", what=found, repair=_CLOCK))
     except StoreError as error:
         findings.append(Finding(place=str(path), what=str(error), repair=_AGAIN))
-        return Checked(follower.state, follower.position, findings, damaged=True)
+        return Checked(follower.state, follower.position, [*findings, *others], damaged=True)
     if follower.state.run.state == "new" and not findings:
         gone = "the first turn was never recorded and nothing has run: delete the folder"
         findings.append(Finding(place=str(path), what="it holds no whole turn", repair=gone))
-    return Checked(follower.state, follower.position, findings)
+    return Checked(follower.state, follower.position, [*findings, *others])
 
 
 _CLOCK = "the clock was set back while the run went on: durations across that moment are wrong, the order is right"

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator_nb import Workflow
 from orchestrator_nb.checkpoints.place import find_place
-from orchestrator_nb.checkpoints.retention import thin
+from orchestrator_nb.checkpoints.retention import forget_run, let_go, thin
 from orchestrator_nb.checkpoints.store import CheckpointStore
 from orchestrator_nb.orchestrator.store.audit import audit_run
 
@@ -45,8 +45,14 @@ def test_checkpoints_that_are_whole_have_no_findings(run, kept):
     """Neither have those of which retention has taken some."""
     assert len(run.state.checkpoints) == 4
     assert found(run) == []
-    assert thin(kept, keep=1)
+    gone = thin(kept, keep=1)
+    assert gone
+    assert let_go(kept, run.id) == {(each.id, each.commit) for each in gone}
     assert found(run) == []
+    assert forget_run(kept, run.id, stays=True)
+    assert found(run) == []
+    forget_run(kept, run.id)
+    assert not let_go(kept, run.id)  # the run goes, too
 
 
 def test_every_object_that_is_flipped_cut_or_gone_is_found(run, kept):
@@ -86,6 +92,20 @@ def test_references_that_are_gone_changed_or_lead_nowhere_are_found(run, kept):
         assert any(f"{run.id}/{second.name}" in item.what for item in found(run)), text
     second.write_bytes(whole)
     assert found(run) == []
+
+
+def test_one_in_the_middle_that_somebody_deleted_is_not_taken_for_retention(run, kept):
+    """Before retention has been there and after it: the store has a note of what that took, and only of that."""
+    second, third = (kept.folder / "refs/runs" / run.id / f"{number:06d}" for number in (2, 3))
+    whole = third.read_bytes()
+    for _ in range(2):
+        third.unlink()
+        (finding,) = found(run)
+        assert f'"{run.id}/000003"' in finding.what
+        assert f"update-ref refs/runs/{run.id}/000003 {whole.decode().strip()}" in finding.repair
+        third.write_bytes(whole)
+        if second.exists():
+            assert [each.number for each in thin(kept, keep=2)] == [2]
 
 
 def test_the_repair_that_is_said_repairs(run, kept):

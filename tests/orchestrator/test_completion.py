@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
-from orchestrator_nb import RunResult, Workflow, attach
+from orchestrator_nb import RunResult, Workflow, attach, context
 from orchestrator_nb.orchestrator.display.completion import completion_plan
 from orchestrator_nb.state.records import CommandRecord
 
@@ -39,6 +40,44 @@ def test_a_failed_run_says_what_can_be_delivered_and_what_is_missing(project: Pa
     again = flow.resume().wait()
     assert (again.state, again.milestones) == ("completed", {"data": True, "report": True})
     assert "" not in again.recommendations
+
+
+def test_a_failed_run_hands_over_errors_partial_results_and_diagnostics(project: Path) -> None:
+    """All in one object, which is plain JSON when it is asked for; large values stand for themselves."""
+    flow = Workflow("w", parameters={"year": 2009})
+    flow.command(lambda: 1, id="data")
+
+    def model(data: int) -> int:
+        context.record("rows", 344)
+        context.record("text", "x" * 100_000)
+        context.metric("loss", 0.5)
+        context.shared["never"] = 1
+        print("about to fit")
+        return _fails()
+
+    flow.command(model, retries=0)
+    flow.command(lambda model: model, id="report")
+    result = flow.run(check=False)
+    assert (result.state, dict(result.outputs), dict(result.shared)) == ("failed", {"data": 1}, {})
+    assert (result.partial["model"]["rows"], len(result.partial["model"]["text"])) == (344, 100_000)
+    told = json.loads(json.dumps(result.to_plain()))
+    assert told["partial"]["model"]["rows"] == 344
+    assert {**told["partial"]["model"]["text"], "artifact": ""} == {
+        "form": "json",
+        "artifact": "",
+        "size": 100_002,
+        "type": None,
+    }
+    error = told["errors"]["model"]
+    assert (error["message"], error["category"], error["transient"]) == ("no", "command_execution", None)
+    assert {"kind", "cell", "error", "severity", "evidence"} <= error.keys()
+    assert Path(told["logs"]["model"]).read_text(encoding="utf-8") == "about to fit\n"
+    assert told["recommendations"]["model"]
+    assert told["recommendations"][""][-1] == result.next_steps[-1]
+    assert (told["metrics"]["model"], told["parameters"]) == ({"loss": 0.5}, {"year": 2009})
+    assert [row["state"] for row in told["commands"].values()] == ["succeeded", "failed", "upstream_failed"]
+    assert (told["outputs"], told["shared"], told["state"]) == ({"data": 1}, {}, "failed")
+    assert not told["compliance"]["complies"]
 
 
 def test_a_degraded_run_can_be_had_as_planned(project: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sqlite3
@@ -12,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from orchestrator_nb import Workflow, context
+from orchestrator_nb import events as e
 from orchestrator_nb.commands.processes import marks
 from orchestrator_nb.journal.check import check_journal
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.index.index import Index
 from orchestrator_nb.orchestrator.store.audit import audit_run
+from orchestrator_nb.orchestrator.store.invariants import Invariants
 from orchestrator_nb.orchestrator.store.salvage import export_readable
 
 
@@ -185,3 +188,55 @@ def test_what_can_be_read_of_a_damaged_run_is_saved(run, tmp_path):
     assert artifact.name not in kept
     assert kept
     assert str(findings[0]) in (target / "REPORT.md").read_text()
+
+
+def test_what_can_be_read_of_shared_values_in_files_is_saved(project, tmp_path):
+    """Of two, one is damaged: the other comes along, and the results say which of them can be read."""
+    flow = Workflow("w", context_limit=100)
+    flow.command(lambda: context.shared.update(whole=["a" * 500], broken=["b" * 500], small=1), id="give")
+    run = flow.start(wait=True)
+    broken = next(path for path in (run.folder / "artifacts").glob("??/*") if b"b" * 500 in path.read_bytes())
+    flip(broken, 10, 3)
+    findings = audit_run(run.folder, index=False)
+    assert any('"give"' in item.place and "is damaged" in item.what for item in findings)
+    target = export_readable(run.folder, tmp_path / "saved", findings)
+    shared = json.loads((target / "results.json").read_text())["shared"]
+    assert {name: value if name == "small" else value["readable"] for name, value in shared.items()} == {
+        "whole": True,
+        "broken": False,
+        "small": 1,
+    }
+    (kept,) = (path for path in (target / "artifacts").glob("??/*"))
+    assert json.loads(kept.read_text()) == ["a" * 500]
+    assert kept.name.startswith(shared["whole"]["artifact"])
+
+
+BEGUN = (
+    e.RunStarted(at=1.0, run="r", workflow="w", slots=1),
+    e.RunPlanned(at=1.0, commands={"a": {}, "b": {}, "c": {"needs": {"cpu": 1, "gpu": 2}}}, pools={"cpu": 1, "gpu": 1}),
+)
+
+
+def begins(command):
+    return e.AttemptStarted(at=2.0, command=command, attempt=1)
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ([begins("a"), begins("b")], "2 slots are taken, of 1"),
+        ([begins("c")], '2 of "gpu" is taken, of 1'),
+        ([begins("a"), e.RunEnded(at=3.0, state="failed", again=True)], 'has ended as failed while "a" runs'),
+    ],
+)
+def test_resources_that_were_not_released_are_found_afterwards(tmp_path, facts, said):
+    """The chain is right and so is the fold; only the count of what is held tells, also long after the run."""
+    folder = tmp_path / "r"
+    folder.mkdir()
+    journal = JournalFile(folder / "journal.jsonl", durable=False, clock=lambda: 1.0)
+    journal.append([*BEGUN, *facts])
+    journal.close()
+    (finding,) = check_journal(folder, each=Invariants(folder, at_rest=True).take).findings
+    assert said in finding.what
+    assert "as a new run" in finding.repair
+    assert finding in audit_run(folder, index=False)

@@ -32,7 +32,8 @@ def _run(store, workflow, days, *, state="completed", parent=None, run=None):
     if state is None:
         journal.append([e.RunPlanned(at=at, commands={}), e.RunPaused(at=at, reason="later", leaving=True)])
     else:
-        journal.append([e.RunPlanned(at=at, commands={}), e.RunCompleting(at=at), e.RunEnded(at=at, state=state)])
+        journal.append([e.RunPlanned(at=at, commands={}), e.RunCompleting(at=at)])
+        journal.append([e.RunEnded(at=at, state=state)])
     journal.close()
     return folder.name
 
@@ -59,7 +60,7 @@ def test_a_run_that_could_go_on_is_kept_unless_asked_for(store):
     paused = _run(store, "w", 5, state=None)
     damaged = _run(store, "w", 6)
     path = store / damaged / JOURNAL
-    path.write_bytes(path.read_bytes().replace(b"RunPlanned", b"RunPlanneD"))
+    path.write_bytes(path.read_bytes().replace(b"RunStarted", b"RunStarteD"))
     why = {item.run: item.kept for item in doomed_runs(store, keep=0)}
     assert "it is paused and can go on" in why[paused]
     assert "damaged" in why[damaged]

@@ -279,3 +279,49 @@ def test_a_changed_value_of_a_secret_makes_what_refers_to_it_run_again(project, 
     assert without.state.commands["asks"].state == "succeeded"
     for path in Path(store).rglob("*"):
         assert not path.is_file() or b"value-of-it" not in path.read_bytes(), path
+
+
+SHARED = "spilled-value-0815"
+
+SHARING = """\
+import numpy as np
+import pandas as pd
+from pathlib import Path
+
+from orchestrator_nb import context
+
+
+def values(token):
+    Path("notes.txt").write_text(f"login: {token}")
+    return {
+        "json": ["x" * 100_000, {"url": f"https://me:{token}@host"}],
+        "table": pd.DataFrame({"n": [1], "url": [f"https://me:{token}@host"]}),
+        "array": np.array([token]),
+        "bytes": f"key={token}".encode(),
+        "file": Path("notes.txt"),
+    }
+
+
+def share(token, form):
+    context.shared["kept"] = values(token)[form]
+"""
+
+
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+@pytest.mark.parametrize("form", ["json", "table", "array", "bytes", "file"])
+def test_shared_values_in_files_hold_no_secret(monkeypatch, form, isolation):
+    """What is JSON has the name of the secret in its place; what cannot be changed is refused."""
+    monkeypatch.setenv("ORCHESTRATOR_NB_SECRET_SHARED", SHARED)
+    Path("sharing.py").write_text(SHARING)
+    parameters = {"token": "${{ secrets.SHARED }}", "form": form}
+    command = {"call": "sharing:share", "parameters": parameters, "isolation": isolation, "retries": 0}
+    result = Workflow.load({"workflow": "w", "commands": {"share": command}}).run(check=False)
+    if form == "json":
+        assert result.shared["kept"][1] == {"url": "https://me:[secret SHARED]@host"}
+    else:
+        assert 'holds the value of the secret "SHARED"' in result.errors["share"].message
+        assert 'shared["kept"]' in result.errors["share"].message
+    files = [path for path in result.folder.rglob("*") if path.is_file()]
+    assert any(path.parent.parent.name == "artifacts" for path in files) == (form == "json")
+    for encoding in ("utf-8", "utf-32-le"):
+        assert not [path for path in files if SHARED.encode(encoding) in path.read_bytes()]

@@ -61,7 +61,7 @@ def test_all_inputs_are_recorded_with_their_defaults(project):
             "escalation": None,
         },
         "optimization": {"history": True, "adaptive": True},
-        "monitoring": {"interval": 2.0, "log_size": 10 * 2**20, "resources": True},
+        "monitoring": {"interval": 2.0, "log_size": 10 * 2**20, "resources": True, "audit": False},
         "deadline": None,
     }
 

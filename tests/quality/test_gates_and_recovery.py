@@ -215,6 +215,50 @@ def test_a_baseline_knows_the_least_change_that_counts(penguins):
     assert run(56.0, "higher", absolute=5, relative=0.1) == "completed"
 
 
+SAMPLING = '''\
+"""Reads birds."""
+
+import csv
+
+
+def sample(part=1.0):
+    """Read so large a part of the birds."""
+    with open("penguins-raw.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {"rows": len(rows[: int(part * len(rows))])}
+'''
+
+
+@pytest.mark.parametrize(
+    ("gate", "options", "runs"),
+    [
+        ("baseline", {"value": "rows", "better": "higher", "relative": -0.05}, 1),
+        ("anomaly", {"of": ["rows"]}, 5),
+    ],
+)
+def test_a_gate_on_earlier_runs_fails_for_a_real_cause_and_recovery_answers(penguins, gate, options, runs):
+    """Much of the data is missing all at once: the reduced form of the command, which reads all of it, is taken."""
+    (penguins / "sampling.py").write_text(SAMPLING)
+
+    def run(part):
+        asked = {"gate": gate, "options": options, "blocking": True}
+        command = {
+            "call": "sampling:sample",
+            "parameters": {"part": part},
+            "degraded": {"part": 1.0},
+            "gates": [asked],
+        }
+        flow = {"workflow": "samples", "checkpoints": "off", "commands": {"sample": command}}
+        return Workflow.load(flow).run()
+
+    for _ in range(runs):
+        assert verdicts(run(1.0).folder) == {gate: ["passed"]}
+    result = run(0.25)
+    assert (result.state, verdicts(result.folder)) == ("completed", {gate: ["failed", "passed"]})
+    assert result.outputs["sample"] == {"rows": 344}
+    assert "sample" in result.deviations
+
+
 MODULES = {"clean": "steps", "count": "counting"}
 GATES = {
     "pandera": ("clean", {"columns": {"mass_g": "float64"}}),
@@ -300,3 +344,18 @@ def test_a_tool_that_is_not_there_is_one_line_before_anything_runs(penguins, mon
     (mistake,) = caught.value.mistakes
     assert "\n" not in str(mistake)
     assert mistake.path == "/commands/clean/gates/0/gate"
+
+
+def test_nbval_that_is_not_there_is_one_line_before_anything_runs(penguins, monkeypatch):
+    """As with the gates of other commands; the notebook itself needs neither."""
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")]), "sum.ipynb")
+    find_spec = use.importlib.util.find_spec
+    monkeypatch.setattr(use.importlib.util, "find_spec", lambda name: None if name == "nbval" else find_spec(name))
+    flow = Workflow("w")
+    flow.notebook("sum.ipynb", gates=["nbval"])
+    with pytest.raises(DefinitionError, match=r"orchestrator-nb\[gates\]") as caught:
+        flow.plan()
+    (mistake,) = caught.value.mistakes
+    assert 'the gate "nbval" needs "nbval", not installed' in str(mistake)
+    assert "\n" not in str(mistake)
+    assert mistake.path == "/commands/sum/gates/0"

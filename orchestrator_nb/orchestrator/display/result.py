@@ -223,6 +223,7 @@ class RunResult:
                 for name, record in self.commands.items()
             },
             "notebooks": {name: str(path) for name, path in self.notebooks.items()},
+            "logs": {name: str(path) for name, path in self.logs.items()},
             "next": list(self.next_steps),
         }
 

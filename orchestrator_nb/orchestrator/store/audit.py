@@ -23,6 +23,7 @@ from orchestrator_nb.journal.owner import is_owned
 from orchestrator_nb.orchestrator.display.result import ARTIFACTS
 from orchestrator_nb.orchestrator.frozen import FILE as DEFINITION
 from orchestrator_nb.orchestrator.frozen import Frozen
+from orchestrator_nb.orchestrator.store.invariants import Invariants
 from orchestrator_nb.orchestrator.store.manifest import FILE as MANIFEST
 from orchestrator_nb.orchestrator.store.manifest import manifest_text
 from orchestrator_nb.state.records import CommandRecord
@@ -33,11 +34,11 @@ from orchestrator_nb.state.transitions import DONE, ENDED
 def audit_run(folder: Path, *, index: bool = True) -> list[Finding]:
     """Check one run and return what is wrong with it; nothing of the run is changed.
 
-    Looked at are the journal's chain, its fold and its times, every result against its hash and its declared type, the
-    files of the run against the manifest, what should have been let go of, its checkpoints against their store, and with
-    `index` the history's rows.
+    Looked at are the journal's chain, its fold and its times, what ran and was held at each moment, every result against
+    its hash and its declared type, the files of the run against the manifest, what should have been let go of, its
+    checkpoints against their store, and with `index` the history's rows.
     """
-    journal = check_journal(folder)
+    journal = check_journal(folder, each=Invariants(folder, at_rest=True).take)
     findings, state = journal.findings, journal.state
     if state.run.state == "new" or journal.damaged:  # what else there is cannot be held against anything
         return findings

@@ -44,7 +44,8 @@ def export_readable(folder: Path, place: Path, findings: list[Finding]) -> Path:
             shutil.copyfile(path, target / name)
     result = result_of(checked.state, folder)
     outputs = {name: _plain(stored, kept) for name, stored in result.outputs.stored.items()}
-    told = {**result.to_plain(), "outputs": outputs}
+    shared = {name: _plain(stored, kept) for name, stored in result.shared.stored.items()}
+    told = {**result.to_plain(), "outputs": outputs, "shared": shared}
     (target / RESULTS).write_text(json.dumps(told, ensure_ascii=False, indent=1, default=str) + "\n", encoding="utf-8")
     lines = [
         f"# What could be read of {folder.name}",
