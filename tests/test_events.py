@@ -154,6 +154,7 @@ def test_new_fields_have_defaults() -> None:
         "CommandReopened": {"at", "command", "reason"},
         "RunDeleted": {"at", "run"},
         "RunRated": {"at", "run"},
+        "StoreAudited": {"at", "runs", "findings", "seconds"},
         "StepsDue": {"at", "moment"},
         "CheckpointTaken": {"at", "boundary", "id", "commit"},
         "CheckpointSkipped": {"at", "boundary", "reason"},

@@ -103,7 +103,13 @@ def _moment(at: float | None) -> str:
 
 def audit(
     run: RunName = "latest",
-    every: Annotated[bool, typer.Option("--all", help="All runs of the store.")] = False,
+    all_runs: Annotated[bool, typer.Option("--all", help="All runs of the store.")] = False,
+    every: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPAN", help="All runs, where so much time (7d) or so many runs (20) lie since the last time."
+        ),
+    ] = None,
     export: Annotated[
         Path | None, typer.Option("--export", metavar="FOLDER", help="Save what can be read of damaged runs there.")
     ] = None,
@@ -115,24 +121,32 @@ def audit(
 ) -> None:
     """Check runs against their journals: the chain, the fold, every result against its hash and type, files, history.
 
-    The exit code is 1 when something is found; each finding names the place, what is wrong, and the repair.
+    With --every it can be asked for as often as wanted, from cron: it looks when that is due. The exit code is 1 when something is found; each finding names the place, what is wrong, and the repair.
     """
-    from orchestrator_nb.journal.store import find_run, find_store, list_runs
+    from orchestrator_nb.journal.store import find_run, find_store
     from orchestrator_nb.orchestrator.store.audit import audit_run
+    from orchestrator_nb.orchestrator.store.periodic import audit_store, why_due
 
     place = find_store(store)
     if watch:
-        if every or export is not None:
-            raise UsageError("--watch looks at one run while it goes on; leave out --all and --export")
+        if all_runs or every is not None or export is not None:
+            raise UsageError("--watch looks at one run while it goes on; leave out --all, --every and --export")
         _watch(find_run(place, run), as_json=as_json)
         return
-    folders = list_runs(place) if every else [find_run(place, run)]
-    found = {folder.name: audit_run(folder) for folder in folders}
+    if every is not None and why_due(place, every) is None:
+        print("{}" if as_json else f'"{place}" was looked at not long ago: no audit is due yet')
+        return
+    whole = audit_store(place) if all_runs or every is not None else None
+    if whole is not None:
+        found = whole.findings
+    else:
+        folder = find_run(place, run)
+        found = {folder.name: audit_run(folder)}
     saved = []
     if export is not None:
         from orchestrator_nb.orchestrator.store.salvage import export_readable
 
-        saved = [export_readable(folder, export, found[folder.name]) for folder in folders if found[folder.name]]
+        saved = [export_readable(place / name, export, findings) for name, findings in found.items() if findings]
     if as_json:
         print(json.dumps({name: [dataclasses.asdict(item) for item in items] for name, items in found.items()}))
     else:
@@ -140,10 +154,15 @@ def audit(
             print(f"{name}: " + (f"{len(items)} findings" if items else "as it was recorded"))
             for item in items:
                 print(f"  {item}")
-        for folder in saved:
-            print(f'what can be read of it is in "{folder}"')
+        for place_of_it in saved:
+            print(f'what can be read of it is in "{place_of_it}"')
         if not found:
             print(f'there are no runs in "{place}"')
+        elif whole is not None:
+            print(
+                f"{len(found)} runs in {whole.seconds:.1f} s; of the {whole.bytes / 1e6:.1f} MB that they take, "
+                f"{whole.journal_bytes / 1e6:.1f} MB are journals"
+            )
     if any(found.values()):
         raise typer.Exit(FOUND)
 

@@ -72,6 +72,7 @@ from orchestrator_nb.events.run import RunResumed as RunResumed
 from orchestrator_nb.events.run import RunStarted as RunStarted
 from orchestrator_nb.events.run import RunStopping as RunStopping
 from orchestrator_nb.events.run import StepsDue as StepsDue
+from orchestrator_nb.events.run import StoreAudited as StoreAudited
 from orchestrator_nb.values import Failure as Failure
 from orchestrator_nb.values import Stored as Stored
 from orchestrator_nb.values import Used as Used

@@ -142,6 +142,16 @@ class RunRated(Event, frozen=True, kw_only=True):
     by: Mapping[str, Any] | None = None
 
 
+class StoreAudited(Event, frozen=True, kw_only=True):
+    """All runs of a store were held against their journals, which took `seconds`. A fact of the store, in no run's
+    journal."""
+
+    runs: int
+    findings: int
+    seconds: float
+    by: Mapping[str, Any] | None = None
+
+
 class RunDeleted(Event, frozen=True, kw_only=True):
     """A run was deleted, with everything in its folder: `bytes` of files. A fact of the store, in no run's journal."""
 

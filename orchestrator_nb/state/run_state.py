@@ -193,7 +193,9 @@ def _notice(state: RunState, event: e.NoticeGiven) -> None:
 
 
 _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
-    **dict.fromkeys((e.DefinitionChanged, e.JournalCut, e.RunDeleted, e.RunRated, e.KernelStarted), _unchanging),
+    **dict.fromkeys(
+        (e.DefinitionChanged, e.JournalCut, e.RunDeleted, e.RunRated, e.StoreAudited, e.KernelStarted), _unchanging
+    ),
     **dict.fromkeys((e.MemoryProbed, e.DeadlineNear), _unchanging),
     e.WorkersChanged: _workers_changed,
     e.RunStarted: _run_started,

@@ -122,15 +122,20 @@ def test_an_interrupt_pauses_durably_and_resume_goes_on() -> None:
 def test_a_keyboard_interrupt_while_waiting_pauses_the_run(project: Path) -> None:
     """Ctrl-C in a program that waits for its run leaves a run that can be resumed, and no child behind."""
     (project / "program.py").write_text(
-        "import sys, threading, time\n"
+        "import sys, threading, time, traceback\n"
         "from orchestrator_nb import Workflow\n"
+        "main = threading.get_ident()\n"
+        "def say():\n"  # said while the main thread waits
+        "    while 'wait' not in {f.f_code.co_name for f, _ in traceback.walk_stack(sys._current_frames()[main])}:\n"
+        "        time.sleep(0.01)\n"
+        "    print('running', flush=True)\n"
         "flow = Workflow('w')\n"
         "flow.command(lambda: 1, id='quick')\n"
         "flow.shell([sys.executable, '-c', 'import time; print(1, flush=True); time.sleep(600)'], id='slow')\n"
         "run = flow.start(wait=False)\n"
         "while run.state.commands.get('slow') is None or run.state.commands['slow'].state != 'running':\n"
         "    time.sleep(0.01)\n"
-        "threading.Timer(0.3, print, ['running'], {'flush': True}).start()\n"  # said while the main thread waits
+        "threading.Thread(target=say).start()\n"
         "run.wait()\n"
     )
     program = subprocess.Popen(

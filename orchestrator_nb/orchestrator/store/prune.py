@@ -135,7 +135,7 @@ def _doomed(store: Path, row: dict[str, Any], parts: tuple[str, ...], *, unfinis
         workflow=row["workflow"],
         state="damaged" if row["damaged"] else row["phase"],
         started=row["started"],
-        size=sum(_size(store / name) for name in (row["run"], *parts)),
+        size=sum(size_of(store / name) for name in (row["run"], *parts)),
         journal=_journal_size(store / row["run"]),
         parts=parts,
         kept=kept,
@@ -150,7 +150,7 @@ def _delete(store: Path, run: str, expected: Doomed | None = None) -> None:
         if expected is not None and _journal_size(folder) != expected.journal:
             raise RunRefused(f'"{run}" went on since it was looked at; it is not deleted')
         workflow, state = ("", "") if expected is None else (expected.workflow, expected.state)
-        fact = RunDeleted(at=time.time(), run=run, workflow=workflow, state=state, bytes=_size(folder), by=asker())
+        fact = RunDeleted(at=time.time(), run=run, workflow=workflow, state=state, bytes=size_of(folder), by=asker())
         record_facts(store, [fact])
         # Without its journal it is no run any more, so that no half of one is ever found.
         (folder / JOURNAL).unlink()
@@ -192,7 +192,7 @@ def _journal_size(folder: Path) -> int:
         return 0
 
 
-def _size(folder: Path) -> int:
+def size_of(folder: Path) -> int:
     """Return how many bytes the files in a folder have."""
     size = 0
     for place, _, files in os.walk(folder):
