@@ -123,6 +123,7 @@ def audit(
 
     With --every it can be asked for as often as wanted, from cron: it looks when that is due. The exit code is 1 when something is found; each finding names the place, what is wrong, and the repair.
     """
+    from orchestrator_nb.drawing.glyphs import counted
     from orchestrator_nb.journal.store import find_run, find_store
     from orchestrator_nb.orchestrator.store.audit import audit_run
     from orchestrator_nb.orchestrator.store.periodic import audit_store, why_due
@@ -160,8 +161,8 @@ def audit(
             print(f'there are no runs in "{place}"')
         elif whole is not None:
             print(
-                f"{len(found)} runs in {whole.seconds:.1f} s; of the {whole.bytes / 1e6:.1f} MB that they take, "
-                f"{whole.journal_bytes / 1e6:.1f} MB are journals"
+                f"{counted(len(found), 'run')} in {whole.seconds:.1f} s, {whole.bytes / 1e6:.2f} MB on the disk, "
+                f"of which {whole.journal_bytes / 1e6:.2f} MB are journals"
             )
     if any(found.values()):
         raise typer.Exit(FOUND)
