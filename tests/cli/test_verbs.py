@@ -154,7 +154,7 @@ def test_a_signal_pauses_the_run(flows, number, code):
     """The first signal pauses the run durably, the exit code names it, and the printed command goes on."""
     process = begun("run", "slow.yaml", "--progress", "plain")
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=90)
     assert process.returncode == code, out + err
     assert re.search(r"^slow paused after ", out, re.MULTILINE)
     (flows / "quick").touch()
@@ -189,7 +189,7 @@ def test_a_run_that_is_owned_is_refused(flows):
     assert refused.returncode == 6, refused.stdout + refused.stderr
     assert str(process.pid) in refused.stderr
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=90)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
