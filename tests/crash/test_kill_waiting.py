@@ -92,11 +92,14 @@ def dying(self, facts):
 
 DECIDING = "attach('latest').decide(1, 'retry', parameters={'size': 2})"
 LIVING = """
+import time
 from orchestrator_nb import Workflow
 run = Workflow.load('flow.yaml').start(wait=False, decide='wait')
 for event in run.watch():
     if isinstance(event, e.DecisionRequested):
         break
+while run.state.commands['passing'].state != 'succeeded':  # what is under way at the death runs again
+    time.sleep(0.01)
 run.decide(1, 'retry', parameters={'size': 2})
 run.wait()
 """
