@@ -126,8 +126,12 @@ def test_a_keyboard_interrupt_while_waiting_pauses_the_run(project: Path) -> Non
         "from orchestrator_nb import Workflow\n"
         "main = threading.get_ident()\n"
         "def say():\n"  # said while the main thread waits
-        "    while 'wait' not in {f.f_code.co_name for f, _ in traceback.walk_stack(sys._current_frames()[main])}:\n"
+        "    while not any(\n"
+        "        f.f_code.co_name == 'wait' and 'orchestrator_nb' in f.f_code.co_filename\n"
+        "        for f, _ in traceback.walk_stack(sys._current_frames()[main])\n"
+        "    ):\n"
         "        time.sleep(0.01)\n"
+        "    time.sleep(0.2)\n"
         "    print('running', flush=True)\n"
         "flow = Workflow('w')\n"
         "flow.command(lambda: 1, id='quick')\n"
