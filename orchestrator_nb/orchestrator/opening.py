@@ -49,7 +49,7 @@ from orchestrator_nb.orchestrator.store.store_check import check_store
 from orchestrator_nb.plan.fingerprint import canonical, fingerprint
 from orchestrator_nb.plan.key import key_of
 from orchestrator_nb.plan.plan import Plan
-from orchestrator_nb.plan.pools import MEMORY
+from orchestrator_nb.plan.pools import MEMORY, takes
 from orchestrator_nb.plan.selection import narrowed, read_selection, select
 from orchestrator_nb.ports import Command, Observer
 from orchestrator_nb.state.run_state import RunState, fold
@@ -371,7 +371,8 @@ def _first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> tuple[
 
 def machine_memory(definition: WorkflowDefinition) -> int | None:
     """Return how many bytes of memory the machine has, None where no command of the workflow takes any."""
-    if not any(MEMORY in {*command.resources, *command.retry_resources} for command in definition.commands):
+    holding = (command for command in definition.commands if takes(command))
+    if not any(MEMORY in {*command.resources, *command.retry_resources} for command in holding):
         return None
     import psutil
 
