@@ -35,7 +35,9 @@ def _graphs(draw: st.DrawFn) -> tuple[Upstream, dict[str, dict[str, object] | No
         f"c{number}": tuple(f"c{other}" for other in range(number) if draw(st.integers(0, 3)) == 0)
         for number in range(size)
     }
-    shared = {name: draw(st.sampled_from([None, None, {"a": 1}, {"a": 2}, {"b": [1], "c": None}])) for name in upstream}
+    shared: dict[str, dict[str, object] | None] = {
+        name: draw(st.sampled_from([None, None, {"a": 1}, {"a": 2}, {"b": [1], "c": None}])) for name in upstream
+    }
     return upstream, shared
 
 
