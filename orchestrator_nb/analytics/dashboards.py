@@ -105,8 +105,7 @@ def _real_time(material: Material, refresh: float | None) -> Page:
     ]  # fmt: skip
     table = Table(
         title="Runs",
-        text=f"{_going(len(live))}{' They come first, then the latest.' if len(live) else ''} The time is that for which "
-        "somebody drove the run.",
+        text=f"{_going(len(live))}{_first(len(live))} The time is that for which somebody drove the run.",
         columns=["run", "state", "done", "running", "waiting", "failed", "time", "reason"],
         rows=told,
         workflows=[str(workflow) for workflow in shown["workflow"]],
@@ -129,6 +128,10 @@ def _real_time(material: Material, refresh: float | None) -> Page:
     )
     lead = f"{_going(len(live))} The figures are of {shown['run'].iloc[0]}." if len(shown) else "No runs."
     return material.page("Real time", lead, parts, refresh=refresh, wide=frozenset({"timeline"}))
+
+
+def _first(count: int) -> str:
+    return f" {'It comes' if count == 1 else 'They come'} first, then the latest." if count else ""
 
 
 def _going(count: int) -> str:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from orchestrator_nb.analytics.figures.figure import listed
 from orchestrator_nb.analytics.ledger import Ledger, Rows
 
 _COMPARED = re.compile(r"^\s*([A-Za-z_][\w.]*)\s*(<=|<|>=|>|==)\s*([-+]?[\d_]*\.?\d+(?:[eE][-+]?\d+)?)\s*$")
 _MIRRORED = re.compile(r"^\s*([-+]?[\d_]*\.?\d+(?:[eE][-+]?\d+)?)\s*(<=|<|>=|>|==)\s*([A-Za-z_][\w.]*)\s*$")
 _BOUNDED = re.compile(r"\b(at most|at least) ([-+]?\d+(?:\.\d+)?)")
+NAMED = 3
+"""Commands that a mark names."""
+
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
 
 
@@ -27,6 +32,7 @@ class Bound:
     level: float
 
 
+@lru_cache(maxsize=1024)
 def bound_of(expected: str) -> Bound | None:
     """Return the bound that a gate's words say: ``rmse < 3.5``, ``100 <= rows``, "at most 3 findings"; None for others."""
     if found := _COMPARED.match(expected):
@@ -41,8 +47,8 @@ def bound_of(expected: str) -> Bound | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
     """What can be marked: `checks` are those of gates, `deviating` the ids of the runs that completed with deviations,
-    `changes` has a row (``run``, ``workflow``, ``command``, ``at``) for each run in which the code or the definition of a
-    command was new, `checkpoints` those of whole runs (``run``, ``workflow``, ``at``)."""
+    `changes` has a row (``run``, ``workflow``, ``command``, ``at``) for each run in which the code or the definition of
+    commands was new, `checkpoints` those of whole runs (``run``, ``workflow``, ``at``)."""
 
     checks: pd.DataFrame = field(default_factory=pd.DataFrame)
     deviating: frozenset[str] = frozenset()
@@ -60,14 +66,16 @@ class Marks:
 
 
 def changes(commands: Ledger, runs: Sequence[str]) -> pd.DataFrame:
-    """Return the runs, of these, in which the code or the definition of a command was another one than in the run before:
-    ``run``, ``workflow``, ``command``, ``at``."""
+    """Return a row for each run, of these, in which the code or the definition of commands was another one than in the run
+    before: ``run``, ``workflow``, ``at``, and in ``command`` the names of those commands, the first few of many."""
     rows = Rows(commands, runs)
     fingerprint, _ = rows.codes("fingerprint")
     other = np.diff(fingerprint, prepend=-1) != 0
     other[rows.starts] = False
-    found = rows.frame(np.flatnonzero(other), ("run", "workflow", "command", "started"))
-    return found.rename(columns={"started": "at"}).sort_values("at", kind="stable", ignore_index=True)
+    found = rows.frame(np.flatnonzero(other), ("run", "workflow", "command", "started")).sort_values("started")
+    by_run = found.astype({"command": object}).groupby(["run", "workflow"], observed=True, sort=False)
+    told = by_run.agg(command=("command", lambda names: listed(sorted(names), most=NAMED)), at=("started", "min"))
+    return told.reset_index()
 
 
 def marks(runs: pd.DataFrame, changed: pd.DataFrame, gates: pd.DataFrame, checkpoints: pd.DataFrame) -> Marks:

@@ -93,6 +93,22 @@ def test_in_a_notebook_it_is_a_frame(store: Path) -> None:
     assert shown.startswith('<iframe srcdoc="&lt;!DOCTYPE html&gt;')
 
 
+def test_pages_stay_small_at_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With as many runs as a page shows and more, twelve thousand checks, four metrics, and code that changes all the time."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    from bench_history import generate
+
+    store = tmp_path / "runs"
+    generate(store, 3_100, 6)
+    for name in DASHBOARDS:
+        made = dashboard(name, History(store))
+        assert len(made.to_html().encode()) < 5_200_000
+    verdicts = made.figures["verdicts"]
+    assert sum(sum(trace["x"]) for trace in verdicts.data) == 12_000
+    assert "Checks that passed are summed by" in verdicts.text
+    assert "did not pass are summed" not in verdicts.text
+
+
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory, sales_facts) -> Path:
     """A store of 24 runs of two workflows, half an hour apart, that differ in how long they took and what they recorded."""
@@ -163,12 +179,13 @@ def test_the_sentences_follow_the_filters(many: Path, tmp_path: Path, name: str,
 
 @pytest.mark.skipif(BROWSER is None, reason="there is no browser")
 @ALL
-def test_a_browser_draws_every_figure_without_a_network(store: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_browser_draws_every_figure_without_a_network(store: Path, tmp_path: Path, name: str, theme: str) -> None:
     """The page runs to its end in a real browser: each figure drawn, the tiles counted, no error said."""
     made = dashboard(name, History(store))
     path = made.save(tmp_path / "page.html")
-    shown = _opened(path, tmp_path / "profile", "theme=dark")
-    assert 'data-theme="dark"' in shown
+    shown = _opened(path, tmp_path / "profile", f"theme={theme}")
+    assert f'data-theme="{theme}"' in shown
     drawn = len(_data(path.read_text(encoding="utf-8"))["figures"])
     assert shown.count('class="plot js-plotly-plot"') == drawn
     assert "<b>3</b><span>runs</span>" in shown
