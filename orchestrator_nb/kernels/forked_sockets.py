@@ -47,7 +47,9 @@ def read_connection(path: str) -> dict[str, Any] | None:
         connection: dict[str, Any] = json.load(file)
     usual = connection.get("transport") == "ipc" and connection.get("signature_scheme") == "hmac-sha256"
     ports = [connection.get(f"{name}_port") for name in ("shell", "control", "iopub")]
-    return connection if usual and connection.get("key") and all(ports) and "curve_secretkey" not in connection else None
+    return (
+        connection if usual and connection.get("key") and all(ports) and "curve_secretkey" not in connection else None
+    )
 
 
 def open_streams(app: Any) -> dict[str, Any]:
@@ -81,9 +83,11 @@ def _stream_class() -> type[Any]:
     import zmq
     from zmq.eventloop.zmqstream import ZMQStream
 
-    class Stream(ZMQStream):
-        def send_multipart(self, msg: Any, flags: int = 0, copy: bool = True, *_: Any, **__: Any) -> None:
-            self.socket.send_multipart(msg, flags, copy=copy)
+    base: Any = ZMQStream  # its methods are untyped in part
+
+    class Stream(base):  # type: ignore[misc]
+        def send_multipart(self, msg: Any, *_: Any, **__: Any) -> None:
+            forked_streams.send_whole(self.socket, msg)
             self._update_handler(self._state)  # to send may have taken the sign that something has come
 
         def flush(self, flag: int = zmq.POLLIN | zmq.POLLOUT, limit: int | None = None) -> int:

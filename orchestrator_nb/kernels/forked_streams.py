@@ -52,9 +52,12 @@ def are_known() -> bool:
 def publisher_class() -> type[Any]:
     """Return the class that stands in for ipykernel's thread for publishing."""
     import zmq
-    from ipykernel.iostream import BackgroundSocket, IOPubThread
+    from ipykernel import iostream
 
-    class Publisher(IOPubThread):
+    base: Any = iostream.IOPubThread  # its methods are untyped
+    background: Any = iostream.BackgroundSocket
+
+    class Publisher(base):  # type: ignore[misc]
         """Sends what it is given on the calling thread; from processes that the kernel forks, through a pipe.
 
         `lock` is held by whoever sends.
@@ -65,11 +68,10 @@ def publisher_class() -> type[Any]:
         def __init__(self, socket: Any, session: Any) -> None:
             # not as its base does, which makes an event loop, pipes and a thread
             self.socket, self.session = socket, session
-            self.background_socket = BackgroundSocket(self)
+            self.background_socket = background(self)
             self.thread = threading.current_thread()
             self.lock = threading.RLock()
             self.watcher = Watcher(self.lock)
-            self._send = zmq.Socket.send
             self._master_pid = os.getpid()
             self._pipe_flag = False
             os.register_at_fork(
@@ -96,7 +98,7 @@ def publisher_class() -> type[Any]:
                 return
             with self.lock:
                 if not self.closed:
-                    _send_whole(self.socket, msg)
+                    send_whole(self.socket, msg)
 
         def _before_fork(self) -> None:
             self.lock.acquire()
@@ -134,7 +136,9 @@ def stream_class() -> type[Any]:
     libraries know where they are."""
     from ipykernel import iostream
 
-    class OutStream(iostream.OutStream):
+    base: Any = iostream.OutStream  # its methods are untyped
+
+    class OutStream(base):  # type: ignore[misc]
         _taken = 0
         _in_hand = False
 
@@ -276,8 +280,8 @@ def _unread(descriptor: int) -> int:
     return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0"), "little")
 
 
-def _send_whole(socket: Any, parts: Any) -> None:
-    """Send the parts of a message in a loop that Python's signal handlers cannot get into: after an exception between
+def send_whole(socket: Any, parts: Any) -> None:
+    """Send the parts of a message, copies of them, in a loop that Python's signal handlers cannot get into: after an exception between
     two of them the next message would be taken for the rest of this one."""
     import zmq
 

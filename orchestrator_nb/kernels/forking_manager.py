@@ -213,7 +213,7 @@ class ForkingManager(QuicklyConfigured, AsyncKernelManager):
 
     def client(self, **options: Any) -> Any:
         """Return a client for the kernel."""
-        client = super().client(**options)
+        client: Any = super().client(**options)
         client.provisioner = self.provisioner if isinstance(self.provisioner, ForkProvisioner) else None
         return client
 
