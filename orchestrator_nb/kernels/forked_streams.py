@@ -7,6 +7,7 @@ what has been printed a while ago.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import inspect
 import os
@@ -25,6 +26,9 @@ LATE = 1.0
 
 READ_SIZE = 4096
 
+_AT_ONCE, _MORE = 1, 2
+"""Flags of zmq's function for sending: not to wait, and that another part follows."""
+
 _USED = {
     "OutStream": (
         "_buffers", "_fid", "_should_watch", "_original_stdstream_copy", "_original_stdstream_fd", "_flush_pending",
@@ -41,9 +45,13 @@ _USED = {
 
 @lru_cache(maxsize=1)
 def are_known() -> bool:
-    """Whether ipykernel's classes are made as they were when this was written."""
+    """Whether ipykernel's classes are made as they were when this was written, and zmq's library is at hand."""
     import ipykernel.iostream as module
 
+    try:
+        raw_send()
+    except (ImportError, AttributeError, OSError):
+        return False
     sources = {name: inspect.getsource(getattr(module, name)) for name in _USED}
     return all(each in sources[name] for name, used in _USED.items() for each in used)
 
@@ -140,7 +148,7 @@ def stream_class() -> type[Any]:
 
     class OutStream(base):  # type: ignore[misc]
         _taken = 0
-        _in_hand = False
+        _in_hand = _flush_pending = False
 
         def flush(self) -> None:
             """Publish what was written, past Python too."""
@@ -281,17 +289,21 @@ def _unread(descriptor: int) -> int:
 
 
 def send_whole(socket: Any, parts: Any) -> None:
-    """Send the parts of a message, copies of them, in a loop that Python's signal handlers cannot get into: after an exception between
-    two of them the next message would be taken for the rest of this one."""
-    import zmq
-
-    more = [zmq.SNDMORE.value] * (len(parts) - 1)
-    deque(map(_raw_send(), [socket] * len(parts), parts, [*more, 0]), maxlen=0)
+    """Send the parts of a message in a loop that no signal handler gets into: after an exception between two of them the
+    next message would be taken for the rest of this one. Does nothing where the socket is closed."""
+    texts = [part if isinstance(part, bytes) else bytes(part) for part in parts]
+    flags = [_MORE | _AT_ONCE] * (len(texts) - 1)
+    # neither this loop nor what is called in it is Python's; pyzmq's own function looks for signals
+    deque(map(raw_send(), [socket.underlying] * len(texts), texts, map(len, texts), [*flags, _AT_ONCE]), maxlen=0)
 
 
 @lru_cache(maxsize=1)
-def _raw_send() -> Any:
-    """Return the function by which zmq sends one part, which is none of Python's."""
-    from zmq.backend import Socket
+def raw_send() -> Any:
+    """Return the function of the library of zmq that sends one part. Raises AttributeError where it is not found."""
+    from zmq.backend.cython import _zmq
 
-    return Socket.send
+    # with the interpreter's lock held: it does not wait, and to let go of it would cost more than the call
+    send: Any = ctypes.PyDLL(_zmq.__file__).zmq_send
+    send.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int)
+    send.restype = ctypes.c_int
+    return send
