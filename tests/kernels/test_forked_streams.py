@@ -81,6 +81,7 @@ def test_a_process_forked_by_a_cell_prints_into_it(kernel):
 def test_interrupts_leave_messages_whole(kernel):
     """However often a cell that publishes all the time is interrupted, the next one is heard in full."""
     one = kernel()
+    assert one.process.says_ready, "this test is of kernels that publish on their own thread"
     one.run("from IPython.display import display")
     for number in range(15):
         endless = one.start("print('on', flush=True)\nwhile True: print('x' * 50, flush=True); display(1)")
