@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from typing import Any
 
+from orchestrator_nb.drawing.bare import mark
 from orchestrator_nb.drawing.card import style
-from orchestrator_nb.drawing.icons import icon
 from orchestrator_nb.orchestrator.display.shown import as_text
 
 
@@ -51,5 +51,4 @@ class Rows(list[dict[str, Any]]):
         text = escape(str(self._shown(row)[name]))
         if name != "state":
             return f"<td>{text}</td>"
-        looks = self._looks(row)
-        return f'<td><span class="onb-state" data-state="{looks}">{icon(looks)}<span>{text}</span></span></td>'
+        return f"<td>{mark(self._looks(row), text)}</td>"

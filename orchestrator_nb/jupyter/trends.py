@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from orchestrator_nb.drawing.card import style
+from orchestrator_nb.drawing.numbers import number
 from orchestrator_nb.orchestrator.display.shown import as_text
 
 MOST_METRICS = 4
@@ -32,10 +33,10 @@ def chapters(history: Any, workflow: str | None) -> tuple[Chapter, ...]:
     runs, gates, checkpoints = history.runs(**filters), history.gates(**filters), history.checkpoints(**filters)
     marked = marks(runs, history.commands(**filters), gates, checkpoints)
     quality = []
-    for number, name in enumerate(history.metric_names(**filters)[:MOST_METRICS]):
+    for place, name in enumerate(history.metric_names(**filters)[:MOST_METRICS]):
         values = history.trends(name, **filters)
         quality.append(of_quality.trend(values, name, marked=marked))
-        if number == 0:
+        if place == 0:
             quality.append(of_quality.tradeoff(runs, values, name))
     if len(gates):
         quality.append(of_quality.verdicts(gates))
@@ -92,7 +93,7 @@ class Trends:
                 row.run,
                 row.command if isinstance(row.command, str) else "",
                 f"{row.at:%Y-%m-%d %H:%M:%S}",
-                f"{row.value:.6g}",
+                number(row.value),
             )
             for row in rows.iloc[::-1].itertuples()
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.data.flush import write_whole
+from orchestrator_nb.drawing.numbers import rounded
 from orchestrator_nb.events import GATE
 from orchestrator_nb.orchestrator.display.gate_result import NOT_CHECKED, GateResult
 from orchestrator_nb.state.records import CommandRecord
@@ -105,7 +106,7 @@ class Compliance:
 
     def _rows(self) -> Iterator[list[str]]:
         for gate in self.gates:
-            value = "" if gate.value is None else json.dumps(gate.value, ensure_ascii=False)
+            value = "" if gate.value is None else json.dumps(rounded(gate.value), ensure_ascii=False)
             plain = gate.to_plain(self.folder)
             yield [
                 gate.gate, gate.command or "the run", gate.verdict, "yes" if gate.blocking else "no", value, gate.expected,
