@@ -10,8 +10,8 @@ from html import escape
 from orchestrator_nb.drawing.glyphs import GLYPHS
 from orchestrator_nb.drawing.icons import icon
 
-PAUSED = "‖"
-"""The sign of what is paused: of runs, not of commands."""
+SIGNS = {"paused": "‖", "warns": "△"}
+"""The signs of what no command is: a run that is paused, a gate that only warns."""
 
 APART = '<span style="display:none"> · </span>'
 """What stands between words that only a style sheet keeps apart."""
@@ -26,7 +26,7 @@ def mark(state: str, words: str, *, pill: bool = False, more: str = "") -> str:
     """Return a state with its shape and colour, as a sign where there are neither; `words` and `more` are HTML."""
     if not state:
         return f'<span class="onb-state" data-state=""><span>{words}</span>{more}</span>'
-    sign = bare(f"{GLYPHS[state].sign if state in GLYPHS else PAUSED} ")
+    sign = bare(f"{GLYPHS[state].sign if state in GLYPHS else SIGNS[state]} ")
     if pill:
         return f'{sign}<span class="onb-pill" data-state="{state}">{icon(state)}{words}</span>'
     return f'{sign}<span class="onb-state" data-state="{state}">{icon(state)}<span>{words}</span>{more}</span>'

@@ -155,7 +155,7 @@ def _gates(gates: Sequence[Sequence[Any]], folder: Path) -> str:
 
 def _gate(gate: Sequence[Any], folder: Path) -> Iterator[str]:
     command, name, verdict, blocking, found, evidence, _ = gate
-    bad = "failed" if blocking else "waiting"
+    bad = "failed" if blocking else "warns"
     looks = {"passed": "succeeded", "not checked": "pending"}.get(verdict, bad)
     words = verdict if blocking or verdict == "passed" else f"{verdict}, warns"
     yield f"<td>{mark(looks, words)}</td>"

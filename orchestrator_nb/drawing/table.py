@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator_nb.drawing.bare import mark
 from orchestrator_nb.drawing.card import RUN_LOOKS, style
+from orchestrator_nb.drawing.glyphs import GLYPHS
 from orchestrator_nb.drawing.icons import ICONS
 
 STATES = ("state", "verdict")
@@ -27,20 +28,26 @@ def panel(body: str, *, label: str) -> str:
     return f'<style>{style()}</style><section class="onb-panel" aria-label="{escape(label)}">{body}</section>'
 
 
-def marked(words: str) -> str:
-    """Return a state or a verdict with its shape and colour."""
-    return mark(looks_of(words), escape(words))
+def marked(words: str, *, looks: str | None = None) -> str:
+    """Return a state or a verdict with its shape and colour, those of the state `looks` where that is given."""
+    return mark(looks_of(words) if looks is None else looks, escape(words))
 
 
 def looks_of(words: str) -> str:
     """Return the state of a command that what these words say looks like, empty where they say none."""
     name = words.split(",", maxsplit=1)[0].split(" (", maxsplit=1)[0].replace(" ", "_")
-    found = {"passed": "succeeded", "error": "failed", "executing": "running", **RUN_LOOKS}.get(name, name)
+    found = {
+        "passed": "succeeded",
+        "error": "failed",
+        "not_checked": "pending",
+        "executing": "running",
+        **RUN_LOOKS,
+    }.get(name, name)
     return found if found in ICONS else ""
 
 
 def _cell(name: str, value: Any) -> str:
     text = str(value)
     if name in STATES and text:
-        return f"<td>{marked(text)}</td>"
+        return f"<td>{marked(GLYPHS[text].words if text in GLYPHS else text)}</td>"
     return f'<td title="{escape(text)}">{escape(text)}</td>' if len(text) > 40 else f"<td>{escape(text)}</td>"

@@ -43,8 +43,8 @@ class Rows(list[dict[str, Any]]):
         body = "".join(f"<tr>{''.join(self._cell(row, name) for name in self._columns)}</tr>" for row in self)
         return (
             f'<style>{style()}</style><section class="onb-panel" aria-label="{escape(self._lead)}">'
-            f'<p class="onb-none">{escape(self._lead)}</p>'
-            f'<table class="onb-rows"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></section>'
+            f'<p class="onb-lead">{escape(self._lead)}</p>'
+            f'<table class="onb-rows onb-free"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></section>'
         )
 
     def _cell(self, row: dict[str, Any], name: str) -> str:

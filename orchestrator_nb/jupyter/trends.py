@@ -100,6 +100,6 @@ class Trends:
         body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in told)
         heads = "".join(f'<th scope="col">{name}</th>' for name in ("run", "command", "at (UTC)", self.name))
         return (
-            f'<section class="onb-panel" aria-label="{escape(self.name)}"><table class="onb-rows">'
+            f'<section class="onb-panel" aria-label="{escape(self.name)}"><table class="onb-rows onb-free">'
             f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></section>"
         )

@@ -27,6 +27,7 @@ from orchestrator_nb.orchestrator.display.looks import Looks
 from orchestrator_nb.orchestrator.display.result import RunResult, result_of
 from orchestrator_nb.orchestrator.display.status import Status
 from orchestrator_nb.orchestrator.display.why import Why, why
+from orchestrator_nb.orchestrator.frozen import session_needed
 from orchestrator_nb.orchestrator.metrics import execution_metrics
 from orchestrator_nb.orchestrator.rollbacks.run_files import GoesBack
 from orchestrator_nb.orchestrator.run_context import context_of
@@ -169,8 +170,9 @@ class Run(GoesBack, Looks, RunFigures):
         asked = what_to_type(state, self.id, elsewhere)
         if state.run.state == "failed" and why_step_back(state) is not None:
             asked.append(how_to_step_back(self.id))
-        if self._in_session is not None:
-            return (*asked, f"to go on, in {self._in_session}: flow.resume()")
+        session = self._in_session or (session_needed(self.folder, state) if self._own is None else None)
+        if session is not None:
+            return (*asked, f"to go on, in {session}: flow.resume()")
         return (*asked, f"to go on: orchestrator-nb resume {self.id}{elsewhere}")
 
     # ── waiting ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -81,18 +81,27 @@ class Compliance:
         style = "body{font-family:sans-serif;margin:2em}td,th{text-align:left;padding:.2em .8em;border-bottom:1px solid #ccc}"
         return (
             f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-            f"<style>{style}</style></head><body>{self._repr_html_()}</body></html>\n"
+            f"<style>{style}</style></head><body><h1>{title}</h1>{self._body()}</body></html>\n"
         )
 
     def _repr_html_(self) -> str:
+        from orchestrator_nb.drawing.table import panel
+
+        title = f"Compliance of {self.run}"
+        return panel(f'<div class="onb-head"><b class="onb-name">{escape(title)}</b></div>{self._body()}', label=title)
+
+    def _body(self) -> str:
         head = "".join(f"<th>{escape(name)}</th>" for name in _HEADS)
         body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in cells)}</tr>" for cells in self._rows())
-        parts = [f"<h1>{escape(f'Compliance of {self.run}')}</h1><p>{escape(self._lead())}</p>"]
+        parts = [f'<p class="onb-lead">{escape(self._lead())}</p>']
         if self.gates:
-            parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+            parts.append(
+                f'<table class="onb-rows onb-free"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+            )
         for title, items in (("Relaxed", self.relaxed), ("Deviations", self._told())):
             if items:
-                parts.append(f"<h2>{title}</h2><ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>")
+                lines = "".join(f"<li>{escape(item)}</li>" for item in items)
+                parts.append(f'<p class="onb-lead"><b>{title}</b></p><ul class="onb-items">{lines}</ul>')
         return "".join(parts)
 
     def __str__(self) -> str:

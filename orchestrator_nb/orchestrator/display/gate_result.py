@@ -87,5 +87,6 @@ class GateResult:
         where = f"<b>{escape(self.command)}</b> " if self.command else ""
         how = "" if self.blocking else ", a warning only"
         told = f": {escape(self.message)}" if self.message else ""
-        said = f"{marked(self.verdict + how)} {where}<code>{escape(self.gate)}</code>{told}"
+        verdict = marked(self.verdict + how, looks=None if self.blocking or self.passed else "warns")
+        said = f"{verdict} {where}<code>{escape(self.gate)}</code>{told}"
         return panel(f'<p class="onb-lead">{said}</p>', label=str(self))
