@@ -21,7 +21,7 @@ FILES = ("compliance.json", "compliance.md", "compliance.html")
 _HEADS = ("gate", "of", "verdict", "blocking", "found", "expected", "what is wrong", "evidence")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Compliance:
     """The report of a run. `gates` are all its gates, those of commands first, then what is required of the run as a
     whole; `deviations` are by command, empty for the run; `relaxed` says in words what did not hold and was let pass.
@@ -106,6 +106,9 @@ class Compliance:
 
     def __str__(self) -> str:
         return "\n".join([self._lead(), *map(str, self.gates), *(f"relaxed: {item}" for item in self.relaxed)])
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _lead(self) -> str:
         how = {True: "complies", False: "does not comply", None: "has not ended"}[self.complies]

@@ -16,7 +16,7 @@ NOT_CHECKED = "not checked"
 _MARKS = {"passed": "✓", "failed": "✗", "error": "!", NOT_CHECKED: "?"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class GateResult:
     """What became of one gate of a run: `command` is empty for what is required of the run as a whole.
 
@@ -80,6 +80,9 @@ class GateResult:
         where = f"{self.command}: " if self.command else ""
         how = self.verdict if self.blocking else f"{self.verdict}, a warning only"
         return f"{_MARKS[self.verdict]} {where}{self.gate} ({how})" + (f": {self.message}" if self.message else "")
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_html_(self) -> str:
         from orchestrator_nb.drawing.table import marked, panel
