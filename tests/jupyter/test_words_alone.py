@@ -15,16 +15,18 @@ import pytest
 
 import orchestrator_nb
 
-ELEMENTS = set(
+ELEMENTS = set(re.findall(
+    r"\w+",
     "h1 h2 h3 h4 h5 h6 br b i strong em a pre code img tt div ins del sup sub p picture ol ul table thead tbody tfoot "
     "blockquote dl dt dd kbd q samp var hr ruby rt rp li tr td th s strike summary details caption figure figcaption "
-    "abbr bdo cite dfn mark small span time wbr".split()
-)
-ATTRIBUTES = set(
+    "abbr bdo cite dfn mark small span time wbr",
+))  # fmt: skip
+ATTRIBUTES = set(re.findall(
+    r"[\w-]+",
     "align alt aria-describedby aria-hidden aria-label aria-labelledby border char charoff colspan dir height headers "
     "hspace itemprop lang name nowrap open progress role rowspan rules scope span start summary tabindex title valign "
-    "vspace width".split()
-)
+    "vspace width",
+))  # fmt: skip
 GONE = {"script", "style", "svg", "math", "iframe", "noscript"}
 
 FIRST = """\
@@ -110,7 +112,7 @@ def kept(html: str) -> str:
 class Reader(HTMLParser):
     """Reads a page as lines: each block, and each row of a table with its cells between bars."""
 
-    BLOCKS = {"p", "div", "li", "tr", "pre", "h1", "h2", "h3", "summary", "figcaption", "table", "ul", "ol"}
+    BLOCKS = frozenset({"p", "div", "li", "tr", "pre", "h1", "h2", "h3", "summary", "figcaption", "table", "ul", "ol"})
 
     def __init__(self) -> None:
         super().__init__()
