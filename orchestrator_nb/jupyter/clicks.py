@@ -41,8 +41,11 @@ def _resume(run: Run, _content: Parts) -> Parts:
     return {"said": {}}
 
 
-def _stop(run: Run, _content: Parts) -> Parts:
-    run.stop(REASON)
+def _stop(run: Run, content: Parts) -> Parts:
+    if content.get("now"):  # it was asked to before: what runs gets no more time
+        run.stop(REASON, grace=0.0)
+    else:
+        run.stop(REASON)
     return {"said": {}}
 
 

@@ -41,7 +41,7 @@ class Panel {
     const button = (name, what, extra = {}) => make("button", { type: "button", onclick: () => this.ask(what), ...extra }, name);
     this.pause = button("Pause", "pause", { title: "Start nothing new; what runs goes on to its end" });
     this.resume = button("Resume", "resume", { class: "onb-main" });
-    this.stop = button("Stop", "stop", { title: "End what runs, and the run; it can be resumed" });
+    this.stop = make("button", { type: "button", onclick: () => this.ask("stop", { now: this.head.phase === "stopping" }) });
     this.name = make("span", { class: "onb-name", role: "heading", "aria-level": 3 });
     this.pill = make("span", { class: "onb-pill" });
     this.runId = make("span", { class: "onb-run" });
@@ -131,7 +131,10 @@ class Panel {
     const live = head.owned && LIVE.has(head.phase);
     shown(this.pause, live);
     shown(this.resume, !live && head.phase !== "completed" && head.phase !== "stopping");
-    shown(this.stop, head.owned && (live || head.phase === "paused"));
+    const ends = head.phase === "stopping"; // what runs has some seconds left, which a second press takes from it
+    shown(this.stop, head.owned && (live || ends || head.phase === "paused"));
+    text(this.stop, ends ? "Stop now" : "Stop");
+    attribute(this.stop, "title", ends ? "Give what runs no more time" : "End what runs, and the run; it can be resumed");
     const counts = head.counts ?? {};
     const parts = BAR.filter((state) => counts[state]);
     const done = Object.entries(counts).reduce((sum, [state, number]) => sum + (FINAL.has(state) ? number : 0), 0);
