@@ -10,14 +10,23 @@ class Panel {
     this.id = `onb-${++ids}`;
     this.tab = "commands";
     this.selected = "";
+    this.sizes = new Map();
     this.build();
     this.repaint = () => {
       if (!this.asked) this.asked = requestAnimationFrame(() => { this.asked = 0; this.paint(); });
     };
     model.on("change", this.repaint);
-    this.clock = setInterval(() => LIVE.has(this.head.phase) && this.head.owned && this.repaint(), 1000);
-    this.resized = new ResizeObserver(() => this.repaint());
-    this.resized.observe(root);
+    this.clock = setInterval(() => {
+      if (!LIVE.has(this.head.phase) || !this.head.owned) return;
+      this.section.dataset.beat = this.section.dataset.beat === "1" ? "0" : "1";
+      this.repaint();
+    }, 1000);
+    // Sizes are told when they change: to ask for one while painting has the page laid out at once.
+    this.resized = new ResizeObserver((changes) => {
+      for (const { target } of changes) this.sizes.set(target, [target.clientWidth, target.clientHeight]);
+      this.repaint();
+    });
+    for (const element of [root, this.graph.view, this.commands.scroll]) this.resized.observe(element);
     this.paint();
   }
 
@@ -32,6 +41,7 @@ class Panel {
   get plan() { return this.model.get("plan") ?? {}; }
   get head() { return this.model.get("head") ?? {}; }
   get extras() { return this.model.get("extras") ?? {}; }
+  size(element) { return this.sizes.get(element) ?? [element.clientWidth, element.clientHeight]; }
   row(place) { return (this.model.get(`rows_${Math.floor(place / this.plan.chunk)}`) ?? [])[place % this.plan.chunk] ?? []; }
   ask(what, more = {}) { this.model.send({ do: what, ...more }); }
 

@@ -70,7 +70,9 @@ def test_what_is_expected_is_told_beside_what_is(desk):
     """A command tells its time against the time predicted, the run how much is left; neither without a prediction."""
     from playwright.sync_api import expect
 
-    predicted = FLOW.replace("slow, after", "slow, duration=600, after").replace('id="last"', 'id="last", duration=3000')
+    predicted = FLOW.replace("slow, after", "slow, duration=600, after").replace(
+        'id="last"', 'id="last", duration=3000'
+    )
     assert predicted.count("duration=") == 2
     unknown = FLOW.replace('"sales"', '"unheard-of"')  # other tests have run the workflow "sales"
     notebook = desk.open([predicted, unknown, GO])
@@ -82,7 +84,7 @@ def test_what_is_expected_is_told_beside_what_is(desk):
     expect(time).not_to_have_text(told)  # it goes on while nothing happens
     expect(panel.locator('tr[data-row="last"] .onb-time')).to_have_text("~50:00")
     expect(panel.locator(".onb-sum")).to_contain_text(re.compile(r"about (59|60) min left"))
-    assert time.locator("i").evaluate("(e) => e.style.width") == "50%"  # the command says how far it is
+    assert time.locator("i").get_attribute("style") == "width:50.0%"  # the command says how far it is
     notebook.run(1)
     plain = notebook.output(1)
     expect(state(plain, "slow")).to_have_text("running")
