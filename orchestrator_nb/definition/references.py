@@ -44,6 +44,11 @@ def references_in(value: Any) -> tuple[Reference, ...]:
     return tuple(_found(value))
 
 
+def may_refer(command: CommandDefinition) -> bool:
+    """Whether anything is written in the fields of a command in which references are read."""
+    return bool(command.parameters or command.shell or command.environment or command.args is not None)
+
+
 def secrets_in(command: CommandDefinition) -> Iterator[tuple[str, str]]:
     """Yield the name of each secret that a command refers to, with the pointer into the command."""
     for field in FIELDS:
