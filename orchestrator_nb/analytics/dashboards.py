@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 from typing_extensions import Unpack
 
-from orchestrator_nb.analytics.digest import TROUBLE_COLUMNS
 from orchestrator_nb.analytics.figures import of_history, of_quality, of_run
 from orchestrator_nb.analytics.figures.figure import Figure, counted, length
 from orchestrator_nb.analytics.history import History
@@ -264,13 +263,12 @@ def _who_decided(made: pd.DataFrame, runs: pd.DataFrame) -> Table:
 DASHBOARDS: dict[str, tuple[Callable[[Material, float | None], Page], Mapping[str, Collection[str]]]] = {
     "real-time": (_real_time, {"decisions": ALL["decisions"]}),
     "performance": (_performance, {"checkpoints": ALL["checkpoints"]}),
-    "opportunities": (_opportunities, {"attempts": TROUBLE_COLUMNS}),
+    "opportunities": (_opportunities, {}),
     "quality": (
         _quality,
         {
             "metrics": ("run", "workflow", "command", "name", "at", "value"),
             "gates": ("run", "workflow", "command", "gate", "verdict", "value", "expected", "at"),
-            "commands": ("workflow", "command", "fingerprint", "started"),
             "checkpoints": ("run", "workflow", "taken", "boundary", "at"),
             "decisions": ALL["decisions"],
         },

@@ -1,11 +1,13 @@
 """One offline page: figures with their sentences, tables, tiles, and filters by date, workflow and tag.
 
-The page has the data of its figures and plotly.js once, and asks no network for anything.
+The page has the data of its figures and plotly.js once, packed, and asks no network for anything.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -90,7 +92,7 @@ class Page:
             parts="\n".join(self._part(part) for part in self.parts),
             notes="".join(f"<p>{escape(note)}</p>" for note in self.notes),
             data=_safe(data),
-            plotly=plotly_js() if drawn else "",
+            plotly=_packed_plotly() if drawn else "",
             script=_asset("telling.js") + _asset("page.js"),
         )
 
@@ -124,10 +126,14 @@ class Page:
 def plotly_js() -> str:
     """Return the text of plotly.js. Raises UsageError where plotly is not installed."""
     try:
-        text = files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
+        return files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
     except (ImportError, FileNotFoundError) as error:
         raise UsageError('figures need plotly: pip install "orchestrator-nb[analytics]"') from error
-    return text.replace("</script", "<\\/script")
+
+
+@cache
+def _packed_plotly() -> str:
+    return b64encode(gzip.compress(plotly_js().encode(), compresslevel=4, mtime=0)).decode("ascii")
 
 
 @cache

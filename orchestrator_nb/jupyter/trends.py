@@ -27,15 +27,20 @@ class Chapter:
 def chapters(history: Any, workflow: str | None) -> tuple[Chapter, ...]:
     """Return the figures of a workflow's runs, of all without one. Raises StoreError."""
     from orchestrator_nb.analytics.figures import of_history, of_quality
-    from orchestrator_nb.analytics.marks import marks
+    from orchestrator_nb.analytics.material import Material
+    from orchestrator_nb.analytics.trends import last_values, recorded_most
 
-    filters = {} if workflow is None else {"workflow": workflow}
-    runs, gates, checkpoints = history.runs(**filters), history.gates(**filters), history.checkpoints(**filters)
-    marked = marks(runs, history.commands(**filters), gates, checkpoints)
+    wanted = {
+        "metrics": ("run", "workflow", "command", "name", "at", "value"),
+        "gates": ("run", "workflow", "command", "gate", "verdict", "value", "expected", "at"),
+        "checkpoints": ("run", "workflow", "taken", "boundary", "at", "seconds", "files", "message", "id"),
+    }
+    material = Material(history, {} if workflow is None else {"workflow": workflow}, wanted)
+    runs, metrics, gates, checkpoints = (material.runs, *(material.frame(name) for name in wanted))
     quality = []
-    for place, name in enumerate(history.metric_names(**filters)[:MOST_METRICS]):
-        values = history.trends(name, **filters)
-        quality.append(of_quality.trend(values, name, marked=marked))
+    for place, name in enumerate(recorded_most(metrics)[:MOST_METRICS]):
+        values = last_values(metrics, name)
+        quality.append(of_quality.trend(values, name, marked=material.marks))
         if place == 0:
             quality.append(of_quality.tradeoff(runs, values, name))
     if len(gates):
