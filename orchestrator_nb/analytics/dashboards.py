@@ -69,7 +69,9 @@ class Dashboard:
 
     def _repr_html_(self) -> str:
         page = escape(self.to_html(), quote=True)
-        return f'<iframe srcdoc="{page}" style="width:100%;height:820px;border:0" title="{escape(self.page.title)}"></iframe>'
+        frame = f'<iframe srcdoc="{page}" style="width:100%;height:820px;border:0" title="{escape(self.page.title)}"></iframe>'
+        # Where no frame is kept, no style is either: what is hidden here is what is read there.
+        return f'{frame}<div style="display:none">{self.page.to_words()}</div>'
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         if any(shown(self) for shown in front_ends):

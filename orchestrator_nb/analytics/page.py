@@ -96,6 +96,13 @@ class Page:
             script=_asset("telling.js") + _asset("page.js"),
         )
 
+    def to_words(self) -> str:
+        """Return what is on the page as HTML without scripts: sentences, tables, and figures as SVG."""
+        told = "".join(map(_words, self.parts))
+        notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in self.notes)
+        count = f"{len(self.runs):,} run{'' if len(self.runs) == 1 else 's'}."
+        return f"<div><h2>{escape(self.title)}</h2><p>{escape(self.lead)} {count}</p>{told}{notes}</div>"
+
     def _part(self, part: Part) -> str:
         if isinstance(part, Words):
             told = "".join(f"<p>{escape(text)}</p>" for text in part.paragraphs)
@@ -190,6 +197,25 @@ def _choice(name: str, label: str, options: Sequence[str]) -> str:
         return ""
     items = "".join(f"<option>{escape(option)}</option>" for option in options)
     return f'<label>{label} <select name="{name}"><option value="">all</option>{items}</select></label>'
+
+
+def _words(part: Part) -> str:
+    """Return a part as HTML without scripts and styles."""
+    heading = f"<h3>{escape(part.title)}</h3>"
+    if isinstance(part, Words):
+        return heading + "".join(f"<p>{escape(text)}</p>" for text in part.paragraphs)
+    if isinstance(part, Table):
+        return f"{heading}{plain_table(part)}<p>{escape(part.text)}</p>"
+    return f"{heading}{part.to_svg()}<p>{escape(part.text)}</p>"
+
+
+def plain_table(table: Table) -> str:
+    """Return a table as plain HTML, empty where it has no rows."""
+    if not table.rows:
+        return ""
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
+    body = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in table.rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _table(table: Table) -> str:
