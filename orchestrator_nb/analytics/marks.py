@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from orchestrator_nb.analytics.figures.figure import listed
 from orchestrator_nb.analytics.ledger import Ledger, Rows
 
 _COMPARED = re.compile(r"^\s*([A-Za-z_][\w.]*)\s*(<=|<|>=|>|==)\s*([-+]?[\d_]*\.?\d+(?:[eE][-+]?\d+)?)\s*$")
@@ -74,8 +73,13 @@ def changes(commands: Ledger, runs: Sequence[str]) -> pd.DataFrame:
     other[rows.starts] = False
     found = rows.frame(np.flatnonzero(other), ("run", "workflow", "command", "started")).sort_values("started")
     by_run = found.astype({"command": object}).groupby(["run", "workflow"], observed=True, sort=False)
-    told = by_run.agg(command=("command", lambda names: listed(sorted(names), most=NAMED)), at=("started", "min"))
+    told = by_run.agg(command=("command", _few), at=("started", "min"))
     return told.reset_index()
+
+
+def _few(names: pd.Series[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(sorted(names)[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def marks(runs: pd.DataFrame, changed: pd.DataFrame, gates: pd.DataFrame, checkpoints: pd.DataFrame) -> Marks:

@@ -23,11 +23,12 @@ from orchestrator_nb.analytics.recommendations import recommendations
 from orchestrator_nb.analytics.report_notebook import write_notebook
 from orchestrator_nb.analytics.summary import COMMAND_COLUMNS, command_rows, lead, markdown_table
 from orchestrator_nb.analytics.trends import last_values, recorded_most
-from orchestrator_nb.errors import UsageError
+from orchestrator_nb.errors import StoreError, UsageError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL, find_run
 from orchestrator_nb.state.run_state import RunState, fold
 from orchestrator_nb.state.timing import Timing, timing
+from orchestrator_nb.state.transitions import IllegalTransition
 
 LATEST = 20
 """Earlier runs of the workflow whose journals are read."""
@@ -108,7 +109,11 @@ def report(kind: str, run: str = "latest", *, store: str | os.PathLike[str] | No
     history = History(store)
     folder = find_run(history.store, run)
     events = list(read(folder / JOURNAL))
-    made = KINDS[kind](_Subject(history, folder, fold(events), timing(events)))
+    try:
+        subject = _Subject(history, folder, fold(events), timing(events))
+    except IllegalTransition as error:
+        raise StoreError(f'the journal "{folder / JOURNAL}" tells something impossible: {error}') from error
+    made = KINDS[kind](subject)
     return replace(made, kind=kind, run=folder.name, store=history.store)
 
 
