@@ -71,13 +71,20 @@ def changes(commands: Ledger, runs: Sequence[str]) -> pd.DataFrame:
     fingerprint, _ = rows.codes("fingerprint")
     other = np.diff(fingerprint, prepend=-1) != 0
     other[rows.starts] = False
-    found = rows.frame(np.flatnonzero(other), ("run", "workflow", "command", "started")).sort_values("started")
-    by_run = found.astype({"command": object}).groupby(["run", "workflow"], observed=True, sort=False)
-    told = by_run.agg(command=("command", _few), at=("started", "min"))
-    return told.reset_index()
+    there = np.flatnonzero(other)
+    of = np.searchsorted(rows.starts, there, side="right") - 1
+    each = (rows.run[there], rows.flow[of], rows.command[of], rows.numbers("started")[there])
+    found: dict[tuple[int, int], tuple[list[str], list[int]]] = {}
+    for run, flow, command, at in zip(*(values.tolist() for values in each), strict=True):
+        names, moments = found.setdefault((run, flow), ([], []))
+        names.append(rows.commands[command])
+        moments.append(at)
+    told = [(runs[run], rows.flows[flow], _few(names), min(began)) for (run, flow), (names, began) in found.items()]
+    made = pd.DataFrame(told, columns=["run", "workflow", "command", "at"]).sort_values("at", ignore_index=True)
+    return made.assign(at=pd.to_datetime(made["at"], unit="us", utc=True))
 
 
-def _few(names: pd.Series[str]) -> str:
+def _few(names: Sequence[str]) -> str:
     more = len(names) - NAMED
     return ", ".join(sorted(names)[:NAMED]) + (f" and {more} more" if more > 0 else "")
 

@@ -123,14 +123,17 @@ def _expected(history: History, runs: pd.DataFrame) -> dict[str, object]:
 def _changes(history: History, runs: pd.DataFrame) -> list[tuple[str, str]]:
     commands = history.commands()
     of = commands[commands["run"].isin(runs["run"]) & commands["started"].notna()]
-    found = []
+    found: dict[str, list[str]] = {}
     for _, rows in of.groupby([of["workflow"].astype(str), of["command"].astype(str)]):
         before = None
         for row in rows.sort_values("started", kind="stable").itertuples():
             if before not in (None, row.fingerprint):
-                found.append((row.run, row.command))
+                found.setdefault(row.run, []).append(row.command)
             before = row.fingerprint
-    return sorted(found)
+    told = {
+        run: ", ".join(sorted(names)[:3]) + (" and 1 more" if len(names) > 3 else "") for run, names in found.items()
+    }
+    return sorted(told.items())
 
 
 def _bag(rows: pd.DataFrame, columns: tuple[str, ...]) -> list[tuple]:
