@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -20,6 +19,7 @@ from typing import Any
 
 from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.journal.identity import asker
+from orchestrator_nb.values import token
 
 FOLDER = "inbox"
 FORMAT = 1
@@ -51,7 +51,7 @@ class Refused:
 
 def post(run_folder: Path, kind: str, arguments: Mapping[str, Any], *, wait: float) -> str:
     """Put a request into the inbox of a run and return its id; it holds for `wait` seconds. Raises StoreError."""
-    request, now = secrets.token_hex(16), time.time()
+    request, now = token(16), time.time()
     document = {
         "format": FORMAT,
         "request": request,
@@ -120,7 +120,7 @@ class Inbox:
     def _taken(self, name: str) -> Asked | Refused | None:
         """Take a file out of the inbox and return what it is, None when somebody was faster."""
         found = _NAME.match(name)
-        taken = f".{found[1]}.taken" if found else f".{secrets.token_hex(8)}.taken"
+        taken = f".{found[1]}.taken" if found else f".{token(8)}.taken"
         try:
             os.rename(self._folder / name, self._folder / taken)
         except FileNotFoundError:

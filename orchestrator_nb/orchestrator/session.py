@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import queue
-import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -51,6 +50,7 @@ from orchestrator_nb.ports import Command, Gates, Observer
 from orchestrator_nb.state.run_state import RunState
 from orchestrator_nb.state.sharing import is_function
 from orchestrator_nb.state.step_facts import PROBE
+from orchestrator_nb.values import token
 
 log = logging.getLogger("orchestrator_nb.run")
 """What has to be said while it cannot be recorded; where nobody has set up logging it goes to stderr."""
@@ -233,7 +233,7 @@ class Session:
         run is over before it took the request, and RunUnanswered after `wait` seconds.
         """
         answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-        request = replace(request, id=secrets.token_hex(16), by=asker())
+        request = replace(request, id=token(16), by=asker())
         assert request.id is not None
         self._asked[request.id] = answers.put
         self._loop.send(request)
