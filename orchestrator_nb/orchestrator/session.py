@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 from orchestrator_nb import events as e
 from orchestrator_nb.data.artifacts import Artifacts
@@ -233,7 +235,7 @@ class Session:
         run is over before it took the request, and RunUnanswered after `wait` seconds.
         """
         answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-        request = replace(request, id=token(16), by=asker())
+        request = structs.replace(request, id=token(16), by=asker())
         assert request.id is not None
         self._asked[request.id] = answers.put
         self._loop.send(request)
