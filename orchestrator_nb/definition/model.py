@@ -64,14 +64,14 @@ class Model:
     def __init__(self, **fields: Any) -> None:
         """Make a model of these fields. Raises Invalid."""
         found = self.evident(fields)
-        made = _validated(type(self), _said(fields), strict=False) if found is MISSING else found
+        made = judged(type(self), _said(fields), strict=False) if found is MISSING else found
         self.__dict__.update(made.__dict__)
 
     @classmethod
     def read(cls, data: Any) -> Self:
         """Return the model of a mapping in the canonical form, in which nothing is converted. Raises Invalid."""
         found = cls.evident(data)
-        made: Self = _validated(cls, data, strict=True) if found is MISSING else found
+        made: Self = judged(cls, data, strict=True) if found is MISSING else found
         return made
 
     @classmethod
@@ -184,7 +184,8 @@ def _said(value: Any) -> Any:
 # ── pydantic, where it is needed ────────────────────────────────────────────────────────────────────────────────
 
 
-def _validated(kind: type[Model], data: Any, *, strict: bool) -> Any:
+def judged(kind: type[Model], data: Any, *, strict: bool) -> Any:
+    """Return the model as pydantic makes it of the data; `strict` converts nothing. Raises Invalid."""
     from pydantic import ValidationError
 
     try:

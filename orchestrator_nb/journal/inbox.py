@@ -12,10 +12,11 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
+
+from msgspec import Struct, field
 
 from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.journal.identity import asker
@@ -29,8 +30,7 @@ LARGEST = 64 * 1024
 _NAME = re.compile(r"^([0-9a-f]{16,64})\.json$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """A request as it lies in the inbox. `until` is when whoever asked stops waiting, in seconds since the epoch."""
 
     id: str
@@ -41,8 +41,7 @@ class Asked:
     by: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(Struct, frozen=True, kw_only=True):
     """A file of the inbox that is no request to this run; `reason` says what is wrong with it."""
 
     name: str

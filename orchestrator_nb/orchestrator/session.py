@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from orchestrator_nb import events as e
 from orchestrator_nb.data.artifacts import Artifacts
@@ -61,8 +60,7 @@ NEAR = 0.8
 """Of the time until the deadline, how much has passed when it is near."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owned:
+class Owned(Struct, frozen=True, kw_only=True):
     """A run that this process may write: its folder, the right to it, and its open journal."""
 
     folder: Path
