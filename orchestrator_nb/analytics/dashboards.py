@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 from typing_extensions import Unpack
 
-from orchestrator_nb.analytics.digest import TROUBLE_COLUMNS
 from orchestrator_nb.analytics.figures import of_history, of_quality, of_run
 from orchestrator_nb.analytics.figures.figure import Figure, counted, length
 from orchestrator_nb.analytics.history import History
@@ -70,7 +69,9 @@ class Dashboard:
 
     def _repr_html_(self) -> str:
         page = escape(self.to_html(), quote=True)
-        return f'<iframe srcdoc="{page}" style="width:100%;height:820px;border:0" title="{escape(self.page.title)}"></iframe>'
+        frame = f'<iframe srcdoc="{page}" style="width:100%;height:820px;border:0" title="{escape(self.page.title)}"></iframe>'
+        # Where no frame is kept, no style is either: what is hidden here is what is read there.
+        return f'{frame}<div style="display:none">{self.page.to_words()}</div>'
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         if any(shown(self) for shown in front_ends):
@@ -262,13 +263,12 @@ def _who_decided(made: pd.DataFrame, runs: pd.DataFrame) -> Table:
 DASHBOARDS: dict[str, tuple[Callable[[Material, float | None], Page], Mapping[str, Collection[str]]]] = {
     "real-time": (_real_time, {"decisions": ALL["decisions"]}),
     "performance": (_performance, {"checkpoints": ALL["checkpoints"]}),
-    "opportunities": (_opportunities, {"attempts": TROUBLE_COLUMNS}),
+    "opportunities": (_opportunities, {}),
     "quality": (
         _quality,
         {
             "metrics": ("run", "workflow", "command", "name", "at", "value"),
             "gates": ("run", "workflow", "command", "gate", "verdict", "value", "expected", "at"),
-            "commands": ("workflow", "command", "fingerprint", "started"),
             "checkpoints": ("run", "workflow", "taken", "boundary", "at"),
             "decisions": ALL["decisions"],
         },

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
+
+from orchestrator_nb.analytics.ledger import Ledger, Rows
 
 _COMPARED = re.compile(r"^\s*([A-Za-z_][\w.]*)\s*(<=|<|>=|>|==)\s*([-+]?[\d_]*\.?\d+(?:[eE][-+]?\d+)?)\s*$")
 _MIRRORED = re.compile(r"^\s*([-+]?[\d_]*\.?\d+(?:[eE][-+]?\d+)?)\s*(<=|<|>=|>|==)\s*([A-Za-z_][\w.]*)\s*$")
@@ -55,21 +59,26 @@ class Marks:
         return pd.DataFrame(rows, columns=["run", "workflow", "command", "at", "level", "sign"])
 
 
-def marks(runs: pd.DataFrame, commands: pd.DataFrame, gates: pd.DataFrame, checkpoints: pd.DataFrame) -> Marks:
-    """Return what can be marked in the history of these runs. `commands` has ``run``, ``workflow``, ``command``,
-    ``fingerprint`` and ``started``."""
-    deviating = frozenset(str(row.run) for row in _rows(runs) if row.deviations)
-    known = commands[commands["fingerprint"].notna() & commands["started"].notna()].sort_values(
-        "started", kind="stable"
-    )
-    keys = [known["workflow"].astype(str), known["command"].astype(str)]
-    before = known["fingerprint"].astype(str).groupby(keys).shift()
-    new = known[before.notna() & (before != known["fingerprint"].astype(str))]
+def changes(commands: Ledger, runs: Sequence[str]) -> pd.DataFrame:
+    """Return the runs, of these, in which the code or the definition of a command was another one than in the run before:
+    ``run``, ``workflow``, ``command``, ``at``."""
+    rows = Rows(commands, runs)
+    fingerprint, _ = rows.codes("fingerprint")
+    other = np.diff(fingerprint, prepend=-1) != 0
+    other[rows.starts] = False
+    found = rows.frame(np.flatnonzero(other), ("run", "workflow", "command", "started"))
+    return found.rename(columns={"started": "at"}).sort_values("at", kind="stable", ignore_index=True)
+
+
+def marks(runs: pd.DataFrame, changed: pd.DataFrame, gates: pd.DataFrame, checkpoints: pd.DataFrame) -> Marks:
+    """Return what can be marked in the history of these runs; `changed` is what `changes` says of their commands."""
+    named = zip(runs["run"].astype(str), runs["deviations"], strict=True)
+    deviating = frozenset(run for run, deviations in named if deviations)
     whole = checkpoints[checkpoints["taken"] & checkpoints["boundary"].isin(["completion", "pause"])]
     return Marks(
         checks=gates[gates["expected"] != ""],
         deviating=deviating,
-        changes=new.rename(columns={"started": "at"})[["run", "workflow", "command", "at"]],
+        changes=changed,
         checkpoints=whole[["run", "workflow", "at"]],
     )
 

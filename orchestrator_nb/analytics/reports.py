@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.analytics.dashboards import DASHBOARDS, quality_figures
-from orchestrator_nb.analytics.digest import TROUBLE_COLUMNS
 from orchestrator_nb.analytics.figures import of_history, of_quality, of_run
 from orchestrator_nb.analytics.figures.figure import Figure, counted, length, number
 from orchestrator_nb.analytics.history import History
@@ -204,7 +203,7 @@ def _asked(subject: _Subject) -> Table:
 
 
 def _recommendations(subject: _Subject) -> Report:
-    material = subject.material({"attempts": TROUBLE_COLUMNS})
+    material = subject.material({})
     runs = material.runs
     latest = material.timings([str(run) for run in runs[runs["state"] != "damaged"]["run"].iloc[::-1][:LATEST]])
     found = patterns(runs, material.digest, latest)
@@ -246,7 +245,7 @@ def _quality(subject: _Subject) -> Report:
 
 
 def _trends(subject: _Subject) -> Report:
-    wanted = {"attempts": TROUBLE_COLUMNS, "checkpoints": ALL["checkpoints"], "metrics": ALL["metrics"]}
+    wanted = {"checkpoints": ALL["checkpoints"], "metrics": ALL["metrics"]}
     material = subject.material({**DASHBOARDS["quality"][1], **wanted})
     found, metrics = material.digest, material.frame("metrics")
     changes = [item for item in patterns(material.runs, found) if item.kind in ("change", "time of day")]

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from orchestrator_nb.drawing.card import RUN_LOOKS
-from orchestrator_nb.drawing.glyphs import duration
+from orchestrator_nb.drawing.glyphs import counted, duration
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.journal.store import find_store
 from orchestrator_nb.jupyter.rows import Rows
@@ -301,7 +301,7 @@ def _history(given: Any, _names: Names) -> Rows:
     found = summaries(place, workflow=given.workflow, limit=given.limit)
     return Rows(
         found,
-        lead=f'{len(found)} runs in "{place}"',
+        lead=f'{counted(len(found), "run")} in "{place}"',
         columns=("run", "workflow", "state", "time", "done"),
         shown=lambda row: {
             **row,

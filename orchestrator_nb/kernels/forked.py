@@ -97,11 +97,9 @@ def take_environment(variables: Mapping[str, str], *, slot: int) -> None:
 def renew_randomness() -> None:
     """Forget every random state and number that siblings would share.
 
-    OpenSSL does so by itself. The seed of hashes stays the server's: Python has no way to change it.
+    OpenSSL and Python's own generator do so by themselves. The seed of hashes stays the server's: Python has no way to change it.
     """
     modules = sys.modules
-    if "random" in modules:
-        modules["random"].seed()
     if "numpy.random" in modules:
         modules["numpy.random"].seed(_SEED.unpack(os.urandom(_SEED.size)))  # without one it takes ten times as long
     if "uuid" in modules:

@@ -5,7 +5,8 @@ request is one byte on the channel with four descriptors: a line, and the standa
 comes over the line, as a length and JSON; what becomes of it goes back, a line of JSON each:
 
     {"pid": 17}                     it was forked
-    {"bound": true}                 its sockets are there (said by the kernel itself)
+    {"bound": true, "more": true}   its sockets are there (said by the kernel itself), and more is to come of it:
+    {"ready": {…}}                  it is ready; what it says of its language (said by the kernel itself)
     {"exit": 0, "alone": true}      it has ended with this code; alone, when no process that came of it is left
     {"refused": "…", "replace": …}  it was not; with `replace`, a new server may do it
     {"unfit": "name", "why": "…"}   that module spoils forking; a server without it may do it
@@ -310,10 +311,11 @@ def _live(born: Forked, app: Any, *, path: list[str], variables: Mapping[str, st
     forked.leave(status, namespace)
 
 
-def _teller(line: socket.socket) -> Callable[[], None]:
-    def tell() -> None:
-        _send(line, {"bound": True})
-        line.close()
+def _teller(line: socket.socket) -> Callable[[dict[str, Any]], None]:
+    def tell(what: dict[str, Any]) -> None:
+        _send(line, what)
+        if not what.get("more"):
+            line.close()
 
     return tell
 

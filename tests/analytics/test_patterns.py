@@ -10,7 +10,6 @@ import pytest
 
 from orchestrator_nb import events as e
 from orchestrator_nb.analytics import patterns
-from orchestrator_nb.analytics.digest import TROUBLE_COLUMNS
 from orchestrator_nb.analytics.history import History
 from orchestrator_nb.analytics.limits import control_limits, holm, pareto_front, wilson
 from orchestrator_nb.analytics.material import Material
@@ -171,7 +170,7 @@ def test_the_bottleneck_is_what_decides_the_end(facts, named) -> None:
 
 def test_all_patterns_come_together(store) -> None:
     """On a small history there are none."""
-    material = Material(History(store), {}, {"attempts": TROUBLE_COLUMNS})
+    material = Material(History(store), {}, {})
     assert patterns.patterns(material.runs, material.digest) == []
 
 
