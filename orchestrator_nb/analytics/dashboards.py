@@ -73,9 +73,11 @@ class Dashboard:
         # Where no frame is kept, no style is either: what is hidden here is what is read there.
         return f'{frame}<div style="display:none">{self.page.to_words()}</div>'
 
+    def _ipython_display_(self) -> None:
+        if not any(shown(self) for shown in front_ends):
+            raise NotImplementedError  # IPython goes on to ask for the representations
+
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        if any(shown(self) for shown in front_ends):
-            return {"text/plain": repr(self)}
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def __repr__(self) -> str:
