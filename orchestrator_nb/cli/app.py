@@ -31,6 +31,7 @@ from orchestrator_nb.cli.parameters import Files, PairsCommand, Raw, Texts, Type
 from orchestrator_nb.cli.verb import Verb
 from orchestrator_nb.errors import RunSkipped
 from orchestrator_nb.orchestrator.verbs import VERBS
+from orchestrator_nb.version import VERSION
 
 app = typer.Typer(
     name="orchestrator-nb",
@@ -45,9 +46,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        print(f"orchestrator-nb {version('orchestrator-nb')}")
+        print(f"orchestrator-nb {VERSION}")
         raise typer.Exit
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.definition.pointers import child
@@ -24,8 +25,7 @@ _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_][A-Za-z0-9_-]*)*
 _GRAMMAR = "names with dots between them, as in ${{ clean.rows }} or ${{ parameters.day }}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """One reference: `root` is parameters, context or the name of a command, `keys` lead on from there.
 
     `text` is how it was written, with its braces. A command whose id has a dot is named by its argument name.

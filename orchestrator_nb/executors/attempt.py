@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from orchestrator_nb.context import install, uninstall
 from orchestrator_nb.data.artifacts import Artifacts
@@ -52,8 +51,7 @@ LOG_SIZE = 10 * 2**20
 _turn = threading.Lock()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True, kw_only=True):
     """What all attempts of an executor have in common. `measure` when what they take of the machine is
     recorded; `endable` hears of an attempt that can be ended from now on."""
 

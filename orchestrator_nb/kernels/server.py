@@ -35,6 +35,7 @@ from contextlib import suppress
 from typing import Any
 
 from orchestrator_nb.kernels import forked, forked_app
+from orchestrator_nb.kernels.imported import IMPORTED
 from orchestrator_nb.kernels.preload import Preloaded, UnfitModule, fit, os_threads, preload
 from orchestrator_nb.kernels.warm import warm
 from orchestrator_nb.kernels.watched_files import WatchedFiles
@@ -302,13 +303,23 @@ def _live(born: Forked, app: Any, *, path: list[str], variables: Mapping[str, st
         sys.path[:] = [*request["path"], *(entry for entry in path if entry not in request["path"])]
         sys.argv[:] = request["argv"]
         gc.enable()
+        modules = len(sys.modules)
         app = forked_app.run(app, request["argv"][1:], _teller(born.line), lean=request["lean"])
         namespace, status = app.shell.user_ns, 0
+        if request["lean"]:
+            _tell_imports(os.path.dirname(request["argv"][2]), forked.imported_since(modules))
     except SystemExit as asked:
         status = asked.code if isinstance(asked.code, int) else int(asked.code is not None)
     except BaseException:  # noqa: BLE001 - as Python does with whatever reaches its outermost level
         traceback.print_exc()
     forked.leave(status, namespace)
+
+
+def _tell_imports(folder: str, names: list[str]) -> None:
+    """Leave word, in the folder of the connection file, of what was imported."""
+    if names:
+        with suppress(OSError), open(os.path.join(folder, IMPORTED), "w", encoding="utf-8") as file:
+            json.dump(names, file)
 
 
 def _teller(line: socket.socket) -> Callable[[dict[str, Any]], None]:

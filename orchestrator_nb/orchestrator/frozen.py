@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from orchestrator_nb.data.flush import PART, write_whole
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
@@ -24,8 +24,7 @@ FILE = "definition.json"
 SOURCES = "sources"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frozen:
+class Frozen(Struct, frozen=True, kw_only=True):
     """A definition as a run was started with it.
 
     `folder` is the definition's folder, `origin` the file, notebook or folder that it was read from, `defined_in` the

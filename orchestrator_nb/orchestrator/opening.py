@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +53,7 @@ from orchestrator_nb.ports import Command, Observer
 from orchestrator_nb.state.run_state import RunState, fold
 from orchestrator_nb.state.sharing import is_function
 from orchestrator_nb.state.transitions import DONE, IllegalTransition
+from orchestrator_nb.version import VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,7 +345,7 @@ def _first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> tuple[
         durability=opening.durability,
         slots=opening.slots,
         owner=identity(),
-        version=_version(),
+        version=VERSION,
         parent=opening.parent,
         settings=recorded_settings(plan.definition),
         decide=opening.decide,
@@ -370,10 +370,3 @@ def _first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> tuple[
         )
         facts = with_merges(facts, merging.made, shared=plan.definition.context, strategies=planned.merge)
     return facts, reuse
-
-
-def _version() -> str:
-    try:
-        return version("orchestrator-nb")
-    except PackageNotFoundError:
-        return "unknown"
