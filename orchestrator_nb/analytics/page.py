@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from orchestrator_nb.analytics.figures.figure import TEMPLATE, Figure, finite
+from orchestrator_nb.drawing.bare import drawn
 from orchestrator_nb.errors import UsageError
 
 MOST_BYTES = 6_000_000
@@ -206,7 +207,7 @@ def _words(part: Part) -> str:
         return heading + "".join(f"<p>{escape(text)}</p>" for text in part.paragraphs)
     if isinstance(part, Table):
         return f"{heading}{plain_table(part)}<p>{escape(part.text)}</p>"
-    return f"{heading}{part.to_svg()}<p>{escape(part.text)}</p>"
+    return f"{heading}{drawn(part.to_svg())}<p>{escape(part.text)}</p>"
 
 
 def plain_table(table: Table) -> str:

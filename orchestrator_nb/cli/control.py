@@ -133,7 +133,7 @@ def decisions(run: RunName = "latest", as_json: Json = False, store: Store = Non
     if as_json:
         print(json.dumps([dataclasses.asdict(decision) for decision in found], ensure_ascii=False))
     else:
-        print("\n".join(map(str, found)) or "nobody was asked anything")
+        print(repr(found))
 
 
 def decide(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from orchestrator_nb.drawing.bare import APART, mark
+from orchestrator_nb.drawing.bare import APART, drawn, mark
 from orchestrator_nb.drawing.glyphs import GLYPHS, counted, duration
 from orchestrator_nb.drawing.theme import variables
 
@@ -30,7 +30,7 @@ RUN_LOOKS = {
     "stopping": "cancelled",
     "stopped": "cancelled",
     "recovering": "waiting",
-    "degraded": "waiting",
+    "degraded": "warns",
     "new": "pending",
 }
 """The state of a command that looks as a run in this state does; any other looks like one that is running."""
@@ -61,7 +61,7 @@ def run_card(parts: Mapping[str, Any], *, svg: str, folder: Path) -> str:
         f'<p class="onb-sum">{_summary(head)}</p>',
         f'<p class="onb-say" data-state="{looks}">{escape(head["reason"])}</p>' if _says_more(parts) else "",
         *(f'<div class="onb-card">{card}</div>' for _, card in parts["cards"]),
-        f'<div class="onb-flow"><div class="onb-view onb-fixed">{svg}</div></div>' if commands else "",
+        f'<div class="onb-flow"><div class="onb-view onb-fixed">{drawn(svg)}</div></div>' if commands else "",
         _table(commands, rows, folder),
         _gates(parts["extras"].get("gates", ()), folder),
         _points(parts["extras"].get("checkpoints", ())),

@@ -12,6 +12,7 @@ from itertools import pairwise
 from statistics import quantiles
 from typing import Any
 
+from orchestrator_nb.drawing.bare import SEEN
 from orchestrator_nb.drawing.scale import Scale, scale_of
 
 WIDTH = 680.0
@@ -21,6 +22,7 @@ MOST_MARKS = 1_500
 _TOP, _RIGHT, _BOTTOM, _LETTER = 10.0, 14.0, 42.0, 6.3
 _INK, _GRID = "var(--onb-soft, #7B8087)", "var(--onb-line, rgba(128,128,128,.3))"
 _STYLE = (
+    f"{SEEN}"
     f".onb-chart text{{font:11px system-ui,sans-serif;fill:{_INK}}}"
     f".onb-chart .grid{{stroke:{_GRID};stroke-width:1;opacity:.6}}"
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
+from orchestrator_nb.drawing.bare import SEEN
 from orchestrator_nb.drawing.dense import STYLE as SQUARES
 from orchestrator_nb.drawing.dense import field
 from orchestrator_nb.drawing.icons import ICONS
@@ -29,6 +30,7 @@ _SIGN = 22.0
 """The room that the shape of a state takes at the left of a box."""
 
 _STYLE = (
+    f"{SEEN}"
     f".onb-graph{{{variables()}}}"
     ".onb-graph text{font:600 12px var(--onb-font);fill:var(--onb-ink)}"
     ".onb-graph text.note{font-size:10.5px;font-weight:400;fill:var(--onb-soft)}"

@@ -11,8 +11,9 @@ from typing import Any
 
 from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.journal.store import find_store, list_runs
-from orchestrator_nb.jupyter.verbs import options_of
+from orchestrator_nb.jupyter.arguments import choices_of, options_of, positions, takes_value
 from orchestrator_nb.orchestrator.attaching import attach
+from orchestrator_nb.orchestrator.store.history import summaries
 from orchestrator_nb.orchestrator.target import workflow_of
 from orchestrator_nb.orchestrator.verbs import VERBS
 from orchestrator_nb.orchestrator.workflow import Workflow
@@ -21,9 +22,6 @@ MOST_RUNS = 30
 _MAGIC = re.compile(r"^(?:\s*[\w.]+\s*=\s*)?\s*(%%?)workflow\s+(.*)$")
 _CELL = ("--run", "-p", "-r", "-f", "-y", "--slots", "--reuse", "--only", "--from", "--until", "--failed", "--detach")
 _FILES = (".yaml", ".yml", ".json", ".ipynb")
-_OF_RUNS = ("status", "resume", "watch", "attach", "why", "logs", "accept", "metrics", "pause", "stop", "save", "restore",
-            "checkpoints", "rollback", "decisions", "decide", "escalate")  # fmt: skip
-_OF_COMMANDS = ("why", "logs", "accept", "escalate")
 
 
 def complete(line: str, names: Mapping[str, Any]) -> list[str] | None:
@@ -47,35 +45,86 @@ def complete(line: str, names: Mapping[str, Any]) -> list[str] | None:
 
 
 def _things(verb: str, before: list[str], last: str, names: Mapping[str, Any]) -> Iterable[str]:
-    """Return what may stand at this place, besides options."""
-    if before and before[-1] in ("-p", "-r") and verb in ("run", "plan"):
-        return _parameters(before[0], names)
-    if before and before[-1] in ("-f", "--store"):
+    """Return what may stand at this place: the value of an option, else what the verb is about, else its options."""
+    found: list[str] = []
+    with suppress(OrchestratorError, OSError):
+        found = list(
+            _values(verb, before, last, names)
+            if _wants_value(verb, before)
+            else _subjects(verb, [word for word in before if not word.startswith("-")], last, names)
+        )
+    return found or ([] if last or _wants_value(verb, before) else options_of(verb))
+
+
+def _wants_value(verb: str, before: list[str]) -> bool:
+    return bool(before) and takes_value(verb, before[-1])
+
+
+def _values(verb: str, before: list[str], last: str, names: Mapping[str, Any]) -> Iterable[str]:
+    """Return what the option may be given that stands before this place."""
+    option = before[-1]
+    if option in ("-p", "-r"):
+        return _parameters(before[0], names) if verb in ("run", "plan") else []
+    if option in ("-f", "--store", "--out"):
         return _files(last, any_suffix=True)
-    if verb in ("run", "plan") and not before:
+    if option == "--workflow":
+        return sorted({row["workflow"] for row in summaries(find_store(), limit=MOST_RUNS)})
+    if verb == "rollback" and option in ("--to", "--undo"):
+        state = attach("latest" if before[0].startswith("-") else before[0]).state
+        return [*state.commands, *(item.id for item in state.checkpoints)]
+    if verb in ("run", "plan") and option in ("--only", "--from", "--until"):
+        return [command.id for command in _workflow(before[0], names).definition.commands]
+    if verb == "resume" and option == "--from":
+        return attach("latest" if before[0].startswith("-") else before[0]).state.commands
+    if verb == "report" and option == "--kind":
+        from orchestrator_nb.analytics.reports import KINDS
+
+        return KINDS
+    return choices_of(verb, option)
+
+
+def _subjects(verb: str, before: list[str], last: str, names: Mapping[str, Any]) -> Iterable[str]:
+    """Return what the verb may be about; `before` are the words in front of this place, without options."""
+    takes = positions(verb)
+    if takes[:1] == ("target",) and not before:
         flows = [name for name, value in names.items() if isinstance(value, Workflow) and not name.startswith("_")]
         return [*flows, *_files(last)]
-    if verb in _OF_RUNS and not before:
-        with suppress(OrchestratorError, OSError):
-            return ["latest", *(folder.name for folder in list_runs(find_store())[:MOST_RUNS])]
-    if verb in _OF_COMMANDS and len(before) == 1:
-        with suppress(OrchestratorError, OSError):
-            return list(attach(before[0]).state.commands)
-    if verb == "rollback" and before and before[-1] in ("--to", "--undo"):
-        with suppress(OrchestratorError, OSError):
-            state = attach("latest" if before[0].startswith("-") else before[0]).state
-            return [*state.commands, *(item.id for item in state.checkpoints)]
-    if verb in ("save", "restore") and len(before) == 1:
+    if verb in ("save", "restore") and before:
         return _files(last, any_suffix=True)
+    if takes[:1] == ("run",):
+        about = _of_run(takes[1:], before)
+        return about if before else [*about, "latest", *(folder.name for folder in list_runs(find_store())[:MOST_RUNS])]
+    if verb == "dashboard" and not before:
+        from orchestrator_nb.analytics.dashboards import DASHBOARDS
+
+        return DASHBOARDS
+    if verb == "trends" and not before:
+        from orchestrator_nb.analytics.history import History
+
+        return ["seconds", "busy", "efficiency", "overhead", *History(find_store()).metric_names()]
     return []
+
+
+def _of_run(takes: tuple[str, ...], before: list[str]) -> list[str]:
+    """Return what of a run may be named here: the run itself may be left out, it is the latest then."""
+    named = bool(before) and not before[0].isdigit()
+    if not takes or len(before) - named >= len(takes):
+        return []
+    run = attach(before[0] if named else "latest")
+    if takes == ("command",):
+        return list(run.state.commands)
+    if len(before) == named:
+        return [str(decision.number) for decision in run.decisions() if decision.is_open]
+    return [option for decision in run.decisions() if str(decision.number) == before[-1] for option in decision.options]
 
 
 def _parameters(target: str, names: Mapping[str, Any]) -> Iterable[str]:
-    with suppress(OrchestratorError, OSError):
-        flow = names.get(target)
-        flow = flow if isinstance(flow, Workflow) else workflow_of(target)
-        return list(flow.definition.parameters)
-    return []
+    return _workflow(target, names).definition.parameters
+
+
+def _workflow(target: str, names: Mapping[str, Any]) -> Workflow:
+    flow = names.get(target)
+    return flow if isinstance(flow, Workflow) else workflow_of(target)
 
 
 def _files(begun: str, *, any_suffix: bool = False) -> list[str]:

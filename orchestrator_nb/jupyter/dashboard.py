@@ -10,6 +10,7 @@ from orchestrator_nb.analytics.dashboards import Dashboard
 from orchestrator_nb.analytics.figures.figure import Figure
 from orchestrator_nb.analytics.page import Part, Table, plain_table
 from orchestrator_nb.analytics.selection import Filters
+from orchestrator_nb.drawing.bare import drawn
 from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.jupyter import frontend
 from orchestrator_nb.jupyter.widget import bundle_of
@@ -98,7 +99,7 @@ def _outputs(part: Part) -> list[dict[str, Any]]:
         return (
             [words]
             if part.is_empty
-            else [words, _data({MIME: part.to_plotly(), "text/html": part.to_svg(), "text/plain": str(part)})]
+            else [words, _data({MIME: part.to_plotly(), "text/html": drawn(part.to_svg()), "text/plain": str(part)})]
         )
     if isinstance(part, Table):
         told = f"<h3>{escape(part.title)}</h3>{plain_table(part)}<p>{escape(part.text)}</p>"

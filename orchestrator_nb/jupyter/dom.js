@@ -3,7 +3,7 @@
 const WORDS = { upstream_failed: "upstream failed" };
 const LOOKS = {
   completed: "succeeded", failed: "failed", error: "failed", paused: "paused", stopping: "cancelled",
-  stopped: "cancelled", recovering: "waiting", degraded: "waiting", new: "pending", "": "pending",
+  stopped: "cancelled", recovering: "waiting", degraded: "warns", new: "pending", "": "pending",
 };
 const BAR = ["succeeded", "reused", "running", "waiting", "failed", "crashed", "upstream_failed", "cancelled", "skipped"];
 const FINAL = new Set(["succeeded", "reused", "failed", "crashed", "skipped", "upstream_failed", "cancelled"]);

@@ -15,15 +15,16 @@ from IPython.core.magic_arguments import MagicArgumentParser
 from orchestrator_nb.definition.reading import read_definition
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.jupyter import frontend
-from orchestrator_nb.jupyter.verbs import PARAMETERS, PART, STARTING, STORE, TO, do, start_options
+from orchestrator_nb.jupyter.arguments import PARAMETERS, PART, STARTING, STORE, TO, told
+from orchestrator_nb.jupyter.verbs import do, start_options
 from orchestrator_nb.orchestrator.verbs import VERBS
 from orchestrator_nb.orchestrator.workflow import Workflow
 
 
 def cell_parser() -> Any:
     """Return the parser of the line of `%%workflow`."""
-    told = "Define the workflow whose YAML is in the cell, bind it to its name, and show how to start it."
-    parser = MagicArgumentParser(prog="%%workflow", description=told, add_help=False)  # type: ignore[no-untyped-call]
+    does = "Define the workflow whose YAML is in the cell, bind it to its name, and show how to start it."
+    parser = MagicArgumentParser(prog="%workflow", description=does, add_help=False)  # type: ignore[no-untyped-call]
     parser.add_argument("name", nargs="?", metavar="NAME", help="the name of the workflow and of its variable")
     parser.add_argument("--run", action="store_true", help="start it")
     for name, options in (*PARAMETERS, *PART, *STARTING, STORE, TO):
@@ -44,7 +45,7 @@ def help_text() -> str:
         f"{verbs}\n\n"
         "%%workflow NAME [--run] [-p NAME VALUE] ...\n"
         "    the cell below it is the definition in YAML; it is bound to NAME and shown with the means to start it\n\n"
-        f"{cell_parser().format_help()}\n"
+        f"{told(cell_parser())}\n"
         "$name and {expression} in the line are replaced by what they are in the session."
     )
 
@@ -75,7 +76,7 @@ class WorkflowMagics(Magics):
     def _define(self, words: list[str], cell: str) -> tuple[Any, str | None]:
         """Define the workflow of a cell, and start it where that is asked for."""
         if {"-h", "--help"} & set(words):
-            print(cell_parser().format_help())
+            print(told(cell_parser()))
             return None, None
         given = cell_parser().parse_args(words)
         # The line of the magic is the first of the cell: with an empty line for it, the numbers are those of the cell.

@@ -1,20 +1,21 @@
-"""The verbs of the magic: what each takes, in IPython's own way of arguments, and the object that it gives."""
+"""The verbs of the magic: what each does, and the object that it gives."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
 from orchestrator_nb.drawing.card import RUN_LOOKS
 from orchestrator_nb.drawing.glyphs import counted, duration
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.journal.store import find_store
+from orchestrator_nb.jupyter.arguments import ARGUMENTS, parser_of, told
 from orchestrator_nb.jupyter.rows import Rows
 from orchestrator_nb.jupyter.view import view
 from orchestrator_nb.orchestrator.attaching import attach
+from orchestrator_nb.orchestrator.display.decisions import Decisions
 from orchestrator_nb.orchestrator.display.shown import as_text
 from orchestrator_nb.orchestrator.display.telling import lines_of
 from orchestrator_nb.orchestrator.given import gather, read_as_yaml
@@ -25,143 +26,6 @@ from orchestrator_nb.orchestrator.workflow import Workflow
 
 Names = Mapping[str, Any]
 """The variables of the session."""
-
-STORE = ("--store", {"metavar": "FOLDER", "help": "where runs are kept; the nearest orchestrator-runs/"})
-RUN = ("run", {"nargs": "?", "default": "latest", "metavar": "RUN", "help": 'a run\'s id, its beginning, or "latest"'})
-COMMAND = ("command", {"metavar": "COMMAND", "help": "the id of a command of the run"})
-REASON = ("--reason", {"default": "asked to", "help": "why; it is recorded"})
-TARGET = (
-    "target",
-    {"metavar": "TARGET", "help": "a definition, a folder of notebooks, a notebook, or the name of a workflow here"},
-)
-PARAMETERS = (
-    ("-p", {"nargs": 2, "action": "append", "metavar": ("NAME", "VALUE"), "help": "a parameter, read as its type"}),
-    ("-r", {"nargs": 2, "action": "append", "metavar": ("NAME", "VALUE"), "help": "a parameter that stays text"}),
-    ("-f", {"action": "append", "metavar": "FILE", "help": "parameters from a YAML file"}),
-    ("-y", {"action": "append", "metavar": "TEXT", "help": "parameters as YAML text"}),
-)
-PART = (
-    ("--slots", {"type": int, "help": "how many commands run at a time"}),
-    ("--only", {"action": "append", "metavar": "NAMES", "default": [], "help": "run these only"}),
-    ("--from", {"action": "append", "metavar": "NAMES", "default": [], "dest": "start_from", "help": "and all after"}),
-    ("--until", {"action": "append", "metavar": "NAMES", "default": [], "help": "run these and all before"}),
-    ("--failed", {"action": "store_true", "help": "run what did not succeed in the latest run, and all after"}),
-    ("--reuse", {"action": "store_true", "help": "do not run what is up to date"}),
-)
-OVERLAP = ("--overlap", {"choices": ("refuse", "wait", "skip", "allow"), "help": "while another run is under way"})
-STARTING = (
-    ("--durability", {"choices": ("full", "process"), "help": "what a recorded fact survives"}),
-    OVERLAP,
-    ("--detach", {"action": "store_true", "help": "a process of its own drives the run"}),
-)
-NO_WAIT = ("--no-wait", {"action": "store_true", "help": "return the run at once"})
-FILTERS = (
-    ("--workflow", {"help": "only runs of this workflow"}),
-    ("--since", {"metavar": "DATE", "help": "only runs that began then or later"}),
-    ("--until", {"metavar": "DATE", "help": "only runs that began before"}),
-    ("--tag", {"help": "only runs with a command of this tag"}),
-)
-TO = ("--to", {"metavar": "NAME", "help": "the variable that gets the result"})
-
-ARGUMENTS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
-    "run": (TARGET, *PARAMETERS, *PART, *STARTING, NO_WAIT, STORE),
-    "plan": (TARGET, *PARAMETERS, *PART, STORE),
-    "status": (RUN, STORE),
-    "resume": (
-        RUN,
-        ("--accept-changes", {"action": "store_true", "help": "keep the results of commands that changed since"}),
-        ("--take-over", {"action": "store_true", "help": "end the process that owns the run"}),
-        ("--from", {"action": "append", "metavar": "NAMES", "default": [], "dest": "start_from", "help": "run again"}),
-        OVERLAP,
-        NO_WAIT,
-        STORE,
-    ),
-    "watch": (RUN, STORE),
-    "attach": (RUN, STORE),
-    "why": (("run", {"metavar": "RUN"}), COMMAND, STORE),
-    "logs": (("run", {"metavar": "RUN"}), COMMAND, STORE),
-    "accept": (("run", {"metavar": "RUN"}), COMMAND, STORE),
-    "metrics": (RUN, STORE),
-    "pause": (RUN, REASON, STORE),
-    "stop": (RUN, REASON, ("--grace", {"type": float, "default": 10.0, "help": "seconds to end in"}), STORE),
-    "checkpoints": (RUN, STORE),
-    "rollback": (
-        RUN,
-        ("--to", {"metavar": "NAME", "dest": "moment", "help": 'a command (after it), a checkpoint, or "start"'}),
-        ("--undo", {"action": "append", "metavar": "COMMAND", "default": [], "help": "undo a command, or a rollback"}),
-        ("--dry-run", {"action": "store_true", "help": "show what would be done, and do nothing"}),
-        ("--keep-both", {"action": "store_true", "help": "leave changed files, the earlier ones beside them"}),
-        STORE,
-    ),
-    "decisions": (RUN, STORE),
-    "decide": (
-        ("run", {"metavar": "RUN"}),
-        ("number", {"type": int, "metavar": "NUMBER", "help": "the number of the decision"}),
-        ("answer", {"metavar": "ANSWER", "help": "one of its options, such as retry, skip, fail"}),
-        ("--note", {"help": "why; it is recorded"}),
-        *PARAMETERS[:2],
-        STORE,
-    ),
-    "escalate": (("run", {"metavar": "RUN"}), COMMAND, REASON, STORE),
-    "trends": (
-        (
-            "figure",
-            {"nargs": "?", "metavar": "NAME", "help": "a metric, or seconds, busy …; without one, all that there is"},
-        ),
-        ("--workflow", {"help": "only runs of this workflow"}),
-        STORE,
-    ),
-    "report": (
-        RUN,
-        ("--kind", {"default": "summary", "help": "summary, detailed, recommendations, quality or trends"}),
-        ("--out", {"metavar": "FILE", "help": "write it there, too: .md, .html or .ipynb"}),
-        STORE,
-    ),
-    "dashboard": (
-        ("name", {"nargs": "?", "default": "performance", "help": "real-time, performance, opportunities or quality"}),
-        *FILTERS,
-        ("--out", {"metavar": "FILE", "help": "write it there, too, as one offline page"}),
-        STORE,
-    ),
-    "rate": (
-        ("run", {"metavar": "RUN"}),
-        ("--stars", {"type": int, "help": "from 1 to 5"}),
-        ("--note", {"default": "", "help": "what there is to say"}),
-        ("--author", {"default": "", "help": "who says it; the user"}),
-        ("--role", {"default": "", "help": "as what: analyst, reviewer …"}),
-        ("--about", {"default": "", "metavar": "SUBJECT", "help": "the recommendation that it is about"}),
-        STORE,
-    ),
-    "history": (
-        ("--workflow", {"help": "only runs of this workflow"}),
-        ("--limit", {"type": int, "default": 20, "help": "how many, the latest first"}),
-        STORE,
-    ),
-}
-"""What each verb takes. A verb that is not here takes what the command line does, and prints what that prints."""
-
-
-@cache
-def parser_of(verb: str) -> Any:
-    """Return the parser of a verb's arguments, one of IPython's."""
-    from IPython.core.magic_arguments import MagicArgumentParser
-
-    parser = MagicArgumentParser(prog=f"%workflow {verb}", description=VERBS[verb], add_help=False)  # type: ignore[no-untyped-call]
-    for name, options in _arguments(verb):
-        parser.add_argument(name, **options)
-    return parser
-
-
-def options_of(verb: str) -> list[str]:
-    """Return the options of a verb, for completion."""
-    if verb not in ARGUMENTS:
-        return ["--help"]
-    return [name for name, _ in _arguments(verb) if name.startswith("-")]
-
-
-def _arguments(verb: str) -> tuple[tuple[str, dict[str, Any]], ...]:
-    # A rollback leads to a moment; what any other verb gives may go to a variable.
-    return ARGUMENTS[verb] if verb == "rollback" else (*ARGUMENTS[verb], TO)
 
 
 def do(verb: str, words: list[str], names: Names) -> tuple[Any, str | None]:
@@ -179,7 +43,7 @@ def do(verb: str, words: list[str], names: Names) -> tuple[Any, str | None]:
         _by_command_line(verb, words)
         return None, None
     if {"-h", "--help"} & set(words):
-        print(parser_of(verb).format_help())
+        print(told(parser_of(verb)))
         return None, None
     given = parser_of(verb).parse_args(words)
     return _DOING[verb](given, names), getattr(given, "to", None)
@@ -258,7 +122,8 @@ def _attach(given: Any, _names: Names) -> Any:
 
 
 def _logs(given: Any, _names: Names) -> None:
-    print(as_text(attach(given.run, store=given.store).logs(given.command), colours=True))
+    text = attach(given.run, store=given.store).logs(given.command)
+    print(as_text(text, colours=True) if text else f'"{given.command}" has printed nothing')
 
 
 def _accept(given: Any, _names: Names) -> None:
@@ -293,7 +158,7 @@ def _decide(given: Any, _names: Names) -> Any:
 def _escalate(given: Any, _names: Names) -> Any:
     run = attach(given.run, store=given.store)
     run.escalate(given.command, given.reason)
-    return [decision for decision in run.decisions() if decision.is_open]
+    return Decisions(decision for decision in run.decisions() if decision.is_open)
 
 
 def _history(given: Any, _names: Names) -> Rows:

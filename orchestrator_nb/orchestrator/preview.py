@@ -158,10 +158,11 @@ class Preview(Plan):
         return self.to_svg()
 
     def _repr_html_(self) -> str:
+        from orchestrator_nb.drawing.bare import drawn
         from orchestrator_nb.drawing.card import listing
         from orchestrator_nb.drawing.table import panel
 
-        picture = f'<div class="onb-flow"><div class="onb-view onb-fixed">{self.to_svg()}</div></div>'
+        picture = f'<div class="onb-flow"><div class="onb-view onb-fixed">{drawn(self.to_svg())}</div></div>'
         return panel(f'{picture}<div class="onb-told">{listing([repr(self)])}</div>', label="plan")
 
     def __repr__(self) -> str:

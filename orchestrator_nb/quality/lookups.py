@@ -170,5 +170,6 @@ def shown(seen: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+    text = json.dumps(int(value) if whole else value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:59]}…"

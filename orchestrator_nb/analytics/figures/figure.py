@@ -10,6 +10,7 @@ from html import escape
 from textwrap import wrap
 from typing import Any
 
+from orchestrator_nb.drawing.bare import drawn
 from orchestrator_nb.drawing.chart import chart_svg
 from orchestrator_nb.errors import UsageError
 
@@ -117,7 +118,7 @@ class Figure:
 
     def _repr_html_(self) -> str:
         title = f"<figcaption><b>{escape(self.title)}</b></figcaption>"
-        return f'<figure style="margin:8px 0;max-width:760px">{title}{self.to_svg()}<p>{escape(self.text)}</p></figure>'
+        return f'<figure style="margin:8px 0;max-width:760px">{title}{drawn(self.to_svg())}<p>{escape(self.text)}</p></figure>'
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Be drawn by plotly where it can be, as SVG on pages that run no scripts, and told in words elsewhere."""

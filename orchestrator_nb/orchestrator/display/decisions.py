@@ -66,9 +66,24 @@ class Decision:
         return as_text("\n".join(self.lines()))
 
 
-def decisions_of(state: RunState) -> list[Decision]:
+class Decisions(list[Decision]):
+    """Decisions that show themselves, as text and as HTML."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self)) or "nobody was asked anything"
+
+    def _repr_html_(self) -> str:
+        from orchestrator_nb.drawing.card import listing
+        from orchestrator_nb.drawing.table import panel
+
+        if not self:
+            return panel(f'<p class="onb-lead">{self!r}</p>', label="decisions")
+        return panel(f'<div class="onb-told">{listing([repr(self)])}</div>', label="decisions")
+
+
+def decisions_of(state: RunState) -> Decisions:
     """Return what people were asked in a run, in the order of the numbers."""
-    return [_decision(record, is_open=state.is_open(record)) for record in state.decisions.values()]
+    return Decisions(_decision(record, is_open=state.is_open(record)) for record in state.decisions.values())
 
 
 def how_decided(given: str | None) -> str:

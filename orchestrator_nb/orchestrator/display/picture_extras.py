@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from orchestrator_nb.drawing.numbers import rounded
+from orchestrator_nb.drawing.numbers import number, rounded
 from orchestrator_nb.events import CheckpointTaken
 from orchestrator_nb.orchestrator.display.compliance import gates_of
 from orchestrator_nb.orchestrator.display.gate_result import GateResult
@@ -72,7 +72,7 @@ def found_by(gate: GateResult) -> str:
         return gate.message
     if gate.value is None:
         return ""
-    return f"found {rounded(gate.value)!r}"
+    return f"found {number(gate.value) if isinstance(gate.value, float) else repr(rounded(gate.value))}"
 
 
 def _brief(value: Any) -> str:
