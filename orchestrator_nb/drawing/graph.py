@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
@@ -39,7 +39,7 @@ _STYLE = (
     ".onb-graph .bar{fill:var(--c,var(--onb-edge))}.onb-graph .sign{fill:var(--c,var(--onb-soft))}"
     ".onb-graph .critical .box{stroke:var(--onb-warn);stroke-width:2}"
     ".onb-graph .edge{fill:none;stroke:var(--onb-edge);stroke-width:1.3}.onb-graph .inferred{stroke-dasharray:5 3}"
-    ".onb-graph .edge.critical{stroke:var(--onb-warn);stroke-width:2}.onb-graph marker path{fill:var(--onb-edge)}"
+    ".onb-graph .edge.critical{stroke:var(--onb-warn);stroke-width:2}.onb-graph .heads{fill:var(--onb-edge)}"
     ".onb-graph [data-state=succeeded],.onb-graph [data-state=reused]{--c:var(--onb-good)}"
     ".onb-graph [data-state=running]{--c:var(--onb-live)}"
     ".onb-graph [data-state=failed],.onb-graph [data-state=crashed]{--c:var(--onb-bad)}"
@@ -95,6 +95,8 @@ def graph_svg(
         _edge(pair, layout, lefts, widths, pair in marked, pair in inferred, (reasons or {}).get(pair, ""))
         for pair in sorted(layout.ways, key=lambda pair: pair in marked)
     ]
+    ends = {pair[1]: layout.rows[pair[1]] for pair in layout.ways}
+    parts.append(_heads((lefts[column], _middle(row)) for column, row in ends.values()))
     for name in upstream:
         column, row = layout.rows[name]
         left, top = lefts[column], _MARGIN + row * _ROW
@@ -106,15 +108,11 @@ def graph_svg(
 
 
 def _svg(width: float, height: float, title: str, body: str, *, paper: bool = True) -> str:
-    arrow = (
-        '<defs><marker id="onb-arrow" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="7" markerHeight="7" '
-        'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>'
-    )
     ground = '<rect width="100%" height="100%" fill="var(--onb-ground)"/>' if paper else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="onb-graph" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" role="{"img" if paper else "group"}" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style>{arrow}{ground}{body}</svg>"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style>{ground}{body}</svg>"
     )
 
 
@@ -176,7 +174,14 @@ def _edge(
     path += _curve(x, y, lefts[last] - 1, _middle(end))
     names = " ".join(("edge", *(["critical"] if critical else []), *(["inferred"] if inferred else [])))
     told = f"{pair[1]} after {pair[0]}" + (f": {reason}" if reason else "")
-    return f'<path d="{path}"{_class(names)} marker-end="url(#onb-arrow)"><title>{escape(told)}</title></path>'
+    return f'<path d="{path}"{_class(names)}><title>{escape(told)}</title></path>'
+
+
+def _heads(tips: Iterable[tuple[float, float]]) -> str:
+    """Draw arrowheads. They are no markers: a marker is found by its id, and where two pictures of a page have the same
+    and the first is hidden, the second is drawn without."""
+    drawn = "".join(f"M{x - 7.5:.1f} {y - 3.5:.1f}l7 3.5l-7 3.5z" for x, y in tips)
+    return f'<path class="heads" d="{drawn}"/>' if drawn else ""
 
 
 def _curve(x: float, y: float, to_x: float, to_y: float) -> str:

@@ -11,7 +11,17 @@ from typing import Any
 
 from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.journal.store import find_store, list_runs
-from orchestrator_nb.jupyter.arguments import choices_of, options_of, positions, takes_value
+from orchestrator_nb.jupyter.arguments import (
+    PARAMETERS,
+    PART,
+    STARTING,
+    STORE,
+    TO,
+    choices_of,
+    options_of,
+    positions,
+    takes_value,
+)
 from orchestrator_nb.orchestrator.attaching import attach
 from orchestrator_nb.orchestrator.store.history import summaries
 from orchestrator_nb.orchestrator.target import workflow_of
@@ -20,7 +30,7 @@ from orchestrator_nb.orchestrator.workflow import Workflow
 
 MOST_RUNS = 30
 _MAGIC = re.compile(r"^(?:\s*[\w.]+\s*=\s*)?\s*(%%?)workflow\s+(.*)$")
-_CELL = ("--run", "-p", "-r", "-f", "-y", "--slots", "--reuse", "--only", "--from", "--until", "--failed", "--detach")
+_CELL = ("--run", *(name for name, _ in (*PARAMETERS, *PART, *STARTING, STORE, TO)))
 _FILES = (".yaml", ".yml", ".json", ".ipynb")
 
 

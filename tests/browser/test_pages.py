@@ -164,6 +164,17 @@ def test_a_saved_notebook_shows_its_runs_without_a_kernel(desk, browser):
     card.locator("summary", has_text="Log").click()
     expect(card.get_by_text("gate rmse < 9: passed")).to_be_visible()
     assert card.get_by_role("button").count() == 0
+    stranger = nbformat.read(desk.server.root / notebook.path, as_version=4)
+    for output in stranger.cells[1].outputs + stranger.cells[2].outputs:
+        output["metadata"]["changed"] = "by somebody"  # the signature is that of other outputs
+    nbformat.write(stranger, desk.server.root / f"not-trusted-{notebook.path}")
+    bare = type(notebook)(desk.server, desk.context.new_page(), f"not-trusted-{notebook.path}", "lab")
+    words = bare.output(1)
+    expect(words).to_contain_text(re.compile(r"judged ✔ completed · judged-\S+"))
+    expect(words.locator("tr", has_text="model").first).to_contain_text("✔ succeeded")
+    assert words.locator("svg").count() == 0
+    assert "the graph of" not in words.inner_text()
+    assert "judged: 1 command" in bare.output(2).inner_text()
     place = desk.server.root / notebook.path
     command = [sys.executable, "-m", "nbconvert", "--to", "html", str(place)]
     subprocess.run(command, check=True, capture_output=True, timeout=120)

@@ -49,7 +49,7 @@ def test_a_picture_has_each_command_and_each_edge_once(graph: dict[str, list[str
     picture = ElementTree.fromstring(graph_svg(graph, boxes=boxes, title="<a & b>"))
     labels = [text.text for text in picture.iter(f"{SVG}text") if text.get("class") is None]
     assert sorted(labels) == sorted(box.label for box in boxes.values())
-    edges = [path for path in picture.iter(f"{SVG}path") if path.get("marker-end")]
+    edges = [path for path in picture.iter(f"{SVG}path") if "edge" in path.get("class", "").split()]
     assert len(edges) == sum(map(len, graph.values()))
 
 

@@ -9,6 +9,7 @@ from IPython.core.error import UsageError as NotUsed
 
 from orchestrator_nb import DefinitionError, RunFailed, RunResult, Workflow, attach
 from orchestrator_nb.errors import UsageError
+from orchestrator_nb.jupyter.completion import complete
 from orchestrator_nb.jupyter.magic import help_text, variable
 from orchestrator_nb.orchestrator.preview import Preview
 from orchestrator_nb.orchestrator.verbs import VERBS
@@ -146,6 +147,11 @@ def test_a_decision_is_answered_in_a_line(shell, project, until, owner):
         run.wait(30, check=False)
     until(lambda: [decision for decision in run.decisions() if decision.is_open])
     (asked,) = shell.run_line_magic("workflow", "decisions")
+    assert complete("%workflow decide ", {})[:2] == ["1", "latest"]
+    assert complete(f"%workflow decide {run.id} ", {}) == ["1"]
+    assert (
+        complete("%workflow decide 1 ", {}) == complete("%workflow decide latest 1 ", {}) == ["retry", "skip", "fail"]
+    )
     assert (asked.number, asked.command, asked.is_open) == (1, "load", True)
     with pytest.raises(UsageError, match="answers: retry, skip, fail"):
         shell.run_line_magic("workflow", "decide latest 1 pray")
@@ -155,8 +161,34 @@ def test_a_decision_is_answered_in_a_line(shell, project, until, owner):
     result = run.wait(30) if owner == "living" else shell.run_line_magic("workflow", "resume latest")
     assert (result.state, result.outputs["load"]) == ("completed", 4)
     assert "with size = 4" in result.deviations["load"][0]
-    (made,) = shell.run_line_magic("workflow", "decisions")
+    shown = shell.run_line_magic("workflow", "decisions")
+    assert "answered by" in repr(shown)
+    assert "answered by" in shown._repr_html_()
+    (made,) = shown
     assert (made.answer, made.note, made.is_open) == ("retry", "half of it", False)
+
+
+def test_the_run_may_be_left_out_and_what_there_is_not_is_said(steps, capsys):
+    """Without a run it is the latest; nothing printed and nobody asked are sentences; help is for the eye."""
+    flow = steps.run_cell_magic("workflow", "short", YAML)
+    flow.run()
+    steps.run_line_magic("workflow", "logs load")
+    steps.run_line_magic("workflow", "logs count")
+    assert capsys.readouterr().out == 'loading\n\n"count" has printed nothing\n'
+    assert '"count" is succeeded' in str(steps.run_line_magic("workflow", "why count"))
+    asked = steps.run_line_magic("workflow", "decisions")
+    assert (asked, repr(asked)) == ([], "nobody was asked anything")
+    steps.run_line_magic("workflow", "why --help")
+    assert capsys.readouterr().out.splitlines()[0].split() == [
+        "%workflow",
+        "why",
+        "[--store",
+        "FOLDER]",
+        "[--to",
+        "NAME]",
+        "[RUN]",
+        "COMMAND",
+    ]
 
 
 def test_other_verbs_are_those_of_the_command_line(steps, capsys):
