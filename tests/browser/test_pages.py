@@ -168,7 +168,9 @@ def test_a_saved_notebook_shows_its_runs_without_a_kernel(desk, browser):
     for output in stranger.cells[1].outputs + stranger.cells[2].outputs:
         output["metadata"]["changed"] = "by somebody"  # the signature is that of other outputs
     nbformat.write(stranger, desk.server.root / f"not-trusted-{notebook.path}")
-    bare = type(notebook)(desk.server, desk.context.new_page(), f"not-trusted-{notebook.path}", "lab")
+    close = "() => { const w = window.jupyterapp.shell.currentWidget; w.context.model.dirty = false; w.dispose() }"
+    notebook.page.evaluate(close)  # with its style sheets
+    bare = type(notebook)(desk.server, notebook.page, f"not-trusted-{notebook.path}", "lab")
     words = bare.output(1)
     expect(words).to_contain_text(re.compile(r"judged ✔ completed · judged-\S+"))
     expect(words.locator("tr", has_text="model").first).to_contain_text("✔ succeeded")

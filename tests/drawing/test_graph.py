@@ -60,7 +60,13 @@ def test_the_critical_path_and_inferred_edges_are_marked() -> None:
     picture = ElementTree.fromstring(
         graph_svg(graph, boxes=boxes, critical=["a", "b", "d"], inferred={("a", "c")}, reasons={("a", "c"): "reads x"})
     )
-    told = {path.findtext(f"{SVG}title"): path.get("class") for path in picture.iter(f"{SVG}path") if path.get("class")}
+    told = {
+        path.findtext(f"{SVG}title"): path.get("class")
+        for path in picture.iter(f"{SVG}path")
+        if path.find(f"{SVG}title") is not None
+    }
+    (heads,) = [path.get("d") for path in picture.iter(f"{SVG}path") if path.get("class") == "heads"]
+    assert heads.count("z") == 3  # one at each box that an edge leads to
     assert told == {
         "b after a": "edge critical",
         "c after a: reads x": "edge inferred",
