@@ -111,3 +111,23 @@ def test_an_environment_without_a_kernel_says_so(environment, until):
         assert refusal.value.unable
     finally:
         server.close()
+
+
+def test_a_fork_that_fails_late_is_not_repeated(kernel, environment, tmp_path):
+    """A forked kernel that ends by itself before it is ready tells against forking in its environment."""
+    environment("own")
+    start = tmp_path / "start.py"
+    start.write_text("import os, sys\nif '-c' in sys.orig_argv: os._exit(3)\n")  # a forked one
+    variables = {"PYTHONSTARTUP": str(start)}
+    one = kernel(name="own", env=variables, connected=False)
+
+    async def connect():
+        one.client.start_channels()
+        await one.client.wait_for_ready(timeout=30)
+
+    with pytest.raises(RuntimeError, match="ended before it was ready"):
+        one.call(connect())
+    two = kernel(name="own", env=variables)
+    assert two.way == "plain"
+    assert two.why == "an earlier forked kernel failed: the kernel ended before it was ready"
+    assert kernel(name="own").way == "forked"  # others are not concerned
