@@ -20,11 +20,14 @@ from msgspec.json import Decoder
 from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.data.flush import flush_file, flush_folder
 from orchestrator_nb.errors import JournalDamaged, StoreError
-from orchestrator_nb.events import FORMAT, Event, JournalCut, RunStarted
-from orchestrator_nb.events.json_form import decode, encode
+from orchestrator_nb.events import FORMAT, Event, JournalCut, RunEnded, RunStarted
+from orchestrator_nb.events.json_form import decode, encode_all
 
 START = "0" * 32
 """What stands as `prev` in the first turn."""
+
+LOOKS = 0.05
+"""Seconds between two looks, while turn follows turn, at whether the file is still the one that was opened."""
 
 _CHANGED = "somebody else has written to it"
 _GONE = "it was deleted, or replaced by another file, while the run went on"
@@ -77,6 +80,7 @@ class JournalFile:
         self._name = os.path.abspath(path)
         self._durable = durable
         self._failed: str | None = None
+        self._looked = float("-inf")
         self._unknown: tuple[bytes, Position] | None = None
         try:
             fresh = not path.exists()
@@ -102,7 +106,7 @@ class JournalFile:
         if self._failed is not None:
             raise StoreError(f'the journal "{self.path}" takes nothing more: {self._failed}')
         offset, seq, prev = self._position
-        lines = [b'{"seq":%d,%b' % (number, encode(event)[1:]) for number, event in enumerate(events, seq + 1)]
+        lines = [b'{"seq":%d,%b' % (number, text[1:]) for number, text in enumerate(encode_all(events), seq + 1)]
         text = b'%b,"prev":"%b"' % (b"\n".join(lines)[:-1], prev.encode())
         end = digest(text)
         data = b'%b,"end":"%b"}\n' % (text, end.encode())
@@ -116,9 +120,12 @@ class JournalFile:
         except OSError as error:
             self._failed, self._unknown = error.strerror or str(error), (data, after)
             raise write_error(f'the journal "{self.path}" could not be written', self.path, error) from error
-        trouble = self._trouble(after.offset)
-        if trouble is not None:
-            raise self._lost(trouble)
+        last = events[-1]
+        if not self._looked <= last.at < self._looked + LOOKS or type(last) is RunEnded:
+            self._looked = last.at
+            trouble = self._trouble(after.offset)
+            if trouble is not None:
+                raise self._lost(trouble)
         self._position = after
 
     def recover(self) -> bool:
