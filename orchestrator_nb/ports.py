@@ -37,7 +37,7 @@ class Work(Struct, frozen=True, kw_only=True, gc=False):
     `metrics` and `changes` are what upstream commands recorded by name, their numbers, and their changes of the shared
     state, where there are any. `merge` has the strategies for the shared state, of which a value of more than
     `shared_limit` bytes is kept in a file.
-    `kernels` says how those of the workflow's notebooks come to be.
+    `kernels` says how those of the workflow's notebooks come to be, `imported` what those of earlier runs had imported.
     `parameters` are the workflow's. `timeout` is in seconds, None for no limit. `folder` is the definition's folder,
     `run_folder` where the run keeps its files.
     """
@@ -60,6 +60,7 @@ class Work(Struct, frozen=True, kw_only=True, gc=False):
     preserved: Stored | None = None
     timeout: float | None = None
     kernels: KernelsDefinition | None = None
+    imported: tuple[str, ...] = ()
     folder: Path
     run_folder: Path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -86,3 +87,8 @@ class Classified(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     severity: str
     transient: bool | None = None
     evidence: tuple[str, ...] = ()
+
+
+def token(size: int) -> str:
+    """Return so many random bytes as hexadecimal digits: a name that nobody else takes or guesses."""
+    return os.urandom(size).hex()

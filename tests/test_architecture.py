@@ -90,16 +90,47 @@ def test_a_context_needs_nothing_heavy():
     assert done.stdout.split() == []
 
 
+FIRST = """
+import sys
+
+from orchestrator_nb import Workflow
+
+flow = Workflow("one", parameters={"day": "2026-01-01"}, slots=2)
+
+
+@flow.command(retries=1, tags=["a"])
+def first(day):
+    with open("seen", "w") as file:
+        file.write(" ".join(sys.modules))
+    return day
+
+
+flow.run(store=sys.argv[1])
+"""
+
+
+def test_what_is_imported_until_the_first_function_runs(tmp_path: Path):
+    """A small run of functions waits for no library but the one that packs facts, and for nothing that is for networks."""
+    program = tmp_path / "one.py"
+    program.write_text(FIRST)
+    subprocess.run([sys.executable, str(program), str(tmp_path / "store")], check=True, cwd=tmp_path)
+    seen = set((tmp_path / "seen").read_text().split())
+    network = {"asyncio", "concurrent.futures", "email", "http", "ssl", "urllib.request"}
+    besides = {"importlib.metadata", "secrets", "sqlite3", "statistics", "xml", "zipfile"}
+    assert "orchestrator_nb.engine.loop" in seen
+    assert not seen & {*HEAVY, "filelock", *network, *besides}
+
+
 @pytest.mark.parametrize(
     ("module", "spared"),
     [
         ("orchestrator_nb.orchestrator.attaching", (*HEAVY, "asyncio", "filelock")),
         ("orchestrator_nb.orchestrator.store.history", (*HEAVY, "asyncio", "filelock")),
-        ("orchestrator_nb.orchestrator.workflow", (*(name for name in HEAVY if name != "pydantic"), "filelock")),
+        ("orchestrator_nb.orchestrator.workflow", (*HEAVY, "asyncio", "filelock")),
     ],
 )
 def test_nobody_imports_what_only_others_need(module: str, spared: tuple[str, ...]):
-    """Whoever looks at a run imports nothing that plans or runs; a workflow of functions needs pydantic alone."""
+    """Whoever looks at a run imports nothing that plans or runs; a workflow of functions needs none of it either."""
     code = f"import sys, {module}; print(*sys.modules.keys() & set({spared!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not done.stdout.split()

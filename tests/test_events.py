@@ -132,6 +132,7 @@ def test_new_fields_have_defaults() -> None:
         "NoticeGiven": {"at", "text"},
         "AttemptStarted": {"at", "command", "attempt"},
         "KernelStarted": {"at", "command", "attempt", "way", "seconds"},
+        "ModulesImported": {"at", "command", "attempt", "modules"},
         "CellStarted": {"at", "command", "attempt", "cell", "number", "of"},
         "CellFinished": {"at", "command", "attempt", "cell", "status", "seconds"},
         "OutputRecorded": {"at", "command", "attempt", "name", "value"},

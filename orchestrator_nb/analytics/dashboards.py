@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 from typing_extensions import Unpack
 
-from orchestrator_nb.analytics.digest import TROUBLE_COLUMNS
 from orchestrator_nb.analytics.figures import of_history, of_quality, of_run
 from orchestrator_nb.analytics.figures.figure import Figure, counted, length
 from orchestrator_nb.analytics.history import History
@@ -70,11 +69,15 @@ class Dashboard:
 
     def _repr_html_(self) -> str:
         page = escape(self.to_html(), quote=True)
-        return f'<iframe srcdoc="{page}" style="width:100%;height:820px;border:0" title="{escape(self.page.title)}"></iframe>'
+        frame = f'<iframe srcdoc="{page}" style="width:100%;height:820px;border:0" title="{escape(self.page.title)}"></iframe>'
+        # Where no frame is kept, no style is either: what is hidden here is what is read there.
+        return f'{frame}<div style="display:none">{self.page.to_words()}</div>'
+
+    def _ipython_display_(self) -> None:
+        if not any(shown(self) for shown in front_ends):
+            raise NotImplementedError  # IPython goes on to ask for the representations
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        if any(shown(self) for shown in front_ends):
-            return {"text/plain": repr(self)}
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def __repr__(self) -> str:
@@ -106,8 +109,7 @@ def _real_time(material: Material, refresh: float | None) -> Page:
     ]  # fmt: skip
     table = Table(
         title="Runs",
-        text=f"{_going(len(live))}{' They come first, then the latest.' if len(live) else ''} The time is that for which "
-        "somebody drove the run.",
+        text=f"{_going(len(live))}{_first(len(live))} The time is that for which somebody drove the run.",
         columns=["run", "state", "done", "running", "waiting", "failed", "time", "reason"],
         rows=told,
         workflows=[str(workflow) for workflow in shown["workflow"]],
@@ -130,6 +132,10 @@ def _real_time(material: Material, refresh: float | None) -> Page:
     )
     lead = f"{_going(len(live))} The figures are of {shown['run'].iloc[0]}." if len(shown) else "No runs."
     return material.page("Real time", lead, parts, refresh=refresh, wide=frozenset({"timeline"}))
+
+
+def _first(count: int) -> str:
+    return f" {'It comes' if count == 1 else 'They come'} first, then the latest." if count else ""
 
 
 def _going(count: int) -> str:
@@ -262,13 +268,12 @@ def _who_decided(made: pd.DataFrame, runs: pd.DataFrame) -> Table:
 DASHBOARDS: dict[str, tuple[Callable[[Material, float | None], Page], Mapping[str, Collection[str]]]] = {
     "real-time": (_real_time, {"decisions": ALL["decisions"]}),
     "performance": (_performance, {"checkpoints": ALL["checkpoints"]}),
-    "opportunities": (_opportunities, {"attempts": TROUBLE_COLUMNS}),
+    "opportunities": (_opportunities, {}),
     "quality": (
         _quality,
         {
             "metrics": ("run", "workflow", "command", "name", "at", "value"),
             "gates": ("run", "workflow", "command", "gate", "verdict", "value", "expected", "at"),
-            "commands": ("workflow", "command", "fingerprint", "started"),
             "checkpoints": ("run", "workflow", "taken", "boundary", "at"),
             "decisions": ALL["decisions"],
         },

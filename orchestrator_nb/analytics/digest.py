@@ -6,16 +6,15 @@ is one run or, of many runs, those of one workflow with the same tags that began
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from orchestrator_nb.analytics.tables import in_one_piece
+from orchestrator_nb.analytics.ledger import Ledger, Rows
 
 MOST_COMMANDS = 18
 """Commands that are told apart in a figure, those that take most time; all others are one."""
@@ -23,16 +22,15 @@ MOST_COMMANDS = 18
 MOST_ROWS = 6_000
 """Rows of sums, and of single durations."""
 
+MOST_PAIRS = 10**8
+"""Pairs of command and run that are marked in a table of a byte each, where more would be looked up."""
+
 OTHERS = "all other commands"
 
-COLUMNS = (
-    "run", "workflow", "command", "attempt", "outcome", "seconds", "waited", "kernel_seconds", "started", "failure_kind",
-    "failure_type",
+TROUBLE_COLUMNS = (
+    "run", "workflow", "command", "attempt", "generation", "outcome", "seconds", "failure_type", "failure_message",
 )  # fmt: skip
-"""The columns of attempts that it is made of."""
-
-TROUBLE_COLUMNS = ("generation", "failure_message")
-"""Those that patterns need besides."""
+"""What patterns need of attempts, one by one."""
 
 _GOOD, _LOST, _FAILED, _ENDED_BADLY = (
     ("returned", "reused"),
@@ -67,15 +65,12 @@ class Digest:
     waste: Mapping[str, float] = field(default_factory=dict)
 
 
-def digest(attempts: pa.Table, runs: pd.DataFrame, tags: Mapping[str, Sequence[str]] | None = None) -> Digest:
-    """Return what these attempts come to, those of other runs than `runs` left out.
-
-    `attempts` has `COLUMNS`, and `TROUBLE_COLUMNS` where `trouble` is wanted; `runs` has ``run``, ``workflow`` and
-    ``started``; `tags` are those of each run that has any.
-    """
-    rows = _Rows(attempts, list(runs["run"].astype(str)))
+def digest(attempts: Ledger, runs: pd.DataFrame, tags: Mapping[str, Sequence[str]] | None = None) -> Digest:
+    """Return what the attempts of these runs come to: `runs` has ``run``, ``workflow`` and ``started``, `tags` are those
+    of each run that has any."""
+    rows = _Attempts(attempts, list(runs["run"].astype(str)))
     groups, by = _groups(runs, tags or {}, len(rows.commands))
-    leading = np.argsort(-rows.by_command(rows.seconds + rows.waited), kind="stable")[:MOST_COMMANDS]
+    leading = np.argsort(-rows.by_command(rows.took + rows.waited), kind="stable")[:MOST_COMMANDS]
     returned, many = _returned(rows)
     return Digest(
         spent=_spent(rows, groups, leading),
@@ -84,56 +79,36 @@ def digest(attempts: pa.Table, runs: pd.DataFrame, tags: Mapping[str, Sequence[s
         trouble=_trouble(rows),
         by=by,
         many=many,
-        commands=int((rows.by_command(rows.of("returned").astype(float)) > 0).sum()),
+        commands=int(np.count_nonzero(rows.by_command(rows.returned()))),
         tried=_tried(rows),
         waste=_waste(rows),
     )
 
 
-class _Rows:
-    """Attempts as columns of numbers: a code for each name, NaN never."""
+class _Attempts(Rows):
+    """The attempts of some runs: `took` and `waited` are seconds, 0 for what has not ended, `ended` says what has, `good`
+    what came to something, and `rest` are the places of all others."""
 
-    def __init__(self, table: pa.Table, runs: Sequence[str]) -> None:
-        table = in_one_piece(table)
-        run = table.column("run").combine_chunks()
-        places = {name: place for place, name in enumerate(runs)}
-        known = np.array([places.get(name, -1) for name in run.dictionary.to_pylist()] or [-1])
-        if (known < 0).any():
-            table = table.filter(pa.array(known[run.indices.to_numpy()] >= 0))
-            run = table.column("run").combine_chunks()
-        self.table = table
-        self.runs = runs
-        self.run = known[run.indices.to_numpy()]
-        self.command, self.commands = _codes(table, "command")
-        self.ended = table.column("seconds").is_valid().to_numpy()
-        self.seconds = _numbers(table, "seconds")
-        self.waited = np.where(self.ended, _numbers(table, "waited"), 0.0)
-        self.outcome, self.outcomes = _codes(table, "outcome")
+    def __init__(self, of: Ledger, runs: Sequence[str]) -> None:
+        super().__init__(of, runs)
+        self._outcome, self._outcomes = self.codes("outcome")
+        self.took, self.waited = self.numbers("seconds"), self.numbers("waited")
+        self.ended = ~np.isnan(self.took)
+        if not self.ended.all():
+            self.took, self.waited = np.where(self.ended, self.took, 0.0), np.where(self.ended, self.waited, 0.0)
+        self.good = self._which(_GOOD)[self._outcome] & self.ended
+        self.rest = np.flatnonzero(~self.good)
 
-    def of(self, *outcomes: str) -> Any:
-        """Return which rows came to one of these ends."""
-        return np.array([name in outcomes for name in self.outcomes], dtype=bool)[self.outcome]
+    def rest_of(self, *outcomes: str) -> Any:
+        """Return the places of the rows, of the rest, that came to one of these ends."""
+        return self.rest[self._which(outcomes)[self._outcome[self.rest]]]
 
-    def by_command(self, values: Any) -> Any:
-        """Return a sum for each command."""
-        return np.bincount(self.command, weights=values, minlength=len(self.commands))
+    def returned(self) -> Any:
+        """Return which rows returned, those whose end nobody saw included."""
+        return self._which(("returned",))[self._outcome]
 
-    def frame(self, places: Any, names: Sequence[str]) -> pd.DataFrame:
-        """Return some columns of these rows."""
-        taken = self.table.select([name for name in names if name in self.table.column_names]).take(
-            pa.array(places, pa.int64())
-        )
-        found: pd.DataFrame = taken.to_pandas()
-        return found
-
-
-def _codes(table: pa.Table, name: str) -> tuple[Any, list[str]]:
-    column = table.column(name).combine_chunks()
-    return column.indices.to_numpy(), column.dictionary.to_pylist()
-
-
-def _numbers(table: pa.Table, name: str) -> Any:
-    return table.column(name).fill_null(0.0).to_numpy()
+    def _which(self, outcomes: Collection[str]) -> Any:
+        return np.array([name in outcomes for name in self._outcomes], dtype=bool)
 
 
 def _groups(runs: pd.DataFrame, tags: Mapping[str, Sequence[str]], commands: int) -> tuple[Any, str]:
@@ -157,85 +132,94 @@ def _groups(runs: pd.DataFrame, tags: Mapping[str, Sequence[str]], commands: int
     return np.array(found), said
 
 
-def _spent(rows: _Rows, groups: Any, leading: Any) -> pd.DataFrame:
-    places = np.full(max(len(rows.commands), 1), len(leading))
-    places[leading] = np.arange(len(leading))
+def _spent(rows: _Attempts, groups: Any, leading: Any) -> pd.DataFrame:
+    rank = np.full(len(rows.commands), len(leading))
+    rank[leading] = np.arange(len(leading))
     width = len(leading) + 1
-    key = groups[rows.run] * width + places[rows.command] if len(rows.run) else np.zeros(0, dtype=int)
-    good = rows.of(*_GOOD) & rows.ended
-    kernel = np.minimum(_numbers(rows.table, "kernel_seconds"), rows.seconds)
-    kinds = {
-        "ran": np.where(good, rows.seconds - kernel, 0.0),
-        "kernel": np.where(good, kernel, 0.0),
-        "waited": rows.waited,
-        "lost": np.where(good | ~rows.ended, 0.0, rows.seconds),
-    }
+    key = rows.of_rows(rank[rows.command])
+    key += (groups * width)[rows.run]
     size = len(rows.runs) * width
-    sums = {kind: np.bincount(key, weights=values, minlength=size) for kind, values in kinds.items()}
-    there = np.flatnonzero(np.bincount(key, weights=rows.ended, minlength=size) > 0)
-    names = [*(rows.commands[place] for place in leading), OTHERS]
+    kernel = np.minimum(rows.numbers("kernel_seconds"), rows.took)
+    ran = rows.took - kernel
+    kernel[rows.rest] = ran[rows.rest] = 0.0
+    sums = {
+        "ran": np.bincount(key, weights=ran, minlength=size),
+        "kernel": np.bincount(key, weights=kernel, minlength=size),
+        "waited": np.bincount(key, weights=rows.waited, minlength=size),
+        "lost": np.bincount(key[rows.rest], weights=rows.took[rows.rest], minlength=size),
+    }
+    there = np.flatnonzero(np.bincount(key if rows.ended.all() else key[rows.ended], minlength=size))
+    names = np.array([*(rows.commands[place] for place in leading), OTHERS], dtype=object)
     return pd.DataFrame(
         {
-            "run": [rows.runs[place] for place in (there // width).tolist()],
-            "command": [names[place] for place in (there % width).tolist()],
+            "run": np.array(rows.runs, dtype=object)[there // width],
+            "command": names[there % width],
             **{kind: values[there] for kind, values in sums.items()},
         }
     )
 
 
-def _returned(rows: _Rows) -> tuple[pd.DataFrame, int]:
-    good = rows.of("returned") & rows.ended
-    total = rows.by_command(np.where(good, rows.seconds, 0.0))
-    leading = [place for place in np.argsort(-total, kind="stable")[:MOST_COMMANDS] if total[place] > 0]
-    wanted = np.zeros(max(len(rows.commands), 1), dtype=bool)
-    wanted[leading] = True
-    there = np.flatnonzero(good & wanted[rows.command]) if len(rows.run) else np.zeros(0, dtype=int)
-    found = rows.frame(there, ("run", "command", "started", "seconds"))
-    found = (
-        found.sort_values("started", kind="stable").groupby("command", observed=True).tail(MOST_ROWS // MOST_COMMANDS)
+def _returned(rows: _Attempts) -> tuple[pd.DataFrame, int]:
+    good = rows.returned() & rows.ended
+    total = rows.by_command(rows.took * good)
+    leading = [place for place in np.argsort(-total, kind="stable")[:MOST_COMMANDS].tolist() if total[place] > 0]
+    began = rows.numbers("started")
+    many, found = 0, [np.zeros(0, dtype=np.int64)]
+    for command in leading:
+        stretches = np.flatnonzero(rows.command == command)
+        spans = zip(rows.starts[stretches], rows.lengths[stretches], strict=True)
+        there = np.concatenate([first + np.flatnonzero(good[first : first + length]) for first, length in spans])
+        many += len(there)
+        if len(stretches) > 1:
+            there = there[np.argsort(began[there], kind="stable")]
+        found.append(there[-(MOST_ROWS // MOST_COMMANDS) :])
+    return rows.frame(np.concatenate(found), ("run", "command", "started", "seconds")), many
+
+
+def _failed(rows: _Attempts, groups: Any) -> pd.DataFrame:
+    there = rows.rest_of(*_ENDED_BADLY)
+    (kind, kinds), (type_, types) = rows.codes("failure_kind"), rows.codes("failure_type")
+    pairs, of = np.unique((kind[there] + 1) * np.int64(len(types) + 1) + type_[there] + 1, return_inverse=True)
+    said = [(["", *kinds][pair // (len(types) + 1)], ["", *types][pair % (len(types) + 1)]) for pair in pairs.tolist()]
+    causes = [(type_ or kind or "unknown").rpartition(".")[2] for kind, type_ in said]
+    command = rows.of_rows(rows.command)[there]
+    counts = np.bincount(command, minlength=len(rows.commands))
+    rank = np.full(len(rows.commands), MOST_COMMANDS)
+    most = np.argsort(-counts, kind="stable")[:MOST_COMMANDS]
+    rank[most] = np.arange(len(most))
+    width, height = MOST_COMMANDS + 1, max(len(causes), 1)
+    keys, times = np.unique((groups[rows.run[there]] * width + rank[command]) * height + of, return_counts=True)
+    names = [*(rows.commands[place] for place in most), *[OTHERS] * (width - len(most))]
+    each = pd.DataFrame(
+        {
+            "run": [rows.runs[key // (width * height)] for key in keys.tolist()],
+            "command": [names[key // height % width] for key in keys.tolist()],
+            "cause": [causes[key % height] for key in keys.tolist()],
+            "count": times,
+        }
     )
-    rank = {rows.commands[place]: number for number, place in enumerate(leading)}
-    order = found["command"].astype(str).map(rank)
-    return found.assign(rank=order).sort_values("rank", kind="stable").reset_index(drop=True), len(there)
+    return each.groupby(["run", "command", "cause"], sort=False)["count"].sum().reset_index()
 
 
-def _failed(rows: _Rows, groups: Any) -> pd.DataFrame:
-    there = np.flatnonzero(rows.of(*_ENDED_BADLY))
-    found = rows.frame(there, ("command", "failure_kind", "failure_type"))
-    kind = (
-        found["failure_type"].astype(object).where(found["failure_type"].notna(), found["failure_kind"].astype(object))
-    )
-    cause = kind.fillna("unknown").astype(str).str.rsplit(".", n=1).str[-1]
-    command = found["command"].astype(str)
-    most = set(command.value_counts().index[:MOST_COMMANDS])
-    run = [rows.runs[place] for place in groups[rows.run[there]].tolist()] if len(there) else []
-    each = pd.DataFrame({"run": run, "command": command.where(command.isin(most), OTHERS), "cause": cause})
-    return each.groupby(["run", "command", "cause"], sort=False).size().rename("count").reset_index()
+def _trouble(rows: _Attempts) -> pd.DataFrame:
+    bad = rows.rest_of(*_FAILED)
+    stretch = np.searchsorted(rows.starts, bad, side="right") - 1
+    troubled, rank = np.unique(stretch, return_inverse=True)
+    # All attempts of a command in a run, which are the same pair of stretch and run.
+    lengths, width = rows.lengths[troubled], len(rows.runs)
+    near = np.repeat(rows.starts[troubled] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+    pairs = np.repeat(np.arange(len(troubled)) * width, lengths) + rows.run[near]
+    kind: Literal["table", "sort"] = "table" if width * len(troubled) < MOST_PAIRS else "sort"
+    return rows.frame(near[np.isin(pairs, rank * width + rows.run[bad], kind=kind)], TROUBLE_COLUMNS)
 
 
-def _trouble(rows: _Rows) -> pd.DataFrame:
-    bad = rows.of(*_FAILED)
-    if not bad.any() or not {*TROUBLE_COLUMNS} <= {*rows.table.column_names}:
-        return rows.frame([], (*COLUMNS, *TROUBLE_COLUMNS))
-    runs, commands = np.zeros(len(rows.runs), dtype=bool), np.zeros(len(rows.commands), dtype=bool)
-    runs[rows.run[bad]] = commands[rows.command[bad]] = True
-    near = np.flatnonzero(runs[rows.run] & commands[rows.command])
-    pairs = rows.run.astype(np.int64) * len(rows.commands) + rows.command
-    there = near[np.isin(pairs[near], np.unique(pairs[bad]))]
-    return rows.frame(there, (*COLUMNS, *TROUBLE_COLUMNS))
+def _tried(rows: _Attempts) -> dict[tuple[str, str], int]:
+    counts = rows.by_stretch(rows.numbers("attempt") == 1)
+    found = zip(rows.flow.tolist(), rows.command.tolist(), counts.tolist(), strict=True)
+    return {(rows.flows[flow], rows.commands[command]): int(count) for flow, command, count in found if count}
 
 
-def _tried(rows: _Rows) -> dict[tuple[str, str], int]:
-    workflow, workflows = _codes(rows.table, "workflow")
-    first = rows.table.column("attempt").to_numpy() == 1
-    counts = np.bincount(workflow * len(rows.commands) + rows.command, weights=first)
-    width = len(rows.commands)
-    return {
-        (workflows[place // width], rows.commands[place % width]): int(counts[place])
-        for place in np.flatnonzero(counts).tolist()
-    }
-
-
-def _waste(rows: _Rows) -> dict[str, float]:
-    lost = np.bincount(rows.run, weights=np.where(rows.of(*_LOST), rows.seconds, 0.0), minlength=len(rows.runs))
+def _waste(rows: _Attempts) -> dict[str, float]:
+    there = rows.rest_of(*_LOST)
+    lost = np.bincount(rows.run[there], weights=rows.took[there], minlength=len(rows.runs))
     return {rows.runs[place]: float(lost[place]) for place in np.flatnonzero(lost).tolist()}

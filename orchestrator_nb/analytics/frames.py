@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from sqlalchemy import Connection, Table, select
 
-from orchestrator_nb.analytics import cache
+from orchestrator_nb.analytics import cache, ledger
 from orchestrator_nb.analytics.columns import FrameColumn, columns_of
 from orchestrator_nb.analytics.selection import Selection
 from orchestrator_nb.analytics.tables import arrow_table, layout
@@ -112,6 +112,34 @@ def read_table(
     return _through_file(connection, cache.path_of(store, frame.table.name), frame, runs, wanted)
 
 
+def read_ledger(connection: Connection, store: Path, name: str, chosen: Selection) -> ledger.Ledger:
+    """Return the ledger of a frame with the rows of the chosen runs; others may be in it, too."""
+    frame, path = FRAMES[name], ledger.path_of(store, name)
+    wanted = [column for column in frame.columns if column.name in ledger.COLUMNS[name]]
+    runs = _runs(connection, frame, chosen)
+    picked = [run for run in runs.values() if run.chosen]
+    if sum(run.rows for run in picked) < cache.WORTH:
+        return ledger.ledger(_of_runs(connection, frame, picked, wanted))
+    kept, chains = ledger.read(path, name) or (None, {})
+    untrue = {run for run, chain in chains.items() if run not in runs or runs[run].chain != chain}
+    missing = [run for run_id, run in runs.items() if run_id not in chains or run_id in untrue]
+    if kept is None or _is_stale(missing, runs, len(chains) - len(untrue), len(untrue)):
+        everything = {run_id: run._replace(chosen=True) for run_id, run in runs.items()}
+        table = _through_file(connection, cache.path_of(store, frame.table.name), frame, everything, wanted)
+        found = ledger.ledger(table)
+        ledger.write(path, name, found, {run_id: run.chain for run_id, run in runs.items()})
+        return found
+    fresh = [run for run in missing if run.chosen]
+    kept = kept.without(untrue) if untrue else kept
+    return ledger.merged(kept, ledger.ledger(_of_runs(connection, frame, fresh, wanted))) if fresh else kept
+
+
+def _is_stale(missing: Collection[_Run], runs: Mapping[str, _Run], true: int, untrue: int) -> bool:
+    """Tell whether a file in which so many runs are true, and so many are not, is to be written anew."""
+    changed, everything = sum(run.rows for run in missing), sum(run.rows for run in runs.values())
+    return changed > max(cache.WORTH, STALE * everything) or untrue > max(10, true)
+
+
 def _from_index(connection: Connection, frame: Frame, chosen: Selection, wanted: Sequence[FrameColumn]) -> pa.Table:
     conditions = [*chosen.of_runs(), *chosen.of_rows(frame.table, frame.state)]
     query = _query(frame, wanted).where(*conditions).order_by(*frame.order)
@@ -131,11 +159,11 @@ def _runs(connection: Connection, frame: Frame, chosen: Selection) -> dict[str, 
     query = select(runs.key, runs.run, positions.chain, frame.counted.label("rows")).join_from(
         schema.runs, schema.positions, runs.key == positions.run_key
     )
-    found = {row.run: row for row in connection.execute(query)}
-    names: Collection[str] = found
-    if chosen.is_of_runs:
-        names = set(connection.execute(select(runs.run).where(*chosen.of_runs())).scalars())
-    return {name: _Run(row.key, row.chain, row.rows, name in names) for name, row in found.items()}
+    found = connection.execute(query).all()
+    if not chosen.is_of_runs:
+        return {run: _Run(key, chain, rows, True) for key, run, chain, rows in found}
+    names = set(connection.execute(select(runs.run).where(*chosen.of_runs())).scalars())
+    return {run: _Run(key, chain, rows, run in names) for key, run, chain, rows in found}
 
 
 def _through_file(
@@ -145,10 +173,8 @@ def _through_file(
     kept = cache.kept_runs(path, frame.layout) or {}
     true = {name for name, chain in kept.items() if chains.get(name) == chain}
     missing = {name: run for name, run in runs.items() if name not in true}
-    changed = sum(run.rows for run in missing.values())
-    everything = sum(run.rows for run in runs.values())
     names = [column.name for column in wanted]
-    if changed > max(cache.WORTH, STALE * everything) or len(kept) - len(true) > max(10, len(true)):
+    if _is_stale(missing.values(), runs, len(true), len(kept) - len(true)):
         table = cache.read(path, true, whole=len(true) == len(kept)) if true else None
         parts = [frame.layout.empty_table() if table is None else table]
         if table is None:

@@ -13,7 +13,8 @@ from typing_extensions import Unpack
 from orchestrator_nb.analytics import tables
 from orchestrator_nb.analytics.columns import FrameColumn
 from orchestrator_nb.analytics.facts import event_rows, rating_rows
-from orchestrator_nb.analytics.frames import FRAMES, Frame, read_table
+from orchestrator_nb.analytics.frames import FRAMES, Frame, read_ledger, read_table
+from orchestrator_nb.analytics.ledger import Ledger
 from orchestrator_nb.analytics.selection import Filters, Selection, selection
 from orchestrator_nb.analytics.trends import RUN_FIGURES, last_values, recorded_most, run_figures
 from orchestrator_nb.drawing.glyphs import counted
@@ -139,8 +140,10 @@ class History:
         wanted = [column for column in made.columns if column.name in columns or column.name == "run"]
         return self._table(made, chosen or Selection(), wanted)
 
-    def read_all(self, wanted: Mapping[str, Collection[str]], chosen: Selection | None = None) -> dict[str, Any]:
-        """Return some columns of several frames as Arrow tables, all of one moment, by the names of the frames."""
+    def read_all(
+        self, wanted: Mapping[str, Collection[str]], chosen: Selection, *, ledgers: Collection[str] = ()
+    ) -> tuple[dict[str, Any], dict[str, Ledger]]:
+        """Return some columns of several frames as Arrow tables, and the `ledgers` of frames; all of one moment."""
         found = {
             name: [column for column in FRAMES[name].columns if column.name in {*wanted[name], "run"}]
             for name in wanted
@@ -148,10 +151,13 @@ class History:
         index = Index(self.store)
         try:
             return index.look(
-                lambda connection: {
-                    name: read_table(connection, self.store, FRAMES[name], chosen or Selection(), columns)
-                    for name, columns in found.items()
-                }
+                lambda connection: (
+                    {
+                        name: read_table(connection, self.store, FRAMES[name], chosen, columns)
+                        for name, columns in found.items()
+                    },
+                    {name: read_ledger(connection, self.store, name, chosen) for name in ledgers},
+                )
             )
         finally:
             index.close()

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
+
+from orchestrator_nb.analytics.ledger import Ledger, Rows
 
 _COMPARED = re.compile(r"^\s*([A-Za-z_][\w.]*)\s*(<=|<|>=|>|==)\s*([-+]?[\d_]*\.?\d+(?:[eE][-+]?\d+)?)\s*$")
 _MIRRORED = re.compile(r"^\s*([-+]?[\d_]*\.?\d+(?:[eE][-+]?\d+)?)\s*(<=|<|>=|>|==)\s*([A-Za-z_][\w.]*)\s*$")
 _BOUNDED = re.compile(r"\b(at most|at least) ([-+]?\d+(?:\.\d+)?)")
+NAMED = 3
+"""Commands that a mark names."""
+
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "=="}
 
 
@@ -23,6 +31,7 @@ class Bound:
     level: float
 
 
+@lru_cache(maxsize=1024)
 def bound_of(expected: str) -> Bound | None:
     """Return the bound that a gate's words say: ``rmse < 3.5``, ``100 <= rows``, "at most 3 findings"; None for others."""
     if found := _COMPARED.match(expected):
@@ -37,8 +46,8 @@ def bound_of(expected: str) -> Bound | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
     """What can be marked: `checks` are those of gates, `deviating` the ids of the runs that completed with deviations,
-    `changes` has a row (``run``, ``workflow``, ``command``, ``at``) for each run in which the code or the definition of a
-    command was new, `checkpoints` those of whole runs (``run``, ``workflow``, ``at``)."""
+    `changes` has a row (``run``, ``workflow``, ``command``, ``at``) for each run in which the code or the definition of
+    commands was new, `checkpoints` those of whole runs (``run``, ``workflow``, ``at``)."""
 
     checks: pd.DataFrame = field(default_factory=pd.DataFrame)
     deviating: frozenset[str] = frozenset()
@@ -55,21 +64,40 @@ class Marks:
         return pd.DataFrame(rows, columns=["run", "workflow", "command", "at", "level", "sign"])
 
 
-def marks(runs: pd.DataFrame, commands: pd.DataFrame, gates: pd.DataFrame, checkpoints: pd.DataFrame) -> Marks:
-    """Return what can be marked in the history of these runs. `commands` has ``run``, ``workflow``, ``command``,
-    ``fingerprint`` and ``started``."""
-    deviating = frozenset(str(row.run) for row in _rows(runs) if row.deviations)
-    known = commands[commands["fingerprint"].notna() & commands["started"].notna()].sort_values(
-        "started", kind="stable"
-    )
-    keys = [known["workflow"].astype(str), known["command"].astype(str)]
-    before = known["fingerprint"].astype(str).groupby(keys).shift()
-    new = known[before.notna() & (before != known["fingerprint"].astype(str))]
+def changes(commands: Ledger, runs: Sequence[str]) -> pd.DataFrame:
+    """Return a row for each run, of these, in which the code or the definition of commands was another one than in the run
+    before: ``run``, ``workflow``, ``at``, and in ``command`` the names of those commands, the first few of many."""
+    rows = Rows(commands, runs)
+    fingerprint, _ = rows.codes("fingerprint")
+    other = np.diff(fingerprint, prepend=-1) != 0
+    other[rows.starts] = False
+    there = np.flatnonzero(other)
+    of = np.searchsorted(rows.starts, there, side="right") - 1
+    each = (rows.run[there], rows.flow[of], rows.command[of], rows.numbers("started")[there])
+    found: dict[tuple[int, int], tuple[list[str], list[int]]] = {}
+    for run, flow, command, at in zip(*(values.tolist() for values in each), strict=True):
+        names, moments = found.setdefault((run, flow), ([], []))
+        names.append(rows.commands[command])
+        moments.append(at)
+    told = [(runs[run], rows.flows[flow], _few(names), min(began)) for (run, flow), (names, began) in found.items()]
+    made = pd.DataFrame(told, columns=["run", "workflow", "command", "at"]).sort_values("at", ignore_index=True)
+    return made.assign(at=pd.to_datetime(made["at"], unit="us", utc=True))
+
+
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(sorted(names)[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def marks(runs: pd.DataFrame, changed: pd.DataFrame, gates: pd.DataFrame, checkpoints: pd.DataFrame) -> Marks:
+    """Return what can be marked in the history of these runs; `changed` is what `changes` says of their commands."""
+    named = zip(runs["run"].astype(str), runs["deviations"], strict=True)
+    deviating = frozenset(run for run, deviations in named if deviations)
     whole = checkpoints[checkpoints["taken"] & checkpoints["boundary"].isin(["completion", "pause"])]
     return Marks(
         checks=gates[gates["expected"] != ""],
         deviating=deviating,
-        changes=new.rename(columns={"started": "at"})[["run", "workflow", "command", "at"]],
+        changes=changed,
         checkpoints=whole[["run", "workflow", "at"]],
     )
 

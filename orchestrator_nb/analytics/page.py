@@ -1,11 +1,13 @@
 """One offline page: figures with their sentences, tables, tiles, and filters by date, workflow and tag.
 
-The page has the data of its figures and plotly.js once, and asks no network for anything.
+The page has the data of its figures and plotly.js once, packed, and asks no network for anything.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -90,9 +92,16 @@ class Page:
             parts="\n".join(self._part(part) for part in self.parts),
             notes="".join(f"<p>{escape(note)}</p>" for note in self.notes),
             data=_safe(data),
-            plotly=plotly_js() if drawn else "",
+            plotly=_packed_plotly() if drawn else "",
             script=_asset("telling.js") + _asset("page.js"),
         )
+
+    def to_words(self) -> str:
+        """Return what is on the page as HTML without scripts: sentences, tables, and figures as SVG."""
+        told = "".join(map(_words, self.parts))
+        notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in self.notes)
+        count = f"{len(self.runs):,} run{'' if len(self.runs) == 1 else 's'}."
+        return f"<div><h2>{escape(self.title)}</h2><p>{escape(self.lead)} {count}</p>{told}{notes}</div>"
 
     def _part(self, part: Part) -> str:
         if isinstance(part, Words):
@@ -117,10 +126,14 @@ class Page:
 def plotly_js() -> str:
     """Return the text of plotly.js. Raises UsageError where plotly is not installed."""
     try:
-        text = files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
+        return files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
     except (ImportError, FileNotFoundError) as error:
         raise UsageError('figures need plotly: pip install "orchestrator-nb[analytics]"') from error
-    return text.replace("</script", "<\\/script")
+
+
+@cache
+def _packed_plotly() -> str:
+    return b64encode(gzip.compress(plotly_js().encode(), compresslevel=4, mtime=0)).decode("ascii")
 
 
 @cache
@@ -184,6 +197,25 @@ def _choice(name: str, label: str, options: Sequence[str]) -> str:
         return ""
     items = "".join(f"<option>{escape(option)}</option>" for option in options)
     return f'<label>{label} <select name="{name}"><option value="">all</option>{items}</select></label>'
+
+
+def _words(part: Part) -> str:
+    """Return a part as HTML without scripts and styles."""
+    heading = f"<h3>{escape(part.title)}</h3>"
+    if isinstance(part, Words):
+        return heading + "".join(f"<p>{escape(text)}</p>" for text in part.paragraphs)
+    if isinstance(part, Table):
+        return f"{heading}{plain_table(part)}<p>{escape(part.text)}</p>"
+    return f"{heading}{part.to_svg()}<p>{escape(part.text)}</p>"
+
+
+def plain_table(table: Table) -> str:
+    """Return a table as plain HTML, empty where it has no rows."""
+    if not table.rows:
+        return ""
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
+    body = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in table.rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _table(table: Table) -> str:

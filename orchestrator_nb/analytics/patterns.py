@@ -76,7 +76,13 @@ def patterns(runs: pd.DataFrame, attempts: Digest, timings: Iterable[Timing] = (
 
 
 def change_points(workflow: str, completed: pd.DataFrame) -> list[Pattern]:
-    """Return when runs became slower or quicker for good: by a tenth at least, five runs on each side at least."""
+    """Return when runs became slower or quicker for good: by a tenth at least, five runs on each side at least.
+
+    Where slow runs follow slow ones for a while, every while looks like a change. So what each duration owes to the one
+    before it is taken off first, and the segments are those of the rest (Chakar, Lebarbier, Lévy-Leduc and Robin, "A
+    robust approach for estimating change-points in the mean of an AR(1) process", Bernoulli 23, 2017); they are found
+    exactly, by pruned dynamic programming (Killick, Fearnhead and Eckley, PELT, JASA 107, 2012).
+    """
     if len(completed) < FOR_CHANGE or (completed["seconds"] <= 0).any():
         return []
     try:
@@ -87,13 +93,12 @@ def change_points(workflow: str, completed: pd.DataFrame) -> list[Pattern]:
         raise UsageError('patterns need ruptures and scipy: pip install "orchestrator-nb[analytics]"') from error
     seconds = completed["seconds"].to_numpy(dtype=float)
     logs = np.log(seconds)
-    noise = float(np.median(np.abs(np.diff(logs)))) / 0.954 or 1e-3
+    owed = _owed_to_the_one_before(logs)
+    rest = logs[1:] - owed * logs[:-1]
+    noise = float(np.median(np.abs(np.diff(rest)))) / 0.954 or 1e-3
     # A step has to be worth more than what the noise alone would give among so many places.
-    places = (
-        ruptures.KernelCPD(kernel="linear", min_size=5)
-        .fit((logs / noise).reshape(-1, 1))
-        .predict(pen=4 * math.log(len(logs)))
-    )
+    segments = ruptures.KernelCPD(kernel="linear", min_size=5).fit((rest / noise).reshape(-1, 1))
+    places = [place + 1 for place in segments.predict(pen=4 * math.log(len(logs)))]
     found = []
     for before, place, after in zip([0, *places], places, places[1:], strict=False):
         earlier, later = seconds[before:place], seconds[place:after]
@@ -116,16 +121,28 @@ def change_points(workflow: str, completed: pd.DataFrame) -> list[Pattern]:
     return found
 
 
+def _owed_to_the_one_before(logs: Any) -> float:
+    """Return which share of a deviation is found again in the next value (from 0 to 0.95), whatever steps there are.
+
+    It is worked out of medians of differences, which a step hardly changes (Chakar et al., 2017), and counts as far as it is
+    beyond what independent values would give by chance: two standard errors are taken off.
+    """
+    import numpy as np
+
+    near, far = (float(np.median(np.abs(logs[lag:] - logs[:-lag]))) for lag in (1, 2))
+    share = (far / near) ** 2 - 1 if near else 0.0
+    return min(0.95, max(0.0, share - 2 / math.sqrt(len(logs))))
+
+
 def _of_dependent(p: float, parts: list[Any]) -> float:
     """Return a probability that was worked out for independent values as it is for such as follow on each other.
 
     A slow run is often followed by another slow one, for no lasting reason: so many values count for fewer. How few, the
     correlation of neighbours within each part tells, which is estimated too low of few values and therefore raised.
     """
-    import numpy as np
     from scipy.stats import norm
 
-    rests = [part - np.median(part) for part in parts]
+    rests = [part - part.mean() for part in parts]
     count = sum(len(rest) for rest in rests)
     spread = sum(float((rest**2).sum()) for rest in rests)
     if not spread:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.analytics.dashboards import DASHBOARDS, quality_figures
-from orchestrator_nb.analytics.digest import TROUBLE_COLUMNS
 from orchestrator_nb.analytics.figures import of_history, of_quality, of_run
 from orchestrator_nb.analytics.figures.figure import Figure, counted, length, number
 from orchestrator_nb.analytics.history import History
@@ -24,11 +23,12 @@ from orchestrator_nb.analytics.recommendations import recommendations
 from orchestrator_nb.analytics.report_notebook import write_notebook
 from orchestrator_nb.analytics.summary import COMMAND_COLUMNS, command_rows, lead, markdown_table
 from orchestrator_nb.analytics.trends import last_values, recorded_most
-from orchestrator_nb.errors import UsageError
+from orchestrator_nb.errors import StoreError, UsageError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL, find_run
 from orchestrator_nb.state.run_state import RunState, fold
 from orchestrator_nb.state.timing import Timing, timing
+from orchestrator_nb.state.transitions import IllegalTransition
 
 LATEST = 20
 """Earlier runs of the workflow whose journals are read."""
@@ -109,7 +109,11 @@ def report(kind: str, run: str = "latest", *, store: str | os.PathLike[str] | No
     history = History(store)
     folder = find_run(history.store, run)
     events = list(read(folder / JOURNAL))
-    made = KINDS[kind](_Subject(history, folder, fold(events), timing(events)))
+    try:
+        subject = _Subject(history, folder, fold(events), timing(events))
+    except IllegalTransition as error:
+        raise StoreError(f'the journal "{folder / JOURNAL}" tells something impossible: {error}') from error
+    made = KINDS[kind](subject)
     return replace(made, kind=kind, run=folder.name, store=history.store)
 
 
@@ -204,7 +208,7 @@ def _asked(subject: _Subject) -> Table:
 
 
 def _recommendations(subject: _Subject) -> Report:
-    material = subject.material({"attempts": TROUBLE_COLUMNS})
+    material = subject.material({})
     runs = material.runs
     latest = material.timings([str(run) for run in runs[runs["state"] != "damaged"]["run"].iloc[::-1][:LATEST]])
     found = patterns(runs, material.digest, latest)
@@ -246,7 +250,7 @@ def _quality(subject: _Subject) -> Report:
 
 
 def _trends(subject: _Subject) -> Report:
-    wanted = {"attempts": TROUBLE_COLUMNS, "checkpoints": ALL["checkpoints"], "metrics": ALL["metrics"]}
+    wanted = {"checkpoints": ALL["checkpoints"], "metrics": ALL["metrics"]}
     material = subject.material({**DASHBOARDS["quality"][1], **wanted})
     found, metrics = material.digest, material.frame("metrics")
     changes = [item for item in patterns(material.runs, found) if item.kind in ("change", "time of day")]

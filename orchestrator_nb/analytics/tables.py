@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from orchestrator_nb.analytics.columns import ARROW, PANDAS, FrameColumn
 
@@ -29,8 +30,8 @@ def arrow_table(rows: Sequence[Sequence[Any]], columns: Sequence[FrameColumn]) -
 
 def _array(values: Sequence[Any], column: FrameColumn) -> pa.Array:
     if column.kind == "time":
-        micros = [None if value is None else round(value * 1e6) for value in values]
-        return pa.array(micros, pa.int64()).cast(ARROW["time"])
+        micros = pc.round(pc.multiply(pa.array(values, pa.float64()), 1e6))
+        return micros.cast(pa.int64()).cast(ARROW["time"])
     if column.kind in ("name", "texts"):
         return pa.array(values, pa.string()).dictionary_encode()
     return pa.array(values, ARROW[column.kind])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,6 +102,8 @@ def _file_of(stdin: bytes | None) -> Iterator[BinaryIO | None]:
     if stdin is None:
         yield None
         return
+    import tempfile
+
     with tempfile.TemporaryFile() as file:
         file.write(stdin)
         file.seek(0)

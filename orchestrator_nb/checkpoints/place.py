@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator_nb.checkpoints.git import Git
 from orchestrator_nb.errors import CheckpointError
@@ -21,8 +22,7 @@ Not `core.filemode`: the permission to execute is kept as it is on disk, since i
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """The work tree `root`, the private bare repository `folder`, and the repository of the user, if there is one.
 
     `git_folder` is where the user's HEAD is, `common_folder` what all work trees of the repository share; `settings`

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from orchestrator_nb.drawing.glyphs import counted
 from orchestrator_nb.errors import CheckpointError
 
 KINDS = ("start", "command", "left", "gate", "recovery", "completion", "pause", "safety", "rollback")
@@ -51,6 +53,25 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def id(self) -> str:
         """The name that holds over all runs: ``run/000007``."""
         return f"{self.run}/{self.number:06d}"
+
+    def __repr__(self) -> str:
+        return f"<Checkpoint {self.id}: {self.name}, {', '.join(self._facts().values())}>"
+
+    def _repr_html_(self) -> str:
+        from orchestrator_nb.drawing.table import table_card
+
+        return table_card(f"{self.id}: {self.name}", tuple(self._facts()), [self._facts()])
+
+    def _facts(self) -> dict[str, str]:
+        """Return what people want to know of it first."""
+        facts = {
+            "taken": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.at)),
+            "files": counted(self.files, "file"),
+            "left out": f"{len(self.skipped):,} left out" if self.skipped else "",
+            "commit": self.commit[:12],
+            "label": self.label or "",
+        }
+        return {name: text for name, text in facts.items() if text}
 
     @property
     def owner(self) -> str | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -27,6 +26,7 @@ from orchestrator_nb.checkpoints.snapshot import take_locked
 from orchestrator_nb.checkpoints.store import CheckpointStore
 from orchestrator_nb.data.flush import flush_file, flush_folder
 from orchestrator_nb.errors import CheckpointError, RollbackRefused
+from orchestrator_nb.values import token
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def roll_back(
         plan = plan_rollback(goal, store.root, policy=policy, kept=saved.get)
         if plan.conflicts and policy == "refuse":
             raise RollbackRefused(refusal(plan), tuple(conflict.path for conflict in plan.conflicts))
-        name = f"{int(time.time())}-{secrets.token_hex(4)}"
+        name = f"{int(time.time())}-{token(4)}"
         folder = stage_folder(store, name)
         intent = Intent(name, goal.run, goal.workflow, goal.label, safety.commit, plan.steps, folder, after or {})
         with _staged(store, intent):

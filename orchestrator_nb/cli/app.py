@@ -31,6 +31,7 @@ from orchestrator_nb.cli.parameters import Files, PairsCommand, Raw, Texts, Type
 from orchestrator_nb.cli.verb import Verb
 from orchestrator_nb.errors import RunSkipped
 from orchestrator_nb.orchestrator.verbs import VERBS
+from orchestrator_nb.version import VERSION
 
 app = typer.Typer(
     name="orchestrator-nb",
@@ -45,9 +46,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        print(f"orchestrator-nb {version('orchestrator-nb')}")
+        print(f"orchestrator-nb {VERSION}")
         raise typer.Exit
 
 
@@ -114,9 +113,7 @@ def run(
             as_json=as_json,
         )
     except RunSkipped as skipped:
-        if not as_json:
-            raise
-        print(json.dumps({"skipped": str(skipped), "exit_code": skipped.exit_code}, ensure_ascii=False))
+        _tell_skipped(skipped, as_json=as_json)
         return
     raise typer.Exit(code)
 
@@ -188,6 +185,7 @@ def resume(
         list[str] | None,
         typer.Option("--from", metavar="NAMES", help="Run these again, and everything after them.", show_default=False),
     ] = None,
+    overlap: OverlapOption = None,
     decide: DecideOption = None,
 ) -> None:
     """Go on with a run that was killed, paused, stopped or failed; what succeeded is not run again."""
@@ -201,21 +199,33 @@ def resume(
         return
     if not take_over and not start_from and control.resume_live(found):
         return
-    code = drive(
-        lambda display: resume_run(
-            found.id,
-            store=found.folder.parent,
-            wait=False,
-            accept_changes=accept_changes,
-            take_over=take_over,
-            start_from=start_from or (),
-            decide=decide.value if decide else None,
-            observers=(display,),
-        ),
-        progress=progress.value if progress else None,
-        as_json=as_json,
-    )
+    try:
+        code = drive(
+            lambda display: resume_run(
+                found.id,
+                store=found.folder.parent,
+                wait=False,
+                accept_changes=accept_changes,
+                take_over=take_over,
+                start_from=start_from or (),
+                overlap=overlap.value if overlap else None,
+                decide=decide.value if decide else None,
+                observers=(display,),
+            ),
+            progress=progress.value if progress else None,
+            as_json=as_json,
+        )
+    except RunSkipped as skipped:
+        _tell_skipped(skipped, as_json=as_json)
+        return
     raise typer.Exit(code)
+
+
+def _tell_skipped(skipped: RunSkipped, *, as_json: bool) -> None:
+    """Say that nothing was done, since another run of the workflow is under way. Raises what it is given for people."""
+    if not as_json:
+        raise skipped
+    print(json.dumps({"skipped": str(skipped), "exit_code": skipped.exit_code}, ensure_ascii=False))
 
 
 @app.command(cls=Verb, short_help=VERBS["schema"])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator_nb.data.secret_values import secret
 from orchestrator_nb.definition import references
@@ -16,8 +17,7 @@ from orchestrator_nb.events import Stored
 from orchestrator_nb.ports import Attempt, Work
 
 
-@dataclass(frozen=True, slots=True)
-class Coming:
+class Coming(Struct, frozen=True):
     """An attempt that has not begun: its work is known as far as it does not depend on what others are still to give."""
 
     work: Work

@@ -31,10 +31,9 @@ def check_call(
         found = f"{f'{name}, ' if isinstance(name, str) else ''}{function!r}"[:200]
         return [Mistake(signature.unfit, f"/{key}", found=found)]
     besides = given_besides(command, signature)
+    mistakes: list[Mistake] = []
     if command.args is not None or command.parameters:
         mistakes = [*_args(command, signature), *_unknown(command, signature)]
-    else:
-        mistakes = []
     if besides or command.parameters:
         mistakes += _ill_typed(command, signature, besides)
     if signature.required and workflow_parameters is not None:
@@ -50,6 +49,8 @@ def given_besides(command: CommandDefinition, signature: Signature) -> dict[str,
     given: dict[str, tuple[str, Any]] = {}
     if command.args is not None and signature.first is not None:
         given[signature.first] = ("args", command.args)
+    if command.agent is None and command.scope is None:
+        return given
     for key, value in (("agent", command.agent), ("scope", command.scope)):
         if value is not None and key in signature.names and key not in command.parameters and key not in given:
             given[key] = (key, value)

@@ -47,7 +47,7 @@ class FunctionCommand(Command, ABC):
     def __init__(self) -> None:
         # Many commands may call one function: what is known of it is found out once. The function is kept beside it,
         # so that its id stays its own.
-        self._signatures: dict[int, tuple[Function, Signature]] = {}
+        self._signatures: dict[int, tuple[Function, Signature | None]] = {}
         self._sources: dict[int, tuple[Function, str]] = {}
         self._codes: dict[int, tuple[Function, str]] = {}
 
@@ -68,9 +68,9 @@ class FunctionCommand(Command, ABC):
             function = self.find(command, folder=folder, fresh=True)
         except CannotImport as error:
             return [error.at(f"/{self.name}")]
-        if is_native(function):
-            return check_native(function, command, key=self.name)
         signature = self._signature(function)
+        if signature is None:
+            return check_native(function, command, key=self.name)
         return check_call(
             function, signature, command, key=self.name, upstream=upstream, workflow_parameters=parameters
         )
@@ -81,10 +81,8 @@ class FunctionCommand(Command, ABC):
             function = self.find(command, folder=folder)
         except CannotImport:
             return ()
-        if is_native(function):
-            return ()
         signature = self._signature(function)
-        if not signature.names:
+        if signature is None or not signature.names:
             return ()
         given = {*command.parameters, *given_besides(command, signature)}
         return tuple(name for name in signature.names if name not in given)
@@ -95,7 +93,8 @@ class FunctionCommand(Command, ABC):
             function = self.find(command, folder=folder)
         except CannotImport:
             return None
-        return None if is_native(function) else self._signature(function).annotation(name)
+        signature = self._signature(function)
+        return None if signature is None else signature.annotation(name)
 
     def result_type(self, command: CommandDefinition, *, folder: Path) -> str | None:
         """Return the name of the class that the function says it returns, if that has no stored form."""
@@ -103,7 +102,8 @@ class FunctionCommand(Command, ABC):
             function = self.find(command, folder=folder)
         except CannotImport:
             return None
-        return unstorable(self._signature(getattr(function, METHOD, function)).returns)
+        signature = self._signature(function) or Signature(getattr(function, METHOD))
+        return unstorable(signature.returns)
 
     def runs_apart(self, command: CommandDefinition) -> bool:
         """Whether it gets a process of its own."""
@@ -138,19 +138,21 @@ class FunctionCommand(Command, ABC):
             function = self.find(work.definition, folder=work.folder)
         except CannotImport as error:
             raise CommandError(str(error), kind="not_started", stage="importing") from error
-        if is_native(function):
-            return run_native(attempt, function)
         signature = self._signature(function)
+        if signature is None:
+            return run_native(attempt, function)
         if signature.names or signature.open or work.definition.parameters:
             value = signature.call(function, _arguments(attempt, signature))
         else:
             value = function()
         return awaited(attempt, value) if hasattr(value, "__await__") else value
 
-    def _signature(self, function: Function) -> Signature:
+    def _signature(self, function: Function) -> Signature | None:
+        """Return what a function takes, None for a native command."""
         known = self._signatures.get(id(function))
         if known is None:
-            known = self._signatures[id(function)] = function, Signature(function)
+            known = function, None if is_native(function) else Signature(function)
+            self._signatures[id(function)] = known
         return known[1]
 
 
@@ -165,25 +167,26 @@ class CallableCommand(FunctionCommand):
     def __init__(self, functions: Mapping[str, Function] | None = None) -> None:
         super().__init__()
         self.functions: Mapping[str, Function] = functions if functions is not None else {}
-        self._found: dict[Path, dict[str, Function]] = {}
-        self._latest: tuple[Path | None, dict[str, Function]] = None, {}
-        self._looked_at: set[tuple[str, Path]] = set()
+        # Of each folder the functions that were found in it, and those whose module was looked at besides.
+        self._found: dict[Path, tuple[dict[str, Function], dict[str, Function]]] = {}
+        self._latest: tuple[Path | None, tuple[dict[str, Function], dict[str, Function]]] = None, ({}, {})
 
     def find(self, command: CommandDefinition, *, folder: Path, fresh: bool = False) -> Function:
         """Return the function of this session, or the one that the definition names. Raises CannotImport."""
-        function = self.functions.get(command.base) if self.functions else None
-        if function is not None:
+        functions = self.functions
+        if functions and (function := functions.get(command.base)) is not None:
             return function
         latest, known = self._latest
         if folder is not latest:  # hashing a path costs more than all the rest
-            known = self._found.setdefault(folder, {})
+            known = self._found.setdefault(folder, ({}, {}))
             self._latest = folder, known
+        found, looked_at = known
         name = command.call or ""
-        function = known.get(name)
-        if function is None or (fresh and (name, folder) not in self._looked_at):
-            function = known[name] = find(name, folder=folder, fresh=fresh)
+        function = (looked_at if fresh else found).get(name)
+        if function is None:
+            function = found[name] = find(name, folder=folder, fresh=fresh)
             if fresh:
-                self._looked_at.add((name, folder))
+                looked_at[name] = function
         return function
 
 

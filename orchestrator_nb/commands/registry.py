@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
 from orchestrator_nb.commands.contract import is_native
@@ -35,7 +34,7 @@ class Registry:
         self._group = group
         self._lock = threading.Lock()
         self._functions: dict[str, Callable[..., Any]] = {}
-        self._installed: dict[str, list[EntryPoint]] | None = None
+        self._installed: dict[str, list[Any]] | None = None
         self._loaded: dict[str, Callable[..., Any]] = {}
 
     def register(self, name: str) -> Callable[[Function], Function]:
@@ -93,9 +92,12 @@ class Registry:
         """Return all names, sorted."""
         return tuple(sorted({*self._functions, *self._entry_points()}))
 
-    def _entry_points(self) -> dict[str, list[EntryPoint]]:
+    def _entry_points(self) -> dict[str, list[Any]]:
+        """Return the entry points of installed packages by the name that they register."""
         if self._installed is None:
-            found: dict[str, list[EntryPoint]] = {}
+            from importlib.metadata import entry_points
+
+            found: dict[str, list[Any]] = {}
             for entry in entry_points(group=self._group) if self._group else ():
                 found.setdefault(entry.name, []).append(entry)
             self._installed = found

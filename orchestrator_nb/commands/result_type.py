@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import collections.abc
 import datetime as dt
-import decimal
 import enum
-import fractions
 import types
-import uuid
+from functools import cache
 from pathlib import Path, PurePath
 from typing import Annotated, Any, get_args, get_origin
 
@@ -19,11 +17,19 @@ from orchestrator_nb.events import Stored
 _STORABLE = (str, int, float, bool, list, dict, bytes, type(None), Path)
 """Types with a stored form; a class that one of them is a kind of may stand for it."""
 
-_OTHERWISE = (
-    tuple, set, frozenset, bytearray, PurePath, enum.Enum, dt.date, dt.time, dt.timedelta, decimal.Decimal,
-    fractions.Fraction, uuid.UUID, complex, collections.abc.Iterator, collections.abc.Awaitable, CommandResult, Stored,
-)  # fmt: skip
-"""Types that are refused, turned into something else, or taken apart when they appear."""
+
+@cache
+def _otherwise() -> tuple[type, ...]:
+    """Return the types that are refused, turned into something else, or taken apart when they appear."""
+    import decimal
+    import fractions
+    import uuid
+
+    return (
+        tuple, set, frozenset, bytearray, PurePath, enum.Enum, dt.date, dt.time, dt.timedelta, decimal.Decimal,
+        fractions.Fraction, uuid.UUID, complex, collections.abc.Iterator, collections.abc.Awaitable, CommandResult, Stored,
+    )  # fmt: skip
+
 
 _DECIDED_BY_VALUE = frozenset(
     {"builtins", "typing", "collections", "abc", "numbers", "numpy", "pandas", "polars", "pyarrow"}
@@ -43,7 +49,7 @@ def unstorable(annotation: Any) -> str | None:
     if kind.__module__.partition(".")[0] in _DECIDED_BY_VALUE:
         return None
     try:
-        if issubclass(kind, (*_STORABLE, *_OTHERWISE)) or any(issubclass(each, kind) for each in _STORABLE):
+        if issubclass(kind, (*_STORABLE, *_otherwise())) or any(issubclass(each, kind) for each in _STORABLE):
             return None
     except TypeError:  # a protocol that cannot be asked
         return None

@@ -8,9 +8,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError
-
 from orchestrator_nb.definition.values import described, misfits
 
 _EMPTY = inspect.Parameter.empty
@@ -73,7 +70,7 @@ class Signature:
             for each in taken
             if each.annotation is not _EMPTY and each.annotation is not Any and not isinstance(each.annotation, str)
         }
-        self._adapters: dict[str, TypeAdapter[Any] | None] = {}
+        self._adapters: dict[str, Any] = {}
 
     def call(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         """Call the function with arguments by name. Raises TypeError for one that is missing, as Python does."""
@@ -105,6 +102,8 @@ class Signature:
         adapter = self._adapters[name]
         if adapter is None:
             return value
+        from pydantic import ValidationError
+
         try:
             return adapter.validate_python(value, strict=True)
         except ValidationError as error:
@@ -139,8 +138,11 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
     return None
 
 
-def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
-    """Return what checks values against the annotation, None where nothing can."""
+def _adapter(annotation: Any) -> Any:
+    """Return what checks values against the annotation, pydantic's TypeAdapter, None where nothing can."""
+    from pydantic import ConfigDict, PydanticUserError, TypeAdapter
+    from pydantic.errors import PydanticSchemaGenerationError
+
     for config in (None, ConfigDict(arbitrary_types_allowed=True)):
         with suppress(PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError):
             return TypeAdapter(annotation, config=config)

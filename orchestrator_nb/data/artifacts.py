@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import secrets
 import shutil
 import stat
 import time
@@ -18,6 +17,7 @@ from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.data.flush import flush_file, flush_folder
 from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.errors import StoreError
+from orchestrator_nb.values import token
 
 CHUNK = 2**20
 DRAFT = ".draft-"
@@ -118,7 +118,7 @@ class Artifacts:
         with self._failing("kept"):
             if self._is_here(sha256, path.stat().st_size):
                 return
-            link = self.folder / f"{DRAFT}{os.getpid()}-{secrets.token_hex(8)}"
+            link = self.folder / f"{DRAFT}{os.getpid()}-{token(8)}"
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
                 os.link(path, link)
@@ -187,7 +187,7 @@ class Artifacts:
 
     @contextmanager
     def _drafting(self) -> Iterator[Path]:
-        path = self.folder / f"{DRAFT}{os.getpid()}-{secrets.token_hex(8)}"
+        path = self.folder / f"{DRAFT}{os.getpid()}-{token(8)}"
         with self._failing("kept"):
             self.folder.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600, exist_ok=False)

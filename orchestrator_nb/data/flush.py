@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from pathlib import Path
 
 from orchestrator_nb.data.disk import write_error
+from orchestrator_nb.values import token
 
 PART = f".*.{'[0-9a-f]' * 8}"
 """What files that `write_whole` writes are called before they are whole."""
@@ -45,7 +45,7 @@ def flush_folder(folder: Path) -> None:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old or the new, also after a power cut. Raises StoreError."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    part = path.with_name(f".{path.name}.{token(4)}")
     try:
         with open(part, "xb") as file:
             file.write(content)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from typing import Any
 
 from orchestrator_nb.errors import ResultRefused
+from orchestrator_nb.values import token
 
 
 class LiveResultMissing(ResultRefused):
@@ -22,7 +22,7 @@ class LiveResults:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._values: dict[str, Any] = {}
-        self._prefix = secrets.token_hex(6)
+        self._prefix = token(6)
         self._count = 0
 
     def put(self, value: Any) -> str:

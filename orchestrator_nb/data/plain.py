@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import decimal
 import enum
-import fractions
 import math
 import sys
 import types
-import uuid
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from orchestrator_nb.definition.values import escaped
@@ -98,7 +96,7 @@ def why_not(value: Any) -> str | None:
     name = type_name(kind)
     if kind.__module__.partition(".")[0] == "pandas":  # some of whose types are dates too
         return _why_not_pandas(kind.__name__, name)
-    for refused, why in _REFUSED:
+    for refused, why in _refused():
         if isinstance(value, refused):
             return why.format(name=name)
     if isinstance(value, (str, int, float, list, dict)):
@@ -118,19 +116,26 @@ def type_name(kind: type) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-_REFUSED: tuple[tuple[type | tuple[type, ...], str], ...] = (
-    (tuple, "is a {name}, which JSON turns into a list: use a list, or a dict that names the values"),
-    ((set, frozenset), "is a {name}, which JSON does not have: use sorted(…) for a list"),
-    (enum.Enum, 'is the enumeration member "{name}", which would come back as its value: use its .value'),
-    ((bytearray, memoryview), "is a {name}: use bytes(…)"),
-    ((dt.date, dt.time), "is a {name}, which JSON does not have: use .isoformat() and read it back"),
-    (dt.timedelta, "is a {name}, which JSON does not have: use .total_seconds()"),
-    ((decimal.Decimal, fractions.Fraction, uuid.UUID), "is a {name}, which JSON does not have: use str(…)"),
-    (complex, "is a {name}, which JSON does not have: use [value.real, value.imag]"),
-    ((range, types.GeneratorType, Iterator), "is a {name}, which can be stored only as what it gives: use list(…)"),
-    ((type({}.keys()), type({}.values()), type({}.items())), "is a {name}, a view of a dict: use list(…)"),
-    ((types.CoroutineType, types.AsyncGeneratorType), "is a {name} that nobody has awaited: await it and return that"),
-)  # fmt: skip
+@cache
+def _refused() -> tuple[tuple[type | tuple[type, ...], str], ...]:
+    """Return the types that are refused, each with what to do instead; made when the first value is refused."""
+    import decimal
+    import fractions
+    import uuid
+
+    return (
+        (tuple, "is a {name}, which JSON turns into a list: use a list, or a dict that names the values"),
+        ((set, frozenset), "is a {name}, which JSON does not have: use sorted(…) for a list"),
+        (enum.Enum, 'is the enumeration member "{name}", which would come back as its value: use its .value'),
+        ((bytearray, memoryview), "is a {name}: use bytes(…)"),
+        ((dt.date, dt.time), "is a {name}, which JSON does not have: use .isoformat() and read it back"),
+        (dt.timedelta, "is a {name}, which JSON does not have: use .total_seconds()"),
+        ((decimal.Decimal, fractions.Fraction, uuid.UUID), "is a {name}, which JSON does not have: use str(…)"),
+        (complex, "is a {name}, which JSON does not have: use [value.real, value.imag]"),
+        ((range, types.GeneratorType, Iterator), "is a {name}, which can be stored only as what it gives: use list(…)"),
+        ((type({}.keys()), type({}.values()), type({}.items())), "is a {name}, a view of a dict: use list(…)"),
+        ((types.CoroutineType, types.AsyncGeneratorType), "is a {name} that nobody has awaited: await it and return that"),
+    )  # fmt: skip
 
 
 def _plain_list(value: list[Any], size: list[int], depth: int) -> list[Any]:

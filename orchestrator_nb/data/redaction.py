@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+
+from msgspec import Struct
 
 from orchestrator_nb.data.spellings import Spelling, escaped, spellings
 from orchestrator_nb.errors import ResultRefused
@@ -30,8 +31,7 @@ _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "latin-1")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """One value of a secret, and how it is found: `beginning` is where one of the ways to write it may begin."""
 
     name: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets as random
 from collections.abc import Iterable
 from functools import cached_property
 from hashlib import blake2b
@@ -12,6 +11,7 @@ from pathlib import Path
 from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.data.secret_values import secret
 from orchestrator_nb.errors import UsageError
+from orchestrator_nb.values import token
 
 FILE = ".salt"
 _SIZE = 32
@@ -49,11 +49,11 @@ class SecretDigests:
 
     @cached_property
     def _salt(self) -> bytes:
-        salt = random.token_bytes(_SIZE)
+        salt = os.urandom(_SIZE)
         try:
             if self._make and not self._path.exists():
                 # Under its name it is whole from the beginning, and the first of several that make one is the one.
-                draft = self._path.with_name(f"{FILE}.{random.token_hex(8)}")
+                draft = self._path.with_name(f"{FILE}.{token(8)}")
                 with open(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
                     file.write(salt)
                 try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
-from xml.etree import ElementTree as ET
 
 import msgspec
 
@@ -39,10 +38,9 @@ def to_form(document: Mapping[str, Any], form: Form) -> bytes:
 
         return plain_yaml(whole).encode()
     if form == "xml":
-        root = _element("context", whole)
-        ET.indent(root)
-        text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
-        return text + b"\n"
+        from orchestrator_nb.data.xml_form import to_xml
+
+        return to_xml("context", whole)
     if form == "msgpack":
         packed = msgspec.msgpack.encode(whole)
         try:
@@ -114,7 +112,9 @@ def _read(data: bytes, form: Form) -> Any:
     if form == "xml":
         if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
             raise UsageError("a context as xml has no document type")
-        return _value(ET.fromstring(data))  # noqa: S314 - without a document type there is nothing to expand
+        from orchestrator_nb.data.xml_form import from_xml
+
+        return from_xml(data)
     if form == "msgpack":
         return msgspec.msgpack.decode(_unpacked(data))
     raise UsageError(f'there is no form "{form}"; there is {", ".join(FORMS)}')
@@ -134,39 +134,3 @@ def _unpacked(data: bytes) -> bytes:
     if not 0 <= size <= LARGEST:
         raise UsageError(f"it says that it has {size:,} bytes, more than {LARGEST:,}")
     return zstandard.decompress(packed, max_output_size=LARGEST)
-
-
-def _element(name: str, value: Any, key: str | None = None) -> ET.Element:
-    element = ET.Element(name, {} if key is None else {"key": _escaped(key)})
-    if isinstance(value, Mapping):
-        element.set("type", "object")
-        element.extend(_element("item", item, str(each)) for each, item in value.items())
-    elif isinstance(value, list | tuple):
-        element.set("type", "list")
-        element.extend(_element("item", item) for item in value)
-    elif isinstance(value, str):
-        element.set("type", "text")
-        element.set("value", _escaped(value))
-    else:
-        element.set("type", "json")
-        element.set("value", json.dumps(value, allow_nan=False))
-    return element
-
-
-def _value(element: ET.Element) -> Any:
-    kind = element.get("type")
-    if kind == "object":
-        return {_unescaped(each.get("key", "")): _value(each) for each in element}
-    if kind == "list":
-        return [_value(each) for each in element]
-    text = element.get("value", "")
-    return _unescaped(text) if kind == "text" else json.loads(text)
-
-
-def _escaped(text: str) -> str:
-    """Return a text as XML can hold it in an attribute: what it cannot hold, or would change, as in JSON."""
-    return json.dumps(text)[1:-1]
-
-
-def _unescaped(text: str) -> str:
-    return str(json.loads(f'"{text}"'))

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
-
 from orchestrator_nb.definition.expressions import Expression
 from orchestrator_nb.definition.matrix_check import axes_of, matrix_mistakes
+from orchestrator_nb.definition.model import Invalid
 from orchestrator_nb.definition.models import KINDS, ParameterDefinition, WorkflowDefinition
 from orchestrator_nb.definition.names import RESERVED, addresses, nearest
 from orchestrator_nb.definition.parameters import fitted, name_mistakes, too_large
@@ -73,8 +72,8 @@ def mistakes_in(data: Mapping[str, Any], where: Where) -> Iterator[Mistake]:
 def _default(parameter: Any, pointer: str) -> Iterator[Mistake]:
     """Yield what is wrong with a default and its choices; nothing where the declaration itself is not valid."""
     try:
-        declared = ParameterDefinition.model_validate(parameter, strict=True)
-    except ValidationError:
+        declared = ParameterDefinition.read(parameter)
+    except Invalid:
         return
     if declared.required and declared.default is not None:
         yield Mistake("a parameter with a default cannot be required", f"{pointer}/required",

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pydantic import ValidationError
-
+from orchestrator_nb.definition.model import Invalid
 from orchestrator_nb.definition.models import WorkflowDefinition
 from orchestrator_nb.definition.pointers import child
 from orchestrator_nb.definition.spelling import canonical
-from orchestrator_nb.definition.wording import translate
 from orchestrator_nb.errors import DefinitionError, Mistake
 
 
@@ -23,10 +21,11 @@ def check_command(name: str, body: Mapping[str, Any]) -> None:
     spelled = canonical({"workflow": "workflow", "commands": {name: dict(body)}})
     mistakes = list(spelled.mistakes)
     try:
-        WorkflowDefinition.model_validate(spelled.data, strict=True)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
-        mistakes += [mistake for item in found if (mistake := translate(item, spelled.data)) is not None]
+        WorkflowDefinition.read(spelled.data)
+    except Invalid as error:
+        from orchestrator_nb.definition.wording import translate
+
+        mistakes += [mistake for item in error.errors if (mistake := translate(item, spelled.data)) is not None]
     if mistakes:
         raise DefinitionError([_named(mistake, name) for mistake in mistakes])
 

@@ -6,9 +6,10 @@ import codecs
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from orchestrator_nb.definition.json_text import read_json
 from orchestrator_nb.definition.pointers import parent
@@ -30,8 +31,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """What a definition's text says. `mistakes` did not stop the reading: repeated keys, tags, numbers that do not fit."""
 
     data: dict[str, Any]

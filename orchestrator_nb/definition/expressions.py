@@ -12,8 +12,9 @@ import ast
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, NoReturn
+
+from msgspec import Struct
 
 from orchestrator_nb.definition.arithmetic import COMPARISONS, FUNCTIONS, OPERATORS, SIGNS, Impossible
 from orchestrator_nb.definition.names import nearest
@@ -38,8 +39,7 @@ _WRITTEN = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(Struct, frozen=True):
     """One name that an expression looks up: `root`, and the `keys` that lead on from there, text or whole numbers.
 
     `text` is how it is written, without braces; `column` is its place in the expression, from 1.
@@ -51,8 +51,7 @@ class Lookup:
     column: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+class Expression(Struct, frozen=True):
     """An expression that was found to be right; `names` are its look-ups, in the order in which they are written."""
 
     text: str

@@ -185,7 +185,7 @@ def _cells(
     if wrong:
         return [], wrong
     fields = [name for name in FIELDS if any(each.root == "matrix" for each in references_in(getattr(command, name)))]
-    said = {name: getattr(command, name) for name in type(command).model_fields if name != "matrix"}
+    said = {name: getattr(command, name) for name in command.model_fields_set if name != "matrix"}
     cells: list[CellDefinition] = []
     keys: set[str] = set()
     last: dict[str, int] = {}
@@ -207,7 +207,7 @@ def _cells(
             except UsageError as error:
                 wrong.append(Mistake(str(error), f"/{field_name}"))
         own = {"id": name, "matrix": None, "matrix_of": command.id, "key": key, "cell": values}
-        cells.append(CellDefinition.model_construct(**{**said, **filled, **own}))
+        cells.append(CellDefinition.made({**said, **filled, **own}))
     return cells, list(dict.fromkeys(wrong))
 
 

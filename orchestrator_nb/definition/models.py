@@ -6,11 +6,12 @@ whether its files, kernels and functions are there is checked before a run by th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
+from orchestrator_nb.definition.fields import Field
+from orchestrator_nb.definition.model import Model
 from orchestrator_nb.state.sharing import FUNCTION, Strategy
 from orchestrator_nb.state.trigger_rules import DEFAULT, TriggerRule
 
@@ -48,12 +49,6 @@ OutputType = Literal[
 ]
 
 
-class Model(BaseModel):
-    """Frozen, and strict about names: what nothing acts on is a mistake, not a comment."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
 class ParameterDefinition(Model):
     """A parameter of the workflow. Without a default it has to be given; `choices` are all that it may be."""
 
@@ -74,7 +69,7 @@ class GateDefinition(Model):
     )
     retry: bool = Field(False, description="a bad verdict may pass by itself: the command is tried again")
     timeout: Seconds | None = Field(None, description="seconds until the check is given up (300)")
-    options: dict[str, Any] = Field(default_factory=dict, description="what the check takes")
+    options: dict[str, Any] = Field({}, description="what the check takes")
 
     @property
     def title(self) -> str:
@@ -217,7 +212,7 @@ class CommandDefinition(Model):
     workflow: str | None = Field(None, description="another workflow's file, relative to the definition's folder")
     type: str | None = Field(None, description="a type of command from an installed package")
 
-    parameters: dict[str, Any] = Field(default_factory=dict, description="arguments by name; may hold ${{ … }}")
+    parameters: dict[str, Any] = Field({}, description="arguments by name; may hold ${{ … }}")
     args: Any = Field(None, description="the first argument of a registered command")
     agent: str | None = Field(None, description="who does it; its name stands for all its commands in `after`")
     scope: str | None = Field(None, description="what it is about; goes to commands that take it")
@@ -231,19 +226,19 @@ class CommandDefinition(Model):
     reads: tuple[str, ...] = Field((), description="paths (globs too) and resource names that it reads")
     writes: tuple[str, ...] = Field((), description="paths (globs too) and resource names that it writes")
     exclusive: bool = Field(False, description="its writers may share a resource, one after the other")
-    outputs: dict[str, OutputType] = Field(default_factory=dict, description="the results it gives by name, with types")
-    context: dict[str, OutputType] = Field(default_factory=dict, description="the keys of the shared state it reads")
-    shares: dict[str, OutputType] = Field(default_factory=dict, description="the keys of the shared state it changes")
+    outputs: dict[str, OutputType] = Field({}, description="the results it gives by name, with types")
+    context: dict[str, OutputType] = Field({}, description="the keys of the shared state it reads")
+    shares: dict[str, OutputType] = Field({}, description="the keys of the shared state it changes")
     gates: tuple[GateDefinition, ...] = Field((), description="what has to hold of its results")
     targets: dict[Id, Annotated[float, Field(gt=0)] | Annotated[str, Field(pattern=AMOUNT)]] = Field(
-        default_factory=dict, description="what it should take at most: seconds, memory, tokens"
+        {}, description="what it should take at most: seconds, memory, tokens"
     )
 
     description: str = ""
     tags: tuple[str, ...] = ()
     optional: bool = Field(False, description="its failure does not fail the run")
     fallback: Id | None = Field(None, description="the command that takes its place when it fails")
-    degraded: dict[str, Any] = Field(default_factory=dict, description="parameters of its reduced form")
+    degraded: dict[str, Any] = Field({}, description="parameters of its reduced form")
     provides: tuple[str, ...] = Field((), description="capabilities; a later command with all of them stands by for it")
     milestone: bool = Field(False, description="its success is a result of the run worth delivering by itself")
     retries: Annotated[int, Field(ge=0, le=1000)] | None = Field(None, description="tries after the first")
@@ -260,39 +255,35 @@ class CommandDefinition(Model):
     duration: Seconds | None = Field(None, description="seconds it is expected to take, to plan with")
     priority: Annotated[int, Field(ge=-1000, le=1000)] = Field(0, description="the higher one starts first")
     resources: dict[Id, Amount] = Field(
-        default_factory=dict, description="what it holds while it runs: cpu (1 slot), memory, named pools"
+        {}, description="what it holds while it runs: cpu (1 slot), memory, named pools"
     )
     retry_resources: dict[Id, Amount] = Field(
-        default_factory=dict, description="what it holds instead when it is tried again, such as more memory"
+        {}, description="what it holds instead when it is tried again, such as more memory"
     )
 
     isolation: Literal["thread", "process"] | None = Field(None, description="where a callable runs")
-    environment: dict[str, str] = Field(default_factory=dict, description="environment variables of its process")
+    environment: dict[str, str] = Field({}, description="environment variables of its process")
     cwd: str | None = Field(None, description="its working directory, relative to the definition's folder")
     kernel: str | None = Field(None, description="the Jupyter kernel of a notebook")
     kernels: KernelsDefinition | None = Field(None, description="how the kernel of a notebook comes to be")
     allow_early_exit: bool = Field(False, description="a notebook may leave before its last cell")
     allow_failure_codes: tuple[int, ...] = Field((), description="exit codes besides 0 that are a success")
 
-    @model_validator(mode="after")
-    def _runs_one_thing(self) -> CommandDefinition:
-        fields = self.__dict__
-        given = [name for name in KINDS if fields[name] is not None]
-        if len(given) != 1:
-            what = " and ".join(given) if given else "none of them"
-            raise ValueError(f"a command has exactly one of {', '.join(KINDS)}; found {what}")
-        # Of very many commands each is asked for these; finding out later costs a lock besides (before Python 3.12).
-        fields["kind"] = str(self.type) if given[0] == "type" else given[0]
-        if not self.targets:
-            fields["checks"] = self.gates
-        return self
+    @classmethod
+    def wrong(cls, fields: Mapping[str, Any]) -> str | None:
+        """Return what is wrong where it does not say what it runs, or says more than one thing."""
+        given = [name for name in KINDS if fields.get(name) is not None]
+        if len(given) == 1:
+            return None
+        what = " and ".join(given) if given else "none of them"
+        return f"a command has exactly one of {', '.join(KINDS)}; found {what}"
 
     @cached_property
     def kind(self) -> str:
         """The type of command: notebook, call, shell, command, workflow, or the name of a third-party type."""
         fields = self.__dict__
         for kind in KINDS[:-1]:
-            if fields[kind] is not None:
+            if fields.get(kind) is not None:
                 return kind
         return str(self.type)
 
@@ -319,10 +310,10 @@ class WorkflowDefinition(Model):
     workflow: Id
     description: str = ""
     pattern: Pattern = "hybrid"
-    parameters: dict[str, ParameterDefinition] = Field(default_factory=dict)
+    parameters: dict[str, ParameterDefinition] = Field({})
     commands: tuple[CommandDefinition, ...] = Field(min_length=1)
     slots: Annotated[int, Field(ge=1, le=MOST_SLOTS)] | None = Field(None, description="commands at a time; the CPUs")
-    pools: dict[Id, Amount] = Field(default_factory=dict, description="how much there is of memory and named pools")
+    pools: dict[Id, Amount] = Field({}, description="how much there is of memory and named pools")
     durability: Literal["full", "process"] = "full"
     timeout: Seconds | Literal["none"] = Field(3600.0, description="the commands' default timeout, in seconds")
     imports: tuple[str, ...] = Field((), description="modules that register command names")
@@ -334,12 +325,12 @@ class WorkflowDefinition(Model):
     coordination_timeout: Seconds | None = Field(
         None, description="seconds that a start waits for another run of the workflow (overlap: wait)"
     )
-    context: dict[str, Any] = Field(default_factory=dict, description="the shared state that a run begins with")
+    context: dict[str, Any] = Field({}, description="the shared state that a run begins with")
     context_limit: Annotated[int, Field(ge=0, le=10**18)] | Annotated[str, Field(pattern=SIZE)] = Field(
         "64KiB", description="larger values of the shared state are kept in files"
     )
     merge: dict[str, Strategy | Annotated[str, Field(pattern=FUNCTION)]] = Field(
-        default_factory=dict,
+        {},
         description="how changes of the shared state come together, by key; * for all others; module:name is a "
         "function, called with the value that is there and the one that is given",
     )

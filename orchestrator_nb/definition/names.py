@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from keyword import iskeyword
 
 RESERVED = ("parameters", "secrets", "matrix", "context")
@@ -49,6 +49,30 @@ def addresses(ids: Iterable[str]) -> dict[str, str]:
             arguments[argument] = None if argument in arguments else name
     table.update((argument, name) for argument, name in arguments.items() if name is not None)
     return table
+
+
+class Addresses(Mapping[str, str]):
+    """What `addresses` gives for these ids, found out when it is first asked for: of most commands nobody asks."""
+
+    __slots__ = ("_ids", "_table")
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self._ids = ids
+        self._table: dict[str, str] | None = None
+
+    def _known(self) -> dict[str, str]:
+        if self._table is None:
+            self._table = addresses(self._ids)
+        return self._table
+
+    def __getitem__(self, name: str) -> str:
+        return self._known()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known())
+
+    def __len__(self) -> int:
+        return len(self._known())
 
 
 def numbered(name: str, taken: Collection[str], *, last: dict[str, int] | None = None) -> str:

@@ -7,16 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from orchestrator_nb.definition.checks import mistakes_in
 from orchestrator_nb.definition.document import Document, read_file, read_text
+from orchestrator_nb.definition.model import Invalid
 from orchestrator_nb.definition.models import WorkflowDefinition
 from orchestrator_nb.definition.pointers import parent
 from orchestrator_nb.definition.spelled import Spelled
 from orchestrator_nb.definition.spelling import canonical
 from orchestrator_nb.definition.values import visible
-from orchestrator_nb.definition.wording import translate
 from orchestrator_nb.errors import DefinitionError, Mistake
 
 
@@ -85,10 +83,11 @@ def _validated(document: Document, spelled: Spelled) -> WorkflowDefinition:
     definition: WorkflowDefinition | None = None
     found: list[Mistake] = []
     try:
-        definition = WorkflowDefinition.model_validate(spelled.data, strict=True)
-    except ValidationError as error:
-        errors = error.errors(include_url=False, include_context=False)
-        found += [mistake for item in errors if (mistake := translate(item, spelled.data)) is not None]
+        definition = WorkflowDefinition.read(spelled.data)
+    except Invalid as error:
+        from orchestrator_nb.definition.wording import translate
+
+        found += [mistake for item in error.errors if (mistake := translate(item, spelled.data)) is not None]
 
     def where(pointer: str) -> str:
         origin = spelled.origin(pointer)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.definition.pointers import child
@@ -24,8 +25,7 @@ _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_][A-Za-z0-9_-]*)*
 _GRAMMAR = "names with dots between them, as in ${{ clean.rows }} or ${{ parameters.day }}"
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """One reference: `root` is parameters, context or the name of a command, `keys` lead on from there.
 
     `text` is how it was written, with its braces. A command whose id has a dot is named by its argument name.
@@ -42,6 +42,11 @@ def references_in(value: Any) -> tuple[Reference, ...]:
     Raises UsageError naming the text of one that is malformed.
     """
     return tuple(_found(value))
+
+
+def may_refer(command: CommandDefinition) -> bool:
+    """Whether anything is written in the fields of a command in which references are read."""
+    return bool(command.parameters or command.shell or command.environment or command.args is not None)
 
 
 def secrets_in(command: CommandDefinition) -> Iterator[tuple[str, str]]:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic_core import ErrorDetails
-
 from orchestrator_nb.definition.models import (
     KINDS,
     CheckpointsDefinition,
@@ -203,8 +201,8 @@ _CHOICES = {
         ("escalation", EscalationDefinition),
         ("kernels", KernelsDefinition),
     )
-    for name, field in model.model_fields.items()
-    if (literal := _literal(field.annotation)) is not None
+    for name in model.model_fields
+    if (literal := _literal(model.annotation(name))) is not None
 }
 
 
@@ -212,7 +210,7 @@ _COMMAND_SECTIONS: Mapping[int | str, str] = {"gates": "gate", "kernels": "kerne
 """The sections that a command has."""
 
 
-def translate(error: ErrorDetails, data: Mapping[str, Any]) -> Mistake | None:
+def translate(error: Mapping[str, Any], data: Mapping[str, Any]) -> Mistake | None:
     """Return the mistake for one of pydantic's errors, its path into `data`; None for one that only follows from
     others."""
     location = error["loc"]

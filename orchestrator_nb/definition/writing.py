@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cache
 from typing import Any
 
-from orchestrator_nb.definition.models import GateDefinition, Model, ParameterDefinition, WorkflowDefinition
+from orchestrator_nb.definition.model import Model
+from orchestrator_nb.definition.models import GateDefinition, ParameterDefinition, WorkflowDefinition
 from orchestrator_nb.definition.parameters import inferred_type
 from orchestrator_nb.definition.spelling import is_declaration
 from orchestrator_nb.definition.yaml_text import is_plain_text
@@ -55,24 +55,14 @@ def to_plain(value: Any, *, defaults: bool = False) -> Any:
 
 def said(model: Model) -> dict[str, Any]:
     """Return the fields that are not at their default, in the order of the model, as they are."""
-    defaults = _defaults(type(model))
-    given = sorted(model.model_fields_set, key=_places(type(model)).__getitem__)  # as a rule a few of many
-    return {name: value for name in given if (value := getattr(model, name)) != defaults[name]}
+    fields = model.model_fields
+    given = sorted(model.model_fields_set, key=model.places.__getitem__)  # as a rule a few of many
+    return {name: value for name in given if (value := getattr(model, name)) != fields[name].default}
 
 
 def _fields(model: Model, without: tuple[str, ...], *, defaults: bool = False) -> dict[str, Any]:
     shown = {name: getattr(model, name) for name in type(model).model_fields} if defaults else said(model)
     return {name: to_plain(value, defaults=defaults) for name, value in shown.items() if name not in without}
-
-
-@cache
-def _defaults(kind: type[Model]) -> dict[str, Any]:
-    return {name: info.get_default(call_default_factory=True) for name, info in kind.model_fields.items()}
-
-
-@cache
-def _places(kind: type[Model]) -> dict[str, int]:
-    return {name: place for place, name in enumerate(kind.model_fields)}
 
 
 def _parameter(declared: ParameterDefinition) -> Any:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from orchestrator_nb.drawing.bare import APART, mark
 from orchestrator_nb.drawing.glyphs import GLYPHS, counted, duration
-from orchestrator_nb.drawing.icons import icon
 from orchestrator_nb.drawing.theme import variables
 
 MOST_ROWS = 60
@@ -52,11 +52,11 @@ def run_card(parts: Mapping[str, Any], *, svg: str, folder: Path) -> str:
     commands = parts["plan"].get("commands", ())
     rows = list(_rows(parts, len(commands)))
     looks = RUN_LOOKS.get(head["phase"], "running")
-    pill = f'<span class="onb-pill" data-state="{looks}">{icon(looks)}{escape(head["phase"])}</span>'
+    pill = mark(looks, escape(head["phase"]), pill=True)
     return "".join((
         f'<style>{style()}</style><section class="onb-panel" aria-label="run {escape(head["run"])}">',
-        f'<div class="onb-head"><span class="onb-name">{escape(head["workflow"])}</span>{pill}',
-        f'<span class="onb-run">{escape(head["run"])}</span></div>',
+        f'<div class="onb-head"><b class="onb-name">{escape(head["workflow"])}</b> {pill}',
+        f'{APART}<span class="onb-run">{escape(head["run"])}</span></div>',
         meter(head["counts"], head["total"]),
         f'<p class="onb-sum">{_summary(head)}</p>',
         f'<p class="onb-say" data-state="{looks}">{escape(head["reason"])}</p>' if _says_more(parts) else "",
@@ -103,7 +103,7 @@ def _summary(head: Mapping[str, Any]) -> str:
         said.append(duration((head["ended"] or head["now"]) - head["started"]))
     if head["deviations"]:
         said.append(counted(head["deviations"], "deviation"))
-    return "".join(f"<span>{item}</span>" for item in said)
+    return APART.join(f"<span>{item}</span>" for item in said)
 
 
 def _rows(parts: Mapping[str, Any], total: int) -> Iterator[Sequence[Any]]:
@@ -131,7 +131,7 @@ def _row(command: Sequence[Any], row: Sequence[Any], folder: Path) -> str:
     time = duration(seconds) if seconds is not None else ""
     cells_of = (
         f'<td><span class="onb-id">{escape(command[0])}</span></td>',
-        f'<td><span class="onb-state" data-state="{state}">{icon(state)}<span>{words}</span></span></td>',
+        f"<td>{mark(state, words)}</td>",
         f'<td class="onb-time">{time}</td>',
         f'<td class="onb-last" title="{escape(note)}">{link}{escape(note)}</td>',
     )
@@ -155,10 +155,10 @@ def _gates(gates: Sequence[Sequence[Any]], folder: Path) -> str:
 
 def _gate(gate: Sequence[Any], folder: Path) -> Iterator[str]:
     command, name, verdict, blocking, found, evidence, _ = gate
-    bad = "failed" if blocking else "waiting"
+    bad = "failed" if blocking else "warns"
     looks = {"passed": "succeeded", "not checked": "pending"}.get(verdict, bad)
     words = verdict if blocking or verdict == "passed" else f"{verdict}, warns"
-    yield f'<td><span class="onb-state" data-state="{looks}">{icon(looks)}<span>{words}</span></span></td>'
+    yield f"<td>{mark(looks, words)}</td>"
     yield f"<td>{escape(command or 'the run')}</td><td><code>{escape(name)}</code></td>"
     yield f'<td class="onb-last" title="{escape(found)}">{escape(found)}</td>'
     yield f'<td><a href="{href(folder / evidence)}">evidence</a></td>' if evidence else "<td></td>"
@@ -168,8 +168,8 @@ def _points(points: Sequence[Mapping[str, Any]]) -> str:
     if not points:
         return ""
     lines = (
-        f"<li><time>{clock(point['at'])}</time><span><b>{escape(point['label'])}</b> "
-        f"<small>{counted(point['files'], 'file')} changed</small></span><code>{escape(point['to'])}</code></li>"
+        f"<li><time>{clock(point['at'])}</time> <span><b>{escape(point['label'])}</b> "
+        f"<small>{counted(point['files'], 'file')} changed</small></span>{APART}<code>{escape(point['to'])}</code></li>"
         for point in points[-MOST_ROWS:]
     )
     return _more(f"Checkpoints: {len(points):,}", f'<ul class="onb-points">{"".join(lines)}</ul>')
@@ -178,7 +178,7 @@ def _points(points: Sequence[Mapping[str, Any]]) -> str:
 def _log(parts: Mapping[str, Any]) -> str:
     entries = [entry for number in range(parts["head"].get("logs", 0)) for entry in parts.get(f"log_{number}", ())]
     lines = (
-        f"<li><time>{clock(at)}</time><b>{escape(who or 'the run')}</b><span>{escape(what)}</span></li>"
+        f"<li><time>{clock(at)}</time> <b>{escape(who or 'the run')}</b> <span>{escape(what)}</span></li>"
         for at, who, what in entries[-MOST_LINES:]
     )
     left = f"; the last {MOST_LINES} of {len(entries):,}" if len(entries) > MOST_LINES else ""

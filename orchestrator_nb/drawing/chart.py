@@ -132,7 +132,10 @@ class _Frame:
             x = self.left + place * self.wide
             parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{self.top:.1f}" y2="{end:.1f}"/>')
             if x - last > _LETTER * len(words) + 8:
-                parts.append(f'<text x="{x:.1f}" y="{end + 15:.1f}" text-anchor="middle">{escape(words)}</text>')
+                # One at the right edge ends there, so that nothing of it is cut off.
+                half = x + _LETTER * len(words) / 2
+                at, anchor = (WIDTH - 2, "end") if half > WIDTH - 2 else (x, "middle")
+                parts.append(f'<text x="{at:.1f}" y="{end + 15:.1f}" text-anchor="{anchor}">{escape(words)}</text>')
                 last = x
         names = self.up.kind == "category"
         for place, words in self.up.ticks:

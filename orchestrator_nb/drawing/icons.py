@@ -17,6 +17,7 @@ ICONS = {
     "skipped": "M3 3.2l5 4.1V3.2L14 8l-6 4.8V8.7l-5 4.1z",
     "upstream_failed": f"{RING}M4.3 5l.9-.9 6.6 6.7-.9.9z",
     "cancelled": "M3 3h10v10H3z",
+    "warns": "M8 1l7.2 13.4H.8zM8 3.2L2.5 13.4h11zM7.4 6.6l.2 3.4h.8l.2-3.4zM7.3 11h1.4v1.4H7.3z",
     "paused": "M4 3h3v10H4zM9 3h3v10H9z",
 }
 """Drawn with the rule `evenodd`, so that what lies inside of a disc is a hole in it."""

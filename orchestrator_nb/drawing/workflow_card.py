@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from html import escape
 
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
+from orchestrator_nb.drawing.bare import APART
 from orchestrator_nb.drawing.card import style
 
 MOST = 100
@@ -25,8 +26,8 @@ def workflow_card(definition: WorkflowDefinition) -> str:
     count = f"{len(commands):,} command{'s' * (len(commands) != 1)}"
     return (
         f'<style>{style()}</style><section class="onb-panel" aria-label="workflow {escape(definition.workflow)}">'
-        f'<div class="onb-head"><span class="onb-name">{escape(definition.workflow)}</span>'
-        f'<span class="onb-run">{count}</span></div>'
+        f'<div class="onb-head"><b class="onb-name">{escape(definition.workflow)}</b>'
+        f'{APART}<span class="onb-run">{count}</span></div>'
         f'<p class="onb-sum"><span>{escape(parameters or "no parameters")}</span></p>'
         + (f'<p class="onb-sum"><span>{escape(definition.description)}</span></p>' if definition.description else "")
         + f'<table class="onb-rows"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{more}</section>'

@@ -7,8 +7,9 @@ asked: pid, user, host.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator_nb import events as e
 from orchestrator_nb.state.command_facts import RETRY
@@ -17,38 +18,35 @@ from orchestrator_nb.state.run_state import RunState
 from orchestrator_nb.state.transitions import DONE, FINAL
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pause:
+class Asked(Struct, frozen=True, kw_only=True):
+    """What all requests have."""
+
+    id: str | None = None
+    by: Mapping[str, Any] | None = None
+
+
+class Pause(Asked, frozen=True, kw_only=True):
     """Start nothing new. When `leaving`, what runs is ended after `grace` seconds and the owner goes."""
 
     reason: str
     leaving: bool = False
     grace: float = 10.0
-    id: str | None = None
-    by: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resume:
+class Resume(Asked, frozen=True, kw_only=True):
     """Go on after a pause."""
 
     reason: str = ""
-    id: str | None = None
-    by: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
+class Stop(Asked, frozen=True, kw_only=True):
     """End what runs after `grace` seconds, cancel the rest, end the run. Asked again, the new grace counts."""
 
     reason: str
     grace: float = 10.0
-    id: str | None = None
-    by: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fail:
+class Fail(Asked, frozen=True, kw_only=True):
     """Take the attempt of a command that is under way for failed, because somebody says so; the policies decide.
 
     Whoever sends it has the attempt ended. A command that is not under way gets a notice.
@@ -57,12 +55,9 @@ class Fail:
     command: str
     message: str
     types: tuple[str, ...] = ()
-    id: str | None = None
-    by: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accept:
+class Accept(Asked, frozen=True, kw_only=True):
     """Take the result of a command for that of its code as it is now, of which this is the key, and its files as they
     are now, of which these are the hashes."""
 
@@ -70,12 +65,9 @@ class Accept:
     key: str
     reads: Mapping[str, str | None] | None = None
     writes: Mapping[str, str | None] | None = None
-    id: str | None = None
-    by: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GoBack:
+class GoBack(Asked, frozen=True, kw_only=True):
     """Bring the run to rest and take it back; the fields are those of `RollbackAsked`."""
 
     rollback: str
@@ -84,22 +76,16 @@ class GoBack:
     policy: str = "refuse"
     because: str = ""
     go_on: bool = False
-    id: str | None = None
-    by: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tell:
+class Tell(Asked, frozen=True, kw_only=True):
     """Record something that a person should know."""
 
     text: str
     command: str | None = None
-    id: str | None = None
-    by: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decide:
+class Decide(Asked, frozen=True, kw_only=True):
     """Answer a decision. `parameters` are those with which the command is tried again, or what it gave where somebody
     did it by hand."""
 
@@ -107,26 +93,17 @@ class Decide:
     answer: str
     note: str = ""
     parameters: Mapping[str, Any] | None = None
-    id: str | None = None
-    by: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Escalate:
+class Escalate(Asked, frozen=True, kw_only=True):
     """Ask people about a command that has not come to its end; one level higher, where they were asked already."""
 
     command: str
     reason: str
-    id: str | None = None
-    by: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remind:
+class Remind(Asked, frozen=True, kw_only=True):
     """Say that little time is left until the deadline, where the run is under way."""
-
-    id: str | None = None
-    by: Mapping[str, Any] | None = None
 
 
 Request = Pause | Resume | Stop | Fail | Accept | GoBack | Decide | Escalate | Tell | Remind

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from pathlib import Path
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator_nb import events as e
@@ -24,8 +24,7 @@ _PLACEHOLDER = CommandDefinition(id="simulated", command="simulated")
 _NOWHERE = Path()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """How an attempt goes in a simulation: it takes so many `seconds`, the expected ones if None, and then returns,
     or fails in this way; `crashed` when by the doing of the machine."""
 
@@ -34,8 +33,7 @@ class Outcome:
     crashed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(Struct, frozen=True, kw_only=True):
     """One attempt on the timeline, in seconds from the beginning; `outcome` is returned, failed or interrupted."""
 
     command: str
@@ -45,8 +43,7 @@ class Row:
     outcome: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Simulation:
+class Simulation(Struct, frozen=True, kw_only=True):
     """What would happen: the end of the run as its `state`, the `makespan` in seconds, every attempt, every event."""
 
     state: str

@@ -39,6 +39,7 @@ from orchestrator_nb.events.command import DeviationRecorded as DeviationRecorde
 from orchestrator_nb.events.command import GateChecked as GateChecked
 from orchestrator_nb.events.command import KernelStarted as KernelStarted
 from orchestrator_nb.events.command import MetricRecorded as MetricRecorded
+from orchestrator_nb.events.command import ModulesImported as ModulesImported
 from orchestrator_nb.events.command import OutputRecorded as OutputRecorded
 from orchestrator_nb.events.command import RetryDue as RetryDue
 from orchestrator_nb.events.command import RetryScheduled as RetryScheduled

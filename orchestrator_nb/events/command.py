@@ -33,6 +33,14 @@ class KernelStarted(Event, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class ModulesImported(Event, frozen=True, kw_only=True):
+    """What the kernel of an attempt has imported of large libraries by its end that was not there before its fork."""
+
+    command: str
+    attempt: int
+    modules: tuple[str, ...]
+
+
 class CellStarted(Event, frozen=True, kw_only=True):
     """A code cell began; `cell` counts all cells of the notebook from 0, `number` of `of` counts the code cells."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +52,7 @@ LOG_SIZE = 10 * 2**20
 _turn = threading.Lock()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True, kw_only=True):
     """What all attempts of an executor have in common. `measure` when what they take of the machine is
     recorded; `endable` hears of an attempt that can be ended from now on."""
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import socket
 import sysconfig
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from urllib.request import getproxies
 
 from orchestrator_nb.events import ResourcesProbed
 from orchestrator_nb.executors.machine import free_disk, free_files, free_memory, why_unreachable
@@ -35,8 +33,7 @@ def probe(step: Step, *, clock: Callable[[], float]) -> ResourcesProbed:
     assert attempt is not None
     checks = record.checks
     memory = free_memory() if "memory" in checks else None
-    # Through a proxy a host may be reached that no connection of our own gets to.
-    hosts = [check.removeprefix(HOST) for check in checks if check.startswith(HOST)] if not getproxies() else []
+    hosts = _hosts(check.removeprefix(HOST) for check in checks if check.startswith(HOST))
     disk: dict[str, tuple[int, int]] = {}
     files: int | None = None
     changed: tuple[str, ...] = ()
@@ -59,6 +56,16 @@ def probe(step: Step, *, clock: Callable[[], float]) -> ResourcesProbed:
     )
 
 
+def _hosts(named: Iterable[str]) -> list[str]:
+    """Return the hosts to be looked at. Through a proxy one may be reached that no connection of our own gets to."""
+    hosts = [*named]
+    if not hosts:
+        return []
+    from urllib.request import getproxies  # brings HTTP and TLS along, which most runs do without
+
+    return [] if getproxies() else hosts
+
+
 def _folders(work: Work) -> Iterator[Path]:
     """Yield the folders that the command writes to: what it declares, where it runs, the run's, and that for what is
     there for a while only."""
@@ -66,7 +73,9 @@ def _folders(work: Work) -> Iterator[Path]:
     yield home
     yield from ((home / text).parent for text in work.definition.writes if "*" not in text)
     yield work.run_folder
-    yield Path(work.definition.environment.get("TMPDIR") or tempfile.gettempdir())
+    from tempfile import gettempdir
+
+    yield Path(work.definition.environment.get("TMPDIR") or gettempdir())
 
 
 def _moved(host: str) -> Iterator[str]:

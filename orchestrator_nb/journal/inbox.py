@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
+from msgspec import Struct, field
+
 from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.journal.identity import asker
+from orchestrator_nb.values import token
 
 FOLDER = "inbox"
 FORMAT = 1
@@ -29,8 +30,7 @@ LARGEST = 64 * 1024
 _NAME = re.compile(r"^([0-9a-f]{16,64})\.json$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """A request as it lies in the inbox. `until` is when whoever asked stops waiting, in seconds since the epoch."""
 
     id: str
@@ -41,8 +41,7 @@ class Asked:
     by: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(Struct, frozen=True, kw_only=True):
     """A file of the inbox that is no request to this run; `reason` says what is wrong with it."""
 
     name: str
@@ -51,7 +50,7 @@ class Refused:
 
 def post(run_folder: Path, kind: str, arguments: Mapping[str, Any], *, wait: float) -> str:
     """Put a request into the inbox of a run and return its id; it holds for `wait` seconds. Raises StoreError."""
-    request, now = secrets.token_hex(16), time.time()
+    request, now = token(16), time.time()
     document = {
         "format": FORMAT,
         "request": request,
@@ -120,7 +119,7 @@ class Inbox:
     def _taken(self, name: str) -> Asked | Refused | None:
         """Take a file out of the inbox and return what it is, None when somebody was faster."""
         found = _NAME.match(name)
-        taken = f".{found[1]}.taken" if found else f".{secrets.token_hex(8)}.taken"
+        taken = f".{found[1]}.taken" if found else f".{token(8)}.taken"
         try:
             os.rename(self._folder / name, self._folder / taken)
         except FileNotFoundError:

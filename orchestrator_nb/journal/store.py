@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import time
 from pathlib import Path
 
 from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.errors import RunNotFound, StoreError
+from orchestrator_nb.values import token
 
 NAME = "orchestrator-runs"
 VARIABLE = "ORCHESTRATOR_NB_STORE"
@@ -62,7 +62,7 @@ def create_run(store: Path, workflow: str, *, run: str | None = None) -> Path:
             return store / run
         while True:
             stamp = time.strftime("%Y%m%d-%H%M%S")
-            folder = store / f"{workflow}-{stamp}-{secrets.token_hex(2)}"
+            folder = store / f"{workflow}-{stamp}-{token(2)}"
             try:
                 folder.mkdir(mode=0o700)
             except FileExistsError:

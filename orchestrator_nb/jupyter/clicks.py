@@ -41,8 +41,11 @@ def _resume(run: Run, _content: Parts) -> Parts:
     return {"said": {}}
 
 
-def _stop(run: Run, _content: Parts) -> Parts:
-    run.stop(REASON)
+def _stop(run: Run, content: Parts) -> Parts:
+    if content.get("now"):  # it was asked to before: what runs gets no more time
+        run.stop(REASON, grace=0.0)
+    else:
+        run.stop(REASON)
     return {"said": {}}
 
 
@@ -82,14 +85,13 @@ def _leave(_run: Run, _content: Parts) -> Parts:
 
 def _trends(run: Run, _content: Parts) -> Parts:
     """What the runs of the workflow came to, as figures: what plotly draws, and the same as SVG."""
-    from orchestrator_nb.analytics.figures.figure import finite
     from orchestrator_nb.analytics.history import History
 
     found = [
         {
             "title": chapter.title,
             "figures": [
-                {"title": one.title, "text": as_text(one.text), "svg": one.to_svg(), "spec": finite(one.spec())}
+                {"title": one.title, "text": as_text(one.text), "svg": one.to_svg(), "spec": one.to_plotly()}
                 for one in chapter.figures
             ],
         }

@@ -7,11 +7,12 @@ from html import escape
 from typing import Any
 
 from orchestrator_nb.analytics.dashboards import Dashboard
-from orchestrator_nb.analytics.figures.figure import Figure, finite
-from orchestrator_nb.analytics.page import Part, Table
+from orchestrator_nb.analytics.figures.figure import Figure
+from orchestrator_nb.analytics.page import Part, Table, plain_table
 from orchestrator_nb.analytics.selection import Filters
 from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.jupyter import frontend
+from orchestrator_nb.jupyter.widget import bundle_of
 
 MIME = "application/vnd.plotly.v1+json"
 ALL = "all"
@@ -72,7 +73,8 @@ class LiveDashboard:
         """Show it below the cell that runs."""
         from IPython.display import display
 
-        display(self.widget)  # type: ignore[no-untyped-call]
+        words = {"text/html": self.shown.page.to_words(), "text/plain": repr(self.shown)}
+        display({**bundle_of(self.widget), **words}, raw=True)  # type: ignore[no-untyped-call]
 
     def _put(self, made: Dashboard) -> None:
         page = made.page
@@ -96,13 +98,11 @@ def _outputs(part: Part) -> list[dict[str, Any]]:
         return (
             [words]
             if part.is_empty
-            else [words, _data({MIME: finite(part.spec()), "text/html": part.to_svg(), "text/plain": str(part)})]
+            else [words, _data({MIME: part.to_plotly(), "text/html": part.to_svg(), "text/plain": str(part)})]
         )
     if isinstance(part, Table):
-        head = "".join(f"<th>{escape(column)}</th>" for column in part.columns)
-        body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in part.rows)
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if part.rows else ""
-        return [_html(f"<h3>{escape(part.title)}</h3>{table}<p>{escape(part.text)}</p>", f"{part.title}: {part.text}")]
+        told = f"<h3>{escape(part.title)}</h3>{plain_table(part)}<p>{escape(part.text)}</p>"
+        return [_html(told, f"{part.title}: {part.text}")]
     told = "".join(f"<p>{escape(text)}</p>" for text in part.paragraphs)
     return [_html(f"<h3>{escape(part.title)}</h3>{told}", "\n".join(part.paragraphs))]
 

@@ -26,7 +26,7 @@ class Graph {
   }
 
   fit() {
-    return Math.max(0.45, Math.min(1, (this.view.clientWidth - 14) / this.width));
+    return Math.max(0.45, Math.min(1, (this.panel.size(this.view)[0] - 14) / this.width));
   }
 
   draw(plan) {
@@ -54,7 +54,7 @@ class Graph {
     attribute(this.svg, "width", Math.round(this.width * scale));
     attribute(this.svg, "height", Math.round(this.height * scale));
     // What can be seen as a whole at its own size needs no zoom, and nothing is to lie over it.
-    shown(this.zoom, this.scale !== null || scale < 1 || this.height * scale > this.view.clientHeight);
+    shown(this.zoom, this.scale !== null || scale < 1 || this.height * scale > this.panel.size(this.view)[1]);
     for (const node of this.nodes) if (node.members.length) this.paintNode(node, plan);
   }
 

@@ -33,7 +33,7 @@ class Gates {
     if (drawn === this.drawn) return;
     this.drawn = drawn;
     this.body.replaceChildren(...extras.gates.map(([command, name, verdict, blocking, found, evidence]) => {
-      const looks = { passed: "succeeded", "not checked": "pending" }[verdict] ?? (blocking ? "failed" : "waiting");
+      const looks = { passed: "succeeded", "not checked": "pending" }[verdict] ?? (blocking ? "failed" : "warns");
       const mark = make("span", { class: "onb-state", "data-state": looks }, drawIcon(plan.icons, looks), make("span", {}, blocking || verdict === "passed" ? verdict : `${verdict}, warns`));
       const where = address(plan, evidence);
       const kept = where ? make("a", { href: where, target: "_blank", rel: "noopener", "aria-label": `evidence of ${name}` }, "evidence") : evidence ? make("span", { title: evidence }, "kept") : "";

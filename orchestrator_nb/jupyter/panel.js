@@ -10,14 +10,23 @@ class Panel {
     this.id = `onb-${++ids}`;
     this.tab = "commands";
     this.selected = "";
+    this.sizes = new Map();
     this.build();
     this.repaint = () => {
       if (!this.asked) this.asked = requestAnimationFrame(() => { this.asked = 0; this.paint(); });
     };
     model.on("change", this.repaint);
-    this.clock = setInterval(() => LIVE.has(this.head.phase) && this.head.owned && this.repaint(), 1000);
-    this.resized = new ResizeObserver(() => this.repaint());
-    this.resized.observe(root);
+    this.clock = setInterval(() => {
+      if (!LIVE.has(this.head.phase) || !this.head.owned) return;
+      this.section.dataset.beat = this.section.dataset.beat === "1" ? "0" : "1";
+      this.repaint();
+    }, 1000);
+    // Sizes are told when they change: to ask for one while painting has the page laid out at once.
+    this.resized = new ResizeObserver((changes) => {
+      for (const { target } of changes) this.sizes.set(target, [target.clientWidth, target.clientHeight]);
+      this.repaint();
+    });
+    for (const element of [root, this.graph.view, this.commands.scroll]) this.resized.observe(element);
     this.paint();
   }
 
@@ -32,6 +41,7 @@ class Panel {
   get plan() { return this.model.get("plan") ?? {}; }
   get head() { return this.model.get("head") ?? {}; }
   get extras() { return this.model.get("extras") ?? {}; }
+  size(element) { return this.sizes.get(element) ?? [element.clientWidth, element.clientHeight]; }
   row(place) { return (this.model.get(`rows_${Math.floor(place / this.plan.chunk)}`) ?? [])[place % this.plan.chunk] ?? []; }
   ask(what, more = {}) { this.model.send({ do: what, ...more }); }
 
@@ -41,7 +51,7 @@ class Panel {
     const button = (name, what, extra = {}) => make("button", { type: "button", onclick: () => this.ask(what), ...extra }, name);
     this.pause = button("Pause", "pause", { title: "Start nothing new; what runs goes on to its end" });
     this.resume = button("Resume", "resume", { class: "onb-main" });
-    this.stop = button("Stop", "stop", { title: "End what runs, and the run; it can be resumed" });
+    this.stop = make("button", { type: "button", onclick: () => this.ask("stop", { now: this.head.phase === "stopping" }) });
     this.name = make("span", { class: "onb-name", role: "heading", "aria-level": 3 });
     this.pill = make("span", { class: "onb-pill" });
     this.runId = make("span", { class: "onb-run" });
@@ -131,7 +141,10 @@ class Panel {
     const live = head.owned && LIVE.has(head.phase);
     shown(this.pause, live);
     shown(this.resume, !live && head.phase !== "completed" && head.phase !== "stopping");
-    shown(this.stop, head.owned && (live || head.phase === "paused"));
+    const ends = head.phase === "stopping"; // what runs has some seconds left, which a second press takes from it
+    shown(this.stop, head.owned && (live || ends || head.phase === "paused"));
+    text(this.stop, ends ? "Stop now" : "Stop");
+    attribute(this.stop, "title", ends ? "Give what runs no more time" : "End what runs, and the run; it can be resumed");
     const counts = head.counts ?? {};
     const parts = BAR.filter((state) => counts[state]);
     const done = Object.entries(counts).reduce((sum, [state, number]) => sum + (FINAL.has(state) ? number : 0), 0);

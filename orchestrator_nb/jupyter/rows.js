@@ -10,6 +10,7 @@ class Commands {
     this.search = "";
     this.open = new Set();
     this.pool = [];
+    this.top = 0; // how far the table is scrolled
     this.chips = make("div", { class: "onb-chips", role: "group", "aria-label": "which commands are shown" });
     this.find = make("input", { type: "search", placeholder: "find a command", "aria-label": "find a command", oninput: () => { this.search = this.find.value.toLowerCase(); this.scroll.scrollTop = 0; panel.paint(); } });
     const heads = make("tr", {}, ...["Command", "State", "Time", "Latest"].map((name) => make("th", { scope: "col" }, name)));
@@ -18,7 +19,7 @@ class Commands {
     this.below = make("tr", { "aria-hidden": "true" }, make("td", { colspan: 4 }));
     this.body.append(this.above, this.below);
     this.table = make("table", { class: "onb-rows" }, make("thead", {}, heads), this.body);
-    this.scroll = make("div", { class: "onb-scroll", tabindex: 0, role: "region", "aria-label": "commands", onscroll: () => panel.repaint() }, this.table);
+    this.scroll = make("div", { class: "onb-scroll", tabindex: 0, role: "region", "aria-label": "commands", onscroll: () => { this.top = this.scroll.scrollTop; panel.repaint(); } }, this.table);
     this.detail = make("section", { class: "onb-detail", "aria-label": "the selected command" });
     this.elements = [this.chips, this.scroll, this.detail];
   }
@@ -53,8 +54,8 @@ class Commands {
     const { plan, head } = this.panel;
     this.paintChips(plan, head);
     const items = this.items();
-    const first = Math.max(0, Math.floor(this.scroll.scrollTop / ROW) - AROUND);
-    const last = Math.min(items.length, first + Math.ceil((this.scroll.clientHeight || 388) / ROW) + 2 * AROUND);
+    const first = Math.max(0, Math.floor(this.top / ROW) - AROUND);
+    const last = Math.min(items.length, first + Math.ceil((this.panel.size(this.scroll)[1] || 388) / ROW) + 2 * AROUND);
     attribute(this.table, "aria-rowcount", items.length + 1);
     for (const [element, size] of [[this.above, first], [this.below, items.length - last]]) {
       const height = `${size * ROW}px`;
@@ -140,7 +141,7 @@ class Commands {
     text(row.small, small);
     text(row.time, time);
     shown(row.track, fraction !== null && !FINAL.has(state));
-    if (fraction !== null) row.bar.style.width = `${(100 * fraction).toFixed(1)}%`;
+    if (fraction !== null) attribute(row.bar, "style", `width:${(100 * fraction).toFixed(1)}%`);
     text(row.note, note);
     attribute(row.last, "title", note);
     shown(row.link, Boolean(link));

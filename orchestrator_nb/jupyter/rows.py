@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from typing import Any
 
+from orchestrator_nb.drawing.bare import mark
 from orchestrator_nb.drawing.card import style
-from orchestrator_nb.drawing.icons import icon
 from orchestrator_nb.orchestrator.display.shown import as_text
 
 
@@ -43,13 +43,12 @@ class Rows(list[dict[str, Any]]):
         body = "".join(f"<tr>{''.join(self._cell(row, name) for name in self._columns)}</tr>" for row in self)
         return (
             f'<style>{style()}</style><section class="onb-panel" aria-label="{escape(self._lead)}">'
-            f'<p class="onb-none">{escape(self._lead)}</p>'
-            f'<table class="onb-rows"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></section>'
+            f'<p class="onb-lead">{escape(self._lead)}</p>'
+            f'<table class="onb-rows onb-free"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></section>'
         )
 
     def _cell(self, row: dict[str, Any], name: str) -> str:
         text = escape(str(self._shown(row)[name]))
         if name != "state":
             return f"<td>{text}</td>"
-        looks = self._looks(row)
-        return f'<td><span class="onb-state" data-state="{looks}">{icon(looks)}<span>{text}</span></span></td>'
+        return f"<td>{mark(self._looks(row), text)}</td>"

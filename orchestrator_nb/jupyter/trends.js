@@ -102,9 +102,7 @@ class Trends {
       if (!wide || plot.so === so) continue;
       if (!plot.so) plot.box.replaceChildren();
       plot.so = so;
-      // Plotly draws one point of those with the same id: here every command of a run has its own.
-      const data = plot.spec.data.map(({ ids, ...trace }) => trace);
-      this.plotly.react(plot.box, data, this.layout(plot.spec.layout, ink, grid, wide), { displayModeBar: false });
+      this.plotly.react(plot.box, plot.spec.data, this.layout(plot.spec.layout, ink, grid, wide), { displayModeBar: false });
     }
   }
 

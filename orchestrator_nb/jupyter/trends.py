@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from orchestrator_nb.drawing.card import style
+from orchestrator_nb.drawing.numbers import number
 from orchestrator_nb.orchestrator.display.shown import as_text
 
 MOST_METRICS = 4
@@ -26,16 +27,21 @@ class Chapter:
 def chapters(history: Any, workflow: str | None) -> tuple[Chapter, ...]:
     """Return the figures of a workflow's runs, of all without one. Raises StoreError."""
     from orchestrator_nb.analytics.figures import of_history, of_quality
-    from orchestrator_nb.analytics.marks import marks
+    from orchestrator_nb.analytics.material import Material
+    from orchestrator_nb.analytics.trends import last_values, recorded_most
 
-    filters = {} if workflow is None else {"workflow": workflow}
-    runs, gates, checkpoints = history.runs(**filters), history.gates(**filters), history.checkpoints(**filters)
-    marked = marks(runs, history.commands(**filters), gates, checkpoints)
+    wanted = {
+        "metrics": ("run", "workflow", "command", "name", "at", "value"),
+        "gates": ("run", "workflow", "command", "gate", "verdict", "value", "expected", "at"),
+        "checkpoints": ("run", "workflow", "taken", "boundary", "at", "seconds", "files", "message", "id"),
+    }
+    material = Material(history, {} if workflow is None else {"workflow": workflow}, wanted)
+    runs, metrics, gates, checkpoints = (material.runs, *(material.frame(name) for name in wanted))
     quality = []
-    for number, name in enumerate(history.metric_names(**filters)[:MOST_METRICS]):
-        values = history.trends(name, **filters)
-        quality.append(of_quality.trend(values, name, marked=marked))
-        if number == 0:
+    for place, name in enumerate(recorded_most(metrics)[:MOST_METRICS]):
+        values = last_values(metrics, name)
+        quality.append(of_quality.trend(values, name, marked=material.marks))
+        if place == 0:
             quality.append(of_quality.tradeoff(runs, values, name))
     if len(gates):
         quality.append(of_quality.verdicts(gates))
@@ -92,13 +98,13 @@ class Trends:
                 row.run,
                 row.command if isinstance(row.command, str) else "",
                 f"{row.at:%Y-%m-%d %H:%M:%S}",
-                f"{row.value:.6g}",
+                number(row.value),
             )
             for row in rows.iloc[::-1].itertuples()
         )
         body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in told)
         heads = "".join(f'<th scope="col">{name}</th>' for name in ("run", "command", "at (UTC)", self.name))
         return (
-            f'<section class="onb-panel" aria-label="{escape(self.name)}"><table class="onb-rows">'
+            f'<section class="onb-panel" aria-label="{escape(self.name)}"><table class="onb-rows onb-free">'
             f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></section>"
         )

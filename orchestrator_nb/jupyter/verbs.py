@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from orchestrator_nb.drawing.card import RUN_LOOKS
-from orchestrator_nb.drawing.glyphs import duration
+from orchestrator_nb.drawing.glyphs import counted, duration
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.journal.store import find_store
 from orchestrator_nb.jupyter.rows import Rows
@@ -48,9 +48,10 @@ PART = (
     ("--failed", {"action": "store_true", "help": "run what did not succeed in the latest run, and all after"}),
     ("--reuse", {"action": "store_true", "help": "do not run what is up to date"}),
 )
+OVERLAP = ("--overlap", {"choices": ("refuse", "wait", "skip", "allow"), "help": "while another run is under way"})
 STARTING = (
     ("--durability", {"choices": ("full", "process"), "help": "what a recorded fact survives"}),
-    ("--overlap", {"choices": ("refuse", "wait", "skip", "allow"), "help": "while another run is under way"}),
+    OVERLAP,
     ("--detach", {"action": "store_true", "help": "a process of its own drives the run"}),
 )
 NO_WAIT = ("--no-wait", {"action": "store_true", "help": "return the run at once"})
@@ -71,6 +72,7 @@ ARGUMENTS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
         ("--accept-changes", {"action": "store_true", "help": "keep the results of commands that changed since"}),
         ("--take-over", {"action": "store_true", "help": "end the process that owns the run"}),
         ("--from", {"action": "append", "metavar": "NAMES", "default": [], "dest": "start_from", "help": "run again"}),
+        OVERLAP,
         NO_WAIT,
         STORE,
     ),
@@ -234,6 +236,7 @@ def _resume(given: Any, names: Names) -> Any:
             accept_changes=given.accept_changes,
             take_over=given.take_over,
             start_from=given.start_from,
+            overlap=given.overlap,
         )
     return run if given.no_wait else run.wait()
 
@@ -298,7 +301,7 @@ def _history(given: Any, _names: Names) -> Rows:
     found = summaries(place, workflow=given.workflow, limit=given.limit)
     return Rows(
         found,
-        lead=f'{len(found)} runs in "{place}"',
+        lead=f'{counted(len(found), "run")} in "{place}"',
         columns=("run", "workflow", "state", "time", "done"),
         shown=lambda row: {
             **row,

@@ -11,8 +11,10 @@ import struct
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
@@ -30,6 +32,9 @@ SEEN = "ORCHESTRATOR_NB_"
 
 TRACKER_SECONDS = 2.0
 """How long what cleans up shared memory may take for it."""
+
+LARGE = 10
+"""How many modules a library has to bring for it to be worth an import before the fork."""
 
 _SEED = struct.Struct("8I")
 
@@ -97,11 +102,9 @@ def take_environment(variables: Mapping[str, str], *, slot: int) -> None:
 def renew_randomness() -> None:
     """Forget every random state and number that siblings would share.
 
-    OpenSSL does so by itself. The seed of hashes stays the server's: Python has no way to change it.
+    OpenSSL and Python's own generator do so by themselves. The seed of hashes stays the server's: Python has no way to change it.
     """
     modules = sys.modules
-    if "random" in modules:
-        modules["random"].seed()
     if "numpy.random" in modules:
         modules["numpy.random"].seed(_SEED.unpack(os.urandom(_SEED.size)))  # without one it takes ten times as long
     if "uuid" in modules:
@@ -111,6 +114,16 @@ def renew_randomness() -> None:
         modules["tempfile"]._name_sequence = None  # type: ignore[attr-defined]
     if "multiprocessing.process" in modules:
         modules["multiprocessing.process"].current_process().authkey = os.urandom(32)
+
+
+def imported_since(before: int) -> list[str]:
+    """Return what has been imported of large libraries since there were so many modules: the libraries and their parts
+    that are packages themselves. Python's own are not meant."""
+    new = list(islice(reversed(sys.modules), max(0, len(sys.modules) - before)))
+    counts = Counter(name.partition(".")[0] for name in new)
+    large = {top for top, count in counts.items() if count >= LARGE and top not in sys.stdlib_module_names}
+    found = {name for name in new if name.count(".") < 2 and name.partition(".")[0] in large}
+    return sorted(name for name in found if "." not in name or hasattr(sys.modules.get(name), "__path__"))
 
 
 def trackers() -> list[Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import threading
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from orchestrator_nb.kernels import forked, forked_shell, forked_streams
+from orchestrator_nb.kernels import forked, forked_shell, forked_sockets, forked_streams
 
 SPLIT = 7
 """The major version of ipykernel whose start is known well enough here to be done in two parts."""
@@ -75,7 +75,9 @@ def build() -> Any:
     if "StoreMagics" not in app.config:  # else it may read what was stored by other kernels meanwhile
         for extension in app.default_extensions:
             shell.extension_manager.load_extension(extension)
-    forked_streams.are_known()
+    app.may_be_lean = forked_streams.are_known() and app.outstream_class == "ipykernel.iostream.OutStream"
+    if app.may_be_lean:
+        forked_sockets.prepare()
     return app
 
 
@@ -97,11 +99,11 @@ def config_files(app: Any) -> list[str]:
     return [os.path.join(folder, name) for folder in app.config_file_paths for name in sorted(names)]
 
 
-def run(app: Any, argv: Sequence[str], ready: Callable[[], None], *, lean: bool = False) -> Any:
+def run(app: Any, argv: Sequence[str], tell: Callable[[dict[str, Any]], None], *, lean: bool = False) -> Any:
     """Run a kernel with these arguments until it is shut down; return its application.
 
-    `ready` is called once its sockets are there. A `lean` one has what running cell after cell takes: no heartbeat, no
-    subshells, nor the threads for them, and fewer hand-overs between the threads that are left.
+    `tell` is called once its sockets are there, with whether it will tell more; if so, then with what it has to say of
+    its language, once it runs what it is asked to. A `lean` one has what running cell after cell for one client takes.
     """
     from ipykernel.kernelapp import IPKernelApp
 
@@ -109,11 +111,11 @@ def run(app: Any, argv: Sequence[str], ready: Callable[[], None], *, lean: bool 
     connection_file = _plain_arguments(argv)
     if app is None or connection_file is None:
         _forget(app)
-        ready()
+        tell({"bound": True, "more": False})
         app = IPKernelApp.instance()
         app.initialize([*argv, "--IPKernelApp.parent_handle=1"])
     else:
-        _finish(app, argv, connection_file, ready, lean=lean)
+        _finish(app, argv, connection_file, tell, lean=lean)
     app.start()
     # the thread that publishes is stopped at exit: the one that still answers the request to shut down must be done
     control = getattr(app, "control_thread", None)
@@ -137,13 +139,13 @@ def _forget(app: Any) -> None:
             type(made).clear_instance()
 
 
-def _finish(app: Any, argv: Sequence[str], connection_file: str, ready: Callable[[], None], *, lean: bool) -> None:
+def _finish(
+    app: Any, argv: Sequence[str], connection_file: str, tell: Callable[[dict[str, Any]], None], *, lean: bool
+) -> None:
     """Give the application an identity, sockets and threads, in the order in which ipykernel does it."""
-    from jupyter_client.session import Session
-
     app.argv = list(argv)
     app.connection_file = connection_file
-    app.session = Session(parent=app)
+    _renew(app.session)
     shell = app.shell
     shell.init_environment()
     shell.starting_dir = os.getcwd()
@@ -151,25 +153,62 @@ def _finish(app: Any, argv: Sequence[str], connection_file: str, ready: Callable
     shell.history_manager.dir_hist[:] = [shell.starting_dir]
     if "JPY_SESSION_NAME" in os.environ:
         shell.user_ns["__session__"] = os.environ["JPY_SESSION_NAME"]
-    app.init_connection_file()
-    if lean:
-        _leave_out()
-    app.init_sockets()
-    if not lean:
-        app.init_heartbeat()
-    ready()
-    app.write_connection_file()
-    app.log_connection_info()
-    app.init_io()
-    app.init_signal()
-    kernel = app.kernel
-    _adopt(kernel, app.init_kernel)
+    connection = forked_sockets.read_connection(connection_file) if lean and app.may_be_lean else None
+    if connection is None:
+        _open_all(app, tell)
+    else:
+        _open_lean(app, connection, tell)
     shell.save_sys_module_state()
     app.init_gui_pylab()
     app.init_extensions()
     app.quick_start.init_code(app)
     sys.stdout.flush()
     sys.stderr.flush()
+    if connection is not None:
+        forked_sockets.await_client(app)
+        tell({"ready": app.kernel.language_info})
+
+
+def _renew(session: Any) -> None:
+    """Make the session that was prepared one of this process."""
+    from jupyter_client.session import new_id, new_id_bytes
+
+    session.session, session.key, session.pid = new_id(), new_id_bytes(), os.getpid()
+    session.digest_history, session.message_count = set(), 0
+
+
+def _open_all(app: Any, tell: Callable[[dict[str, Any]], None]) -> None:
+    app.init_connection_file()
+    app.init_sockets()
+    app.init_heartbeat()
+    tell({"bound": True, "more": False})
+    app.write_connection_file()
+    app.log_connection_info()
+    app.init_io()
+    app.init_signal()
+    _adopt(app.kernel, app.init_kernel)
+
+
+def _open_lean(app: Any, connection: dict[str, Any], tell: Callable[[dict[str, Any]], None]) -> None:
+    from ipykernel import iostream
+    from ipykernel.kernelbase import Kernel
+
+    app.session.key = connection["key"].encode()
+    forked_sockets.open_sockets(app, connection)
+    tell({"bound": True, "more": True})
+    iostream.OutStream = forked_streams.stream_class()  # type: ignore[misc]
+    app.init_io()
+    app.iopub_thread.watcher.start(sys.stdout, sys.stderr)
+    app.init_signal()
+    kernel: Any = app.kernel
+    has: Any = Kernel
+    has._supports_kernel_subshells = False
+    _give(kernel, forked_sockets.open_streams(app))
+    kernel._execute_sleep = 0.0  # it is for what may be late on its way to the thread that publishes
+    # as IPython's does, which would complain that there is no debugger
+    kernel.start = partial(has.start, kernel)
+    kernel.shell.exit_now = False
+    app.displayhook.get_execution_count = lambda: kernel.execution_count
 
 
 def _adopt(kernel: Any, init_kernel: Callable[[], None]) -> None:
@@ -178,14 +217,7 @@ def _adopt(kernel: Any, init_kernel: Callable[[], None]) -> None:
     def adopted(**traits: Any) -> Any:
         for name in ("parent", "log", "profile_dir", "user_ns"):  # it was built with them
             del traits[name]
-        for name, value in traits.items():
-            setattr(kernel, name, value)
-        kernel.ident = str(uuid.uuid4())
-        kernel._stdout, kernel._stderr = sys.stdout, sys.stderr
-        shell = kernel.shell
-        for publisher in (shell.displayhook, shell.display_pub):
-            publisher.session, publisher.pub_socket = kernel.session, kernel.iopub_socket
-        shell.displayhook.topic = kernel._topic("execute_result")
+        _give(kernel, traits)
         return kernel
 
     made: Any = type(kernel)
@@ -196,28 +228,15 @@ def _adopt(kernel: Any, init_kernel: Callable[[], None]) -> None:
         del made.instance  # what it hides is its base class's
 
 
-class _NoThread:
-    """Stands where the thread that hands the requests of subshells on would be; requests come to the main thread."""
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        self.parent_thread = threading.current_thread()
-
-    def __bool__(self) -> bool:
-        return False
-
-
-def _leave_out() -> None:
-    """Do without the thread that hands the requests of subshells on, and without needless hand-overs."""
-    import ipykernel.kernelapp as module
-    from ipykernel.kernelbase import Kernel
-
-    if hasattr(module, "ShellChannelThread") and hasattr(Kernel, "_supports_kernel_subshells"):
-        stands_in: Any = _NoThread
-        module.ShellChannelThread = stands_in
-        has: Any = Kernel
-        has._supports_kernel_subshells = False
-    if forked_streams.are_known():
-        forked_streams.install()
+def _give(kernel: Any, traits: dict[str, Any]) -> None:
+    for name, value in traits.items():
+        setattr(kernel, name, value)
+    kernel.ident = str(uuid.uuid4())
+    kernel._stdout, kernel._stderr = sys.stdout, sys.stderr
+    shell = kernel.shell
+    for publisher in (shell.displayhook, shell.display_pub):
+        publisher.session, publisher.pub_socket = kernel.session, kernel.iopub_socket
+    shell.displayhook.topic = kernel._topic("execute_result")
 
 
 def _children_are_few() -> None:

@@ -35,7 +35,8 @@ class ForkedProcess:
     """A forked kernel at the end of a line to its server, which says what becomes of it. It is killed when the line is
     closed. All methods may be called from any thread.
 
-    `bound` tells whether its sockets are there; `alone` whether, now that it has ended, no process that came of it is
+    `bound` tells whether its sockets are there; `says_ready` whether it will say by itself when it is ready, and `ready`
+    what it has said of its language then; `alone` whether, now that it has ended, no process that came of it is
     left.
     """
 
@@ -46,6 +47,8 @@ class ForkedProcess:
         self.pid = 0
         self.returncode: int | None = None
         self.bound = False
+        self.says_ready = False
+        self.ready: dict[str, Any] | None = None
         self.alone = False
         self._refusal: NotForked | None = None
         self._line = line
@@ -126,7 +129,9 @@ class ForkedProcess:
 
     def _take(self, said: dict[str, Any]) -> None:
         self.pid = said.get("pid", self.pid)
-        self.bound = self.bound or "bound" in said
+        if "bound" in said:
+            self.bound, self.says_ready = True, bool(said["more"])
+        self.ready = said.get("ready", self.ready)
         if "exit" in said:
             self.alone = bool(said["alone"])
             self._end(int(said["exit"]))

@@ -100,12 +100,14 @@ class QuickChannel(AsyncZMQSocketChannel):
 class ForkingClient(QuicklyConfigured, AsyncKernelClient):
     """A client without the channels that nobody listens to here, those for heartbeats and for questions to the user.
 
-    `kernel_info_reply` is what the kernel has said of itself.
+    `kernel_info_reply` is what the kernel has said of itself, of its language at the least. `provisioner` is there where
+    it may say so as soon as it is ready, and listens to what it publishes, without being asked.
     """
 
     shell_channel_class = Type(QuickChannel)
     iopub_channel_class = Type(QuickChannel)
     kernel_info_reply: dict[str, Any] | None = None
+    provisioner: ForkProvisioner | None = None
 
     @default("context")
     def _shared(self) -> Any:
@@ -127,6 +129,11 @@ class ForkingClient(QuicklyConfigured, AsyncKernelClient):
 
     async def _async_wait_for_ready(self, timeout: float | None = None) -> None:
         """Return when the kernel has answered and all that it publishes is received. Raises RuntimeError."""
+        if self.provisioner is not None:
+            language = await self.provisioner.ready(timeout)
+            if language is not None:
+                self.kernel_info_reply = {"content": {"language_info": language}}
+                return
         deadline = time.monotonic() + (float("inf") if timeout is None else timeout)
         asked: set[str] = set()
         while True:
@@ -203,6 +210,12 @@ class ForkingManager(QuicklyConfigured, AsyncKernelManager):
                 lean=True,
             )
         await _without_pause(KernelManager._async_start_kernel)(self, **options)
+
+    def client(self, **options: Any) -> Any:
+        """Return a client for the kernel."""
+        client: Any = super().client(**options)
+        client.provisioner = self.provisioner if isinstance(self.provisioner, ForkProvisioner) else None
+        return client
 
     async def _async_shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:
         provisioner = self.provisioner

@@ -60,6 +60,22 @@ class ForkProvisioner(QuicklyConfigured, LocalProvisioner):  # type: ignore[meta
             else:
                 await asyncio.sleep(0.02)
 
+    async def ready(self, timeout: float | None = None) -> dict[str, Any] | None:
+        """Return what the kernel says of its language, once it is ready; None where it does not say so by itself.
+
+        Raises RuntimeError where it has ended before, or was not ready after `timeout` seconds.
+        """
+        process = self.process
+        if not isinstance(process, ForkedProcess) or not process.says_ready:
+            return None
+        try:
+            await asyncio.wait_for(_ready(process), timeout)
+        except asyncio.TimeoutError:
+            raise RuntimeError(f"the kernel was not ready within {timeout} s") from None
+        if process.ready is None:
+            raise RuntimeError("the kernel ended before it was ready")
+        return process.ready
+
     async def wait(self) -> int | None:
         """Return the exit code when the kernel has ended."""
         await self.exited()
@@ -121,6 +137,11 @@ async def _bound(process: ForkedProcess) -> None:
         if process.returncode is not None:
             code = process.returncode
             raise NotForked(f"a forked kernel ended with code {code} before it was ready", unable=code >= 0)
+        await _news(process)
+
+
+async def _ready(process: ForkedProcess) -> None:
+    while process.poll() is None and process.ready is None:
         await _news(process)
 
 

@@ -5,7 +5,8 @@ request is one byte on the channel with four descriptors: a line, and the standa
 comes over the line, as a length and JSON; what becomes of it goes back, a line of JSON each:
 
     {"pid": 17}                     it was forked
-    {"bound": true}                 its sockets are there (said by the kernel itself)
+    {"bound": true, "more": true}   its sockets are there (said by the kernel itself), and more is to come of it:
+    {"ready": {…}}                  it is ready; what it says of its language (said by the kernel itself)
     {"exit": 0, "alone": true}      it has ended with this code; alone, when no process that came of it is left
     {"refused": "…", "replace": …}  it was not; with `replace`, a new server may do it
     {"unfit": "name", "why": "…"}   that module spoils forking; a server without it may do it
@@ -34,6 +35,7 @@ from contextlib import suppress
 from typing import Any
 
 from orchestrator_nb.kernels import forked, forked_app
+from orchestrator_nb.kernels.imported import IMPORTED
 from orchestrator_nb.kernels.preload import Preloaded, UnfitModule, fit, os_threads, preload
 from orchestrator_nb.kernels.warm import warm
 from orchestrator_nb.kernels.watched_files import WatchedFiles
@@ -301,8 +303,11 @@ def _live(born: Forked, app: Any, *, path: list[str], variables: Mapping[str, st
         sys.path[:] = [*request["path"], *(entry for entry in path if entry not in request["path"])]
         sys.argv[:] = request["argv"]
         gc.enable()
+        modules = len(sys.modules)
         app = forked_app.run(app, request["argv"][1:], _teller(born.line), lean=request["lean"])
         namespace, status = app.shell.user_ns, 0
+        if request["lean"]:
+            _tell_imports(os.path.dirname(request["argv"][2]), forked.imported_since(modules))
     except SystemExit as asked:
         status = asked.code if isinstance(asked.code, int) else int(asked.code is not None)
     except BaseException:  # noqa: BLE001 - as Python does with whatever reaches its outermost level
@@ -310,10 +315,18 @@ def _live(born: Forked, app: Any, *, path: list[str], variables: Mapping[str, st
     forked.leave(status, namespace)
 
 
-def _teller(line: socket.socket) -> Callable[[], None]:
-    def tell() -> None:
-        _send(line, {"bound": True})
-        line.close()
+def _tell_imports(folder: str, names: list[str]) -> None:
+    """Leave word, in the folder of the connection file, of what was imported."""
+    if names:
+        with suppress(OSError), open(os.path.join(folder, IMPORTED), "w", encoding="utf-8") as file:
+            json.dump(names, file)
+
+
+def _teller(line: socket.socket) -> Callable[[dict[str, Any]], None]:
+    def tell(what: dict[str, Any]) -> None:
+        _send(line, what)
+        if not what.get("more"):
+            line.close()
 
     return tell
 

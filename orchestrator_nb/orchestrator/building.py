@@ -13,8 +13,6 @@ from orchestrator_nb.definition.models import WorkflowDefinition
 from orchestrator_nb.definition.names import slug
 from orchestrator_nb.definition.reading import Loaded, read_definition
 from orchestrator_nb.definition.writing import to_dict, to_json, to_yaml
-from orchestrator_nb.drawing.card import listing
-from orchestrator_nb.drawing.workflow_card import workflow_card
 from orchestrator_nb.errors import DefinitionError, UsageError
 from orchestrator_nb.orchestrator.collector import collector_at_rest
 from orchestrator_nb.orchestrator.display.views import show_workflow
@@ -96,6 +94,9 @@ class Building:
             raise NotImplementedError  # IPython goes on to ask for the representations
 
     def _repr_html_(self) -> str:
+        from orchestrator_nb.drawing.card import listing
+        from orchestrator_nb.drawing.workflow_card import workflow_card
+
         try:
             return workflow_card(self.definition)
         except DefinitionError as error:

@@ -13,7 +13,6 @@ its own: it is registered in another group, see `commands.registry`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +44,16 @@ def command_types(
         types |= {"notebook": NotebookCommand(), "shell": ShellCommand()}
         missing -= types.keys()
     if missing:
+        from importlib.metadata import entry_points
+
         for entry in entry_points(group=ENTRY_POINT):
             if entry.name in missing:
                 types[entry.name] = _loaded(entry)
     return types
 
 
-def _loaded(entry: EntryPoint) -> Command:
+def _loaded(entry: Any) -> Command:
+    """Return the type of command that an installed package offers by an entry point."""
     lead = f'the command type "{entry.name}" of "{entry.value}"'
     try:
         made: Any = entry.load()()

@@ -5,24 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from orchestrator_nb.data.flush import PART, write_whole
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
 from orchestrator_nb.definition.reading import read_definition
 from orchestrator_nb.definition.writing import to_dict
-from orchestrator_nb.errors import StoreError
+from orchestrator_nb.errors import OrchestratorError, StoreError
+from orchestrator_nb.orchestrator.session_names import SESSION
+from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.transitions import GOOD
 
 FILE = "definition.json"
 SOURCES = "sources"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frozen:
+class Frozen(Struct, frozen=True, kw_only=True):
     """A definition as a run was started with it.
 
     `folder` is the definition's folder, `origin` the file, notebook or folder that it was read from, `defined_in` the
@@ -53,6 +55,16 @@ class Frozen:
             "reuse": self.reuse,
         }
         write_whole(run_folder / FILE, msgspec.json.format(msgspec.json.encode(document), indent=1))
+
+    def session_function(self, state: RunState) -> str | None:
+        """Return a command that is not done and that only the session in which it was defined can run, None without."""
+        for command in self.definition.commands if self.defined_in is not None else ():
+            if command.call is None or not command.call.startswith(SESSION):
+                continue
+            cells = [name for name, planned in state.planned.items() if command.id in (name, planned.matrix)]
+            if not cells or any(state.commands[name].state not in GOOD for name in cells):
+                return command.id
+        return None
 
     @classmethod
     def read(cls, run_folder: Path) -> Frozen:
@@ -92,3 +104,12 @@ def remove_parts(run_folder: Path) -> None:
     for part in (*run_folder.glob(PART), *(run_folder / SOURCES).glob(PART)):
         with suppress(OSError):
             part.unlink()
+
+
+def session_needed(run_folder: Path, state: RunState) -> str | None:
+    """Return the session that alone can go on with a run, None where any can."""
+    try:
+        frozen = Frozen.read(run_folder)
+    except OrchestratorError:  # what cannot be read says so to whoever goes on
+        return None
+    return frozen.defined_in if frozen.session_function(state) is not None else None

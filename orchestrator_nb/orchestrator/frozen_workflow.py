@@ -10,9 +10,7 @@ from orchestrator_nb.errors import RunRefused
 from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.orchestrator.opening import Opening
 from orchestrator_nb.orchestrator.run import Run
-from orchestrator_nb.orchestrator.session_names import SESSION
 from orchestrator_nb.orchestrator.workflow import Workflow, read_workflow
-from orchestrator_nb.state.transitions import GOOD
 
 
 def resume_frozen(folder: Path, **options: Any) -> Run:
@@ -36,15 +34,12 @@ def frozen_workflow(frozen: Frozen) -> Workflow:
 
 
 def _refuse_session_functions(run: Run, frozen: Frozen) -> None:
-    state = run.state
-    for command in frozen.definition.commands:
-        cells = [name for name, planned in state.planned.items() if command.id in (name, planned.matrix)]
-        unfinished = not cells or any(state.commands[name].state not in GOOD for name in cells)
-        if unfinished and command.call is not None and command.call.startswith(SESSION):
-            raise RunRefused(
-                f'"{run.id}" cannot go on here: "{command.id}" is a function defined in {frozen.defined_in}; '
-                f"open that, define the workflow again, and type flow.resume()"
-            )
+    command = frozen.session_function(run.state)
+    if command is not None:
+        raise RunRefused(
+            f'"{run.id}" cannot go on here: "{command}" is a function defined in {frozen.defined_in}; '
+            f"open that, define the workflow again, and type flow.resume()"
+        )
 
 
 def _workflow_of(frozen: Frozen) -> Workflow:

@@ -14,7 +14,8 @@ from orchestrator_nb.state.sharing import is_function
 def all_gates(definition: WorkflowDefinition) -> Iterator[GateDefinition]:
     """Yield the gates of all commands, then those that are required of the run."""
     for command in definition.commands:
-        yield from command.checks
+        if checks := command.checks:
+            yield from checks
     yield from definition.quality_requirements
 
 

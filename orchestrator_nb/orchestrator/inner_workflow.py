@@ -19,6 +19,7 @@ from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinit
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.definition.pointers import child
 from orchestrator_nb.definition.references import references_in, secrets_in
+from orchestrator_nb.definition.writing import to_plain
 from orchestrator_nb.errors import Cancelled, CommandError, DefinitionError, Mistake, OrchestratorError, UsageError
 from orchestrator_nb.events import Event, NoticeGiven, Stored
 from orchestrator_nb.journal.store import JOURNAL
@@ -141,7 +142,7 @@ class WorkflowCommand(Command):
         upstream = opening.plan.upstream
         matrices = {each.id: each.matrix for each in definition.commands if each.matrix is not None}
         plain = {
-            "parameters": {name: item.model_dump(mode="json") for name, item in definition.parameters.items()},
+            "parameters": {name: to_plain(item, defaults=True) for name, item in definition.parameters.items()},
             "commands": {name: [fingerprints[name], list(upstream[name])] for name in opening.plan.order},
             **({"matrices": matrices} if matrices else {}),
         }
@@ -166,7 +167,7 @@ class WorkflowCommand(Command):
             # Whether it runs decides what the whole gives.
             route = [each.matrix, each.trigger_rule, each.when]
             parts[name] = [key, list(opening.plan.upstream[name]), route]
-        declared = {name: item.model_dump(mode="json") for name, item in definition.parameters.items()}
+        declared = {name: to_plain(item, defaults=True) for name, item in definition.parameters.items()}
         return json.dumps([declared, parts], sort_keys=True, default=str)
 
     def run(self, attempt: Attempt) -> Stored:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from orchestrator_nb.commands.processes import end_leftovers
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.secret_digests import SecretDigests
-from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
+from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.engine.outline import Outline, outline
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.journal.file import JournalFile
@@ -49,12 +48,12 @@ from orchestrator_nb.orchestrator.store.store_check import check_store
 from orchestrator_nb.plan.fingerprint import canonical, fingerprint
 from orchestrator_nb.plan.key import key_of
 from orchestrator_nb.plan.plan import Plan
-from orchestrator_nb.plan.pools import MEMORY
 from orchestrator_nb.plan.selection import narrowed, read_selection, select
 from orchestrator_nb.ports import Command, Observer
 from orchestrator_nb.state.run_state import RunState, fold
 from orchestrator_nb.state.sharing import is_function
 from orchestrator_nb.state.transitions import DONE, IllegalTransition
+from orchestrator_nb.version import VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,14 +198,18 @@ def resume_opened(
     taking_over: bool = False,
     durable: bool = True,
     start_from: Sequence[str] = (),
+    admission: AbstractContextManager[None] | None = None,
 ) -> Run:
     """Take over a run and go on with it; one that is complete is only looked at.
+
+    Where other runs of the workflow count, `admission` is what `overlap.admitted` gives.
 
     What is selected by `start_from` runs again, and everything downstream of it. Before anything is dispatched, every
     process that a dead owner left is ended; a living one of this host, too, when `taking_over`. Raises RunRefused, DefinitionError, StoreError.
     """
     notes = check_store(folder.parent)
-    owned = _own(folder, durable=durable, taking_over=taking_over)
+    with admission or nullcontext():
+        owned = _own(folder, durable=durable, taking_over=taking_over)
     try:
         state = _folded(owned.journal)
         frozen = Frozen.read(folder)
@@ -342,7 +345,7 @@ def _first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> tuple[
         durability=opening.durability,
         slots=opening.slots,
         owner=identity(),
-        version=_version(),
+        version=VERSION,
         parent=opening.parent,
         settings=recorded_settings(plan.definition),
         decide=opening.decide,
@@ -367,26 +370,3 @@ def _first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> tuple[
         )
         facts = with_merges(facts, merging.made, shared=plan.definition.context, strategies=planned.merge)
     return facts, reuse
-
-
-def machine_memory(definition: WorkflowDefinition) -> int | None:
-    """Return how many bytes of memory the machine has, None where no command of the workflow takes any."""
-    if not any(MEMORY in {*command.resources, *command.retry_resources} for command in definition.commands):
-        return None
-    import psutil
-
-    return int(psutil.virtual_memory().total)
-
-
-def cpus() -> int:
-    """Return how many CPUs this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0)) or 1
-    return os.cpu_count() or 1
-
-
-def _version() -> str:
-    try:
-        return version("orchestrator-nb")
-    except PackageNotFoundError:
-        return "unknown"

@@ -16,23 +16,23 @@ from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.follow import Follower
 from orchestrator_nb.journal.live import read_live
 from orchestrator_nb.journal.owner import is_owned
-from orchestrator_nb.journal.store import JOURNAL, find_store
+from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.orchestrator.control.asking import Answer, ask_owner
 from orchestrator_nb.orchestrator.control.awaiting import wait_for_owner, wait_in_loop
 from orchestrator_nb.orchestrator.control.driver import Driver
 from orchestrator_nb.orchestrator.display.compliance import Compliance, compliance_of
-from orchestrator_nb.orchestrator.display.decisions import Decision, decisions_of, plain_parameters, what_to_type
+from orchestrator_nb.orchestrator.display.decisions import Decision, decisions_of, plain_parameters
 from orchestrator_nb.orchestrator.display.failure_story import failure_text
 from orchestrator_nb.orchestrator.display.looks import Looks
 from orchestrator_nb.orchestrator.display.result import RunResult, result_of
 from orchestrator_nb.orchestrator.display.status import Status
 from orchestrator_nb.orchestrator.display.why import Why, why
 from orchestrator_nb.orchestrator.metrics import execution_metrics
+from orchestrator_nb.orchestrator.next_steps import next_steps
 from orchestrator_nb.orchestrator.rollbacks.run_files import GoesBack
 from orchestrator_nb.orchestrator.run_context import context_of
 from orchestrator_nb.orchestrator.run_figures import RunFigures
 from orchestrator_nb.orchestrator.store.saved import read_saved, restore_state, saved_state, write_saved
-from orchestrator_nb.recovery.rollbacks import how_to_step_back, why_step_back
 from orchestrator_nb.state.run_state import RunState
 
 GoOn = Callable[..., Any]
@@ -162,16 +162,7 @@ class Run(GoesBack, Looks, RunFigures):
 
     def _next_steps(self, state: RunState) -> tuple[str, ...]:
         """Return what to type to go on."""
-        if state.run.state == "completed" and not state.deviations:
-            return ()
-        store = self.folder.parent
-        elsewhere = "" if find_store() == store else f" --store {_quoted(store)}"
-        asked = what_to_type(state, self.id, elsewhere)
-        if state.run.state == "failed" and why_step_back(state) is not None:
-            asked.append(how_to_step_back(self.id))
-        if self._in_session is not None:
-            return (*asked, f"to go on, in {self._in_session}: flow.resume()")
-        return (*asked, f"to go on: orchestrator-nb resume {self.id}{elsewhere}")
+        return next_steps(state, self.folder, in_session=self._in_session, is_ours=self._own is not None)
 
     # ── waiting ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -388,9 +379,3 @@ class Run(GoesBack, Looks, RunFigures):
 
     def __repr__(self) -> str:
         return f"<Run {self.id}: {self.state.phase}>"
-
-
-def _quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(str(path))

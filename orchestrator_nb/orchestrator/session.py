@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import queue
-import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, structs
 
 from orchestrator_nb import events as e
 from orchestrator_nb.data.artifacts import Artifacts
@@ -51,6 +51,7 @@ from orchestrator_nb.ports import Command, Gates, Observer
 from orchestrator_nb.state.run_state import RunState
 from orchestrator_nb.state.sharing import is_function
 from orchestrator_nb.state.step_facts import PROBE
+from orchestrator_nb.values import token
 
 log = logging.getLogger("orchestrator_nb.run")
 """What has to be said while it cannot be recorded; where nobody has set up logging it goes to stderr."""
@@ -59,8 +60,7 @@ NEAR = 0.8
 """Of the time until the deadline, how much has passed when it is near."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owned:
+class Owned(Struct, frozen=True, kw_only=True):
     """A run that this process may write: its folder, the right to it, and its open journal."""
 
     folder: Path
@@ -233,7 +233,7 @@ class Session:
         run is over before it took the request, and RunUnanswered after `wait` seconds.
         """
         answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-        request = replace(request, id=secrets.token_hex(16), by=asker())
+        request = structs.replace(request, id=token(16), by=asker())
         assert request.id is not None
         self._asked[request.id] = answers.put
         self._loop.send(request)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator_nb.definition.models import WorkflowDefinition
+from orchestrator_nb.definition.models import MOST_SLOTS, WorkflowDefinition
 from orchestrator_nb.definition.reading import read_definition
 from orchestrator_nb.definition.writing import to_plain
+from orchestrator_nb.errors import UsageError
 
 SETTINGS = ("context", "quality_requirements", "recovery", "optimization", "monitoring", "deadline")
 """The keys of a definition that a start may give, too."""
@@ -46,3 +47,11 @@ def with_settings(definition: WorkflowDefinition, given: Mapping[str, Any]) -> W
 def recorded_settings(definition: WorkflowDefinition) -> dict[str, Any]:
     """Return what the journal keeps of them: every one, at its default where nobody said anything."""
     return {name: to_plain(getattr(definition, name), defaults=True) for name in SETTINGS}
+
+
+def check_driving(*, slots: int | None, durability: str | None) -> None:
+    """Look at the two that say how a run is driven. Raises UsageError."""
+    if durability not in (None, "full", "process"):
+        raise UsageError(f'durability is "full" or "process"; found {durability!r}')
+    if slots is not None and (type(slots) is not int or not 1 <= slots <= MOST_SLOTS):
+        raise UsageError(f"slots is a whole number from 1 to {MOST_SLOTS:,}; found {slots!r}")

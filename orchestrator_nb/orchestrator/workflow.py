@@ -8,10 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator_nb.definition.models import MOST_SLOTS
 from orchestrator_nb.definition.parameters import bind_parameters
 from orchestrator_nb.definition.reading import Loaded, read_definition
-from orchestrator_nb.errors import DefinitionError, Mistake, UsageError
+from orchestrator_nb.errors import DefinitionError, Mistake
 from orchestrator_nb.journal.store import find_run, find_store
 from orchestrator_nb.orchestrator.building import Building
 from orchestrator_nb.orchestrator.collector import collector_at_rest
@@ -24,13 +23,14 @@ from orchestrator_nb.orchestrator.earlier.results import EarlierResults
 from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.orchestrator.gates import gate_mistakes
 from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, with_open_matrices, without_unknown
-from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, cpus, machine_memory, resume_opened, start_opened
-from orchestrator_nb.orchestrator.overlap import OVERLAPS
+from orchestrator_nb.orchestrator.machine import cpus, machine_memory
+from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, resume_opened, start_opened
+from orchestrator_nb.orchestrator.overlap import admitted, overlap_of
 from orchestrator_nb.orchestrator.preview import Preview, preview
 from orchestrator_nb.orchestrator.reuse.parts import choose, given_to
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.session_names import needs_session, session_name
-from orchestrator_nb.orchestrator.settings import given_settings, with_settings
+from orchestrator_nb.orchestrator.settings import check_driving, given_settings, with_settings
 from orchestrator_nb.orchestrator.store.saved import read_saved
 from orchestrator_nb.orchestrator.store.store_check import store_notes
 from orchestrator_nb.plan.plan import Plan, make_plan
@@ -202,6 +202,7 @@ class Workflow(Building):
         accept_changes: bool = False,
         take_over: bool = False,
         start_from: Names = (),
+        overlap: str | None = None,
         decide: str | None = None,
         observers: Sequence[Observer] = (),
     ) -> Run:
@@ -209,15 +210,18 @@ class Workflow(Building):
 
         A command that succeeded and has changed since is refused, unless `accept_changes` keeps its result. What is
         selected by `start_from` runs again, with everything after it, also in a run that is completed. A process
-        of this host that owns the run, frozen perhaps, is killed when `take_over` says so, else refused. Raises
-        RunNotFound, RunRefused, DefinitionError; when waiting, what `Run.wait` raises.
+        of this host that owns the run, frozen perhaps, is killed when `take_over` says so, else refused. `overlap` is
+        about other runs of the workflow, as in `start`. Raises RunNotFound, RunRefused, RunSkipped, DefinitionError;
+        when waiting, what `Run.wait` raises.
         """
         folder = find_run(find_store(store, start=self._folder), run, workflow=self.name)
         opening_of = self._opening_of(observers, accept_changes=accept_changes, decide=decide)
         again = read_selection(start_from=start_from).start_from
+        waited, overlap = self.definition.coordination_timeout, overlap_of(overlap, self.definition)
         resumed = resume_opened(
-            folder, opening_of, accept_changes=accept_changes, taking_over=take_over, start_from=again
-        )
+            folder, opening_of, accept_changes=accept_changes, taking_over=take_over, start_from=again,
+            admission=admitted(folder.parent, self.name, overlap, besides=folder, wait=waited),
+        )  # fmt: skip
         seen = show_run(resumed)
         if wait or (wait is None and not seen):
             resumed.wait(check=check)
@@ -315,12 +319,7 @@ class Workflow(Building):
         overlap: str | None = None,
         decide: str | None = None,
     ) -> Opening:
-        if overlap is not None and overlap not in OVERLAPS:
-            raise UsageError(f"overlap is one of {', '.join(OVERLAPS)}; found {overlap!r}")
-        if durability not in (None, "full", "process"):
-            raise UsageError(f'durability is "full" or "process"; found {durability!r}')
-        if slots is not None and (type(slots) is not int or not 1 <= slots <= MOST_SLOTS):
-            raise UsageError(f"slots is a whole number from 1 to {MOST_SLOTS:,}; found {slots!r}")
+        check_driving(slots=slots, durability=durability)
         taken = slots or plan.definition.slots or cpus()
         memory = machine_memory(plan.definition)
         check_pools(plan.definition, slots=taken, memory=memory)
@@ -333,7 +332,7 @@ class Workflow(Building):
             memory=memory,
             durability=durability or plan.definition.durability,
             observers=tuple(observers),
-            overlap=overlap or plan.definition.overlap,
+            overlap=overlap_of(overlap, plan.definition),
             go_on=self.resume,
             today=self.today,
             gates=self._gates,

@@ -11,6 +11,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.definition.matrix import FanIn
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.executors.inputs import declared_only
+from orchestrator_nb.orchestrator.earlier.imports import earlier_imports
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import amount
 from orchestrator_nb.ports import Work
@@ -97,12 +98,20 @@ class Works:
             definition=definition,
             parameters=plan.parameters,
             kernels=plan.definition.kernels,
+            imported=self._imported(),
             merge=plan.definition.merge,
             shared_limit=amount(plan.definition.context_limit),
             folder=plan.folder,
             run_folder=self._run_folder,
         )
         return self._common
+
+    def _imported(self) -> tuple[str, ...]:
+        """Return what the notebooks of earlier runs had imported, where there are notebooks and it may be learnt."""
+        definition = self._plan.definition
+        if not definition.optimization.history or all(each.notebook is None for each in self._plan.commands.values()):
+            return ()
+        return earlier_imports(self._run_folder.parent, definition.workflow)
 
     def _work_of_run(self, state: RunState) -> Work:
         """Return what is needed to look at all that the commands of the run came to."""

@@ -11,7 +11,7 @@ from orchestrator_nb.definition.expressions import Expression
 from orchestrator_nb.definition.matrix import CellDefinition, Expanded, FanIn
 from orchestrator_nb.definition.models import WorkflowDefinition
 from orchestrator_nb.definition.names import RESERVED, addresses
-from orchestrator_nb.definition.references import FIELDS, references_in
+from orchestrator_nb.definition.references import FIELDS, may_refer, references_in
 from orchestrator_nb.errors import Mistake
 from orchestrator_nb.plan.access import Access, Use
 from orchestrator_nb.plan.edges import AFTER, NEXT, Link, Links, Strength
@@ -79,14 +79,18 @@ class Draft:
 
     def _state(self) -> None:
         """Take in what the user wrote: `after`, conditions and references."""
+        numbers, cells, link_after = self._number, self._expanded.cells, self.links.add_after
         for number, command in enumerate(self.commands):
-            for name in command.after:
-                self._link(name, number, AFTER)
+            if not cells:
+                link_after([numbers[name] for name in command.after], number)
+            else:
+                for name in command.after:
+                    self._link(name, number, AFTER)
             for looked_up in Expression.parse(command.when).names if command.when is not None else ():
                 if looked_up.root not in RESERVED:
                     link = Link(Strength.STATED, (f"looks at {looked_up.text} for whether it runs",))
                     self._link(self._addresses[looked_up.root], number, link)
-            for field in FIELDS:
+            for field in FIELDS if may_refer(command) else ():
                 value = getattr(command, field)
                 for reference in references_in(value) if value else ():
                     if reference.root not in RESERVED:
@@ -110,17 +114,18 @@ class Draft:
     def _take(self, commands: Mapping[str, Command]) -> None:
         """Take in the arguments that are named like another command; a parameter of that name comes first."""
         known = {*self.definition.parameters, *self.parameters}
+        folder = self.folder
         for number, command in enumerate(self.commands):
             kind = commands.get(command.kind)
             if kind is None:
                 continue
             try:
-                names = kind.wants(command, folder=self.folder)
+                names = kind.wants(command, folder=folder)
             except Exception as error:  # noqa: BLE001 - a type may come from anywhere
                 text = f'the type of command "{kind.name}" could not look at it: {type(error).__name__}: {error}'
                 self.mistakes.append((number, Mistake(text)))
                 continue
-            if isinstance(command, CellDefinition):
+            if names and isinstance(command, CellDefinition):
                 axes = {name: command.cell[name] for name in names if name in command.cell}
                 names = tuple(name for name in names if name not in axes)
                 if axes:
@@ -138,7 +143,8 @@ class Draft:
 
     def _break_cycles(self) -> None:
         """Drop the fewest inferred edges without which there is no cycle, and say so."""
-        dropped = feedback(len(self.ids), self.links.pairs(stated=True), self.links.weights())
+        weights = self.links.weights()
+        dropped = feedback(len(self.ids), self.links.pairs(stated=True), weights) if weights else []
         if not dropped:
             return
         lost = [(pair, self.links.drop(pair)) for pair in dropped]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -60,6 +60,13 @@ class Links:
                 known.needed or link.needed,
             )
 
+    def add_after(self, upstreams: Iterable[int], downstream: int) -> None:
+        """Take in the edges of the names in one `after`."""
+        links = self._links
+        for upstream in upstreams:
+            if links.setdefault((upstream, downstream), AFTER) is not AFTER:
+                self.add(upstream, downstream, AFTER)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Links) and self._links == other._links
 
@@ -73,19 +80,21 @@ class Links:
         """Return all edges, or only those that were stated, or only the others."""
         if stated is None:
             return self._links.keys()
-        return [pair for pair, link in self._links.items() if (link.strength == Strength.STATED) == stated]
+        firmest = Strength.STATED
+        return [pair for pair, link in self._links.items() if (link.strength is firmest) == stated]
 
     def weights(self) -> dict[Pair, int]:
         """Return each edge that may be dropped, with how much it would be missed."""
-        return {pair: int(link.strength) for pair, link in self._links.items() if link.strength != Strength.STATED}
+        firmest = Strength.STATED
+        return {pair: int(link.strength) for pair, link in self._links.items() if link.strength is not firmest}
 
     def get(self, pair: Pair) -> Link | None:
         """Return what is known of an edge, None where there is none."""
         return self._links.get(pair)
 
-    def needed(self, pair: Pair) -> bool:
-        """Say whether the result of the upstream command is asked for."""
-        return self._links[pair].needed
+    def needed(self) -> set[Pair]:
+        """Return the edges of which the result of the upstream command is asked for."""
+        return {pair for pair, link in self._links.items() if link.needed}
 
     def edge(self, pair: Pair, ids: list[str]) -> Edge:
         """Return the finished edge."""

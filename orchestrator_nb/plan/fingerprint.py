@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from orchestrator_nb.definition.models import Model
+from orchestrator_nb.definition.model import Model
 from orchestrator_nb.definition.writing import said
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.ports import Command

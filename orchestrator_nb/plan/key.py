@@ -24,6 +24,7 @@ from orchestrator_nb.events import Stored
 from orchestrator_nb.plan.contents import named_resources
 from orchestrator_nb.plan.fingerprint import canonical, canonical_json, plain
 from orchestrator_nb.plan.plan import Plan
+from orchestrator_nb.plan.shared_before import SharedBefore
 from orchestrator_nb.ports import Command
 from orchestrator_nb.state.records import CommandRecord
 from orchestrator_nb.state.transitions import DONE
@@ -137,16 +138,21 @@ def changed_parts(before: str, now: str) -> list[str]:
 
 
 def inputs_of(
-    command: str, upstream: Mapping[str, Sequence[str]], records: Mapping[str, CommandRecord]
+    command: str,
+    upstream: Sequence[str],
+    records: Mapping[str, CommandRecord],
+    *,
+    shared: SharedBefore | None = None,
 ) -> dict[str, str]:
     """Return a hash of what each upstream command hands on, by name: nothing for what lives in a process only.
 
-    What commands further up have shared counts besides, since everything after them can see it.
+    What commands further up have `shared` counts besides, since everything after them can see it; it may be left out
+    where nothing is.
     """
-    found = {name: handed_on(records[name]) for name in upstream.get(command, ())}
-    shared = _shared_before(command, upstream, records)
-    if shared:
-        found[SHARED] = _hash(canonical_json(shared))
+    found = {name: handed_on(records[name]) for name in upstream}
+    before = "" if shared is None else shared.digest(command, records)
+    if before:
+        found[SHARED] = before
     return found
 
 
@@ -166,21 +172,6 @@ def handed_on(record: CommandRecord) -> str:
 def is_live(stored: Stored | None) -> bool:
     """Whether a stored value, or a part of it, lives in a process only."""
     return stored is not None and (stored.form == "live" or any(map(is_live, (stored.items or {}).values())))
-
-
-def _shared_before(
-    command: str, upstream: Mapping[str, Sequence[str]], records: Mapping[str, CommandRecord]
-) -> dict[str, Any]:
-    seen, waiting = {command}, [command]
-    changes: dict[str, Mapping[str, Any]] = {}
-    while waiting:
-        for name in upstream.get(waiting.pop(), ()):
-            if name not in seen:
-                seen.add(name)
-                waiting.append(name)
-                if name in records and records[name].shared:
-                    changes[name] = records[name].shared or {}
-    return {f"{name}.{key}": value for name, shared in changes.items() for key, value in shared.items()}
 
 
 @lru_cache(maxsize=1000)

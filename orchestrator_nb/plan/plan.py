@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.definition.matrix import Expanded, FanIn, expand
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
-from orchestrator_nb.definition.names import addresses, nearest
+from orchestrator_nb.definition.names import Addresses, nearest
 from orchestrator_nb.definition.references import references_in
 from orchestrator_nb.errors import DefinitionError, Mistake
 from orchestrator_nb.plan.alternatives import alternative_notes
@@ -104,8 +105,8 @@ def make_plan(
     for before, after in pairs:
         upstream[after].append(before)
         downstream[before].append(after)
-        if draft.links.needed((before, after)):
-            inputs[after].append(before)
+    for before, after in sorted(draft.links.needed()):
+        inputs[after].append(before)
     mistakes = [
         *draft.mistakes,
         *pool_mistakes(definition, draft.commands),
@@ -151,29 +152,28 @@ def _checked(
 ) -> list[tuple[int, Mistake]]:
     """Ask the types of all commands that may run what is wrong with them."""
     known = {*draft.definition.parameters, *draft.parameters}
-    mistakes = []
+    definitions, folder, parameters = draft.commands, draft.folder, draft.parameters
+    mistakes: list[tuple[int, Mistake]] = []
     for number, nodes in enumerate(upstream):
-        command = draft.commands[number]
-        kind = commands.get(command.kind)
+        command = definitions[number]
         if command.id in settled:
             continue
+        kind = commands.get(command.kind)
         if kind is None:
             likely = nearest(command.kind, list(commands))
             path = f"/{command.kind}" if command.type is None else "/type"
             mistakes.append((number, Mistake(f'there is no type of command "{command.kind}"', path, nearest=likely)))
             continue
-        bases = [draft.commands[node].base for node in nodes]
-        names = addresses([*bases, *draft.fan_ins.get(number, ())])
+        names = Addresses(chain((definitions[node].base for node in nodes), draft.fan_ins.get(number, ())))
+        asked = _with_values(command, parameters) if command.parameters else command
         try:
-            found = kind.check(
-                _with_values(command, draft.parameters), folder=draft.folder, upstream=names, parameters=known
-            )
+            found = kind.check(asked, folder=folder, upstream=names, parameters=known)
         except Exception as error:  # noqa: BLE001 - a type may come from anywhere
             text = f'the type of command "{kind.name}" could not check it: {type(error).__name__}: {error}'
             found = [Mistake(text)]
         if found:  # an argument that is missing may be one that closed a cycle
             found = [*found, *(Mistake(note) for note in draft.lost.get(number, ()))]
-        mistakes.extend((number, mistake) for mistake in found)
+            mistakes.extend((number, mistake) for mistake in found)
     return mistakes
 
 
@@ -195,9 +195,11 @@ def _out_of_reach(
     """Yield a mistake for each result that is known to stay in this process and that a command elsewhere asks for."""
     definitions = draft.commands
     for number, needed in enumerate(inputs):
+        if not needed:
+            continue
         command = definitions[number]
         kind = commands.get(command.kind)
-        if not needed or kind is None or command.id in settled or not kind.runs_apart(command):
+        if kind is None or command.id in settled or not kind.runs_apart(command):
             continue
         for producer in (definitions[other] for other in needed if definitions[other].kind in commands):
             found = commands[producer.kind].result_type(producer, folder=draft.folder)
@@ -252,4 +254,8 @@ def _lists(size: int) -> list[list[int]]:
 
 
 def _named(numbers: list[list[int]], ids: list[str]) -> dict[str, tuple[str, ...]]:
-    return {name: tuple([ids[other] for other in others]) for name, others in zip(ids, numbers, strict=True)}
+    none: tuple[str, ...] = ()
+    return {
+        name: tuple([ids[other] for other in others]) if others else none
+        for name, others in zip(ids, numbers, strict=True)
+    }

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from orchestrator_nb.data.secret_values import missing
 from orchestrator_nb.definition.models import CommandDefinition
-from orchestrator_nb.definition.references import secrets_in
+from orchestrator_nb.definition.references import may_refer, secrets_in
 from orchestrator_nb.errors import Mistake
 
 
@@ -22,7 +22,7 @@ def missing_secrets(
     """Yield the number of the command and a mistake for each reference to a secret that cannot be had."""
     known: dict[str, Mistake | None] = {}
     for number, command in enumerate(commands):
-        for name, pointer in secrets_in(command) if command.id not in settled else ():
+        for name, pointer in secrets_in(command) if may_refer(command) and command.id not in settled else ():
             if name not in known:
                 known[name] = missing(name)
             mistake = known[name]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.errors import UsageError
@@ -14,8 +15,7 @@ from orchestrator_nb.plan.access import filled, place_of
 from orchestrator_nb.plan.resources import Locator, Resource, is_named, meet
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """Absolute `paths` of files and folders, and `patterns` of such."""
 
     paths: tuple[str, ...] = ()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from orchestrator_nb.definition.expressions import Expression
+from orchestrator_nb.drawing.numbers import rounded
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.ports import Verdict, Work
 from orchestrator_nb.quality.lookups import Lookups, shown
@@ -29,7 +32,17 @@ def hold(text: str, work: Work, record: CommandRecord, *, past: Past) -> Verdict
         return Verdict(holds=True, expected=text, message="no earlier run has completed: there is no baseline yet")
     seen = lookups.seen
     value = next(iter(seen.values())) if len(seen) == 1 else dict(seen) or None
-    return Verdict(holds=holds, value=value, expected=text, message="" if holds else shown(seen))
+    return Verdict(holds=holds, value=value, expected=text, message="" if holds else _why_not(expression, seen))
+
+
+def _why_not(expression: Expression, seen: Mapping[str, Any]) -> str:
+    """Return what was found, rounded, unless it would hold of what is rounded: then as it is."""
+    near = {name: rounded(value) for name, value in seen.items()}
+    try:
+        hides = bool(expression.value(lambda name: near[name.text]))
+    except UsageError:
+        hides = True
+    return shown(seen if hides else near)
 
 
 def wrong_in(text: str) -> str | None:

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from orchestrator_nb.definition.models import CommandDefinition, GateDefinition
+from orchestrator_nb.drawing.numbers import number
 from orchestrator_nb.errors import Mistake, OrchestratorError, UsageError
 from orchestrator_nb.events import CellFinished
 from orchestrator_nb.journal.file import read
@@ -66,7 +67,7 @@ class TargetsGate(Gate):
             most = amount(target) if isinstance(target, str) else target
             value[name] = found = _figure(name, subject)
             if found > most:
-                over.append(f"{name} is {found:,.6g}, more than {target}")
+                over.append(f"{name} is {number(found, beside=most)}, more than {target}")
         said = ", ".join(f"{name} ≤ {target}" for name, target in subject.definition.targets.items())
         return Verdict(holds=not over, value=value, expected=said, message="; ".join(over))
 
@@ -83,7 +84,7 @@ def _of_run(subject: Subject) -> Verdict:
         if figure is None:
             missed.append(f"{name} was not measured")
         elif figure < bound if least else figure > bound:
-            missed.append(f"{name} is {figure:,.6g}, {'less' if least else 'more'} than {target}")
+            missed.append(f"{name} is {number(figure, beside=bound)}, {'less' if least else 'more'} than {target}")
     return Verdict(holds=not missed, value=value, expected=", ".join(said), message="; ".join(missed))
 
 
@@ -157,8 +158,10 @@ class BaselineGate(Gate):
         return Verdict(
             holds=gain >= least,
             value={name: now, f"baseline.{name}": before},
-            expected=f"{name} is {options['better']} than the baseline by at least {least:.6g}",
-            message="" if gain >= least else f"{name} is {now:.6g}, it was {before:.6g}",
+            expected=f"{name} is {options['better']} than the baseline by at least {number(least)}",
+            message=""
+            if gain >= least
+            else f"{name} is {number(now, beside=before)}, it was {number(before, beside=now)}",
         )
 
 
@@ -200,7 +203,9 @@ class AnomalyGate(Gate):
             usual = median(known)
             spread = 1.4826 * median(abs(found - usual) for found in known)
             if abs(now - usual) > max(options.get("factor", 5) * spread, abs(usual) / 2):
-                far.append(f"{name} is {now:.6g}, usual is {usual:.6g} (of {len(known)} runs)")
+                far.append(
+                    f"{name} is {number(now, beside=usual)}, usual is {number(usual, beside=now)} (of {len(known)} runs)"
+                )
         return Verdict(
             holds=not far,
             value=value,

@@ -184,7 +184,7 @@ APPLIED: dict[type[e.Event], Callable[[RunState, Any], None]] = {
     **dict.fromkeys(
         (e.DefinitionChanged, e.JournalCut, e.RunDeleted, e.RunRated, e.StoreAudited, e.KernelStarted), _unchanging
     ),
-    **dict.fromkeys((e.MemoryProbed, e.DeadlineNear), _unchanging),
+    **dict.fromkeys((e.MemoryProbed, e.DeadlineNear, e.ModulesImported), _unchanging),
     e.WorkersChanged: _workers_changed,
     e.RunStarted: _run_started,
     e.RunPlanned: _run_planned,

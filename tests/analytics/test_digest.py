@@ -17,7 +17,7 @@ KINDS = ["ran", "kernel", "waited", "lost"]
 
 
 def _of(store: Path, **filters) -> digest.Digest:
-    return Material(History(store), filters, {"attempts": digest.TROUBLE_COLUMNS}).digest
+    return Material(History(store), filters, {}).digest
 
 
 def test_each_run_is_a_group_where_there_are_few(store: Path, named) -> None:
@@ -99,16 +99,14 @@ def test_marks_are_where_something_changed() -> None:
     """The run in which a fingerprint is new, those with deviations, and checkpoints of whole runs."""
     at = pd.date_range("2026-01-01", periods=3, tz="UTC")
     runs = pd.DataFrame({"run": ["a", "b", "c"], "deviations": [{}, {"model": ["late"]}, {}]})
-    commands = pd.DataFrame(
-        {"run": ["a", "b", "c"], "workflow": "w", "command": "model", "fingerprint": ["1", "2", "2"], "started": at}
-    )
+    changed = pd.DataFrame({"run": ["b"], "workflow": "w", "command": "model", "at": at[1:2]})
     gates = pd.DataFrame(
         {"run": ["a", "b"], "workflow": "w", "command": "model", "at": at[:2], "expected": ["rmse < 3.5", "rows > 1"]}
     )
     checkpoints = pd.DataFrame(
         {"run": ["a", "b"], "workflow": "w", "taken": True, "boundary": ["command", "completion"], "at": at[:2]}
     )
-    found = marks(runs, commands, gates, checkpoints)
+    found = marks(runs, changed, gates, checkpoints)
     assert list(found.changes["run"]) == ["b"]
     assert found.deviating == {"b"}
     assert list(found.checkpoints["run"]) == ["b"]

@@ -190,6 +190,11 @@ def test_a_trend_has_its_threshold_and_what_happened_beside_it() -> None:
     lines = [trace["y"] for trace in both.data if trace["meta"]["role"] == "threshold"]
     assert lines == [[1.0] * 3, [3.5] * 3]
     assert "Its gates ask for < 1 and < 3.5, the dashed lines." in both.text
+    assert [trace["showlegend"] for trace in both.data if trace["meta"]["role"] == "threshold"] == [True, True]
+    alike = pd.concat([checks, checks.assign(workflow="v")])
+    twice = _drawn(of_quality.trend(alike[values.columns], "rmse", marked=Marks(checks=alike.assign(run=[*"abcdef"]))))
+    shown = [trace["showlegend"] for trace in twice.data if trace["meta"]["role"] == "threshold"]
+    assert shown.count(True) <= 1
     other = of_quality.trend(values, "rows", marked=marked)
     assert not [trace for trace in other.data if trace["meta"]["role"] == "threshold"]
 
@@ -292,3 +297,27 @@ def test_verdicts_are_counted_by_gate() -> None:
     assert {trace["name"]: trace["y"] for trace in figure.data} == {"passed": ["rmse", "rows"], "failed": ["rmse"]}
     assert "3 checks of 2 gates, 67% passed; rmse stood in the way most often (1)" in figure.text
     assert of_quality.verdicts(gates.head(0)).is_empty
+
+
+def test_verdicts_of_many_checks_are_summed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What passed by periods, what did not by run; nothing is lost, and the sentence says so. Gates beyond the most are one."""
+    monkeypatch.setattr(of_quality, "MOST_POINTS", 80)
+    monkeypatch.setattr(of_quality, "MOST_GATES", 2)
+    count = 120
+    gates = pd.DataFrame(
+        {
+            "run": [f"r{number}" for number in range(count)], "workflow": "w", "at": pd.date_range("2026", periods=count, tz="UTC"),
+            "gate": ["rmse", "rmse", "rows", "size", "time", "rmse"] * 20,
+            "verdict": ["failed" if number % 24 == 0 else "passed" for number in range(count)],
+        }
+    )  # fmt: skip
+    figure = _drawn(of_quality.verdicts(gates))
+    passed, failed = _trace(figure, "passed"), _trace(figure, "failed")
+    assert (sum(passed["x"]), sum(failed["x"])) == (115, 5)
+    assert failed["ids"] == ["r0", "r24", "r48", "r72", "r96"]
+    assert len(passed["x"]) <= 20
+    assert set(passed["y"]) == {"rmse", "rows", of_quality.OTHER_GATES}
+    assert sum(size for size, gate in zip(passed["x"], passed["y"], strict=True) if gate == "rmse") == 55
+    assert "120 checks, 96% passed; rmse stood in the way most often (5)" in figure.text
+    assert "2 gates that were checked most often are shown, 2 are not told apart" in figure.text
+    assert "Checks that passed are summed by four weeks" in figure.text

@@ -10,7 +10,6 @@ import pytest
 
 from orchestrator_nb import events as e
 from orchestrator_nb.analytics import patterns
-from orchestrator_nb.analytics.digest import TROUBLE_COLUMNS
 from orchestrator_nb.analytics.history import History
 from orchestrator_nb.analytics.limits import control_limits, holm, pareto_front, wilson
 from orchestrator_nb.analytics.material import Material
@@ -57,11 +56,33 @@ def _following(count: int, seed: int, *, share: float) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize(("share", "most"), [(0.0, 2), (0.3, 3), (0.6, 6)])
-def test_noise_is_seldom_taken_for_a_change(share: float, most: int) -> None:
-    """Of a hundred histories without any change, also of such in which slow runs follow slow ones."""
-    found = [patterns.change_points("w", _runs(_following(60, seed, share=share))) for seed in range(100)]
+@pytest.mark.parametrize(
+    ("share", "runs", "most"), [(0.0, 60, 2), (0.3, 60, 3), (0.6, 60, 5), (0.6, 200, 5), (0.8, 200, 5)]
+)
+def test_noise_is_seldom_taken_for_a_change(share: float, runs: int, most: int) -> None:
+    """In five of a hundred histories without any change at the most, also of such in which slow runs follow slow ones."""
+    found = [patterns.change_points("w", _runs(_following(runs, seed, share=share))) for seed in range(100)]
     assert sum(map(bool, found)) <= most
+
+
+@pytest.mark.parametrize(("share", "ratio", "least"), [(0.0, 1.3, 47), (0.3, 1.3, 44), (0.6, 1.5, 36), (0.6, 1.3, 20)])
+def test_a_true_change_is_found_among_slow_runs_that_follow_slow_ones(share: float, ratio: float, least: int) -> None:
+    """Of fifty histories of two hundred runs that become so many times as slow half way: within five runs of the place."""
+    found = 0
+    for seed in range(50):
+        steady = _following(200, seed, share=share)
+        runs = _runs([*steady[:100], *(seconds * ratio for seconds in steady[100:])])
+        days = [
+            runs["started"].searchsorted(pd.Timestamp(_when(each), tz="UTC"))
+            for each in patterns.change_points("w", runs)
+        ]
+        found += any(abs(day - 100) <= 5 for day in days)
+    assert found >= least
+
+
+def _when(found: patterns.Pattern) -> str:
+    """Return from when on a change is said to be."""
+    return found.words.partition(" from ")[2].partition(" UTC")[0]
 
 
 def test_a_true_change_is_seldom_missed() -> None:
@@ -171,7 +192,7 @@ def test_the_bottleneck_is_what_decides_the_end(facts, named) -> None:
 
 def test_all_patterns_come_together(store) -> None:
     """On a small history there are none."""
-    material = Material(History(store), {}, {"attempts": TROUBLE_COLUMNS})
+    material = Material(History(store), {}, {})
     assert patterns.patterns(material.runs, material.digest) == []
 
 

@@ -13,7 +13,7 @@ from orchestrator_nb.analytics.history import History
 from orchestrator_nb.analytics.reports import KINDS, report
 from orchestrator_nb.analytics.summary import markdown_table, summary_markdown
 from orchestrator_nb.cli.main import run_command_line
-from orchestrator_nb.errors import UsageError
+from orchestrator_nb.errors import StoreError, UsageError
 from orchestrator_nb.orchestrator.attaching import attach
 from orchestrator_nb.state.run_state import fold
 from orchestrator_nb.state.timing import timing
@@ -178,3 +178,10 @@ def test_a_notebook_report_has_been_run(store: Path, named, tmp_path: Path) -> N
     assert any("took 34 s" in text for text in told)
     assert any("<svg" in output.get("data", {}).get("text/html", "") for output in outputs)
     assert list(tmp_path.glob(".*")) == []
+
+
+def test_a_journal_that_tells_something_impossible_is_refused(named, facts, write) -> None:
+    """With its path and what is wrong, as the other commands refuse it."""
+    store = write(named(1), [*facts(named(1))[:3], *facts(named(1))[2:]])
+    with pytest.raises(StoreError, match="tells something impossible"):
+        report("summary", named(1), store=store)

@@ -30,7 +30,7 @@ MOST = 0.2e-3
 def checks(count: int) -> list[float]:
     """Return the seconds of each check of one gate."""
     gates = CheckedGates(requirements=(), functions={}, past=no_past, clock=time.time)
-    definition = CommandDefinition.model_validate({"id": "a", "call": "m:f", "gates": [{"gate": GATES[1]}]})
+    definition = CommandDefinition.read({"id": "a", "call": "m:f", "gates": ({"gate": GATES[1]},)})
     work = Work(run="r", workflow="w", command="a", attempt=1, generation=1, definition=definition, folder=Path(),
                 run_folder=Path())  # fmt: skip
     result = Stored(form="json", value={"rows": 100, "least": 90})

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.resources import files
 from urllib.parse import unquote, urlsplit
 
 import nbformat
+import pytest
 
 from orchestrator_nb.analytics.history import History
 
@@ -177,7 +179,7 @@ def test_a_saved_notebook_shows_its_runs_without_a_kernel(desk, browser):
 
 
 def test_nothing_moves_where_motion_is_not_wanted(desk):
-    """What runs pulses and bars glide, unless the reader's system asks for less motion."""
+    """What runs pulses once a second, unless the reader's system asks for less motion; nothing is animated frame by frame."""
     from playwright.sync_api import expect
 
     waits = "from pathlib import Path\nimport time\nflow = Workflow('calm')\ndef slow():\n    while not Path('calm-go').exists(): time.sleep(0.02)\n"
@@ -187,13 +189,56 @@ def test_nothing_moves_where_motion_is_not_wanted(desk):
     notebook.run(1)
     panel = notebook.output(1)
     expect(panel.locator('[data-node="slow"]')).to_have_attribute("data-state", "running")
-    moves = "(e) => [getComputedStyle(e.querySelector('.sign')).animationName, getComputedStyle(e.querySelector('.bar')).transitionDuration]"
-    node = panel.locator('[data-node="slow"]')
-    assert node.evaluate(moves)[0] == "none"
+    sign = panel.locator('[data-node="slow"] .sign')
+    live = panel.locator(".onb-panel")
+    for beat in ("1", "0", "1"):
+        expect(live).to_have_attribute("data-beat", beat)
+        assert sign.evaluate("(e) => getComputedStyle(e).opacity") == "1"
     try:
         notebook.page.emulate_media(reduced_motion="no-preference")
-        assert node.evaluate(moves) == ["onb-pulse", "0.3s"]
+        for opacity in ("0.4", "1", "0.4"):
+            expect(sign).to_have_css("opacity", opacity)
+        assert live.evaluate("(e) => e.getAnimations({ subtree: true }).length") == 0
     finally:
         notebook.page.emulate_media(reduced_motion="reduce")
         (desk.server.root / "calm-go").touch()
     expect(panel.locator(".onb-pill")).to_have_text("completed")
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_a_dashboard_is_narrowed_in_the_notebook(desk, theme):
+    """Controls draw every part anew; plotly has every point, also those of one run; axe finds no serious fault."""
+    from playwright.sync_api import expect
+
+    name = f"judged-{theme.split()[-1].lower()}"
+    astray = RUNS.replace('Workflow("judged"', f'Workflow("{name}"').replace(
+        "for value in", "flow.command(lambda: context.metric('rmse', 4), id='other')\nfor value in"
+    )
+    assert "id='other'" in astray
+    notebook = desk.open([astray, "%workflow dashboard quality"])
+    notebook.command("apputils:change-theme", {"theme": theme})
+    notebook.run(0)
+    notebook.run(1)
+    shown = notebook.output(1)
+    expect(shown.locator(".js-plotly-plot").first).to_be_visible()
+    shown.get_by_label("Workflow").select_option(name)
+    plots = "(e) => [...e.querySelectorAll('.js-plotly-plot')].map((plot) => [plot.data.flatMap((trace) => trace.ids ?? []).length,"
+    plots += " plot.data.filter((trace) => trace.name === 'run with deviations').map((trace) => trace.y.length)])"
+    expect(shown.get_by_text("3 runs.")).to_be_visible()
+    expect(shown).to_contain_text("of 3 runs")
+    found = shown.evaluate(plots)
+    assert all(ids == 0 for ids, _ in found), found
+    assert [6] in [crosses for _, crosses in found], found
+    notebook.page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
+    told = notebook.page.evaluate(
+        "async (e) => (await axe.run({ include: [e] })).violations.filter((v) => ['serious', 'critical'].includes(v.impact))"
+        ".flatMap((v) => v.nodes.map((n) => v.id + ': ' + n.html.slice(0, 200)))",
+        shown.element_handle(),
+    )
+    notebook.command("apputils:change-theme", {"theme": "JupyterLab Light"})
+    assert told == []
+    assert not desk.refused
+    (output,) = notebook.save().cells[1].outputs  # once, and with words for pages that run nothing
+    saved = output["data"]
+    assert "of 3 runs" in saved["text/html"]
+    assert "<svg" in saved["text/html"]

@@ -66,6 +66,35 @@ def test_states_change_while_other_cells_are_run(desk):
     assert not desk.refused
 
 
+def test_what_is_expected_is_told_beside_what_is(desk):
+    """A command tells its time against the time predicted, the run how much is left; neither without a prediction."""
+    from playwright.sync_api import expect
+
+    predicted = FLOW.replace("slow, after", "slow, duration=600, after").replace(
+        'id="last"', 'id="last", duration=3000'
+    )
+    assert predicted.count("duration=") == 2
+    unknown = FLOW.replace('"sales"', '"unheard-of"')  # other tests have run the workflow "sales"
+    notebook = desk.open([predicted, unknown, GO])
+    notebook.run(0)
+    panel = notebook.output(0)
+    time = panel.locator('tr[data-row="slow"] .onb-time')
+    expect(time).to_have_text(re.compile(r"^(\d+ ms|\d+(\.\d)? s) of ~10:00$"))
+    told = time.inner_text()
+    expect(time).not_to_have_text(told)  # it goes on while nothing happens
+    expect(panel.locator('tr[data-row="last"] .onb-time')).to_have_text("~50:00")
+    expect(panel.locator(".onb-sum")).to_contain_text(re.compile(r"about (59|60) min left"))
+    assert time.locator("i").get_attribute("style") == "width:50.0%"  # the command says how far it is
+    notebook.run(1)
+    plain = notebook.output(1)
+    expect(state(plain, "slow")).to_have_text("running")
+    expect(plain.locator('tr[data-row="slow"] .onb-time')).not_to_contain_text("~")
+    notebook.run(2)
+    for one in (panel, plain):
+        expect(one.locator(".onb-pill")).to_have_text("completed")
+        expect(one.locator(".onb-sum")).not_to_contain_text("left")
+
+
 def test_pause_resume_and_stop_by_button(desk):
     """What is clicked is recorded while a cell keeps the kernel busy, and what comes of it is seen."""
     from playwright.sync_api import expect

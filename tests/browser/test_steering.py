@@ -91,6 +91,59 @@ def test_the_interrupt_of_a_waiting_cell_pauses_its_run_durably(desk, go, until)
     assert found.commands["slow"].state not in ("running", "succeeded")
 
 
+LONG = """
+import sys
+flow = Workflow("long")
+flow.shell([sys.executable, "-c", "import signal, time; [signal.signal(n, signal.SIG_IGN) for n in (2, 15)]; time.sleep(900)"], id="deaf")
+run = flow.start()
+plain = {name: getattr(run, name) for name in ("interrupt", "stop")}
+# Ten seconds become an hour, so that what is ended in this test is ended by the second press and not by patience.
+for name, do in plain.items():
+    setattr(run, name, lambda reason, *, grace=10.0, do=do: do(reason, grace=360 * grace))
+"""
+
+
+def test_a_second_interrupt_takes_the_grace_away(desk, until):
+    """After the first what runs goes on for its grace; the second ends it at once, and the run can be resumed."""
+    from playwright.sync_api import expect
+
+    notebook = desk.open([f"{HEAD}{LONG}", "tell_when_waiting('waiting')\nrun.wait(check=False).state"])
+    (desk.server.root / "waiting").unlink(missing_ok=True)
+    notebook.run(0)
+    panel = notebook.output(0)
+    expect(state(panel, "deaf")).to_have_text("running")
+    notebook.run(1, wait=False)
+    until((desk.server.root / "waiting").exists, seconds=90)
+    interrupt(notebook)
+    expect(panel.locator(".onb-pill")).to_have_text("paused")
+    expect(state(panel, "deaf")).to_have_text("running")
+    assert notebook.outputs(1) == []
+    interrupt(notebook)
+    expect(notebook.output(1)).to_contain_text("'paused'")
+    expect(state(panel, "deaf")).not_to_have_text("running")
+    found = attach("latest", store=desk.server.root / "runs").state
+    assert (found.run.state, found.commands["deaf"].state) == ("paused", "pending")
+
+
+def test_a_second_press_of_stop_takes_the_grace_away(desk):
+    """While what runs is given time to end, the button offers to give it none; both presses come from the keyboard."""
+    from playwright.sync_api import expect
+
+    notebook = desk.open([f"{HEAD}{LONG}"])
+    notebook.run(0)
+    panel = notebook.output(0)
+    expect(state(panel, "deaf")).to_have_text("running")
+    panel.get_by_role("button", name="Stop", exact=True).focus()
+    notebook.page.keyboard.press("Enter")
+    expect(panel.locator(".onb-pill")).to_have_text("stopping")
+    expect(state(panel, "deaf")).to_have_text("running")
+    now = panel.get_by_role("button", name="Stop now")
+    expect(now).to_be_focused()
+    notebook.page.keyboard.press("Enter")
+    expect(panel.locator(".onb-pill")).to_have_text("stopped")
+    assert attach("latest", store=desk.server.root / "runs").state.commands["deaf"].state == "cancelled"
+
+
 def test_the_interrupt_of_another_cell_touches_no_run(desk, go):
     """That cell ends with a KeyboardInterrupt; the run goes on to its end."""
     from playwright.sync_api import expect

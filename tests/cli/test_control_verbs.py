@@ -141,6 +141,22 @@ def test_overlap_on_the_command_line(flow):
     assert len(json.loads(typed("history", "--json").stdout)["runs"]) == 1
 
 
+def test_overlap_of_a_resume_on_the_command_line(flow):
+    """A run whose owner was killed does not go on beside another one, where that is asked for."""
+    dead, pid = detached()
+    os.kill(pid, signal.SIGKILL)
+    Path("began").unlink()
+    other, _ = detached()
+    refused = typed("resume", dead, "--overlap", "refuse")
+    assert refused.returncode == 6
+    assert other in refused.stderr
+    skipped = typed("resume", dead, "--overlap", "skip", "--json")
+    assert skipped.returncode == 0
+    assert other in json.loads(skipped.stdout)["skipped"]
+    Path("go").touch()
+    assert typed("resume", dead, "--overlap", "wait", "--progress", "none").returncode == 0
+
+
 def test_save_restore_and_audit(flow, store):
     """A state goes to a file and back; the audit says 0 for what is as it was recorded and 1 where it is not."""
     Path("go").touch()

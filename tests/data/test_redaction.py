@@ -192,9 +192,9 @@ def test_lines_are_let_out_when_they_cannot_go_on_as_a_secret() -> None:
 def test_a_flood_that_looks_like_a_secret_is_not_kept_in_memory() -> None:
     """Text without end that a secret might begin with costs time in proportion and comes out."""
     stream = Redacted(knowing("aaaaaaaaaab"))
-    out = "".join(stream.feed("a" * 1000) for _ in range(100))
-    assert len(out) > 90_000
-    assert (out + stream.rest()) == "a" * 100_000
+    out = "".join(stream.feed("a" * 1000) for _ in range(20))
+    assert len(out) > 10_000
+    assert (out + stream.rest()) == "a" * 20_000
 
 
 @pytest.fixture

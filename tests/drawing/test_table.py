@@ -18,7 +18,9 @@ def test_a_table_says_what_its_rows_say():
     card = ElementTree.fromstring(html.replace(f"<style>{style()}</style>", ""))
     assert card.get("aria-label") == "two <rows>"
     assert [cell.text for cell in card.iter("th")] == ["command", "state"]
-    assert ["".join(cell.itertext()) for cell in card.iter("td")] == ["<b>", "failed", "1", ""]
+    assert ["".join(cell.itertext()) for cell in card.iter("td")] == ["<b>", "✘ failed", "1", ""]
+    (sign,) = [item for item in card.iter("span") if item.get("style") == "display:none"]
+    assert sign.text == "✘ "  # where a page keeps words alone
     (marked,) = [item for item in card.iter("span") if item.get("data-state")]
     assert marked.get("data-state") == "failed"
     assert marked.find("svg") is not None

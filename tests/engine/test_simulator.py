@@ -192,3 +192,22 @@ def test_what_is_tried_again_holds_what_it_says_for_that() -> None:
     held = [dict(event.holds) for event in done.events if isinstance(event, e.AttemptStarted)]
     assert sorted(held, key=len) == [{}, {}, {}, {"cpu": 1, "memory": 4}]
     assert replay(done.events, policies=(Retry(),)).same
+
+
+def test_thousands_of_commands_are_ready_at_once_and_tried_again() -> None:
+    """Nothing is lost and nothing is tried too often where everything that is there fails twice, at the same moments."""
+    names = [f"c{number}" for number in range(1_500)]
+    faults = {name: [Outcome(failure=NO, seconds=1.0), Outcome(failure=NO, seconds=1.0)] for name in names}
+    run = simulate(
+        {**{name: [] for name in names}, "end": names},
+        slots=1_000,
+        durations=dict.fromkeys([*names, "end"], 1.0),
+        outcomes=faults,
+        policies=POLICIES,
+    )
+    assert run.state == "completed"
+    tries: dict[str, list[int]] = {}
+    for row in run.timeline:
+        tries.setdefault(row.command, []).append(row.attempt)
+    assert tries == {**{name: [1, 2, 3] for name in names}, "end": [1]}
+    assert run.timeline[-1].command == "end"

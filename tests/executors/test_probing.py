@@ -80,7 +80,7 @@ def _step(folder: Path, *checks: str, **definition: object) -> Step:
 
 def test_what_was_asked_for_is_looked_at(tmp_path, listening, monkeypatch):
     """The folders that it writes to, memory, files, and the hosts by name; nothing else."""
-    monkeypatch.setattr("orchestrator_nb.executors.probing.getproxies", dict)
+    monkeypatch.setattr("urllib.request.getproxies", dict)
     _, address = listening
     (tmp_path / "out").mkdir()
     found = probe(

@@ -57,7 +57,7 @@ class Kernel:
         return self.call(self._run(code, timeout), timeout + 5)
 
     async def _run(self, code, timeout):
-        printed = []
+        printed = self.printed = []  # what the cell that runs last has printed so far
 
         def hear(message):
             if message["msg_type"] == "stream":
@@ -70,6 +70,7 @@ class Kernel:
 
     def start(self, code):
         """Begin to run code and return what gives its result."""
+        self.printed = []
         return asyncio.run_coroutine_threadsafe(self._run(code, 30.0), self._loop)
 
     def value(self, expression):

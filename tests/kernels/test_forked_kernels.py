@@ -91,7 +91,7 @@ def test_a_fork_looks_like_a_plain_start(kernel, tmp_path, monkeypatch):
         " program=os.path.basename(sys.argv[0]), mask=oct(os.umask(0o77)), kernel=type(get_ipython().kernel).__name__,"
         " variables=sorted(set(os.environ) - {'JPY_PARENT_PID', 'ORCHESTRATOR_NB_KERNELS'}), name=__name__,"
         " process=multiprocessing.current_process().name, names=sorted(globals()),"
-        " threads=sorted({each.name for each in threading.enumerate()} - {'Heartbeat', 'Shell channel', 'Thread-1'}))"
+        " threads=sorted({each.name for each in threading.enumerate()} - {'Heartbeat', 'Shell channel', 'Thread-1', 'Control'}))"
     )
     imports = "import gc, json, multiprocessing, os, signal, sys, threading"
     found = {}

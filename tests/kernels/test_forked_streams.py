@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import time
 
 import pytest
 
@@ -17,6 +20,14 @@ def watching(kernel, monkeypatch):
     """A kernel that takes what is written past Python, as ipykernel's do wherever it is not pytest that starts them."""
     monkeypatch.delenv("PYTEST_CURRENT_TEST")
     return kernel()
+
+
+def until_heard(kernel, text, seconds=30.0):
+    """Return when the running cell's output has that in it."""
+    deadline = time.monotonic() + seconds
+    while not any(text in each for each in list(kernel.printed)):
+        assert time.monotonic() < deadline, "it was not heard"
+        time.sleep(0.005)
 
 
 def test_nothing_written_past_python_is_late(watching):
@@ -65,3 +76,46 @@ def test_a_process_forked_by_a_cell_prints_into_it(kernel):
     one = kernel()
     code = "import multiprocessing as m; p = m.get_context('fork').Process(target=print, args=['child']); p.start(); p.join()"
     assert one.run(code) == "child\n"
+
+
+def test_interrupts_leave_messages_whole(kernel):
+    """However often a cell that publishes all the time is interrupted, the next one is heard in full."""
+    one = kernel()
+    assert one.process.says_ready, "this test is of kernels that publish on their own thread"
+    one.run("from IPython.display import display")
+    for number in range(15):
+        endless = one.start("print('on', flush=True)\nwhile True: print('x' * 50, flush=True); display(1)")
+        until_heard(one, "on")
+        os.killpg(one.pid, signal.SIGINT)
+        with pytest.raises(RuntimeError, match="KeyboardInterrupt"):
+            endless.result(30)
+        assert one.run(f"print({number})") == f"{number}\n"
+
+
+def test_what_is_printed_comes_while_the_cell_runs(kernel):
+    """Text without a flush is there soon, while the cell goes on; also that of a thread."""
+    one = kernel()
+    running = one.start("import time, threading\nprint('soon')\nwhile not globals().get('enough'): time.sleep(0.01)")
+    until_heard(one, "soon")
+    os.killpg(one.pid, signal.SIGINT)
+    with pytest.raises(RuntimeError, match="KeyboardInterrupt"):
+        running.result(30)
+    running = one.start("threading.Thread(target=print, args=['thread']).start()\ntime.sleep(60)")
+    until_heard(one, "thread")
+    os.killpg(one.pid, signal.SIGINT)
+    with pytest.raises(RuntimeError, match="KeyboardInterrupt"):
+        running.result(30)
+
+
+def test_nothing_of_a_flood_is_dropped(kernel):
+    """Far more messages than the queue of a socket usually holds, without a pause, all arrive."""
+    one = kernel()
+    code = "for number in range(20000): print(number, flush=True)"
+    assert one.run(code, timeout=60).split() == [str(number) for number in range(20000)]
+
+
+def test_text_that_is_no_unicode_ends_nothing(kernel):
+    """Half a surrogate pair is printed or not, and the kernel goes on."""
+    one = kernel()
+    one.run("print('\\ud800')")
+    assert one.run("print('after')") == "after\n"

@@ -106,7 +106,7 @@ def test_no_plain_kernel_outlives_a_killed_owner(project, until, cell):
     finally:
         os.kill(owner.pid, signal.SIGKILL)
         owner.wait()
-    until(lambda: not any(map(is_running, all_of_it)), seconds=5.0)
+    until(lambda: not any(map(is_running, all_of_it)), seconds=1.0)
 
 
 def is_running(pid):

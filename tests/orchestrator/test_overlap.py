@@ -60,6 +60,51 @@ def test_the_workflow_declares_it_and_a_dead_owner_does_not_count(owner, flow):
     assert loaded.start().result.state == "completed"
 
 
+def _killed_beside_another(owner):
+    """Return a run whose owner was killed, and another of the same workflow that is under way."""
+    process, dead = owner()
+    process.kill()
+    process.wait(30)
+    _, other = owner()
+    return dead, other
+
+
+def test_a_resume_is_refused_or_left_out_beside_another_run(owner, store):
+    """As a start is, by the call or by the definition; nothing is written to the run that would have gone on."""
+    dead, other = _killed_beside_another(owner)
+    flow = Workflow.load("flow.yaml")
+    before = (dead.folder / "journal.jsonl").read_bytes()
+    with pytest.raises(RunRefused, match=f'"{other.id}" of the workflow "w" is under way'):
+        flow.resume(dead.id, overlap="refuse")
+    with pytest.raises(RunSkipped, match=f'skipped: "{other.id}"'):
+        attach(dead.id).resume(overlap="skip")
+    declared = Workflow.load({**flow.to_dict(), "overlap": "skip"})
+    with pytest.raises(RunSkipped):
+        declared.resume(dead.id, store=store)
+    with pytest.raises(UsageError, match="refuse, wait, skip, allow; found 'later'"):
+        flow.resume(dead.id, overlap="later")
+    assert (dead.folder / "journal.jsonl").read_bytes() == before
+    Path("go").touch()
+    assert flow.resume(dead.id, overlap="allow").result.state == "completed"
+
+
+def test_a_resume_waits_for_the_end_of_another_run(owner):
+    """The run goes on after the end of the other, and does not wait for itself: its owner is dead."""
+    dead, other = _killed_beside_another(owner)
+    flow = Workflow.load("flow.yaml")
+    resumed = []
+    thread = threading.Thread(target=lambda: resumed.append(flow.resume(dead.id, overlap="wait")))
+    thread.start()
+    thread.join(0.5)
+    assert not resumed
+    Path("go").touch()
+    thread.join(30)
+    assert resumed[0].result.state == "completed"
+    again = [record for record in resumed[0].state.commands.values() if record.attempt > 1]
+    assert again
+    assert all(record.started >= other.state.run.ended for record in again)
+
+
 def test_of_many_starts_at_once_one_gets_in(flow, store, until):
     """Six processes that start at the same moment with `refuse`: one run is opened."""
     code = (

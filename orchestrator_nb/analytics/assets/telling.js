@@ -155,12 +155,15 @@ const telling = (() => {
     const bad = found.customdata.filter((said) => said !== "passed").length;
     return `${counted(found.y.length, "check")}, ${bad || "none"} of them not passed; ${number(found.y[found.y.length - 1])} in the latest.`;
   }
-  function verdicts(traces) {
-    const checks = traces.flatMap((trace) => trace.y), bad = traces.filter((trace) => trace.name !== "passed").flatMap((trace) => trace.y);
-    if (!checks.length) return null;
-    const text = `${counted(checks.length, "check")} of ${counted(distinct(checks), "gate")}, ${percent(1 - bad.length / checks.length)} passed`;
-    const worst = most(total(bad.map((name) => [name, 1])));
-    return text + (worst ? `; ${worst[0]} stood in the way most often (${worst[1]}).` : ".");
+  function verdicts(traces, about) {
+    const pairs = (from) => from.flatMap((trace) => trace.y.map((name, place) => [name, trace.x[place]]));
+    const checks = pairs(traces), bad = total(pairs(traces.filter((trace) => trace.name !== "passed")));
+    const count = sum(checks.map((pair) => pair[1])), failed = sum([...bad.values()]);
+    if (!count) return null;
+    const gates = about.more ? "" : ` of ${counted(distinct(checks.map((pair) => pair[0])), "gate")}`;
+    const text = `${counted(count, "check")}${gates}, ${percent(1 - failed / count)} passed`;
+    const worst = most(bad);
+    return text + (worst ? `; ${worst[0]} stood in the way most often (${worst[1].toLocaleString("en")}).` : ".");
   }
   function tradeoff(traces, about) {
     const told = [];

@@ -80,6 +80,15 @@ class Figure:
         layout = {"height": self.height, "template": TEMPLATE, **(self.layout or {})}
         return {"data": [*self.data], "layout": layout}
 
+    def to_plotly(self) -> dict[str, Any]:
+        """Return what plotly takes, as `spec` has it, in JSON that has no number which is none.
+
+        Points have no ids: plotly draws one of those with the same id, and here every command of a run has the run's.
+        """
+        spec = finite(self.spec())
+        data = [{key: value for key, value in trace.items() if key != "ids"} for trace in spec["data"]]
+        return {**spec, "data": data}
+
     @property
     def plot(self) -> Any:
         """The figure as a `plotly.graph_objects.Figure`. Raises UsageError where plotly is not installed."""
@@ -87,7 +96,7 @@ class Figure:
             import plotly.graph_objects as go
         except ImportError as error:
             raise UsageError('figures need plotly: pip install "orchestrator-nb[analytics]"') from error
-        spec = self.spec()
+        spec = self.to_plotly()
         spec["layout"] = {**spec["layout"], "title": {"text": self.title, "font": {"size": 16}}}
         spec["layout"]["margin"] = {"t": 84, "l": 8, "r": 16, "b": 8}
         return go.Figure(spec)
@@ -114,7 +123,7 @@ class Figure:
         """Be drawn by plotly where it can be, as SVG on pages that run no scripts, and told in words elsewhere."""
         bundle: dict[str, Any] = {"text/plain": str(self), "text/html": self._repr_html_()}
         if not self.is_empty:
-            spec = finite(self.spec())
+            spec = self.to_plotly()
             title = {"text": _titled(self.title, self.text), "font": {"size": 16}}
             spec["layout"] = {**spec["layout"], "title": title, "height": self.height + 60}
             spec["layout"]["margin"] = {"t": 110, "l": 8, "r": 16, "b": 8}

@@ -103,11 +103,12 @@ def _mark(data: list[Trace], values: pd.DataFrame, name: str, marked: Marks) -> 
     for (_, sign, _), of in bounds.groupby(["workflow", "sign", place]):
         ids = list(of["run"])
         latest = f"{sign} {number(float(of['level'].iloc[-1]))}"
-        signs += [] if latest in signs else [latest]
+        known = latest in signs
+        signs += [] if known else [latest]
         data.append(
             {
                 "type": "scatter", "mode": "lines", "name": f"gate: {latest}", "x": moments(of["at"]), "ids": ids,
-                "y": [float(level) for level in of["level"]], "text": ids, "meta": {"role": "threshold"},
+                "y": [float(level) for level in of["level"]], "text": ids, "meta": {"role": "threshold"}, "showlegend": not known,
                 "line": {"color": GREY, "width": 1.6, "dash": "dash", "shape": "hv"},
                 "hovertemplate": f"%{{text}}<br>gate: {sign} %{{y:.5g}}<extra></extra>",
             }
@@ -177,7 +178,7 @@ def gate_trend(gates: pd.DataFrame, gate: str, *, marked: Marks | None = None) -
             "type": "scatter", "mode": "lines+markers", "name": "found", "x": moments(of["at"]), "ids": ids, "text": ids,
             "y": [float(value) for value in of["value"]], "meta": {"role": "values"}, "line": {"width": 1.2, "color": COLOURS[0]},
             "marker": {
-                "size": [7 if good else 11 for good in passed], "symbol": ["circle" if good else "x" for good in passed],
+                "opacity": 1, "size": [7 if good else 11 for good in passed], "symbol": ["circle" if good else "x" for good in passed],
                 "color": [COLOURS[0] if good else RED for good in passed],
             },
             "customdata": ["passed" if good else "did not pass" for good in passed],
@@ -225,28 +226,78 @@ def _checked(passed: Sequence[bool], latest: float) -> str:
 
 
 def verdicts(gates: pd.DataFrame) -> Figure:
-    """Return how often each gate passed and failed."""
+    """Return how often each gate passed and failed.
+
+    What did not pass is there for each run, as far as there are not too many of that, too; of many, what passed is summed
+    by periods.
+    """
     name, title = "verdicts", "Gates"
     if gates.empty:
         return empty(name, title, "No gate has been checked.")
     colours = {"passed": GREEN, "failed": RED, "error": GREY}
-    data: list[Trace] = [
-        {
-            "type": "histogram", "orientation": "h", "name": verdict, "y": [str(gate) for gate in of["gate"]],
-            "ids": list(of["run"]), "marker": {"color": colour},
-            "hovertemplate": "%{y}: %{x} times " + verdict + "<extra></extra>",
-        }
-        for verdict, colour in colours.items()
-        if len(of := gates[gates["verdict"] == verdict])
-    ]  # fmt: skip
+    every = gates["gate"].astype(str)
+    shown = every.value_counts().index[:MOST_GATES]
+    counted_as = gates.assign(gate=every.where(every.isin(shown), OTHER_GATES))
+    data: list[Trace] = []
+    summed: dict[str, str] = {}
+    for verdict, colour in colours.items():
+        of = counted_as[counted_as["verdict"] == verdict]
+        if of.empty:
+            continue
+        rows, period = _counts(of)
+        if period:
+            summed[verdict] = period
+        data.append(
+            {
+                "type": "histogram", "histfunc": "sum", "orientation": "h", "name": verdict, "y": list(rows["gate"]),
+                "x": rows["count"].tolist(), "ids": list(rows["run"]), "marker": {"color": colour},
+                "hovertemplate": "%{y}: %{x} times " + verdict + "<extra></extra>",
+            }
+        )  # fmt: skip
     passed = gates["verdict"] == "passed"
-    text = f"{counted(len(gates), 'check')} of {counted(gates['gate'].nunique(), 'gate')}, {passed.mean():.0%} passed"
+    more = every.nunique() - len(shown)
+    of_gates = "" if more else f" of {counted(len(shown), 'gate')}"
+    text = f"{counted(len(gates), 'check')}{of_gates}, {passed.mean():.0%} passed"
     if not passed.all():
-        worst = gates["gate"][~passed].astype(str).value_counts()
-        text += f"; {worst.index[0]} stood in the way most often ({worst.iloc[0]})"
+        worst = counted_as["gate"][~passed].value_counts()
+        text += f"; {worst.index[0]} stood in the way most often ({worst.iloc[0]:,})"
+    notes = (
+        [f"The {len(shown)} gates that were checked most often are shown, {more} are not told apart."] if more else []
+    )
+    notes += [
+        f"Checks that {'passed' if verdict == 'passed' else 'did not pass'} are summed by {period}, so that a filter by dates "
+        f"takes in or leaves out each {period} as a whole."
+        for verdict, period in summed.items()
+    ]
+    note = " ".join(notes)
     layout = {"barmode": "stack", "xaxis": axis("checks (count)"), "yaxis": {"type": "category"}}
-    height = 150 + 28 * min(gates["gate"].nunique(), 30)
-    return Figure(name=name, title=title, text=f"{text}.", data=data, layout=layout, height=height, telling="verdicts")
+    return Figure(
+        name=name, title=title, text=f"{text}. {note}".strip(), data=data, layout=layout, height=150 + 28 * len(shown),
+        telling="verdicts", about={"more": more}, note=note,
+    )  # fmt: skip
+
+
+MOST_GATES = 30
+"""Gates that are told apart, those checked most often."""
+OTHER_GATES = "all other gates"
+_PERIODS = ((1, "day"), (7, "week"), (28, "four weeks"), (364, "year"))
+
+
+def _counts(of: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return how many checks of each gate there are in each run, or in each period where these are too many rows."""
+    rows = (
+        of.assign(run=of["run"].astype(str)).groupby(["run", "gate"], sort=False).size().rename("count").reset_index()
+    )
+    if len(rows) <= MOST_POINTS // 4:
+        return rows, ""
+    day = of["at"].astype("int64") // 86_400_000_000
+    period = ""
+    for length_, period in _PERIODS:  # noqa: B007 - the last one is what is returned
+        keys = [of["workflow"].astype(str), of["gate"], day // length_]
+        rows = of.groupby(keys, sort=False).agg(run=("run", "first"), count=("run", "size")).reset_index()
+        if len(rows) <= MOST_POINTS // 4:
+            break
+    return rows, period
 
 
 def tradeoff(runs: pd.DataFrame, values: pd.DataFrame, name: str, *, cost: str = "seconds") -> Figure:

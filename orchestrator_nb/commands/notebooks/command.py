@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from orchestrator_nb.commands.notebooks.parameters import CONVENTION, NotebookPa
 from orchestrator_nb.commands.notebooks.watch import Limits
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.errors import DefinitionError, Mistake, UsageError
+from orchestrator_nb.events import ModulesImported
+from orchestrator_nb.kernels.imported import read_imported
+from orchestrator_nb.kernels.preload import fit
 from orchestrator_nb.ports import Attempt, Command, Work
 
 START_TIMEOUT = 120.0
@@ -171,6 +175,11 @@ class NotebookCommand(Command):
             process.hear(execution.heard, execution.heard_text)
             attempt.on_end(process.end, timed=False)
             execution.run(process)
+            modules = fit(read_imported(process.folder))
+            if modules:
+                attempt.report(
+                    ModulesImported(at=time.time(), command=work.command, attempt=work.attempt, modules=modules)
+                )
         finally:
             process.close()
 

@@ -28,7 +28,8 @@ def named() -> tuple[str, ...] | None:
 
 
 def preload(work: Work, notebook: Notebook, cwd: Path) -> tuple[str, ...]:
-    """Return the modules to import before the kernels of this run are forked: what all its notebooks import.
+    """Return the modules to import before the kernels of this run are forked: what all its notebooks import,
+    and what those of earlier runs were seen to.
 
     All kernels of a run come from one server, so one that is needed by many is imported once.
     """
@@ -46,7 +47,7 @@ def preload(work: Work, notebook: Notebook, cwd: Path) -> tuple[str, ...]:
     if notebook.path not in paths:
         paths.append(notebook.path)
     places = tuple(dict.fromkeys((cwd, work.folder.absolute())))
-    return _fit(tuple((path, path.stat().st_mtime_ns) for path in paths), places)
+    return _fit(tuple((path, path.stat().st_mtime_ns) for path in paths), places, work.imported)
 
 
 def preload_notes(kernels: KernelsDefinition | None) -> list[str]:
@@ -58,7 +59,7 @@ def preload_notes(kernels: KernelsDefinition | None) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _fit(notebooks: Sequence[tuple[Path, int]], places: Sequence[Path]) -> tuple[str, ...]:
+def _fit(notebooks: Sequence[tuple[Path, int]], places: Sequence[Path], earlier: Sequence[str]) -> tuple[str, ...]:
     """Read all notebooks once; the time of their last change is there to tell versions apart."""
     cells = [cell.source for path, _ in notebooks for cell in notebook_file.read(path).cells if cell.runs]
-    return fit(imported(cells, places))
+    return fit([*imported(cells, places), *earlier])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -27,6 +26,8 @@ class KernelFolder:
     """A folder that only its user can enter, at `path`; `close` removes it."""
 
     def __init__(self) -> None:
+        import tempfile
+
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
         if os.name != "nt" and len(str(self.path)) > LONGEST:  # names of sockets would not fit below a long TMPDIR
             self.path.rmdir()
@@ -53,7 +54,9 @@ def remove_dead_folders(*, older_than: float = SETTLED) -> list[Path]:
 
 def _folders() -> Iterator[Path]:
     """Yield what has the form of such a folder and belongs to this user."""
-    for place in dict.fromkeys((tempfile.gettempdir(), "/tmp")):  # noqa: S108 - where long names are avoided
+    from tempfile import gettempdir
+
+    for place in dict.fromkeys((gettempdir(), "/tmp")):  # noqa: S108 - where long names are avoided
         with suppress(OSError), os.scandir(place) as entries:
             for entry in entries:
                 if entry.name.startswith(PREFIX) and entry.is_dir(follow_symlinks=False):

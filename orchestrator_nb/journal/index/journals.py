@@ -42,6 +42,9 @@ _NOT_STORABLE = (
 _POSITIONS = select(schema.positions, schema.runs.c.run, schema.runs.c.damaged).join_from(
     schema.runs, schema.positions, schema.runs.c.key == schema.positions.c.run_key
 )
+_STAMPS = select(schema.runs.c.run, schema.positions.c.stamp).join_from(
+    schema.runs, schema.positions, schema.runs.c.key == schema.positions.c.run_key
+)
 _RUN = select(schema.runs).where(schema.runs.c.key == bindparam("of_key"))
 _COMMANDS = select(schema.commands).where(schema.commands.c.run_key == bindparam("of_run"))
 _SETTLED_AT = select(schema.commands.c.command, schema.commands.c.settled).where(
@@ -108,8 +111,8 @@ def stamps(store: Path) -> dict[str, Stamp]:
 
 def outdated(connection: Connection, found: Mapping[str, Stamp]) -> tuple[list[str], list[str]]:
     """Return the runs whose journals have something new, the latest first, and those that are gone from the store."""
-    known = _known(connection, None)
-    news = [run for run, stamp in found.items() if run not in known or known[run].stamp != stamp]
+    known = {row[0]: row[1] for row in connection.execute(_STAMPS)}
+    news = [run for run, stamp in found.items() if known.get(run) != str(stamp)]
     return sorted(news, key=lambda run: found[run].modified, reverse=True), sorted(known.keys() - found.keys())
 
 
@@ -248,11 +251,10 @@ class _Journal:
         return f'the journal "{self._path}" tells something impossible: {error}'
 
 
-def _known(connection: Connection, runs: Collection[str] | None) -> dict[str, _Known]:
-    """Return how far these runs are in the index, or all that are in it."""
-    query = _POSITIONS if runs is None else _POSITIONS.where(schema.runs.c.run.in_(runs))
+def _known(connection: Connection, runs: Collection[str]) -> dict[str, _Known]:
+    """Return how far these runs are in the index."""
     found: dict[str, _Known] = {}
-    for row in connection.execute(query):
+    for row in connection.execute(_POSITIONS.where(schema.runs.c.run.in_(runs))):
         position = Position(row.offset, row.seq, row.chain)
         stamp = Stamp(*map(int, row.stamp.split()))
         found[row.run] = _Known(row.run_key, stamp, position, damaged=row.damaged is not None)

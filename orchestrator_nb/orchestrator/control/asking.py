@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator_nb.engine.requests import Accept, Decide, Escalate, Fail, GoBack, Pause, Request, Resume, Stop, Tell
 from orchestrator_nb.errors import RunNotRunning, RunUnanswered
@@ -23,8 +24,7 @@ LOOK_EVERY = 0.05
 """Seconds between two looks for the answer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """The fact that a request came to, and the whole turn in which it was recorded."""
 
     event: Event

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec import structs
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.loop import Loop
@@ -32,7 +33,7 @@ def record_request(run_folder: Path, request: Request) -> e.Event:
         journal = JournalFile(run_folder / JOURNAL, clock=time.time)
         try:
             state = fold(journal.read())
-            (fact,) = facts_of(replace(request, by=asker()), state, time.time())
+            (fact,) = facts_of(structs.replace(request, by=asker()), state, time.time())
             if not isinstance(fact, e.NoticeGiven):
                 journal.append(_with_answers(fact, state))
         except IllegalTransition as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.data.flush import write_whole
+from orchestrator_nb.drawing.numbers import rounded
 from orchestrator_nb.events import GATE
 from orchestrator_nb.orchestrator.display.gate_result import NOT_CHECKED, GateResult
 from orchestrator_nb.state.records import CommandRecord
@@ -20,7 +21,7 @@ FILES = ("compliance.json", "compliance.md", "compliance.html")
 _HEADS = ("gate", "of", "verdict", "blocking", "found", "expected", "what is wrong", "evidence")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Compliance:
     """The report of a run. `gates` are all its gates, those of commands first, then what is required of the run as a
     whole; `deviations` are by command, empty for the run; `relaxed` says in words what did not hold and was let pass.
@@ -80,22 +81,34 @@ class Compliance:
         style = "body{font-family:sans-serif;margin:2em}td,th{text-align:left;padding:.2em .8em;border-bottom:1px solid #ccc}"
         return (
             f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-            f"<style>{style}</style></head><body>{self._repr_html_()}</body></html>\n"
+            f"<style>{style}</style></head><body><h1>{title}</h1>{self._body()}</body></html>\n"
         )
 
     def _repr_html_(self) -> str:
+        from orchestrator_nb.drawing.table import panel
+
+        title = f"Compliance of {self.run}"
+        return panel(f'<div class="onb-head"><b class="onb-name">{escape(title)}</b></div>{self._body()}', label=title)
+
+    def _body(self) -> str:
         head = "".join(f"<th>{escape(name)}</th>" for name in _HEADS)
         body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in cells)}</tr>" for cells in self._rows())
-        parts = [f"<h1>{escape(f'Compliance of {self.run}')}</h1><p>{escape(self._lead())}</p>"]
+        parts = [f'<p class="onb-lead">{escape(self._lead())}</p>']
         if self.gates:
-            parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+            parts.append(
+                f'<table class="onb-rows onb-free"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+            )
         for title, items in (("Relaxed", self.relaxed), ("Deviations", self._told())):
             if items:
-                parts.append(f"<h2>{title}</h2><ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>")
+                lines = "".join(f"<li>{escape(item)}</li>" for item in items)
+                parts.append(f'<p class="onb-lead"><b>{title}</b></p><ul class="onb-items">{lines}</ul>')
         return "".join(parts)
 
     def __str__(self) -> str:
         return "\n".join([self._lead(), *map(str, self.gates), *(f"relaxed: {item}" for item in self.relaxed)])
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _lead(self) -> str:
         how = {True: "complies", False: "does not comply", None: "has not ended"}[self.complies]
@@ -105,7 +118,7 @@ class Compliance:
 
     def _rows(self) -> Iterator[list[str]]:
         for gate in self.gates:
-            value = "" if gate.value is None else json.dumps(gate.value, ensure_ascii=False)
+            value = "" if gate.value is None else json.dumps(rounded(gate.value), ensure_ascii=False)
             plain = gate.to_plain(self.folder)
             yield [
                 gate.gate, gate.command or "the run", gate.verdict, "yes" if gate.blocking else "no", value, gate.expected,

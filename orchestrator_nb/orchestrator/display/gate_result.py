@@ -16,7 +16,7 @@ NOT_CHECKED = "not checked"
 _MARKS = {"passed": "✓", "failed": "✗", "error": "!", NOT_CHECKED: "?"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class GateResult:
     """What became of one gate of a run: `command` is empty for what is required of the run as a whole.
 
@@ -81,11 +81,15 @@ class GateResult:
         how = self.verdict if self.blocking else f"{self.verdict}, a warning only"
         return f"{_MARKS[self.verdict]} {where}{self.gate} ({how})" + (f": {self.message}" if self.message else "")
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def _repr_html_(self) -> str:
         from orchestrator_nb.drawing.table import marked, panel
 
         where = f"<b>{escape(self.command)}</b> " if self.command else ""
         how = "" if self.blocking else ", a warning only"
         told = f": {escape(self.message)}" if self.message else ""
-        said = f"{marked(self.verdict + how)} {where}<code>{escape(self.gate)}</code>{told}"
+        verdict = marked(self.verdict + how, looks=None if self.blocking or self.passed else "warns")
+        said = f"{verdict} {where}<code>{escape(self.gate)}</code>{told}"
         return panel(f'<p class="onb-lead">{said}</p>', label=str(self))

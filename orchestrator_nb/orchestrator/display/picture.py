@@ -264,7 +264,7 @@ def row_of(name: str, state: RunState, live: Mapping[str, Any]) -> list[Any]:
         shown,
         record.attempt,
         round(record.started, 1) if record.started is not None and shown == "running" else record.due,
-        round(record.seconds, 2) if record.ended is not None else None,
+        round(record.seconds, 3) if record.ended is not None else None,
         cell,
         cells,
         None if fraction is None else round(float(fraction), 3),

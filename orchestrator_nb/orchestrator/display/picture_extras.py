@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from orchestrator_nb.drawing.numbers import rounded
 from orchestrator_nb.events import CheckpointTaken
 from orchestrator_nb.orchestrator.display.compliance import gates_of
 from orchestrator_nb.orchestrator.display.gate_result import GateResult
@@ -71,8 +72,7 @@ def found_by(gate: GateResult) -> str:
         return gate.message
     if gate.value is None:
         return ""
-    value = f"{gate.value:.6g}" if isinstance(gate.value, float) else repr(gate.value)
-    return f"found {value}"
+    return f"found {rounded(gate.value)!r}"
 
 
 def _brief(value: Any) -> str:

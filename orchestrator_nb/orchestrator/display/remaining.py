@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import median
-
 from orchestrator_nb.state.run_state import RunState
 from orchestrator_nb.state.transitions import DONE, FINAL
 
@@ -18,6 +16,8 @@ def expected_seconds(state: RunState) -> dict[str, float]:
     known = {name: item.seconds for name, item in state.planned.items() if item.seconds is not None}
     if not took and not known:
         return {}
+    from statistics import median
+
     usual = median([*took.values(), *known.values()])
     alike: dict[str, list[float]] = {}
     for name, seconds in took.items():

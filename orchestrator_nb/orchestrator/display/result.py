@@ -243,8 +243,9 @@ class RunResult:
             card_html(name, failure, self.notebooks.get(name), self.logs.get(name), cell=self.commands[name].cell)
             for name, failure in self.errors.items()
         )
-        table = table_card(lead, ("command", "state", "attempts", "seconds", "output"), self.summary_rows())
-        return table + "".join(cards)
+        below = "".join(f'<div class="onb-card">{card}</div>' for card in cards)
+        columns = ("command", "state", "attempts", "seconds", "output")
+        return table_card(lead, columns, self.summary_rows(), below=below)
 
 
 def result_of(

@@ -38,11 +38,11 @@ def exception_name(failure: Failure) -> str:
 def headline(failure: Failure) -> str:
     """Return a failure in one line: the name of its exception, or its kind, and the first line of its message.
 
-    How a program exited is in the message already.
+    How a program exited and which gate did not hold is in the message already.
     """
     name = exception_name(failure) or failure.kind
     first = failure.message.strip().splitlines()[0] if failure.message.strip() else ""
-    if first and failure.kind in ("exit_code", "signal"):
+    if first and failure.kind in ("exit_code", "signal", "gate"):
         return first
     return f"{name}: {first}" if first and not first.startswith(name) else first or name
 

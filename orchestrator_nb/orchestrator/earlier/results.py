@@ -14,6 +14,7 @@ from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.owner import is_owned
 from orchestrator_nb.journal.store import JOURNAL, list_runs
 from orchestrator_nb.plan.key import inputs_of
+from orchestrator_nb.plan.shared_before import SharedBefore
 from orchestrator_nb.state.records import CommandRecord
 from orchestrator_nb.state.run_state import RunState
 from orchestrator_nb.state.transitions import IllegalTransition
@@ -45,7 +46,7 @@ class Kept:
         """A hash of what each upstream command gave it, by name."""
         if self.given is not None:
             return self.given
-        return inputs_of("", {"": tuple(self.upstream)}, self.upstream)
+        return inputs_of("", tuple(self.upstream), self.upstream)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,15 +115,15 @@ def read_results(folder: Path) -> EarlierRun:
     state = RunState()
     begun: dict[str, tuple[str, Mapping[str, str] | None, Mapping[str, CommandRecord]]] = {}
     kept: dict[str, Kept] = {}
-    upstream: dict[str, tuple[str, ...]] = {}
+    shared = SharedBefore({})
     for event in read(folder / JOURNAL):
         state.apply(event)
         kind = type(event)
         if kind is e.RunPlanned:
-            upstream = {name: item.upstream for name, item in state.planned.items()}
+            shared = SharedBefore({name: item.upstream for name, item in state.planned.items()})
         elif kind is e.AttemptStarted:
             assert isinstance(event, e.AttemptStarted)
-            begun[event.command] = _begun(event.command, upstream, state)
+            begun[event.command] = _begun(event.command, shared, state)
         elif kind is e.CommandSucceeded:
             assert isinstance(event, e.CommandSucceeded)
             record = state.commands[event.command]
@@ -156,10 +157,10 @@ def read_results(folder: Path) -> EarlierRun:
 
 
 def _begun(
-    command: str, upstream: Mapping[str, tuple[str, ...]], state: RunState
+    command: str, shared: SharedBefore, state: RunState
 ) -> tuple[str, Mapping[str, str] | None, Mapping[str, CommandRecord]]:
     """Return what an attempt began with: the key, and what upstream commands had given, as hashes or to be hashed."""
-    key = state.planned[command].result_key
+    key, upstream = state.planned[command].result_key, state.planned[command].upstream
     if state.shared:  # commands further up may have a part in that
-        return key, inputs_of(command, upstream, state.commands), {}
-    return key, None, {name: state.commands[name] for name in upstream[command]}
+        return key, inputs_of(command, upstream, state.commands, shared=shared), {}
+    return key, None, {name: state.commands[name] for name in upstream}

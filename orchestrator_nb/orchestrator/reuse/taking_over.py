@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from orchestrator_nb.orchestrator.display.result import ARTIFACTS
 from orchestrator_nb.orchestrator.earlier.results import Kept
 from orchestrator_nb.state.records import CommandRecord
 from orchestrator_nb.state.sharing import merged
+from orchestrator_nb.values import token
 
 Made = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, str]], dict[str, Any]]
 """Returns what functions make of changes of a shared state, by the strategies."""
@@ -98,7 +98,7 @@ def _in(stored: Iterable[e.Stored]) -> Iterator[str]:
 
 def _copy(source: Path, target: Path, *, durable: bool) -> None:
     """Copy a file for people, which may be gone: a notebook or a log. A copy, since people edit notebooks."""
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    part = target.with_name(f".{target.name}.{token(4)}")
     try:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with open(source, "rb") as reading, open(part, "xb") as writing:

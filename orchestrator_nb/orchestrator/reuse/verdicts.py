@@ -23,6 +23,7 @@ from orchestrator_nb.plan.contents import Contents
 from orchestrator_nb.plan.fingerprint import canonical
 from orchestrator_nb.plan.key import SHARED, changed_parts, handed_on, inputs_of, visible_parameters, why_never
 from orchestrator_nb.plan.plan import Plan
+from orchestrator_nb.plan.shared_before import SharedBefore
 from orchestrator_nb.ports import Command, Work
 from orchestrator_nb.state.records import CommandRecord
 from orchestrator_nb.state.sharing import by_function
@@ -77,6 +78,7 @@ class Reuse:
         self._earlier = earlier
         self._given = given or {}
         self._contents = Contents()
+        self._shared = SharedBefore(plan.upstream)
         self._frozen: dict[Path, tuple[Frozen, Mapping[str, CommandDefinition]]] = {}
 
     def forecast(self) -> dict[str, Verdict]:
@@ -151,9 +153,9 @@ class Reuse:
         if not self._keys[name]:
             never = why_never(name, plan=self._plan, commands=self._commands)
             return Verdict(says="runs", reason=never or "nothing is known of its code"), None
-        upstream = self._plan.upstream
-        missing = [other for other in upstream[name] if other not in records]
-        inputs = None if missing else inputs_of(name, upstream, records)
+        upstream = self._plan.upstream[name]
+        missing = [other for other in upstream if other not in records]
+        inputs = None if missing else inputs_of(name, upstream, records, shared=self._shared)
         reason, may_fit = "", False
         for kept in self._earlier.of(name):
             differences = list(self._differences(name, kept, inputs))

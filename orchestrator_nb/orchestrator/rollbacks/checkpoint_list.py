@@ -20,6 +20,7 @@ from orchestrator_nb.checkpoints.entries import tree_of
 from orchestrator_nb.checkpoints.export import export_branch, export_files
 from orchestrator_nb.checkpoints.record import Checkpoint, headline_of
 from orchestrator_nb.checkpoints.store import CheckpointStore
+from orchestrator_nb.drawing.glyphs import counted
 from orchestrator_nb.errors import CheckpointError
 from orchestrator_nb.orchestrator.display.shown import as_text
 
@@ -154,7 +155,7 @@ class Checkpoints(Sequence[Checkpoint]):
     def _repr_html_(self) -> str:
         from orchestrator_nb.drawing.table import table_card
 
-        return table_card(f"{len(self)} checkpoints of {self.run}", COLUMNS, self.rows())
+        return table_card(f"{counted(len(self), 'checkpoint')} of {self.run}", COLUMNS, self.rows())
 
     def _open(self) -> CheckpointStore:
         if self._store is None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator_nb import events as e
@@ -34,8 +34,7 @@ from orchestrator_nb.state.run_state import RunState
 from orchestrator_nb.state.transitions import FINAL
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """What a rollback comes to: in words, what becomes of the commands, its files, if any, and the rollback that it
     undoes, if any. `note` is what else is worth knowing."""
 

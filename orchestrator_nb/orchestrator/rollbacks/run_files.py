@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
@@ -19,6 +18,7 @@ from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.orchestrator.control.asking import Answer
 from orchestrator_nb.orchestrator.control.driver import Driver
 from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.values import token
 
 LOOK_EVERY = 0.05
 """Seconds between two looks whether a rollback has come to its end."""
@@ -98,7 +98,7 @@ class GoesBack:
             return preview_of(self.id, way, plan, advice=advice, driven=is_owned(self.folder))
         if not keep_both:
             refuse(way, plan, run=self.id)
-        name = secrets.token_hex(8)
+        name = token(8)
         told: dict[str, Any] = {
             "rollback": name, "to": to, "undo": commands, "policy": policy, "because": reason,
         }  # fmt: skip
