@@ -43,9 +43,7 @@ MOST_IN_A_TURN = 500
 LADDER_GRACE = 3.0
 """Seconds between the interrupt and the end of what has not finished in the time that a pause gave it."""
 
-_Handling = tuple[
-    Callable[[RunState, Any], None], Callable[[Any], None] | None, tuple[Policy, ...], tuple[Policy, ...]
-]
+_Handling = tuple[Callable[[RunState, Any], None], Callable[[Any], None] | None, tuple[Policy, ...], tuple[Policy, ...]]
 
 
 class Loop:

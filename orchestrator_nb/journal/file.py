@@ -20,14 +20,11 @@ from msgspec.json import Decoder
 from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.data.flush import flush_file, flush_folder
 from orchestrator_nb.errors import JournalDamaged, StoreError
-from orchestrator_nb.events import FORMAT, Event, JournalCut, RunEnded, RunStarted
+from orchestrator_nb.events import FORMAT, Event, JournalCut, RunStarted
 from orchestrator_nb.events.json_form import decode, encode_all
 
 START = "0" * 32
 """What stands as `prev` in the first turn."""
-
-LOOKS = 0.05
-"""Seconds between two looks, while turn follows turn, at whether the file is still the one that was opened."""
 
 _CHANGED = "somebody else has written to it"
 _GONE = "it was deleted, or replaced by another file, while the run went on"
@@ -80,7 +77,6 @@ class JournalFile:
         self._name = os.path.abspath(path)
         self._durable = durable
         self._failed: str | None = None
-        self._looked = float("-inf")
         self._unknown: tuple[bytes, Position] | None = None
         try:
             fresh = not path.exists()
@@ -120,12 +116,9 @@ class JournalFile:
         except OSError as error:
             self._failed, self._unknown = error.strerror or str(error), (data, after)
             raise write_error(f'the journal "{self.path}" could not be written', self.path, error) from error
-        last = events[-1]
-        if not self._looked <= last.at < self._looked + LOOKS or type(last) is RunEnded:
-            self._looked = last.at
-            trouble = self._trouble(after.offset)
-            if trouble is not None:
-                raise self._lost(trouble)
+        trouble = self._trouble(after.offset)
+        if trouble is not None:
+            raise self._lost(trouble)
         self._position = after
 
     def recover(self) -> bool:
