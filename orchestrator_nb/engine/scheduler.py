@@ -283,28 +283,27 @@ class Scheduler:
         if self._estimates is not None:
             self._rank = self._planned_ranks(state)
             self._reorder(self._estimates.begin(state))
-        self._missing = {
-            command: sum(commands[name].state not in DONE for name in self._upstream[command])
-            for command in self._order
-        }
+        done = {name for name, record in commands.items() if record.state in DONE}
+        upstream = self._upstream
+        self._missing = {command: len(upstream[command]) for command in self._order}
+        if done:
+            for command in self._order:
+                self._missing[command] -= len(done.intersection(upstream[command]))
         self._begin_tallies(state)
-        self._ready = [
-            (self._rank[command], command)
-            for command in self._order
-            if commands[command].state == "pending" and not self._missing[command]
-        ]
+        pending = [command for command in self._order if commands[command].state == "pending"]
+        self._ready = [(self._rank[command], command) for command in pending if not self._missing[command]]
         heapify(self._ready)
-        self._waiting = {command for command in self._order if commands[command].state == "waiting"}
+        self._waiting = {name for name, record in commands.items() if record.state == "waiting"}
         self._again = set()
-        self._unjudged = [
-            command
-            for command in self._order
-            if commands[command].state == "pending"
-            and (
-                command in self._tallies
-                or any(commands[name].state in _OTHER_END_STATES for name in self._upstream[command])
-            )
-        ]
+        ended = {name for name, record in commands.items() if record.state in _OTHER_END_STATES}
+        if ended or self._tallies:
+            self._unjudged = [
+                command
+                for command in pending
+                if command in self._tallies or not ended.isdisjoint(upstream[command])
+            ]
+        else:
+            self._unjudged = []
 
     def _begin_tallies(self, state: RunState) -> None:
         """Begin a tally for each command that has a rule or a condition of its own and that may still come to start."""
@@ -331,12 +330,10 @@ class Scheduler:
         timed = state.run.adaptive and any(item.seconds is not None for item in planned.values())
         self._estimates = Estimates(planned, self._order) if timed else None
 
-    def _planned_ranks(self, state: RunState) -> dict[str, int]:
+    def _planned_ranks(self, state: RunState) -> Mapping[str, int]:
         """Return for each command its planned rank, else its place in the order; the lowest starts first."""
-        planned = state.planned
-        ranks = {command: place for place, command in enumerate(self._order)}
-        ranks.update((name, item.rank) for name, item in planned.items() if item.rank is not None)
-        return ranks
+        ranked = {name: item.rank for name, item in state.planned.items() if item.rank is not None}
+        return {**self._place, **ranked} if ranked else self._place
 
     def _reorder(self, ranks: Mapping[str, int] | None) -> None:
         """Let these ranks count from now on, for those too that are ready already."""

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from orchestrator_nb import events as e
 from orchestrator_nb.state.command_facts import COMMAND_FACTS
-from orchestrator_nb.state.records import CommandRecord, deadline_of, planned_command, run_record
+from orchestrator_nb.state.records import CommandRecord, deadline_of, planned_commands, run_record
 from orchestrator_nb.state.standing import Standing
 from orchestrator_nb.state.step_facts import STEP_FACTS, begin_moment, begin_steps, end_moment, forget_what_is_left
 from orchestrator_nb.state.transitions import ENDED, RUN_TRANSITIONS, IllegalTransition
@@ -79,7 +79,7 @@ def _run_started(state: RunState, event: e.RunStarted) -> None:
 
 def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     after = _after(state, event)
-    planned = {name: planned_command(item) for name, item in event.commands.items()}
+    planned = planned_commands(event.commands)
     unknown = {name for item in planned.values() for name in item.upstream} - planned.keys()
     unknown.update({item.trigger_rule for item in planned.values()}.difference(TRIGGER_RULES))
     if unknown:
