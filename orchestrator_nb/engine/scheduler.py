@@ -298,9 +298,7 @@ class Scheduler:
         ended = {name for name, record in commands.items() if record.state in _OTHER_END_STATES}
         if ended or self._tallies:
             self._unjudged = [
-                command
-                for command in pending
-                if command in self._tallies or not ended.isdisjoint(upstream[command])
+                command for command in pending if command in self._tallies or not ended.isdisjoint(upstream[command])
             ]
         else:
             self._unjudged = []
