@@ -71,7 +71,7 @@ class Dashboard:
         page = escape(self.to_html(), quote=True)
         frame = f'<iframe srcdoc="{page}" style="width:100%;height:820px;border:0" title="{escape(self.page.title)}"></iframe>'
         # Where no frame is kept, no style sheet is either: what is hidden here is what is read there.
-        return f'<style>.onb-words{{display:none}}</style>{frame}<div class="onb-words">{self.page.to_words()}</div>'
+        return f'{frame}<style>.onb-words{{display:none}}</style><div class="onb-words">{self.page.to_words()}</div>'
 
     def _ipython_display_(self) -> None:
         if not any(shown(self) for shown in front_ends):
