@@ -28,7 +28,9 @@ def needs_process(definition: CommandDefinition) -> bool:
     """Whether a callable runs in a process of its own: it says so, or it has what a thread cannot have."""
     if definition.isolation is not None:
         return definition.isolation == "process"
-    return definition.timeout not in (None, "none") or definition.cwd is not None or bool(definition.environment)
+    if definition.timeout is not None and definition.timeout != "none":
+        return True
+    return definition.cwd is not None or bool(definition.environment)
 
 
 class FunctionCommand(Command, ABC):

@@ -198,11 +198,10 @@ def _text(path: str) -> bytes:
 _network: tuple[float, tuple[int, int] | None] = (float("-inf"), None)
 
 
-def machine_network() -> tuple[int, int] | None:
+def machine_network(now: float) -> tuple[int, int] | None:
     """Return the bytes that the interfaces of the machine have received and sent, a tenth of a second old at most; the
-    one to itself left out. None where the system does not tell."""
+    one to itself left out. None where the system does not tell. `now` is by the monotonic clock."""
     global _network  # noqa: PLW0603 - one machine, one reading
-    now = time.monotonic()
     if now - _network[0] >= FRESH:
         try:
             found = _from_proc() if sys.platform == "linux" else _from_psutil()

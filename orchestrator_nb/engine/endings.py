@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.verdicts import clash, failed_by, not_merged, said_of, warnings
@@ -22,15 +23,14 @@ class AcceptResult:
     )  # fmt: skip
     decides: tuple[type[e.Event], ...] = kinds
 
-    def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:
+    def __call__(self, event: Any, state: RunState) -> Iterable[e.Event]:
         """Return the success or the failure, or nothing while something is left to be done."""
-        assert isinstance(
-            event, (e.AttemptReturned, e.GateChecked, e.CheckpointTaken, e.CheckpointSkipped, e.SharedMerged)
-        )
         command, attempt = event.command, event.attempt
         if command is None or attempt is None:
             return ()
         due, record = state.due.get(command), state.commands[command]
+        if not (due or record.gates or record.shared) and type(event) is e.AttemptReturned:  # the usual, at once
+            return (e.CommandSucceeded(at=event.at, command=command, attempt=attempt),)
         if record.state != "running":  # what it had left when it failed was kept
             return ()
         if record.gates and not (due and due[0].startswith(e.GATE)):

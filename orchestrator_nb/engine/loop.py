@@ -28,12 +28,12 @@ from orchestrator_nb.engine.admission import admitted
 from orchestrator_nb.engine.endings import ENDINGS
 from orchestrator_nb.engine.held import HeldTurn
 from orchestrator_nb.engine.requests import Pause, Request, Stop, facts_of
-from orchestrator_nb.engine.scheduler import OBSERVED, Scheduler
+from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.engine.steps import Steps
 from orchestrator_nb.engine.waiting import Waiting
 from orchestrator_nb.errors import StoreError
 from orchestrator_nb.ports import Executor, Journal, Observer, Policy, Work
-from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.run_state import APPLIED, RunState
 from orchestrator_nb.state.transitions import ENDED
 
 MOST_IN_A_TURN = 500
@@ -42,6 +42,8 @@ MOST_IN_A_TURN = 500
 
 LADDER_GRACE = 3.0
 """Seconds between the interrupt and the end of what has not finished in the time that a pause gave it."""
+
+_Handling = tuple[Callable[[RunState, Any], None], Callable[[Any], None] | None, tuple[Policy, ...], tuple[Policy, ...]]
 
 
 class Loop:
@@ -83,11 +85,8 @@ class Loop:
         self._ends_at: float | None = None
         self._ended = False
         self._timed: list[tuple[float, int, Request]] = []
-        self._answering: dict[type[e.Event], tuple[list[Policy], list[Policy]]] = {}
-        for policy in (*policies, *ENDINGS):
-            for kind in policy.kinds:
-                deciding, adding = self._answering.setdefault(kind, ([], []))
-                (deciding if kind in policy.decides else adding).append(policy)
+        self._policies = (*policies, *ENDINGS)
+        self._handling = self._handling_by(scheduler)
         self.published = state.copy()
         """The state as of the last durable turn: what everyone but the loop looks at."""
         self.is_over = False
@@ -164,6 +163,7 @@ class Loop:
     def schedule_by(self, scheduler: Scheduler) -> None:
         """Let another scheduler say what comes next, as it is when a run gets a new owner."""
         self._scheduler = scheduler
+        self._handling = self._handling_by(scheduler)
 
     def decide(self, fact: e.Event) -> list[e.Event]:
         """Fold a fact and all that follows from it, and return both; nothing is recorded or started."""
@@ -186,7 +186,12 @@ class Loop:
         try:
             if first:
                 self._turn(first)
-            while not self.is_over and (self._held is None or self._record_held()) and (taken := self._take()):
+            while not self.is_over and (self._held is None or self._record_held()):
+                if not (self._incoming or self._waiting.due or self._timed or self._ends_at is not None):
+                    break
+                taken = self._take()
+                if not taken:
+                    break
                 self._turn(taken)
             if self._state.run.leaving and not self.is_over and self._held is None:
                 self.is_over = self._is_left()
@@ -208,7 +213,7 @@ class Loop:
             self._end_running("cancelled", min(self._grace, LADDER_GRACE))
         while self._timed and self._timed[0][0] <= self._clock():
             taken.append(heappop(self._timed)[2])
-        if self._waiting:
+        if self._waiting.due:
             taken += self._waiting.take(self._state, self._clock())
         return taken
 
@@ -282,17 +287,13 @@ class Loop:
 
     def _fold(self, event: e.Event, turn: list[e.Event]) -> None:
         """Apply an event and the answers to it, and the answers to those, and add them to the turn."""
-        state, answering = self._state, self._answering
+        state, handling = self._state, self._handling
         unanswered = [event]
         for fact in unanswered:  # which grows by the answers
-            kind = type(fact)
-            state.apply(fact)
-            if kind in OBSERVED:
-                self._scheduler.observe(fact)
-            policies = answering.get(kind)
-            if policies is None:
-                continue
-            deciding, adding = policies
+            apply, observe, deciding, adding = handling[type(fact)]
+            apply(state, fact)
+            if observe is not None:
+                observe(fact)
             for policy in deciding:
                 if decision := tuple(policy(fact, state)):
                     unanswered += decision
@@ -300,6 +301,19 @@ class Loop:
             for policy in adding:
                 unanswered += policy(fact, state)
         turn += unanswered
+
+    def _handling_by(self, scheduler: Scheduler) -> dict[type[e.Event], _Handling]:
+        """Return what is done with the events of each kind: what applies them, where the scheduler takes them in, and
+        the policies that answer them, first those of which one decides."""
+        return {
+            kind: (
+                apply,
+                scheduler.observers.get(kind),
+                tuple(policy for policy in self._policies if kind in policy.kinds and kind in policy.decides),
+                tuple(policy for policy in self._policies if kind in policy.kinds and kind not in policy.decides),
+            )
+            for kind, apply in APPLIED.items()
+        }
 
     def _facts_of(self, request: Request) -> list[e.Event]:
         """Return what a request comes to in this state; nothing when it has no meaning any more."""

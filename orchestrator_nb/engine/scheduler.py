@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from itertools import chain
+from typing import Any
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.allotment import Allotment
@@ -57,54 +58,83 @@ class Scheduler:
         self._planned: Mapping[str, PlannedCommand] | None = None
         self._estimates: Estimates | None = None
         self._allotment: Allotment | None = None
+        self.observers: dict[type[e.Event], Callable[[Any], None]] = {
+            e.CommandSucceeded: self._succeeded,
+            e.CommandReused: self._succeeded,
+            **dict.fromkeys(_OTHER_ENDS, self._ended_otherwise),
+            **dict.fromkeys(_UPHEAVALS, self._forget),
+            e.AttemptReturned: self._returned,
+            e.AttemptAbandoned: self._abandon,
+            e.AttemptInterrupted: self._interrupted,
+            e.RetryScheduled: self._put_off,
+            e.RetryDue: self._try_again,
+        }
+        """What takes in the events of a kind, as `observe` does; there is nothing to do with others."""
 
     def observe(self, event: e.Event) -> None:
         """Take in an event that has just been applied to the state."""
-        kind = type(event)
-        if kind is e.AttemptReturned:
-            if self._estimates is not None and not self._stale:
-                if self._estimates.returned(event.command, event.seconds):  # type: ignore[attr-defined]
-                    self._reorder(self._estimates.ranks())
-            return
-        if kind is e.AttemptAbandoned or (kind is e.AttemptInterrupted and event.abandoned):  # type: ignore[attr-defined]
-            self._abandoned += 1
-            if self._allotment is not None:
-                self._allotment.abandon(event.command, event.attempt)  # type: ignore[attr-defined]
+        observer = self.observers.get(type(event))
+        if observer is not None:
+            observer(event)
+
+    def _succeeded(self, event: e.CommandSucceeded | e.CommandReused) -> None:
         if self._stale:
             return  # the index is made again before the next step, perhaps by another plan
-        if kind in _SUCCESSES:
-            missing = self._missing
-            for command in self._downstream.get(event.command, ()):  # type: ignore[attr-defined]
-                missing[command] -= 1
-                if not missing[command] and command not in self._waiting:
-                    heappush(self._ready, (self._rank[command], command))
-            if self._tallying:
-                self._count(event.command, "succeeded")  # type: ignore[attr-defined]
-        elif kind in _OTHER_ENDS:
-            self._unjudged.extend(self._downstream.get(event.command, ()))  # type: ignore[attr-defined]
-            if self._tallying:
-                self._count(event.command, _OTHER_ENDS[kind])  # type: ignore[attr-defined]
-        elif kind is e.RetryScheduled:
-            self._waiting.add(event.command)  # type: ignore[attr-defined]
-        elif kind is e.RetryDue or kind is e.AttemptInterrupted:
-            command = event.command  # type: ignore[attr-defined]
-            self._waiting.discard(command)
-            if not self._missing[command]:
+        missing = self._missing
+        for command in self._downstream.get(event.command, ()):
+            left = missing[command] = missing[command] - 1
+            if not left and command not in self._waiting:
                 heappush(self._ready, (self._rank[command], command))
-            else:  # what it follows may not be what it followed when it was tried before
-                self._again.add(command)
-                self._unjudged.append(command)
-        elif kind in _UPHEAVALS:
-            self._stale = True
+        if self._tallying:
+            self._count(event.command, "succeeded")
+
+    def _ended_otherwise(self, event: Any) -> None:
+        if not self._stale:
+            self._unjudged.extend(self._downstream.get(event.command, ()))
+            if self._tallying:
+                self._count(event.command, _OTHER_ENDS[type(event)])
+
+    def _returned(self, event: e.AttemptReturned) -> None:
+        if self._estimates is not None and not self._stale and self._estimates.returned(event.command, event.seconds):
+            self._reorder(self._estimates.ranks())
+
+    def _abandon(self, event: e.AttemptAbandoned | e.AttemptInterrupted) -> None:
+        self._abandoned += 1
+        if self._allotment is not None:
+            self._allotment.abandon(event.command, event.attempt)
+
+    def _interrupted(self, event: e.AttemptInterrupted) -> None:
+        if event.abandoned:
+            self._abandon(event)
+        self._try_again(event)
+
+    def _put_off(self, event: e.RetryScheduled) -> None:
+        if not self._stale:
+            self._waiting.add(event.command)
+
+    def _try_again(self, event: e.RetryDue | e.AttemptInterrupted) -> None:
+        if self._stale:
+            return
+        command = event.command
+        self._waiting.discard(command)
+        if not self._missing[command]:
+            heappush(self._ready, (self._rank[command], command))
+        else:  # what it follows may not be what it followed when it was tried before
+            self._again.add(command)
+            self._unjudged.append(command)
+
+    def _forget(self, event: e.Event) -> None:  # noqa: ARG002 - as all of these
+        self._stale = True
 
     def next(self, state: RunState, now: float) -> list[e.Event]:
         """Return the events that follow from where the run stands, or nothing. `now` is their time."""
         if self._stale:
             self._rebuild(state)
-        run = state.run.state
+        record = state.run
+        run = record.state
         if run == "executing":
-            ends = self._judge(state, now) if self._unjudged else []
-            if "" in state.due or state.run.rollback is not None:
+            ends = self._judge(state, now) if self._unjudged else None
+            if "" in state.due or record.rollback is not None:
                 return ends or self._rest(state, now)
             return ends or self._start(state, now) or self._complete(state, now)
         if run == "paused":
@@ -163,7 +193,7 @@ class Scheduler:
         """Start ready commands, the first in rank first, while slots are free."""
         if state.run.workers is not None:
             return self._start_few(state.run.workers - state.counts.get("running", 0), state, now)
-        return self._start_ready(state, now)
+        return self._start_ready(state, now) if self._ready or self._allotment is not None else []
 
     def _start_few(self, most: int, state: RunState, now: float) -> list[e.Event]:
         """Start so many at the most; what may be left for later waits while anything else is under way or ready."""
@@ -187,19 +217,18 @@ class Scheduler:
     def _start_ready(self, state: RunState, now: float, *, most: int | None = None) -> list[e.Event]:
         if self._allotment is not None:
             return self._start_allotted(self._allotment, state, now, most)
-        if not self._ready:
-            return []
-        started: list[e.Event] = []
         free = self._slots - state.counts.get("running", 0) - self._abandoned
         if most is not None:
             free = min(free, most)
-        while free > 0 and self._ready:
-            _, command = heappop(self._ready)
-            record = state.commands[command]
+        started: list[e.Event] = []
+        ready, records, last = self._ready, state.commands, ""
+        while free > 0 and ready:
+            command = heappop(ready)[1]
+            record = records[command]
             # One that was put off may be there twice, and then one after the other.
-            if record.state == "pending" and not (started and started[-1].command == command):  # type: ignore[attr-defined]
+            if record.state == "pending" and command != last:
                 started.append(e.AttemptStarted(at=now, command=command, attempt=record.attempt + 1))
-                free -= 1
+                free, last = free - 1, command
         return started
 
     def _start_allotted(self, allotment: Allotment, state: RunState, now: float, most: int | None) -> list[e.Event]:
@@ -254,28 +283,25 @@ class Scheduler:
         if self._estimates is not None:
             self._rank = self._planned_ranks(state)
             self._reorder(self._estimates.begin(state))
-        self._missing = {
-            command: sum(commands[name].state not in DONE for name in self._upstream[command])
-            for command in self._order
-        }
+        done = {name for name, record in commands.items() if record.state in DONE}
+        upstream = self._upstream
+        self._missing = {command: len(upstream[command]) for command in self._order}
+        if done:
+            for command in self._order:
+                self._missing[command] -= len(done.intersection(upstream[command]))
         self._begin_tallies(state)
-        self._ready = [
-            (self._rank[command], command)
-            for command in self._order
-            if commands[command].state == "pending" and not self._missing[command]
-        ]
+        pending = [command for command in self._order if commands[command].state == "pending"]
+        self._ready = [(self._rank[command], command) for command in pending if not self._missing[command]]
         heapify(self._ready)
-        self._waiting = {command for command in self._order if commands[command].state == "waiting"}
+        self._waiting = {name for name, record in commands.items() if record.state == "waiting"}
         self._again = set()
-        self._unjudged = [
-            command
-            for command in self._order
-            if commands[command].state == "pending"
-            and (
-                command in self._tallies
-                or any(commands[name].state in _OTHER_END_STATES for name in self._upstream[command])
-            )
-        ]
+        ended = {name for name, record in commands.items() if record.state in _OTHER_END_STATES}
+        if ended or self._tallies:
+            self._unjudged = [
+                command for command in pending if command in self._tallies or not ended.isdisjoint(upstream[command])
+            ]
+        else:
+            self._unjudged = []
 
     def _begin_tallies(self, state: RunState) -> None:
         """Begin a tally for each command that has a rule or a condition of its own and that may still come to start."""
@@ -302,12 +328,10 @@ class Scheduler:
         timed = state.run.adaptive and any(item.seconds is not None for item in planned.values())
         self._estimates = Estimates(planned, self._order) if timed else None
 
-    def _planned_ranks(self, state: RunState) -> dict[str, int]:
+    def _planned_ranks(self, state: RunState) -> Mapping[str, int]:
         """Return for each command its planned rank, else its place in the order; the lowest starts first."""
-        planned = state.planned
-        ranks = {command: place for place, command in enumerate(self._order)}
-        ranks.update((name, item.rank) for name, item in planned.items() if item.rank is not None)
-        return ranks
+        ranked = {name: item.rank for name, item in state.planned.items() if item.rank is not None}
+        return {**self._place, **ranked} if ranked else self._place
 
     def _reorder(self, ranks: Mapping[str, int] | None) -> None:
         """Let these ranks count from now on, for those too that are ready already."""
@@ -320,7 +344,6 @@ class Scheduler:
             self._allotment.rank(ranks)
 
 
-_SUCCESSES = frozenset({e.CommandSucceeded, e.CommandReused})
 _OTHER_ENDS: dict[type[e.Event], str] = {
     e.CommandFailed: "failed",
     e.CommandCrashed: "crashed",
@@ -330,11 +353,5 @@ _OTHER_ENDS: dict[type[e.Event], str] = {
 }
 """The ends of a command besides its success, and the states that they leave it in."""
 _OTHER_END_STATES = frozenset(_OTHER_ENDS.values())
-_UPHEAVALS = frozenset(
-    {e.RunPlanned, e.RunResumed, e.CommandReopened, e.CommandRestored, e.DecisionRequested, e.WorkersChanged}
-)
-OBSERVED = frozenset({
-    *_SUCCESSES, *_OTHER_ENDS, *_UPHEAVALS, e.AttemptReturned, e.AttemptAbandoned, e.AttemptInterrupted,
-    e.RetryScheduled, e.RetryDue,
-})  # fmt: skip
-"""The events that `Scheduler.observe` has to see; it does nothing with others."""
+_UPHEAVALS = (e.RunPlanned, e.RunResumed, e.CommandReopened, e.CommandRestored, e.DecisionRequested, e.WorkersChanged)
+"""After these the index is made again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Union, cast
 
@@ -23,6 +23,14 @@ def encode(event: Event) -> bytes:
         return _encoder.encode(event)
     except UnicodeEncodeError:
         return _encoder.encode(_escaped(to_plain(event)))
+
+
+def encode_all(events: Iterable[Event]) -> list[bytes]:
+    """Return what `encode` does of each."""
+    try:
+        return list(map(_encoder.encode, events))
+    except UnicodeEncodeError:
+        return [encode(event) for event in events]
 
 
 def decode(text: bytes) -> Event:

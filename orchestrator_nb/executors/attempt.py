@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
+from orchestrator_nb.commands.usage import machine_network
 from orchestrator_nb.context import install, uninstall
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.disk import Kept, once_there_is_room
@@ -65,49 +66,27 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     endable: Callable[[LocalAttempt], None] | None = None
 
 
-class LocalAttempt:
+class LocalAttempt(Struct, eq=False):
     """An attempt in this process: the `Attempt` of its command and the `Sink` of its context."""
 
-    __slots__ = (
-        "_around",
-        "_changes",
-        "_ender",
-        "_ending",
-        "_grace",
-        "_kept",
-        "_log",
-        "_measure",
-        "_mute",
-        "_reason",
-        "_told",
-        "advice",
-        "begun",
-        "closed",
-        "notebook",
-        "transient",
-        "used",
-        "work",
-    )
-
-    def __init__(self, work: Work, around: Surroundings) -> None:
-        self.work = work
-        self.notebook: str | None = None
-        self.transient: bool | None = None
-        self.advice: Any = None
-        self.used: Used | None = None
-        self.closed = False
-        self._around = around
-        self.begun = time.monotonic()
-        self._changes: dict[str, Any] | None = None
-        self._measure: Measure | None = None
-        self._log: AttemptLog | None = None
-        self._reason: str | None = None
-        self._kept: list[OutputRecorded | ArtifactRecorded | MetricRecorded] = []
-        self._told = False
-        self._mute = False
-        self._grace = 0.0
-        self._ending: Callable[[float], None] | None = None
-        self._ender: threading.Thread | None = None
+    work: Work
+    _around: Surroundings
+    begun: float = field(default_factory=time.monotonic)
+    notebook: str | None = None
+    transient: bool | None = None
+    advice: Any = None
+    used: Used | None = None
+    closed: bool = False
+    _changes: dict[str, Any] | None = None
+    _measure: Measure | None = None
+    _log: AttemptLog | None = None
+    _reason: str | None = None
+    _kept: list[OutputRecorded | ArtifactRecorded | MetricRecorded] = []
+    _told: bool = False
+    _mute: bool = False
+    _grace: float = 0.0
+    _ending: Callable[[float], None] | None = None
+    _ender: threading.Thread | None = None
 
     # ── for its command ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -243,11 +222,12 @@ class LocalAttempt:
         """Run the command in the current context and return the answer; nothing that it raises comes out."""
         token = install(self)
         if self._around.measure:
-            self._measure = Measure()
+            self._measure = Measure(time.thread_time(), machine_network(self.begun))
         try:
             value = run(self)
             result = value if isinstance(value, Stored) else self.store(value, at="result")
-            declared = self.work.definition.outputs
+            work = self.work
+            declared = work.definition.outputs
             if declared:
                 recorded = {kept.name: kept.value for kept in self._kept if not isinstance(kept, MetricRecorded)}
                 check_outputs(declared, result=result, recorded=recorded, load=self.load)
@@ -257,18 +237,21 @@ class LocalAttempt:
             uninstall(token)
         if self._reason is not None and (self._told or self._ender is not None):
             return self.failed(Failure(kind=self._reason, message=""))
-        self._settle()
-        work = self.work
+        log = None
+        if self._log is not None or self._ender is not None:
+            self._settle()
+            log = self._log_name()
+        seconds = time.monotonic() - self.begun
         return AttemptReturned(
             at=self._around.clock(),
             command=work.command,
             attempt=work.attempt,
-            seconds=time.monotonic() - self.begun,
+            seconds=seconds,
             result=result,
             shared=self._changes,
             notebook=self.notebook,
-            log=self._log_name(),
-            used=self._usage(),
+            log=log,
+            used=self.used if self._measure is None else self._measure.used(self.used, seconds=seconds),
         )
 
     def came_to(self, answer: AttemptReturned) -> CommandRecord:

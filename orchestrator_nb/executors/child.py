@@ -67,10 +67,8 @@ class Outlet:
         self.send({"kind": PROGRESS, "fraction": fraction, "text": text})
 
 
-class ChildAttempt(LocalAttempt):
+class ChildAttempt(LocalAttempt, eq=False):
     """The attempt in its own process, where the log is whatever is printed."""
-
-    __slots__ = ()
 
     def write_log(self, text: str) -> None:
         """Print it."""

@@ -104,12 +104,12 @@ class LocalExecutor:
 
     def submit(self, work: Work) -> None:
         """Take an attempt and start it; one that was taken before is not taken again."""
-        attempt = LocalAttempt(work, self._around)
+        attempt, command, number = LocalAttempt(work, self._around), work.command, work.attempt
         with self._lock:
-            if self._report is None or work.attempt <= self._latest.get(work.command, 0):
+            if self._report is None or number <= self._latest.get(command, 0):
                 return
-            self._latest[work.command] = work.attempt
-            self._attempts[work.command, work.attempt] = attempt
+            self._latest[command] = number
+            self._attempts[command, number] = attempt
         try:
             self._workers.take(attempt)
         except RuntimeError as error:  # the system gives no more threads
@@ -192,20 +192,13 @@ class LocalExecutor:
         """Perform an attempt and return what it came to; nothing, where it was answered meanwhile."""
         try:
             # a context of its own, so that nothing that a command sets in it is met by the next
-            answer = Context().run(self._perform_and_check, attempt)
+            answer = Context().run(self._perform, attempt)
         except BaseException as error:  # noqa: BLE001 - nothing may leave an attempt without its answer
             answer = (attempt.failed(failure_of(error, kind="lost", stage="reporting what it came to")),)
         return self._answered(attempt, answer)
 
-    def _perform_and_check(self, attempt: LocalAttempt) -> Sequence[Event]:
+    def _perform(self, attempt: LocalAttempt) -> Sequence[Event]:
         """Perform an attempt; with its answer come the verdicts of gates that cost next to nothing."""
-        answer = self._perform(attempt)
-        gates = self._gates
-        if gates is None or not attempt.work.definition.checks or not isinstance(answer, AttemptReturned):
-            return (answer,)
-        return (answer, *gates.at_once(attempt.work, attempt.came_to(answer)))
-
-    def _perform(self, attempt: LocalAttempt) -> Event:
         capture.ensure()
         capture.printing.set(attempt)
         attempt.begun = time.monotonic()  # until now it waited for its thread
@@ -214,20 +207,22 @@ class LocalExecutor:
         if command is None:
             known = ", ".join(sorted(self._commands))
             message = f'there is no type of command "{definition.kind}"; there is {known}'
-            return attempt.failed(Failure(kind="not_started", message=message))
+            return (attempt.failed(Failure(kind="not_started", message=message)),)
         if definition.context:
             wrong = wrong_context(definition.context, attempt.work.shared)
             if wrong is not None:
-                return attempt.failed(wrong)
+                return (attempt.failed(wrong),)
         if self._reusable is not None:
             told = self._reusable(attempt.work)
             if isinstance(told, CommandReused):
-                return told
+                return (told,)
             if told is not None:
                 attempt.report(told)
-        if definition.reads or definition.writes:
-            return self._perform_on_files(attempt, command)
-        return self._run(attempt, command)
+        on_files = definition.reads or definition.writes
+        answer = self._perform_on_files(attempt, command) if on_files else self._run(attempt, command)
+        if self._gates is None or not definition.checks or not isinstance(answer, AttemptReturned):
+            return (answer,)
+        return (answer, *self._gates.at_once(attempt.work, attempt.came_to(answer)))
 
     def _perform_on_files(self, attempt: LocalAttempt, command: Command) -> Event:
         """Run a command that declares files, and add to its answer what was in them: what it read when it began, what
@@ -251,7 +246,7 @@ class LocalExecutor:
         function = self._callables.get(definition.kind)
         if function is not None and needs_process(definition):
             return attempt.perform(partial(run_in_child, command=function, artifacts=self._around.artifacts))
-        if definition.timeout not in (None, "none"):
+        if definition.timeout is not None and definition.timeout != "none":
             key = (attempt.work.command, attempt.work.attempt)
             self._timer.after(float(definition.timeout), partial(self._say_unenforceable, key))
         return attempt.perform(command.run)
@@ -260,7 +255,7 @@ class LocalExecutor:
         """Let go of an attempt and return its answer; nothing, where it was answered before."""
         work = attempt.work
         attempt.close()
-        return () if self._attempts.pop((work.command, work.attempt), None) is None else answer
+        return answer if self._attempts.pop((work.command, work.attempt), None) is not None else ()
 
     def _tell(self, *events: Event) -> None:
         report = self._report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from orchestrator_nb.commands.usage import machine_network
 from orchestrator_nb.events import Used
@@ -16,14 +16,12 @@ WORTH_NETWORK = 0.2
 """Seconds that an attempt has to take for the machine's network meanwhile to be recorded."""
 
 
-class Measure:
-    """Begun when the attempt begins, on its thread."""
+class Measure(Struct, frozen=True, gc=False):
+    """What there was when the attempt began: the processor time of its thread, and what the machine's network had
+    received and sent by then."""
 
-    __slots__ = ("_cpu", "_network")
-
-    def __init__(self) -> None:
-        self._cpu = time.thread_time()
-        self._network = machine_network()
+    cpu: float
+    network: tuple[int, int] | None
 
     def used(self, processes: Used | None, *, seconds: float) -> Used | None:
         """Return what an attempt of so many seconds took: its processes, where it had any, else its thread; None where
@@ -33,10 +31,10 @@ class Measure:
         """
         if seconds < WORTH:
             return processes
-        used = processes or Used(cpu=round(time.thread_time() - self._cpu, 3))
+        used = processes or Used(cpu=round(time.thread_time() - self.cpu, 3))
         if seconds < WORTH_NETWORK:
             return used
-        before, after = self._network, machine_network()
+        before, after = self.network, machine_network(time.monotonic())
         if before is None or after is None:
             return used
         return structs.replace(used, received=after[0] - before[0], sent=after[1] - before[1])

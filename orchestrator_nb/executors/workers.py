@@ -104,10 +104,10 @@ class Workers:
             while attempt is not None:
                 worker.attempt = attempt
                 worker.untold.append(self._perform(attempt))
-                self._usual += (attempt.seconds() - self._usual) * 0.25
+                self._usual += (time.monotonic() - attempt.begun - self._usual) * 0.25
                 if not worker.ahead or self._usual >= SHORT:
                     self._tell_news(worker)
-                attempt = _first(worker.ahead)
+                attempt = _first(worker.ahead) if worker.ahead else None
             with self._lock:
                 self._idle += 1
         del self._workers[this]
@@ -115,8 +115,8 @@ class Workers:
     def _tell_news(self, worker: _Worker) -> None:
         worker.attempt = None
         worker.telling = True
-        news: list[Event] = []
-        while (more := _first(worker.untold)) is not None:
+        untold, news = worker.untold, list[Event]()
+        while untold and (more := _first(untold)) is not None:
             news += more
         if news:  # an attempt that was answered meanwhile, by its timeout perhaps, has none
             self._tell(*news)

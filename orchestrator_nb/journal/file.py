@@ -21,7 +21,7 @@ from orchestrator_nb.data.disk import write_error
 from orchestrator_nb.data.flush import flush_file, flush_folder
 from orchestrator_nb.errors import JournalDamaged, StoreError
 from orchestrator_nb.events import FORMAT, Event, JournalCut, RunStarted
-from orchestrator_nb.events.json_form import decode, encode
+from orchestrator_nb.events.json_form import decode, encode_all
 
 START = "0" * 32
 """What stands as `prev` in the first turn."""
@@ -102,7 +102,7 @@ class JournalFile:
         if self._failed is not None:
             raise StoreError(f'the journal "{self.path}" takes nothing more: {self._failed}')
         offset, seq, prev = self._position
-        lines = [b'{"seq":%d,%b' % (number, encode(event)[1:]) for number, event in enumerate(events, seq + 1)]
+        lines = [b'{"seq":%d,%b' % (number, text[1:]) for number, text in enumerate(encode_all(events), seq + 1)]
         text = b'%b,"prev":"%b"' % (b"\n".join(lines)[:-1], prev.encode())
         end = digest(text)
         data = b'%b,"end":"%b"}\n' % (text, end.encode())

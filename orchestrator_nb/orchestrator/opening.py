@@ -38,7 +38,7 @@ from orchestrator_nb.orchestrator.reuse.parts import given_to
 from orchestrator_nb.orchestrator.reuse.taking_over import take_over as take_result
 from orchestrator_nb.orchestrator.reuse.taking_over import with_merges
 from orchestrator_nb.orchestrator.reuse.verdicts import Reuse, Verdict
-from orchestrator_nb.orchestrator.rollbacks.checkpointing import with_checkpoints
+from orchestrator_nb.orchestrator.rollbacks.checkpoint_steps import with_checkpoints
 from orchestrator_nb.orchestrator.run import GoOn, Run
 from orchestrator_nb.orchestrator.session import Owned, Session
 from orchestrator_nb.orchestrator.settings import recorded_settings

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.requests import Remind, Request, Stop, Tell
 from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.errors import RunNotRunning, RunUnanswered, StoreError
+from orchestrator_nb.events.checkpoint import CHECKPOINT
 from orchestrator_nb.executors.local import LocalExecutor
 from orchestrator_nb.executors.probing import probe
 from orchestrator_nb.journal.file import JournalFile
@@ -41,16 +42,15 @@ from orchestrator_nb.orchestrator.kernels_ahead import KernelsAhead
 from orchestrator_nb.orchestrator.memory_watch import MemoryWatch
 from orchestrator_nb.orchestrator.policies import POLICIES
 from orchestrator_nb.orchestrator.reuse.verdicts import Reuse
-from orchestrator_nb.orchestrator.rollbacks.checkpointing import Checkpointing
 from orchestrator_nb.orchestrator.store.leaving import leave_summary
 from orchestrator_nb.orchestrator.store.manifest import write_manifest
 from orchestrator_nb.orchestrator.works import Works
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import amount
-from orchestrator_nb.ports import Command, Gates, Observer
+from orchestrator_nb.ports import Command, Gates, Observer, Step
 from orchestrator_nb.state.run_state import RunState
 from orchestrator_nb.state.sharing import is_function
-from orchestrator_nb.state.step_facts import PROBE
+from orchestrator_nb.state.step_facts import PROBE, ROLLBACK
 from orchestrator_nb.values import token
 
 log = logging.getLogger("orchestrator_nb.run")
@@ -93,7 +93,7 @@ class Session:
         """`gates` are the functions of this session that are gates or merge shared values, by their address."""
         self.live = live
         self.error: BaseException | None = None
-        self._owned = owned
+        self._owned, self._durable = owned, durable
         self._plan = plan
         self._works = Works(plan, owned.folder)
         monitoring = plan.definition.monitoring
@@ -109,14 +109,8 @@ class Session:
             clock=clock,
             progress=self.view.heard,
             steps={
-                **Checkpointing(
-                    plan,
-                    owned.folder,
-                    durable=durable,
-                    clock=clock,
-                    state=lambda: self.state,
-                    position=lambda: owned.journal.position.seq,
-                ).steps,
+                CHECKPOINT: self._with_files,
+                ROLLBACK: self._with_files,
                 PROBE: partial(probe, clock=clock),
             },
             gates=self._gates(gates or {}),
@@ -152,6 +146,24 @@ class Session:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._drive, name=f"orchestrator-nb {owned.folder.name}", daemon=True)
         self._beginning: Sequence[e.Event] = ()
+
+    def _with_files(self, step: Step) -> e.Event:
+        """Keep the files of the project, or go back to them, and return what came of it."""
+        return self._files[step.name.partition(" ")[0]](step)
+
+    @cached_property
+    def _files(self) -> Mapping[str, Callable[[Step], e.Event]]:
+        """What keeps files and goes back to them, imported where there are any to keep."""
+        from orchestrator_nb.orchestrator.rollbacks.checkpointing import Checkpointing
+
+        return Checkpointing(
+            self._plan,
+            self._owned.folder,
+            durable=self._durable,
+            clock=self._clock,
+            state=lambda: self.state,
+            position=lambda: self._owned.journal.position.seq,
+        ).steps
 
     def _gates(self, functions: Mapping[str, Callable[..., Any]]) -> Gates | None:
         """Return what holds results against gates, None where there are none: it is not imported for nothing."""

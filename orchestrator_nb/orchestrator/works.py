@@ -48,17 +48,19 @@ class Works:
             if upstream.state not in DONE:  # its trigger rule lets it start without that result
                 inputs[name] = _NO_RESULT
                 continue
-            output = upstream.output()
+            output = upstream.result
+            if upstream.recorded:
+                output = upstream.output()
+                recorded[name] = upstream.recorded
             if output is not None:
                 inputs[name] = output
-            if upstream.recorded:
-                recorded[name] = upstream.recorded
             if upstream.metrics:
                 metrics[name] = upstream.metrics
             if upstream.shared:
                 changes[name] = upstream.shared
-        for base, fan_in in plan.fan_ins.get(command, {}).items():
-            _gather(base, fan_in, state, inputs, recorded, metrics)
+        if command in plan.fan_ins:
+            for base, fan_in in plan.fan_ins[command].items():
+                _gather(base, fan_in, state, inputs, recorded, metrics)
         timeout = definition.timeout
         if timeout is None and definition.workflow is None:  # the commands of an inner workflow have their own
             timeout = plan.definition.timeout

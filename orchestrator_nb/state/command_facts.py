@@ -52,12 +52,15 @@ def _step(state: Standing, event: Any) -> tuple[CommandRecord, str]:
 
 def _current(state: Standing, event: Any) -> tuple[CommandRecord, str]:
     """Return what `_step` does, for an event that has to be about the attempt under way."""
-    record, after = _step(state, event)
-    if event.attempt != record.attempt:
-        raise IllegalTransition(
-            f'"{type(event).__name__}" is about attempt {event.attempt} of "{event.command}", not {record.attempt}'
-        )
-    return record, after
+    record = state.commands.get(event.command)
+    if record is not None and event.attempt == record.attempt:
+        after = _AFTER[type(event)].get(record.state)
+        if after is not None:
+            return record, after
+    record, _ = _step(state, event)
+    raise IllegalTransition(
+        f'"{type(event).__name__}" is about attempt {event.attempt} of "{event.command}", not {record.attempt}'
+    )
 
 
 def _put(state: Standing, command: str, before: CommandRecord, after: CommandRecord) -> None:
@@ -67,23 +70,25 @@ def _put(state: Standing, command: str, before: CommandRecord, after: CommandRec
         counts = state.counts
         counts[was] -= 1
         counts[now] = counts.get(now, 0) + 1
-        if command in state.due:
-            state.due = {name: steps for name, steps in state.due.items() if name != command}
+        due = state.due
+        if due and command in due:
+            state.due = {name: steps for name, steps in due.items() if name != command}
 
 
 def _attempt_started(state: Standing, event: e.AttemptStarted) -> None:
     record, after = _step(state, event)
     if event.attempt != record.attempt + 1:
         raise IllegalTransition(f'attempt {event.attempt} of "{event.command}" cannot follow attempt {record.attempt}')
-    planned = state.planned[event.command]
+    command, commands = event.command, state.commands
+    planned = state.planned[command]
     if planned.trigger_rule == DEFAULT:  # the usual, without a tally
         for name in planned.upstream:
-            if (its := state.commands[name].state) not in DONE:
-                raise IllegalTransition(f'"{event.command}" cannot start: "{name}" is {its}')
-    elif state.verdict(event.command) != "start":
-        raise IllegalTransition(f'"{event.command}" cannot start: {planned.trigger_rule} does not hold')
+            if commands[name].state not in DONE:
+                raise IllegalTransition(f'"{command}" cannot start: "{name}" is {commands[name].state}')
+    elif state.verdict(command) != "start":
+        raise IllegalTransition(f'"{command}" cannot start: {planned.trigger_rule} does not hold')
     fresh = begun(record, after, event)
-    _put(state, event.command, record, replace(fresh, seen=len(state.versions)) if state.versions else fresh)
+    _put(state, command, record, replace(fresh, seen=len(state.versions)) if state.versions else fresh)
 
 
 def _attempt_returned(state: Standing, event: e.AttemptReturned) -> None:

@@ -131,6 +131,11 @@ def planned_command(plain: Mapping[str, Any]) -> PlannedCommand:
     return convert(plain, PlannedCommand)
 
 
+def planned_commands(plain: Mapping[str, Mapping[str, Any]]) -> dict[str, PlannedCommand]:
+    """Return what a `RunPlanned` says of its commands, by id."""
+    return convert(plain, dict[str, PlannedCommand])
+
+
 class CommandRecord(Struct, frozen=True, gc=False):
     """One command; replaced, never changed.
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from orchestrator_nb import events as e
 from orchestrator_nb.state.command_facts import COMMAND_FACTS
-from orchestrator_nb.state.records import CommandRecord, deadline_of, planned_command, run_record
+from orchestrator_nb.state.records import CommandRecord, deadline_of, planned_commands, run_record
 from orchestrator_nb.state.standing import Standing
 from orchestrator_nb.state.step_facts import STEP_FACTS, begin_moment, begin_steps, end_moment, forget_what_is_left
 from orchestrator_nb.state.transitions import ENDED, RUN_TRANSITIONS, IllegalTransition
@@ -26,7 +26,7 @@ class RunState(Standing):
 
     def apply(self, event: e.Event) -> None:
         """Take in a fact. Raises IllegalTransition, and then nothing has changed."""
-        _APPLY[type(event)](self, event)
+        APPLIED[type(event)](self, event)
 
     def copy(self) -> RunState:
         """Return a state that is equal to this one and goes its own way from now on."""
@@ -39,28 +39,16 @@ class RunState(Standing):
 
     def publish(self, target: RunState, events: Iterable[e.Event]) -> None:
         """Bring `target`, which was equal before these events, up to this state; a record at a time."""
-        target.run = self.run
-        target.shared = self.shared
-        target.versions = self.versions
-        target.notices = self.notices
-        target.decisions = self.decisions
-        target.causes = self.causes
-        target.retried = self.retried
-        target.due = self.due
-        target.checkpoints = self.checkpoints
-        target.rollbacks = self.rollbacks
-        if len(target.lives) != len(self.lives):
-            target.lives = dict(self.lives)
         records, shown = self.commands, target.commands
+        if target.planned is not self.planned:
+            shown = dict(records)
         for event in events:
             command = getattr(event, "command", None)
             if command in records:
                 shown[command] = records[command]
-            elif type(event) is e.RunPlanned:
-                target.planned, target.left = self.planned, self.left
-                shown = target.commands = dict(records)
-        target.deviations = self.deviations
-        target.counts = dict(self.counts)
+        lives = target.lives if len(target.lives) == len(self.lives) else dict(self.lives)
+        # At once, and what changes in place as a copy: others read it meanwhile.
+        vars(target).update({**vars(self), "commands": shown, "counts": self.counts.copy(), "lives": lives})
 
 
 def fold(events: Iterable[e.Event]) -> RunState:
@@ -91,7 +79,7 @@ def _run_started(state: RunState, event: e.RunStarted) -> None:
 
 def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     after = _after(state, event)
-    planned = {name: planned_command(item) for name, item in event.commands.items()}
+    planned = planned_commands(event.commands)
     unknown = {name for item in planned.values() for name in item.upstream} - planned.keys()
     unknown.update({item.trigger_rule for item in planned.values()}.difference(TRIGGER_RULES))
     if unknown:
@@ -192,7 +180,7 @@ def _notice(state: RunState, event: e.NoticeGiven) -> None:
     state.notices = (*state.notices, event)
 
 
-_APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
+APPLIED: dict[type[e.Event], Callable[[RunState, Any], None]] = {
     **dict.fromkeys(
         (e.DefinitionChanged, e.JournalCut, e.RunDeleted, e.RunRated, e.StoreAudited, e.KernelStarted), _unchanging
     ),
@@ -209,3 +197,4 @@ _APPLY: dict[type[e.Event], Callable[[RunState, Any], None]] = {
     **STEP_FACTS,
     **COMMAND_FACTS,
 }
+"""What applies the events of each kind, as `RunState.apply` does."""

@@ -97,9 +97,10 @@ def test_the_network_is_that_of_the_machine_and_read_now_and_then(monkeypatch: p
     text = "head\nhead\n    lo: 9 0 0 0 0 0 0 0 9 0\n  eth0: 100 0 0 0 0 0 0 0 40 0\n  eth1:11 0 0 0 0 0 0 0 2 0\n"
     monkeypatch.setattr(usage, "_text", lambda path: text.encode())
     monkeypatch.setattr(usage, "_network", (float("-inf"), None))
-    assert machine_network() == (111, 42)
+    assert machine_network(7.0) == (111, 42)
     monkeypatch.setattr(usage, "_text", lambda path: b"")
-    assert machine_network() == (111, 42)
+    assert machine_network(7.0 + usage.FRESH / 2) == (111, 42)
+    assert machine_network(7.0 + 2 * usage.FRESH) == (0, 0)
 
 
 def test_a_meter_looks_by_itself(tmp_path: Path) -> None:

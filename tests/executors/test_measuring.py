@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -75,18 +76,18 @@ def test_measuring_can_be_switched_off(project: Path) -> None:
 
 def test_what_takes_no_time_is_not_worth_a_line() -> None:
     """A journal of commands that do nothing does not grow by it."""
-    assert Measure().used(None, seconds=0.0005) is None
-    assert Measure().used(e.Used(cpu=1.0), seconds=0.0005) == e.Used(cpu=1.0)
-    used = Measure().used(None, seconds=0.1)
+    begun = Measure(time.thread_time(), None)
+    assert begun.used(None, seconds=0.0005) is None
+    assert begun.used(e.Used(cpu=1.0), seconds=0.0005) == e.Used(cpu=1.0)
+    used = begun.used(None, seconds=0.1)
     assert used is not None
     assert used.received is None
 
 
 def test_a_longer_attempt_has_the_network_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """What went over all interfaces from its begin to its end."""
-    readings = iter([(1_000, 50), (4_000, 60)])
-    monkeypatch.setattr("orchestrator_nb.executors.measuring.machine_network", lambda: next(readings))
-    used = Measure().used(e.Used(cpu=1.0, memory=2), seconds=1.0)
+    monkeypatch.setattr("orchestrator_nb.executors.measuring.machine_network", lambda now: (4_000, 60))
+    used = Measure(0.0, (1_000, 50)).used(e.Used(cpu=1.0, memory=2), seconds=1.0)
     assert used == e.Used(cpu=1.0, memory=2, received=3_000, sent=10)
 
 

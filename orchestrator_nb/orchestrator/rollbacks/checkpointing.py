@@ -1,9 +1,9 @@
-"""Checkpoints of a run: which steps of it are due, and how each is carried out and answered; none ever fails the run."""
+"""How the steps of a run that keep its files, or go back to them, are carried out and answered; none ever fails the run."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from orchestrator_nb.checkpoints.rollback import finish, unfinished
 from orchestrator_nb.checkpoints.snapshot import take
 from orchestrator_nb.checkpoints.store import CheckpointStore, open_store
 from orchestrator_nb.definition.models import CheckpointsDefinition, CommandDefinition
-from orchestrator_nb.engine.outline import Outline
 from orchestrator_nb.errors import CheckpointError
 from orchestrator_nb.events.checkpoint import CHECKPOINT, GATE_CHECKPOINT
 from orchestrator_nb.journal.owner import is_owned
@@ -24,45 +23,12 @@ from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import amount
 from orchestrator_nb.plan.written import Written, located, written_by
 from orchestrator_nb.ports import Step
-from orchestrator_nb.state.escalation import ROLL_BACK
 from orchestrator_nb.state.run_state import RunState
-from orchestrator_nb.state.step_facts import ASK, ROLLBACK
+from orchestrator_nb.state.step_facts import ROLLBACK
 
 _LABELS = {"recovery": "resumed"}
 _SHOWN = 50
 """So many of the files that were left out are told in an event."""
-
-
-def with_checkpoints(outline: Outline, plan: Plan, own: Collection[str]) -> Outline:
-    """Return what the journal says of a plan, with the steps that keep files; `own` commands may run in it.
-
-    Where no command declares a file that it writes, there is nothing that a rollback could give back, and none are
-    taken.
-    """
-    options = plan.definition.checkpoints
-    writing = [name for name in own if written_by(plan.commands[name], folder=plan.folder, parameters=plan.parameters)]
-    if not options.at or not (writing or options.include):
-        return outline
-    steps: dict[str, tuple[str, ...]] = {moment: (CHECKPOINT,) for moment in options.at if moment != "command"}
-    keeping = (
-        writing
-        if "command" in options.at
-        else [name for name in writing if "gate" in options.at and outline.commands[name].get("steps")]
-    )
-    escalation = plan.definition.recovery.escalation
-    undone = escalation is not None and escalation.default == ROLL_BACK
-    if options.rollback != "off" or undone:
-        steps["failure"] = (ROLLBACK if options.rollback == "automatic" else ASK,)
-    if "command" in options.at:
-        steps["shared"] = (CHECKPOINT,)
-    if keeping or "command" in options.at:
-        steps["start"] = (CHECKPOINT,)
-    for name in keeping:
-        item = outline.commands[name]
-        item["steps"] = [*item.get("steps", ()), CHECKPOINT]
-    return outline._replace(
-        steps={**outline.steps, **{name: (*outline.steps.get(name, ()), *of) for name, of in steps.items()}}
-    )
 
 
 class Checkpointing:
@@ -87,7 +53,7 @@ class Checkpointing:
     @property
     def steps(self) -> Mapping[str, Callable[[Step], e.Event]]:
         """What it can carry out, by the names of the steps."""
-        return {CHECKPOINT: self.keep, "rollback": self.roll_back}
+        return {CHECKPOINT: self.keep, ROLLBACK: self.roll_back}
 
     @cached_property
     def store(self) -> CheckpointStore:

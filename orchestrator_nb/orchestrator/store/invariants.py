@@ -16,7 +16,7 @@ from orchestrator_nb.errors import StoreError
 from orchestrator_nb.journal.check import out_of_time
 from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.orchestrator.display.result import ARTIFACTS
-from orchestrator_nb.state.records import PlannedCommand, planned_command
+from orchestrator_nb.state.records import PlannedCommand, planned_commands
 from orchestrator_nb.state.run_state import RunState
 from orchestrator_nb.state.transitions import DONE
 
@@ -93,7 +93,7 @@ class Invariants:
         if late and not self._at_rest:
             yield self._wrong(type(event).__name__, late)
         if isinstance(event, e.RunPlanned):
-            self._planned = {name: planned_command(item) for name, item in event.commands.items()}
+            self._planned = planned_commands(event.commands)
             self._pools = {**event.pools, CPU: self._pools.get(CPU, 1)}
         elif isinstance(event, e.RunStarted):
             self._pools[CPU] = event.slots

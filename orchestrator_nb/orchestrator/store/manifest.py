@@ -72,8 +72,8 @@ def _command(record: CommandRecord, folder: Path, artifacts: Artifacts) -> dict[
         plain["output"] = _plain(output, folder, artifacts)
     if record.artifacts:
         plain["artifacts"] = {name: _plain(stored, folder, artifacts) for name, stored in record.artifacts.items()}
-    shared = {name: stored for name, value in (record.shared or {}).items() if (stored := referred(value)) is not None}
-    if shared:
+    changes = record.shared.items() if record.shared else ()
+    if shared := {name: stored for name, value in changes if (stored := referred(value)) is not None}:
         plain["shared"] = {name: _plain(stored, folder, artifacts) for name, stored in shared.items()}
     if record.metrics:
         plain["metrics"] = record.metrics
