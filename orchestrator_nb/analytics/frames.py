@@ -27,14 +27,16 @@ ASKED = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """A frame: the table it is of, its columns, what its `state` is, its order, and the column of `runs` that tells
-    about how many rows a run has, where it is worth a file."""
+    """A frame: the table it is of, its columns, what its `state` is, its order, the column of `runs` that tells about how
+    many rows a run has, where it is worth a file, and the column by which rows of different runs are in order (where it is
+    read), "" for one run after the other."""
 
     table: Table
     columns: list[FrameColumn]
     order: Sequence[Any]
     state: Any = None
     counted: Literal["commands", "attempts", "events"] | None = None
+    over_runs: str = ""
 
     @property
     def layout(self) -> pa.Schema:
@@ -81,8 +83,9 @@ def _frames() -> dict[str, Frame]:
             table=gates,
             columns=columns_of(gates),
             state=gates.c.verdict,
-            order=(gates.c.run_key, gates.c.seq),
+            order=(gates.c.at,),
             counted="events",
+            over_runs="at",
         ),
         "checkpoints": Frame(
             table=checkpoints, columns=columns_of(checkpoints), state=checkpoints.c.boundary, order=(checkpoints.c.at,)
@@ -123,7 +126,8 @@ class Reader:
             conditions = [*chosen.of_runs(), *chosen.of_rows(frame.table, frame.state)]
             query = _query(frame, wanted).where(*conditions).order_by(*frame.order)
             return arrow_table(self._connection.execute(query).all(), wanted)
-        return self._through_file(frame, wanted, self._picked)
+        table = self._through_file(frame, wanted, self._picked)
+        return table.sort_by(frame.over_runs) if frame.over_runs in table.column_names else table
 
     def ledger(self, name: str) -> ledger.Ledger:
         """Return the ledger of a frame with the rows of the chosen runs; others may be in it, too."""

@@ -109,7 +109,7 @@ def marks(runs: pd.DataFrame, changed: pd.DataFrame, gates: pd.DataFrame, checkp
     deviating = frozenset(run for run, deviations in named if deviations)
     whole = checkpoints[checkpoints["taken"] & checkpoints["boundary"].isin(["completion", "pause"])]
     return Marks(
-        checks=gates[gates["expected"] != ""].sort_values("at", kind="stable", ignore_index=True),
+        checks=gates[gates["expected"] != ""],
         deviating=deviating,
         changes=changed,
         checkpoints=whole[["run", "workflow", "at"]],

@@ -111,5 +111,3 @@ def test_marks_are_where_something_changed() -> None:
     assert found.deviating == {"b"}
     assert list(found.checkpoints["run"]) == ["b"]
     assert found.thresholds("rmse")[["run", "level", "sign"]].to_numpy().tolist() == [["a", 3.5, "<"]]
-    lately = gates.assign(at=at[[2, 1]], expected=["rmse < 2", "rmse < 9"])
-    assert list(marks(runs, changed, lately, checkpoints).thresholds("rmse")["level"]) == [9.0, 2.0]

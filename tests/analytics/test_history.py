@@ -326,9 +326,10 @@ def test_gates_from_the_file_are_those_of_the_index(tmp_path: Path, named, write
     read = history.gates()
     of_sales = history.gates(workflow="sales")
     monkeypatch.setattr(cache, "WORTH", 10**9)
-    _same(read, history.gates())
-    assert list(read["value"]) == [0.0, 0.5, 1.0]
-    assert list(of_sales["value"]) == [0.0, 1.0]
+    of_index = history.gates()
+    _same(read, of_index)
+    assert list(read["value"]) == list(of_index["value"]) == [1.0, 0.5, 0.0]  # the oldest first
+    assert list(of_sales["value"]) == [1.0, 0.0]
 
 
 def test_a_history_shows_itself_as_text_and_as_a_table(store: Path, named, tmp_path: Path) -> None:
