@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
+import sysconfig
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +35,29 @@ def until() -> Callable[..., Any]:
         return found
 
     return wait
+
+
+class Environment:
+    """An environment of Python with a kernel: the packages of this one, and what is put into `packages` before them."""
+
+    def __init__(self, name: str, home: Path, jupyter: Path) -> None:
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
+        self.prefix = str(home)
+        self.python = str(home / "bin" / "python")
+        place = sysconfig.get_path("purelib", vars={"base": self.prefix, "platbase": self.prefix})
+        self.packages = home / os.path.relpath(place, home)
+        (self.packages / "others.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
+        argv = [self.python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        spec = jupyter / "kernels" / name
+        spec.mkdir(parents=True)
+        spec.joinpath("kernel.json").write_text(json.dumps({"argv": argv, "display_name": name, "language": "python"}))
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Environment]:
+    """Return a function that makes an environment of Python whose kernel has the name that it is given."""
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    return lambda name: Environment(name, tmp_path / f"environment-{name}", tmp_path / "jupyter")
 
 
 @pytest.fixture

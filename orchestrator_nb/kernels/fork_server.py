@@ -1,5 +1,9 @@
 """The fork servers of this process: started when they are first needed, one for each environment, replaced when they no
-longer fit."""
+longer fit.
+
+The environment may be another one than that of this process: a server is run by the interpreter of its kernels, and
+needs Python's own library and the kernel's there, nothing else.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +28,19 @@ from orchestrator_nb.kernels.forked_process import ForkedProcess, NotForked
 
 BOOT = """\
 import sys
+if sys.version_info < (3, 10):
+    sys.exit("it runs on Python %d.%d, and kernels are forked from Python 3.10 on" % sys.version_info[:2])
 if sys.path[0] == "": del sys.path[0]
-sys.path.insert(0, sys.argv[2])
+package = sys.modules["orchestrator_nb"] = type(sys)("orchestrator_nb")
+package.__path__ = [sys.argv[2]]
 from orchestrator_nb.kernels.server import main
-del sys.path[0]
 main(int(sys.argv[1]), sys.argv[3])
 """
-"""What a server begins with: it reads its own code from this package, and nothing else from there."""
+"""What a server begins with: it reads its own code from this package, which need not be installed where it runs, and
+nothing from beside it, which may be made for another Python."""
 
-PACKAGES = str(Path(__file__).resolve().parents[2])
-"""The directory in which this package lies."""
+PACKAGE = str(Path(__file__).resolve().parents[1])
+"""The directory of this package."""
 
 READ_AT_IMPORT = re.compile(
     r"PYTHON|LD_|GLIBC_|MALLOC_|LC_|LANG|HOME$|TMPDIR$|XDG_|JUPYTER_|IPYTHON|PYDEVD_"
@@ -46,7 +53,10 @@ IDLE_SECONDS = 300.0
 """How long a server without kernels stays."""
 
 MOST_SERVERS = 4
-"""How many servers a process has at most that take requests."""
+"""How many servers of one interpreter a process has at most that take requests."""
+
+LAST_WORDS = 1000
+"""How much is read of what a server has printed, in bytes from the end."""
 
 _LENGTH = struct.Struct("!I")
 
@@ -64,14 +74,21 @@ class ForkServer:
         idle: float = IDLE_SECONDS,
     ) -> None:
         """Start it. Raises OSError when the interpreter `python` (with its options) cannot be started."""
+        self.python = tuple(python)
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - read when it has ended
         ours, theirs = socket.socketpair()
         config = json.dumps({"preload": list(preload), "owner": os.getpid(), "idle": idle})
-        with theirs, tempfile.TemporaryFile() as printed:
-            self._process = subprocess.Popen(
-                [*python, "-c", BOOT, str(theirs.fileno()), PACKAGES, config],
-                env={**environment, SLOT: "." * SLOT_SIZE}, cwd=os.sep, pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, start_new_session=True,
-            )  # fmt: skip
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [*python, "-c", BOOT, str(theirs.fileno()), PACKAGE, config],
+                    env={**environment, SLOT: "." * SLOT_SIZE}, cwd=os.sep, pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL, stdout=self._printed, stderr=self._printed, start_new_session=True,
+                )  # fmt: skip
+        except OSError:
+            ours.close()
+            self._printed.close()
+            raise
         self.pid = self._process.pid
         self.has_forked = False
         self._channel = ours
@@ -81,6 +98,17 @@ class ForkServer:
     def is_alive(self) -> bool:
         """Whether it runs."""
         return self._process.returncode is None
+
+    @property
+    def last_line(self) -> str:
+        """The last line that it has printed, which in general says why it has ended; empty where there is none."""
+        try:
+            size = os.fstat(self._printed.fileno()).st_size
+            # by position: the file has one place to write at, and that is the server's
+            printed = os.pread(self._printed.fileno(), LAST_WORDS, max(0, size - LAST_WORDS))
+        except (OSError, ValueError):  # it is closed
+            return ""
+        return next(iter(reversed(printed.decode(errors="replace").split("\n")[:-1])), "").strip()
 
     def fork(self, request: Mapping[str, Any], streams: Sequence[int]) -> ForkedProcess:
         """Ask for a kernel with these three standard streams. Raises NotForked when the server is gone."""
@@ -103,6 +131,7 @@ class ForkServer:
     def close(self) -> None:
         """End it and its kernels."""
         self._channel.close()
+        self._printed.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5.0)
 
@@ -120,8 +149,7 @@ class ForkServers:
     """The servers of one process, by interpreter, environment and preloaded modules. Safe from any thread."""
 
     def __init__(self) -> None:
-        self.unfit: dict[str, str] = {}
-        """Modules that cannot be preloaded, and why not, as found out by trying."""
+        self._unfit: set[tuple[tuple[str, ...], str]] = set()
         self._unable: dict[_Kind, str] = {}
         self._servers: dict[tuple[_Kind, frozenset[str]], ForkServer] = {}
         self._retired: list[ForkServer] = []
@@ -129,10 +157,10 @@ class ForkServers:
 
     def get(self, python: Sequence[str], preload: Sequence[str], environment: Mapping[str, str]) -> ForkServer:
         """Return the server for kernels of this kind that has these modules, and as few others as there is one,
-        started if need be; without the unfit modules. Raises NotForked where no such server can do its work."""
+        started if need be; without those that have turned out to be unfit there. Raises NotForked where no such server can do its work."""
         variables = server_environment(environment)
         kind = _kind(python, variables)
-        modules = frozenset(name for name in preload if name not in self.unfit)
+        modules = frozenset(name for name in preload if (kind.python, name) not in self._unfit)
         with self._lock:
             if kind in self._unable:
                 raise NotForked(self._unable[kind])
@@ -146,8 +174,9 @@ class ForkServers:
                 except OSError as error:
                     raise NotForked(f"its fork server did not start: {error}") from error
             self._servers[key] = server  # the one used last is the last
-            if len(self._servers) > MOST_SERVERS:
-                self._retire(next(iter(self._servers)))
+            alike = [key for key in self._servers if key[0].python == kind.python]
+            if len(alike) > MOST_SERVERS:
+                self._retire(alike[0])
             return server
 
     def why_unable(self, python: Sequence[str], environment: Mapping[str, str]) -> str | None:
@@ -167,7 +196,7 @@ class ForkServers:
                 if refusal.unable or (refusal.lost and not server.has_forked):  # the next one would fare no better
                     self._unable[key[0]] = str(refusal)
             if refusal.unfit is not None:
-                self.unfit[refusal.unfit] = str(refusal)
+                self._unfit.add((server.python, refusal.unfit))
 
     def _let_go_of_dead(self) -> None:
         for server in [*self._servers.values(), *self._retired]:

@@ -16,6 +16,9 @@ from orchestrator_nb.kernels import forked, forked_shell, forked_sockets, forked
 SPLIT = 7
 """The major version of ipykernel whose start is known well enough here to be done in two parts."""
 
+KNOWN = (6, SPLIT)
+"""The major versions of ipykernel that are known to bear it that their modules are imported before the fork."""
+
 NO_HISTORY = "--HistoryManager.hist_file=:memory:"
 """The argument without which all kernels of a user write to one file; the prebuilt application writes to none."""
 
@@ -27,6 +30,15 @@ AFTER_START = (
     "tornado.platform.asyncio", "tornado.queues", "zmq.asyncio", "zmq.eventloop.zmqstream",
 )  # fmt: skip
 """What every kernel imports sooner or later in its first cells."""
+
+
+def check_version() -> None:
+    """Raise RuntimeError where the ipykernel of this environment is not known here, ImportError where it has none."""
+    from ipykernel._version import __version__, version_info
+
+    if version_info[0] not in KNOWN:
+        known = " and ".join(map(str, KNOWN))
+        raise RuntimeError(f"ipykernel {__version__} is not known to bear a fork, only versions {known} are")
 
 
 def import_kernel() -> None:

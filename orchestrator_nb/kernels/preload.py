@@ -72,6 +72,12 @@ def fit(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in wanted if known[name.partition(".")[0]]))
 
 
+def bearable(names: Iterable[str]) -> tuple[str, ...]:
+    """Return those of the names that are not known to bear no fork; whether they are installed, and how, the server of
+    their interpreter is to find out."""
+    return tuple(sorted({name for name in names if name.partition(".")[0] not in NEVER}))
+
+
 def site_folders() -> list[str]:
     """Return the directories that packages are installed into."""
     folders = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]

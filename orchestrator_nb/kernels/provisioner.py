@@ -14,8 +14,9 @@ from typing import Any
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner  # noqa: TID253
 from traitlets import Bool, List, Unicode
 
-from orchestrator_nb.kernels.fork_server import servers, why_no_fork
+from orchestrator_nb.kernels.fork_server import ForkServer, servers, why_no_fork
 from orchestrator_nb.kernels.forked_process import ForkedProcess, NotForked
+from orchestrator_nb.kernels.interpreter import Launch, launch
 from orchestrator_nb.kernels.quick_traits import QuicklyConfigured
 from orchestrator_nb.kernels.ways import FORKED, PLAIN, POOL, SWITCH
 
@@ -40,6 +41,7 @@ class ForkProvisioner(QuicklyConfigured, LocalProvisioner):  # type: ignore[meta
     process: Any = None
     way = PLAIN
     why: str | None = None
+    _server: ForkServer | None = None
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Fork a kernel, else start it plainly."""
@@ -73,7 +75,11 @@ class ForkProvisioner(QuicklyConfigured, LocalProvisioner):  # type: ignore[meta
         except asyncio.TimeoutError:
             raise RuntimeError(f"the kernel was not ready within {timeout} s") from None
         if process.ready is None:
-            raise RuntimeError("the kernel ended before it was ready")
+            why = "the kernel ended before it was ready"
+            if self._server is not None and process.returncode is not None and process.returncode >= 0:
+                # not killed: its environment may have another kernel than it seemed, which is not to be tried again
+                servers.refused(self._server, NotForked(f"an earlier forked kernel failed: {why}", unable=True))
+            raise RuntimeError(why)
         return process.ready
 
     async def wait(self) -> int | None:
@@ -93,8 +99,9 @@ class ForkProvisioner(QuicklyConfigured, LocalProvisioner):  # type: ignore[meta
             await self.exited()
 
     async def _fork(self, cmd: Sequence[str], options: dict[str, Any]) -> None:
-        python, arguments = _understood(cmd, options)
-        request = {**_request(arguments, options), "lean": self.lean}
+        understood = _understood(cmd, options)
+        python = understood.interpreter
+        request = {**_request(understood.arguments, options), "lean": self.lean}
         environment = request["env"]
         with _streams(options) as streams:
             try:
@@ -109,7 +116,7 @@ class ForkProvisioner(QuicklyConfigured, LocalProvisioner):  # type: ignore[meta
         self.cwd = request["cwd"]
 
     async def _forked(
-        self, python: list[str], environment: dict[str, str], request: dict[str, Any], streams: list[int]
+        self, python: Sequence[str], environment: dict[str, str], request: dict[str, Any], streams: list[int]
     ) -> ForkedProcess:
         """Fork from the server at hand and wait for the kernel's sockets. Raises NotForked."""
         server = servers.get(python, self.preload, environment)
@@ -122,6 +129,8 @@ class ForkProvisioner(QuicklyConfigured, LocalProvisioner):  # type: ignore[meta
                 process.close()
             if not isinstance(error, NotForked):
                 error = NotForked(f"a forked kernel was not ready within {START_SECONDS:.0f} s", unable=True)
+            elif error.lost and server.last_line:
+                error = NotForked(f"{error}: {server.last_line}", replace=True, lost=True)
             servers.refused(server, error)
             raise error from None
         except BaseException:
@@ -129,6 +138,7 @@ class ForkProvisioner(QuicklyConfigured, LocalProvisioner):  # type: ignore[meta
                 process.close()
             raise
         server.has_forked = True
+        self._server = server
         return process
 
 
@@ -175,8 +185,8 @@ def _request(arguments: Sequence[str], options: dict[str, Any]) -> dict[str, Any
     }
 
 
-def _understood(cmd: Sequence[str], options: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """Return interpreter with options, and arguments of the kernel. Raises NotForked where a plain start is needed."""
+def _understood(cmd: Sequence[str], options: dict[str, Any]) -> Launch:
+    """Return the command taken apart. Raises NotForked where a plain start is needed."""
     switch = os.environ.get(SWITCH)
     if switch in (PLAIN, POOL):
         raise NotForked(f"{SWITCH}={switch} is set")
@@ -188,11 +198,10 @@ def _understood(cmd: Sequence[str], options: dict[str, Any]) -> tuple[list[str],
         raise NotForked(f"it is to be started with {', '.join(sorted(unknown))}")
     if options.get("stdin") not in (None, subprocess.DEVNULL):
         raise NotForked("it is to be given a standard input")
-    words = list(cmd)
-    at = words.index("-m") if "-m" in words else -1
-    if at < 1 or words[at + 1 : at + 2] not in (["ipykernel_launcher"], ["ipykernel"]) or not os.path.isabs(words[0]):
+    understood = launch(cmd)
+    if understood is None:
         raise NotForked("its command is not that of the Python kernel")
-    return words[:at], words[at + 2 :]
+    return understood
 
 
 @contextmanager

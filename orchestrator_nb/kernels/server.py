@@ -265,6 +265,7 @@ def main(channel_number: int, config: str) -> None:
 
 def _prepare(names: list[str]) -> tuple[Any, Preloaded, WatchedFiles]:
     """Import everything; return the application, what was imported when, and the files that it came from."""
+    forked_app.check_version()
     forked_app.import_kernel()
     first = preload(())
     app = forked_app.build()

@@ -17,8 +17,8 @@ from orchestrator_nb.events import AttemptReturned, KernelStarted
 OURS = Kernel(name="python3", language="python", argv=(sys.executable, "-m", "ipykernel_launcher"))
 OTHERS = {
     "is not the Python kernel": Kernel(name="bash", language="bash", argv=(sys.executable, "-m", "bash_kernel")),
-    "does not run in the Python environment": Kernel(
-        name="old", language="python", argv=("/bin/sh", "-m", "ipykernel_launcher")
+    "does not begin with the path of a Python interpreter": Kernel(
+        name="far", language="python", argv=("/bin/sh", "-c", "ssh far python -m ipykernel_launcher")
     ),
 }
 
@@ -54,6 +54,18 @@ def test_what_cannot_be_forked_comes_from_the_pool(monkeypatch, why):
         found = kernel_way(OTHERS[why], said(own), None, {})
         assert found.start == "pool"
         assert why in found.reason
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="kernels are forked on Linux only")
+def test_the_interpreter_of_another_environment_has_a_server_too(monkeypatch):
+    """It is asked for by default, and the kernels of that environment alone do without it once it has proved unable."""
+    monkeypatch.delenv(module.SWITCH, raising=False)
+    there = Kernel(name="there", language="python", argv=("/there/bin/python", "-s", "-m", "ipykernel_launcher"))
+    assert kernel_way(there, None, None, {}).start == "fork"
+    unable = {there.interpreter: "its fork server did not start"}
+    monkeypatch.setattr(module.servers, "why_unable", lambda python, _: unable.get(python))
+    assert kernel_way(there, None, None, {}).reason == "its fork server did not start"
+    assert kernel_way(OURS, None, None, {}).start == "fork"
 
 
 def test_a_system_that_cannot_fork_has_a_pool(monkeypatch):
@@ -102,6 +114,37 @@ def test_what_is_imported_before_the_fork_can_be_said(Trial, tmp_path, monkeypat
     assert isinstance(trial.run(), AttemptReturned)
     assert trial.values() == {"there": there}
     assert [event.way for event in trial.of(KernelStarted)] == ["forked"]
+
+
+@pytest.mark.kernel
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="kernels are forked on Linux only")
+def test_a_notebook_in_another_environment_is_forked_there(Trial, tmp_path, environment, monkeypatch):
+    """It runs in that environment, with what it imports from there imported before."""
+    monkeypatch.delenv(module.SWITCH, raising=False)
+    own = environment("own")
+    (own.packages / "only_there.py").write_text("")
+    look = "import sys; print([sys.prefix, 'only_there' in sys.modules])"
+    trial = Trial(tmp_path / "work", look, "import only_there", kernel="own")
+    assert isinstance(trial.run(), AttemptReturned)
+    assert [(event.way, event.reason) for event in trial.of(KernelStarted)] == [("forked", "")]
+    assert trial.output().cells[0].outputs[0].text == f"{[own.prefix, True]}\n"
+
+
+@pytest.mark.kernel
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="kernels are forked on Linux only")
+def test_an_environment_that_cannot_fork_has_a_pool(Trial, tmp_path, environment, monkeypatch):
+    """Its first kernel is started plainly, the next come from the pool; each time it is told why."""
+    monkeypatch.delenv(module.SWITCH, raising=False)
+    own = environment("own")
+    refuse = "import sys\nif sys.argv[0] == '-c': sys.exit('not today')\n"
+    (own.packages / "sitecustomize.py").write_text(refuse)
+    for number, said in enumerate(("not today", "none that was started ahead was there for it")):
+        trial = Trial(tmp_path / f"work{number}", "import sys; print(sys.prefix)", kernel="own")
+        assert isinstance(trial.run(), AttemptReturned)
+        assert [event.way for event in trial.of(KernelStarted)] == ["plain"]
+        assert trial.of(KernelStarted)[0].reason.endswith(said)
+        assert "not today" in trial.of(KernelStarted)[0].reason
+        assert trial.output().cells[0].outputs[0].text == f"{own.prefix}\n"
 
 
 def test_a_module_that_cannot_be_imported_before_the_fork_gives_a_note(tmp_path):

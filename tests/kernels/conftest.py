@@ -5,12 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
-import sysconfig
 import threading
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -106,15 +102,6 @@ def kernel(tmp_path_factory):
 
 
 @pytest.fixture
-def python(tmp_path, monkeypatch):
-    """An environment of Python whose site-packages hold what a test puts there; its kernel is called `own`."""
-    home = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
-    packages = Path(sysconfig.get_path("purelib", vars={"base": str(home), "platbase": str(home)}))
-    (packages / "others.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
-    spec = tmp_path / "jupyter" / "kernels" / "own"
-    spec.mkdir(parents=True)
-    argv = [str(home / "bin" / "python"), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    spec.joinpath("kernel.json").write_text(json.dumps({"argv": argv, "display_name": "Own", "language": "python"}))
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    return packages
+def python(environment):
+    """The site-packages of an environment of Python, for what a test puts there; its kernel is called `own`."""
+    return environment("own").packages

@@ -97,10 +97,14 @@ def test_forking_can_be_switched_off(kernel, monkeypatch):
 def test_a_server_that_cannot_start_is_not_tried_again(kernel, python, tmp_path):
     """Where a server does not come up, kernels are started plainly, and no second server is tried."""
     count = tmp_path / "count"
-    code = f"import os, sys\nif sys.argv[0] == '-c': open({str(count)!r}, 'a').write('x'), os._exit(7)\n"
+    code = (
+        "import os, sys\nif sys.argv[0] == '-c':\n"
+        f"    open({str(count)!r}, 'a').write('x')\n    print('not today', file=sys.stderr, flush=True)\n    os._exit(7)\n"
+    )
     (python / "sitecustomize.py").write_text(code)
     for _ in range(2):
         one = kernel(name="own")
         assert one.way == "plain"
         assert one.why.startswith("the fork server")
+        assert one.why.endswith(": not today")
     assert count.read_text() == "x"

@@ -24,18 +24,22 @@ import asyncio, os, sys, tempfile
 from orchestrator_nb.kernels.fork_server import servers
 from orchestrator_nb.kernels.forking_manager import ForkingManager
 
-async def main():
+async def start(name):
     at = tempfile.mkdtemp(dir=sys.argv[1])
-    manager = ForkingManager(kernel_name="python3", transport="ipc", ip=at + "/k", connection_file=at + "/c.json")
+    manager = ForkingManager(kernel_name=name, transport="ipc", ip=at + "/k", connection_file=at + "/c.json")
     await manager.start_kernel(extra_arguments=["--HistoryManager.hist_file=:memory:"], env=dict(os.environ))
     client = manager.client()
     client.start_channels()
     await client.wait_for_ready(timeout=30)
     client.execute(sys.argv[2])
+    return manager
+
+async def main():
+    managers = [await start(name) for name in sys.argv[3:]]
     if os.fork() == 0:  # which holds the owner's ends of all sockets
         os.setsid()
         await asyncio.sleep(60)
-    print(manager.provisioner.pid, *servers.pids, flush=True)
+    print(*(manager.provisioner.pid for manager in managers), *servers.pids, flush=True)
     await asyncio.sleep(60)
 
 asyncio.run(main())
@@ -181,15 +185,26 @@ def test_shared_memory_is_cleaned_up_at_once(kernel):
     assert one.process.returncode == 0
 
 
-@pytest.mark.parametrize("code", ["import time; time.sleep(60)", "import re; re.match('(a*)*b', 'a' * 40)"])
-def test_nothing_outlives_a_killed_owner(tmp_path, code):
-    """A second after kill -9 of the owner its kernel, busy in C or not, and its server are gone."""
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("import time; time.sleep(60)", ["python3"]),
+        ("import re; re.match('(a*)*b', 'a' * 40)", ["python3"]),
+        ("import time; time.sleep(60)", ["own", "other"]),
+    ],
+)
+def test_nothing_outlives_a_killed_owner(tmp_path, environment, code, names):
+    """A second after kill -9 of the owner its kernels, busy in C or not, and their servers, those of other environments
+    among them, are gone."""
+    for name in {"own", "other"}.intersection(names):
+        environment(name)
     owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(tmp_path), code], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+        [sys.executable, "-c", OWNER, str(tmp_path), code, *names],
+        stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
     try:
         pids = [int(word) for word in owner.stdout.readline().split()]
-        assert len(pids) == 2
+        assert len(pids) == 2 * len(names)
         assert all(map(is_running, pids))
     finally:
         others = children(owner.pid)

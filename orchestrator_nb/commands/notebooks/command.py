@@ -26,7 +26,6 @@ from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.errors import DefinitionError, Mistake, UsageError
 from orchestrator_nb.events import ModulesImported
 from orchestrator_nb.kernels.imported import read_imported
-from orchestrator_nb.kernels.preload import fit
 from orchestrator_nb.ports import Attempt, Command, Work
 
 START_TIMEOUT = 120.0
@@ -94,7 +93,7 @@ class NotebookCommand(Command):
             notes.append(choice.note)
         if not any(cell.runs for cell in notebook.cells):
             notes.append(f"{lead} has no code to run")
-        notes += notebook_imports.preload_notes(command.kernels)
+        notes += notebook_imports.preload_notes(command.kernels, choice.kernel)
         injected = any(INJECTED_TAG in cell.tags for cell in notebook.cells)
         if command.parameters and injected:
             notes.append(f'{lead} has a cell tagged "{INJECTED_TAG}" from an earlier run: it is replaced')
@@ -175,7 +174,7 @@ class NotebookCommand(Command):
             process.hear(execution.heard, execution.heard_text)
             attempt.on_end(process.end, timed=False)
             execution.run(process)
-            modules = fit(read_imported(process.folder))
+            modules = notebook_imports.fitting(choice.kernel, read_imported(process.folder))
             if modules:
                 attempt.report(
                     ModulesImported(at=time.time(), command=work.command, attempt=work.attempt, modules=modules)

@@ -14,6 +14,7 @@ from pathlib import Path
 from orchestrator_nb.commands.notebooks.file import Notebook
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.errors import Mistake
+from orchestrator_nb.kernels.interpreter import launch
 from orchestrator_nb.kernels.specs import installed_specs
 
 PROBE_SECONDS = 60.0
@@ -40,10 +41,11 @@ class Kernel:
         return ("--HistoryManager.hist_file=:memory:",) if self.is_ipykernel else ()
 
     @property
-    def interpreter(self) -> tuple[str, ...]:
-        """Of a Python kernel, the interpreter with its options."""
-        words = (self.program or "", *self.argv[1:])
-        return words[: words.index("-m")] if "-m" in words else words[:1]
+    def interpreter(self) -> tuple[str, ...] | None:
+        """Of a Python kernel, the interpreter with its options; None where its command does not tell."""
+        words = (sys.executable if _is_this_python(self.argv[0]) else self.argv[0], *self.argv[1:]) if self.argv else ()
+        found = launch(words)
+        return None if found is None else found.interpreter
 
     @property
     def is_ipykernel(self) -> bool:
@@ -143,7 +145,10 @@ def _checked(kernel: Kernel, note: str | None = None) -> Choice:
 
 def _program(name: str) -> str | None:
     """Return what Jupyter would start for the first word of a kernelspec."""
+    return sys.executable if _is_this_python(name) else shutil.which(Path(name).expanduser())
+
+
+def _is_this_python(name: str) -> bool:
+    """Whether Jupyter takes this first word of a kernelspec for the Python that it runs on itself."""
     major, minor = sys.version_info[:2]
-    if name in ("python", f"python{major}", f"python{major}.{minor}"):
-        return sys.executable
-    return shutil.which(Path(name).expanduser())
+    return name in ("python", f"python{major}", f"python{major}.{minor}")

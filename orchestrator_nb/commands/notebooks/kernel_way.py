@@ -59,6 +59,6 @@ def switch_mistake() -> Mistake | None:
 def _why_not_forked(kernel: Kernel, environment: Mapping[str, str]) -> str | None:
     if not kernel.is_ipykernel:
         return f'the kernel "{kernel.name}" is not the Python kernel of Jupyter'
-    if not kernel.is_this_python:
-        return f'the kernel "{kernel.name}" does not run in the Python environment of this process'
+    if kernel.interpreter is None:
+        return f'the command of the kernel "{kernel.name}" does not begin with the path of a Python interpreter'
     return why_no_fork() or servers.why_unable(kernel.interpreter, environment)

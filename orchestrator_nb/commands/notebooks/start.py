@@ -38,7 +38,7 @@ def process_of(attempt: Attempt, notebook: Notebook, kernel: Kernel, cwd: Path) 
         way = _way(work, kernel, process.environment)
         if way.reason is not None:
             process.plain_reason = f"{way.reason}; {NONE_READY}" if way.start == POOL else way.reason
-        process.preload = notebook_imports.preload(work, notebook, cwd) if way.start == FORK else ()
+        process.preload = notebook_imports.preload(work, notebook, kernel, cwd) if way.start == FORK else ()
     except BaseException:
         process.close()
         raise
