@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 from sqlalchemy import Connection, Table, select
@@ -25,14 +27,16 @@ ASKED = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """A frame: the table it is of, its columns, what its `state` is, its order, and the column of `runs` that tells
-    about how many rows a run has, where it is worth a file."""
+    """A frame: the table it is of, its columns, what its `state` is, its order, the column of `runs` that tells about how
+    many rows a run has, where it is worth a file, and the column by which rows of different runs are in order (where it is
+    read), "" for one run after the other."""
 
     table: Table
     columns: list[FrameColumn]
     order: Sequence[Any]
     state: Any = None
-    counted: Any = None
+    counted: Literal["commands", "attempts", "events"] | None = None
+    over_runs: str = ""
 
     @property
     def layout(self) -> pa.Schema:
@@ -46,7 +50,6 @@ def _frames() -> dict[str, Frame]:
     gates = schema.gates
     of_runs = columns_of(runs)
     state = next(column.source for column in of_runs if column.name == "state")
-    events = runs.c.events
     return {
         "runs": Frame(table=runs, columns=of_runs, state=state, order=(runs.c.started.desc(), runs.c.run.desc())),
         "commands": Frame(
@@ -54,29 +57,36 @@ def _frames() -> dict[str, Frame]:
             columns=columns_of(commands),
             state=commands.c.state,
             order=(commands.c.run_key, commands.c.position),
-            counted=runs.c.commands,
+            counted="commands",
         ),
         "attempts": Frame(
             table=attempts,
             columns=columns_of(attempts),
             state=attempts.c.outcome,
             order=(attempts.c.run_key, attempts.c.started),
-            counted=runs.c.attempts,
+            counted="attempts",
         ),
         "cells": Frame(
             table=cells,
             columns=columns_of(cells),
             state=cells.c.status,
             order=(cells.c.run_key, cells.c.started),
-            counted=events,
+            counted="events",
         ),
         "metrics": Frame(
             table=metrics,
             columns=columns_of(metrics),
             order=(metrics.c.run_key, metrics.c.seq),
-            counted=events,
+            counted="events",
         ),
-        "gates": Frame(table=gates, columns=columns_of(gates), state=gates.c.verdict, order=(gates.c.at,)),
+        "gates": Frame(
+            table=gates,
+            columns=columns_of(gates),
+            state=gates.c.verdict,
+            order=(gates.c.at,),
+            counted="events",
+            over_runs="at",
+        ),
         "checkpoints": Frame(
             table=checkpoints, columns=columns_of(checkpoints), state=checkpoints.c.boundary, order=(checkpoints.c.at,)
         ),
@@ -91,59 +101,114 @@ FRAMES = _frames()
 
 
 class _Run(NamedTuple):
-    """A run as far as the choice between file and index needs it; `rows` is about how many rows it has."""
+    """A run as far as the choice between file and index needs it, with the numbers of its rows, or about so many."""
 
     key: int
     chain: str
-    rows: int
-    chosen: bool
+    commands: int
+    attempts: int
+    events: int
 
 
-def read_table(
-    connection: Connection, store: Path, frame: Frame, chosen: Selection, wanted: Sequence[FrameColumn]
-) -> pa.Table:
-    """Return the chosen rows of a frame, with the wanted columns."""
-    narrow = bool(chosen.states or chosen.commands or chosen.tag is not None)
-    if frame.counted is None or narrow:
-        return _from_index(connection, frame, chosen, wanted)
-    runs = _runs(connection, frame, chosen)
-    if sum(run.rows for run in runs.values() if run.chosen) < cache.WORTH:
-        return _from_index(connection, frame, chosen, wanted)
-    return _through_file(connection, cache.path_of(store, frame.table.name), frame, runs, wanted)
+class Reader:
+    """Reads frames and ledgers of the chosen runs on one connection; which runs there are is asked once for all."""
+
+    def __init__(self, connection: Connection, store: Path, chosen: Selection) -> None:
+        self._connection = connection
+        self._store = store
+        self._chosen = chosen
+
+    def table(self, frame: Frame, wanted: Sequence[FrameColumn]) -> pa.Table:
+        """Return the chosen rows of a frame, with the wanted columns."""
+        chosen = self._chosen
+        narrow = bool(chosen.states or chosen.commands or chosen.tag is not None)
+        if frame.counted is None or narrow or _rows(frame, self._picked.values()) < cache.WORTH:
+            conditions = [*chosen.of_runs(), *chosen.of_rows(frame.table, frame.state)]
+            query = _query(frame, wanted).where(*conditions).order_by(*frame.order)
+            return arrow_table(self._connection.execute(query).all(), wanted)
+        table = self._through_file(frame, wanted, self._picked)
+        return table.sort_by(frame.over_runs) if frame.over_runs in table.column_names else table
+
+    def ledger(self, name: str) -> ledger.Ledger:
+        """Return the ledger of a frame with the rows of the chosen runs; others may be in it, too."""
+        frame, path = FRAMES[name], ledger.path_of(self._store, name)
+        wanted = [column for column in frame.columns if column.name in ledger.COLUMNS[name]]
+        runs, picked = self._runs, self._picked
+        if _rows(frame, picked.values()) < cache.WORTH:
+            return ledger.ledger(self._of_runs(frame, picked.values(), wanted))
+        kept, chains = ledger.read(path, name) or (None, {})
+        untrue = {run for run, chain in chains.items() if run not in runs or runs[run].chain != chain}
+        missing = {name: run for name, run in runs.items() if name not in chains or name in untrue}
+        if kept is None or self._is_stale(frame, missing.values(), len(chains) - len(untrue), len(untrue)):
+            found = ledger.ledger(self._through_file(frame, wanted, runs))
+            ledger.write(path, name, found, {name: run.chain for name, run in runs.items()})
+            return found
+        fresh = [run for name, run in missing.items() if name in picked]
+        kept = kept.without(untrue) if untrue else kept
+        return ledger.merged(kept, ledger.ledger(self._of_runs(frame, fresh, wanted))) if fresh else kept
+
+    @cached_property
+    def _runs(self) -> dict[str, _Run]:
+        """All runs by id, and how far each is in the index."""
+        runs, positions = schema.runs.c, schema.positions.c
+        asked = select(runs.run, runs.key, positions.chain, runs.commands, runs.attempts, runs.events)
+        found = self._connection.execute(asked.join_from(schema.runs, schema.positions, runs.key == positions.run_key))
+        return {run: _Run(*said) for run, *said in found.all()}
+
+    @cached_property
+    def _picked(self) -> dict[str, _Run]:
+        """The chosen ones of them."""
+        if not self._chosen.is_of_runs:
+            return self._runs
+        names = set(self._connection.execute(select(schema.runs.c.run).where(*self._chosen.of_runs())).scalars())
+        return {name: run for name, run in self._runs.items() if name in names}
+
+    def _is_stale(self, frame: Frame, missing: Collection[_Run], true: int, untrue: int) -> bool:
+        """Tell whether a file in which so many runs are true, and so many are not, is to be written anew."""
+        changed, everything = _rows(frame, missing), _rows(frame, self._runs.values())
+        return changed > max(cache.WORTH, STALE * everything) or untrue > max(10, true)
+
+    def _through_file(self, frame: Frame, wanted: Sequence[FrameColumn], picked: Mapping[str, _Run]) -> pa.Table:
+        path, runs = cache.path_of(self._store, frame.table.name), self._runs
+        chains = {name: run.chain for name, run in runs.items()}
+        kept = cache.kept_runs(path, frame.layout) or {}
+        true = {name for name, chain in kept.items() if chains.get(name) == chain}
+        missing = {name: run for name, run in runs.items() if name not in true}
+        names = [column.name for column in wanted]
+        if self._is_stale(frame, missing.values(), len(true), len(kept) - len(true)):
+            table = cache.read(path, true, whole=len(true) == len(kept)) if true else None
+            parts = [frame.layout.empty_table() if table is None else table]
+            if table is None:
+                missing = dict(runs)
+            parts.append(self._of_runs(frame, missing.values(), frame.columns))
+            table = pa.concat_tables(parts)
+            cache.write(path, table, chains)
+            return self._only(table, picked).select(names)
+        table = cache.read(path, true, whole=len(true) == len(kept), columns=names)
+        if table is None:  # gone since
+            return self._of_runs(frame, picked.values(), wanted)
+        fresh = [run for name, run in missing.items() if name in picked]
+        if not fresh:
+            return self._only(table, picked)
+        return pa.concat_tables([self._only(table, picked), self._of_runs(frame, fresh, wanted)])
+
+    def _only(self, table: pa.Table, picked: Mapping[str, _Run]) -> pa.Table:
+        """Return the rows of these runs."""
+        return table if len(picked) == len(self._runs) else cache.only_runs(table, picked)
+
+    def _of_runs(self, frame: Frame, runs: Collection[_Run], wanted: Sequence[FrameColumn]) -> pa.Table:
+        """Return the rows of these runs from the index."""
+        keys = [run.key for run in runs]
+        parts = [layout(wanted).empty_table()]
+        for first in range(0, len(keys), ASKED):
+            some = _query(frame, wanted).where(frame.table.c.run_key.in_(keys[first : first + ASKED]))
+            parts.append(arrow_table(self._connection.execute(some.order_by(*frame.order)).all(), wanted))
+        return pa.concat_tables(parts)
 
 
-def read_ledger(connection: Connection, store: Path, name: str, chosen: Selection) -> ledger.Ledger:
-    """Return the ledger of a frame with the rows of the chosen runs; others may be in it, too."""
-    frame, path = FRAMES[name], ledger.path_of(store, name)
-    wanted = [column for column in frame.columns if column.name in ledger.COLUMNS[name]]
-    runs = _runs(connection, frame, chosen)
-    picked = [run for run in runs.values() if run.chosen]
-    if sum(run.rows for run in picked) < cache.WORTH:
-        return ledger.ledger(_of_runs(connection, frame, picked, wanted))
-    kept, chains = ledger.read(path, name) or (None, {})
-    untrue = {run for run, chain in chains.items() if run not in runs or runs[run].chain != chain}
-    missing = [run for run_id, run in runs.items() if run_id not in chains or run_id in untrue]
-    if kept is None or _is_stale(missing, runs, len(chains) - len(untrue), len(untrue)):
-        everything = {run_id: run._replace(chosen=True) for run_id, run in runs.items()}
-        table = _through_file(connection, cache.path_of(store, frame.table.name), frame, everything, wanted)
-        found = ledger.ledger(table)
-        ledger.write(path, name, found, {run_id: run.chain for run_id, run in runs.items()})
-        return found
-    fresh = [run for run in missing if run.chosen]
-    kept = kept.without(untrue) if untrue else kept
-    return ledger.merged(kept, ledger.ledger(_of_runs(connection, frame, fresh, wanted))) if fresh else kept
-
-
-def _is_stale(missing: Collection[_Run], runs: Mapping[str, _Run], true: int, untrue: int) -> bool:
-    """Tell whether a file in which so many runs are true, and so many are not, is to be written anew."""
-    changed, everything = sum(run.rows for run in missing), sum(run.rows for run in runs.values())
-    return changed > max(cache.WORTH, STALE * everything) or untrue > max(10, true)
-
-
-def _from_index(connection: Connection, frame: Frame, chosen: Selection, wanted: Sequence[FrameColumn]) -> pa.Table:
-    conditions = [*chosen.of_runs(), *chosen.of_rows(frame.table, frame.state)]
-    query = _query(frame, wanted).where(*conditions).order_by(*frame.order)
-    return arrow_table(connection.execute(query).all(), wanted)
+def _rows(frame: Frame, runs: Collection[_Run]) -> int:
+    """Return about how many rows of a frame these runs have."""
+    return sum(map(attrgetter(frame.counted), runs)) if frame.counted is not None else 0
 
 
 def _query(frame: Frame, wanted: Sequence[FrameColumn]) -> Any:
@@ -151,60 +216,3 @@ def _query(frame: Frame, wanted: Sequence[FrameColumn]) -> Any:
     if frame.table is schema.runs:
         return query
     return query.join_from(schema.runs, frame.table, schema.runs.c.key == frame.table.c.run_key)
-
-
-def _runs(connection: Connection, frame: Frame, chosen: Selection) -> dict[str, _Run]:
-    """Return all runs by id, which of them are chosen, and how far each is in the index."""
-    runs, positions = schema.runs.c, schema.positions.c
-    query = select(runs.key, runs.run, positions.chain, frame.counted.label("rows")).join_from(
-        schema.runs, schema.positions, runs.key == positions.run_key
-    )
-    found = connection.execute(query).all()
-    if not chosen.is_of_runs:
-        return {run: _Run(key, chain, rows, True) for key, run, chain, rows in found}
-    names = set(connection.execute(select(runs.run).where(*chosen.of_runs())).scalars())
-    return {run: _Run(key, chain, rows, run in names) for key, run, chain, rows in found}
-
-
-def _through_file(
-    connection: Connection, path: Path, frame: Frame, runs: Mapping[str, _Run], wanted: Sequence[FrameColumn]
-) -> pa.Table:
-    chains = {name: run.chain for name, run in runs.items()}
-    kept = cache.kept_runs(path, frame.layout) or {}
-    true = {name for name, chain in kept.items() if chains.get(name) == chain}
-    missing = {name: run for name, run in runs.items() if name not in true}
-    names = [column.name for column in wanted]
-    if _is_stale(missing.values(), runs, len(true), len(kept) - len(true)):
-        table = cache.read(path, true, whole=len(true) == len(kept)) if true else None
-        parts = [frame.layout.empty_table() if table is None else table]
-        if table is None:
-            missing = dict(runs)
-        parts.append(_of_runs(connection, frame, missing.values(), frame.columns))
-        table = pa.concat_tables(parts)
-        cache.write(path, table, chains)
-        return _only(table, runs).select(names)
-    table = cache.read(path, true, whole=len(true) == len(kept), columns=names)
-    if table is None:  # gone since
-        return _of_runs(connection, frame, [run for run in runs.values() if run.chosen], wanted)
-    chosen = [run for run in missing.values() if run.chosen]
-    if not chosen:
-        return _only(table, runs)
-    return pa.concat_tables([_only(table, runs), _of_runs(connection, frame, chosen, wanted)])
-
-
-def _only(table: pa.Table, runs: Mapping[str, _Run]) -> pa.Table:
-    """Return the rows of the chosen runs."""
-    chosen = [name for name, run in runs.items() if run.chosen]
-    if len(chosen) == len(runs):
-        return table
-    return cache.only_runs(table, chosen)
-
-
-def _of_runs(connection: Connection, frame: Frame, runs: Collection[_Run], wanted: Sequence[FrameColumn]) -> pa.Table:
-    """Return the rows of these runs from the index."""
-    keys = [run.key for run in runs]
-    parts = [layout(wanted).empty_table()]
-    for first in range(0, len(keys), ASKED):
-        some = _query(frame, wanted).where(frame.table.c.run_key.in_(keys[first : first + ASKED]))
-        parts.append(arrow_table(connection.execute(some.order_by(*frame.order)).all(), wanted))
-    return pa.concat_tables(parts)

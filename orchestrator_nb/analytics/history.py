@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from sqlalchemy import Connection
 from typing_extensions import Unpack
 
 from orchestrator_nb.analytics import tables
 from orchestrator_nb.analytics.columns import FrameColumn
 from orchestrator_nb.analytics.facts import event_rows, rating_rows
-from orchestrator_nb.analytics.frames import FRAMES, Frame, read_ledger, read_table
+from orchestrator_nb.analytics.frames import FRAMES, Frame, Reader
 from orchestrator_nb.analytics.ledger import Ledger
 from orchestrator_nb.analytics.selection import Filters, Selection, selection
 from orchestrator_nb.analytics.trends import RUN_FIGURES, last_values, recorded_most, run_figures
@@ -149,16 +150,14 @@ class History:
             for name in wanted
         }
         index = Index(self.store)
+
+        def look(connection: Connection) -> tuple[dict[str, Any], dict[str, Ledger]]:
+            reader = Reader(connection, self.store, chosen)
+            rows = {name: reader.table(FRAMES[name], columns) for name, columns in found.items()}
+            return rows, {name: reader.ledger(name) for name in ledgers}
+
         try:
-            return index.look(
-                lambda connection: (
-                    {
-                        name: read_table(connection, self.store, FRAMES[name], chosen, columns)
-                        for name, columns in found.items()
-                    },
-                    {name: read_ledger(connection, self.store, name, chosen) for name in ledgers},
-                )
-            )
+            return index.look(look)
         finally:
             index.close()
 
@@ -175,6 +174,6 @@ class History:
     def _table(self, made: Frame, chosen: Selection, wanted: list[FrameColumn]) -> Any:
         index = Index(self.store)
         try:
-            return index.look(lambda connection: read_table(connection, self.store, made, chosen, wanted))
+            return index.look(lambda connection: Reader(connection, self.store, chosen).table(made, wanted))
         finally:
             index.close()

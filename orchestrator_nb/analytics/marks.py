@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,9 @@ def bound_of(expected: str) -> Bound | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """What can be marked: `checks` are those of gates, `deviating` the ids of the runs that completed with deviations,
-    `changes` has a row (``run``, ``workflow``, ``command``, ``at``) for each run in which the code or the definition of
-    commands was new, `checkpoints` those of whole runs (``run``, ``workflow``, ``at``)."""
+    """What can be marked: `checks` are those of gates, the oldest first, `deviating` the ids of the runs that completed with
+    deviations, `changes` has a row (``run``, ``workflow``, ``command``, ``at``) for each run in which the code or the
+    definition of commands was new, `checkpoints` those of whole runs (``run``, ``workflow``, ``at``)."""
 
     checks: pd.DataFrame = field(default_factory=pd.DataFrame)
     deviating: frozenset[str] = frozenset()
@@ -69,24 +70,37 @@ def changes(commands: Ledger, runs: Sequence[str]) -> pd.DataFrame:
     before: ``run``, ``workflow``, ``at``, and in ``command`` the names of those commands, the first few of many."""
     rows = Rows(commands, runs)
     fingerprint, _ = rows.codes("fingerprint")
-    other = np.diff(fingerprint, prepend=-1) != 0
+    other = np.append(False, fingerprint[1:] != fingerprint[:-1])[: len(rows)]
     other[rows.starts] = False
     there = np.flatnonzero(other)
     of = np.searchsorted(rows.starts, there, side="right") - 1
-    each = (rows.run[there], rows.flow[of], rows.command[of], rows.numbers("started")[there])
-    found: dict[tuple[int, int], tuple[list[str], list[int]]] = {}
-    for run, flow, command, at in zip(*(values.tolist() for values in each), strict=True):
-        names, moments = found.setdefault((run, flow), ([], []))
-        names.append(rows.commands[command])
-        moments.append(at)
-    told = [(runs[run], rows.flows[flow], _few(names), min(began)) for (run, flow), (names, began) in found.items()]
-    made = pd.DataFrame(told, columns=["run", "workflow", "command", "at"]).sort_values("at", ignore_index=True)
-    return made.assign(at=pd.to_datetime(made["at"], unit="us", utc=True))
+    # What is new in one run stands together in the order of names: a number that says run, workflow and name sorts it so.
+    by_name = sorted(range(len(rows.commands)), key=rows.commands.__getitem__)
+    rank = np.empty(len(by_name), dtype=np.int64)
+    rank[by_name] = np.arange(len(by_name))
+    group = rows.run[there] * np.int64(len(rows.flows)) + rows.flow[of]
+    order = np.argsort(group * len(by_name) + rank[rows.command[of]])
+    group, command, at = group[order], rows.command[of][order], rows.numbers("started")[there][order]
+    first = np.flatnonzero(np.diff(group, prepend=-1))
+    places = [divmod(each, len(rows.flows)) for each in group[first].tolist()]
+    spans, named = pairwise([*first.tolist(), len(group)]), command.tolist()
+    told = [
+        _few([rows.commands[place] for place in named[begin : min(begin + NAMED, end)]], end - begin)
+        for begin, end in spans
+    ]
+    found = {
+        "run": [runs[run] for run, _ in places],
+        "workflow": [rows.flows[flow] for _, flow in places],
+        "command": told,
+        "at": pd.to_datetime(np.minimum.reduceat(at, first) if len(first) else at, unit="us", utc=True),
+    }
+    return pd.DataFrame(found).sort_values("at", kind="stable", ignore_index=True)
 
 
-def _few(names: Sequence[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(sorted(names)[:NAMED]) + (f" and {more} more" if more > 0 else "")
+def _few(names: Sequence[str], count: int) -> str:
+    """Return the first names of so many."""
+    more = count - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
 
 
 def marks(runs: pd.DataFrame, changed: pd.DataFrame, gates: pd.DataFrame, checkpoints: pd.DataFrame) -> Marks:

@@ -13,6 +13,8 @@ from orchestrator_nb.analytics.page import Part, Table
 from orchestrator_nb.analytics.summary import markdown_table
 
 KERNEL = "python3"
+QUIET = ["--log-level=ERROR"]
+"""What the kernel is started with: its warnings about itself are not about the report."""
 
 BEGIN = """\
 from orchestrator_nb.analytics.reports import report
@@ -57,8 +59,8 @@ def write_notebook(
         papermill.execute_notebook(
             str(source),
             str(fresh),
-            parameters={"kind": kind, "run": run, "store": str(store)},
             kernel_name=kernel,
             progress_bar=False,
+            extra_arguments=QUIET,
         )
         os.replace(fresh, path)

@@ -80,7 +80,8 @@ class Report:
                 for paragraph in part.paragraphs:
                     lines += [paragraph, ""]
             elif isinstance(part, Table):
-                lines += [*markdown_table(part.columns, part.rows), "", part.text, ""]
+                table = markdown_table(part.columns, part.rows)
+                lines += [*table, *[""] * bool(table), part.text, ""]
             else:
                 lines += [part.text, ""]
         return "\n".join(lines)

@@ -33,13 +33,17 @@ def lead(timing: Timing, state: RunState) -> list[str]:
         path = [step.span for step in timing.critical_path()]
         found.append(
             f"Its attempts ran for {length(timing.busy)} together, {timing.efficiency or 0.0:.0%} of the time of its "
-            f"{counted(timing.slots, 'slot')}, {timing.speed_up or 0.0:.2f} times as fast as one after the other. For "
+            f"{counted(timing.slots, 'slot')}, {_fast(timing.speed_up or 0.0)} one after the other. For "
             f"{length(timing.coordination)} ({timing.overhead or 0.0:.1%}) nothing ran. Attempts that came to nothing took "
             f"{length(timing.waste)}, waits {length(timing.waited)}."
         )
         names = list(dict.fromkeys(span.command for span in path))
         found.append(f"What decided its end: {' → '.join(names) if len(names) < 12 else listed(names)}.")
     return found
+
+
+def _fast(speed_up: float) -> str:
+    return f"{speed_up:.2f} times as fast as" if speed_up > 1 else "no faster than"
 
 
 def command_rows(timing: Timing, state: RunState) -> list[list[str]]:

@@ -25,11 +25,16 @@ class ReportKind(str, Enum):
 
 
 class ReportFormat(str, Enum):
-    """How a report is written."""
+    """How a report is written; two of them have two names."""
 
     md = "md"
+    markdown = "markdown"
     html = "html"
     ipynb = "ipynb"
+    notebook = "notebook"
+
+
+_ENDINGS = {ReportFormat.markdown: "md", ReportFormat.notebook: "ipynb"}
 
 
 class DashboardName(str, Enum):
@@ -96,7 +101,10 @@ def trends(
 def report(
     run: RunName = "latest",
     kind: Annotated[ReportKind, typer.Option(help="What it is about.")] = ReportKind.summary,
-    form: Annotated[ReportFormat, typer.Option("--format", help="How it is written.")] = ReportFormat.md,
+    form: Annotated[
+        ReportFormat | None,
+        typer.Option("--format", help="How it is written. Default: as the name of the file ends, else Markdown."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where to. Default: Markdown on stdout, else the run's folder.")
     ] = None,
@@ -108,15 +116,18 @@ def report(
 
     folder = find_run(find_store(store), run)
     made = make(kind.value, folder.name, store=folder.parent)
-    if form is ReportFormat.md and out is None:
+    ending = "" if form is None else _ENDINGS.get(form, form.value)
+    if out is None and ending in ("", "md"):
         print(made.to_markdown())
         return
-    print(made.save(out or folder / f"{kind.value}.{form.value}", form=form.value))
+    print(made.save(out or folder / f"{kind.value}.{ending}", form=ending))
 
 
 def dashboard(
     name: Annotated[DashboardName, typer.Argument(help="Which one.")] = DashboardName.all,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to.")] = Path("dashboards"),
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where to; of one dashboard also a file whose name ends in .html.")
+    ] = Path("dashboards"),
     workflow: Workflow = None,
     since: Since = None,
     until: Until = None,
@@ -133,14 +144,20 @@ def dashboard(
     from orchestrator_nb.analytics.dashboards import DASHBOARDS
     from orchestrator_nb.analytics.dashboards import dashboard as make
     from orchestrator_nb.analytics.history import History
+    from orchestrator_nb.errors import UsageError
 
-    history = History(store)
     names = list(DASHBOARDS) if name is DashboardName.all else [name.value]
+    is_file = out.suffix.lower() in (".html", ".htm") and not out.is_dir()
+    if is_file and len(names) > 1:
+        raise UsageError(
+            f'"{out}" is one file, and there are {len(names)} dashboards; name one of them ({", ".join(names)}), or a folder'
+        )
+    history = History(store)
     first = True
     while first or refresh is not None:
         for each in names:
             made = make(each, history, refresh=refresh, workflow=workflow, since=since, until=until, tag=tag)
-            path = made.save(out / f"{each}.html")
+            path = made.save(out if is_file else out / f"{each}.html")
             if first:
                 print(path)
         first = False

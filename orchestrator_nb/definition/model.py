@@ -7,7 +7,6 @@ Python starts without pydantic, and whatever is wrong is told by it, wherever it
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from functools import reduce
 from inspect import get_annotations
@@ -42,6 +41,7 @@ class Model:
     model_fields: ClassVar[dict[str, FieldInfo]] = {}
     places: ClassVar[dict[str, int]] = {}
     """The place of each field in the order of the declarations."""
+    _types: ClassVar[dict[str, Any]] = {}
     _readers: ClassVar[dict[str, Reader]] = {}
     _required: ClassVar[frozenset[str]] = frozenset()
     _twin: ClassVar[Any] = None
@@ -57,7 +57,7 @@ class Model:
                 delattr(cls, name)
         cls.model_fields = {**cls.model_fields, **declared}
         cls.places = {name: place for place, name in enumerate(cls.model_fields)}
-        cls._readers = {}
+        cls._types, cls._readers = {}, {}
         cls._twin = None
         cls._required = frozenset(name for name, field in cls.model_fields.items() if field.default is MISSING)
 
@@ -105,8 +105,13 @@ class Model:
     @classmethod
     def annotation(cls, name: str) -> Any:
         """Return the type of a field."""
-        kind = next(kind for kind in cls.__mro__ if name in get_annotations(kind))
-        return eval(get_annotations(kind)[name], vars(sys.modules[kind.__module__]))  # noqa: S307 - our own text
+        return cls._hints()[name]
+
+    @classmethod
+    def _hints(cls) -> dict[str, Any]:
+        if not cls._types:
+            cls._types = get_type_hints(cls, include_extras=True)
+        return cls._types
 
     @classmethod
     def _reader(cls, name: Any) -> Reader | None:
@@ -214,7 +219,7 @@ def _made_twin(kind: type[Model]) -> Any:
     base: Any = type("Model", (BaseModel,), {
         "model_config": ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False), "__module__": __name__,
     })  # fmt: skip
-    hints = get_type_hints(kind, include_extras=True)
+    hints = kind._hints()
     fields: dict[str, Any] = {
         name: (_translated(hints[name]), _pydantic_field(field, _in_twin(field.default)))
         for name, field in kind.model_fields.items()

@@ -305,6 +305,33 @@ def test_gates_are_rows_and_their_time_is_that_of_the_attempt(tmp_path: Path, na
     assert list(history.gates(state="failed")["gate"]) == ["rows"]
 
 
+@pytest.mark.usefixtures("_small")
+def test_gates_from_the_file_are_those_of_the_index(tmp_path: Path, named, write, monkeypatch) -> None:
+    """Those of a run that is newer than the file included, however many of the events of a run are checks."""
+    for number, run in enumerate((named(1), named(2, "other"), named(3))):
+        begun = [
+            e.RunStarted(at=BEGIN + number, run=run, workflow=run.partition("-")[0], owner={"pid": 1}),
+            e.RunPlanned(at=BEGIN + number, commands={"a": {"kind": "call", "steps": ["gate rmse"]}}),
+            e.AttemptStarted(at=BEGIN + number, command="a", attempt=1),
+            e.AttemptReturned(at=BEGIN + 2, command="a", attempt=1, seconds=1.0),
+            e.GateChecked(
+                at=BEGIN + 9 - number, gate="rmse", verdict="passed", command="a", attempt=1, value=number / 2
+            ),
+        ]
+        history = History(write(run, begun))
+        if number == 1:
+            history.gates()
+            assert cache.path_of(history.store, "gates").exists()
+            monkeypatch.setattr("orchestrator_nb.analytics.frames.STALE", 10.0)  # it is not written anew
+    read = history.gates()
+    of_sales = history.gates(workflow="sales")
+    monkeypatch.setattr(cache, "WORTH", 10**9)
+    of_index = history.gates()
+    _same(read, of_index)
+    assert list(read["value"]) == list(of_index["value"]) == [1.0, 0.5, 0.0]  # the oldest first
+    assert list(of_sales["value"]) == [1.0, 0.0]
+
+
 def test_a_history_shows_itself_as_text_and_as_a_table(store: Path, named, tmp_path: Path) -> None:
     """How many runs of which states there are, and the latest with when they began; names are told as text, not markup."""
     history = History(store)

@@ -136,6 +136,46 @@ def test_the_command_line_writes_dashboards(store: Path, capsys, tmp_path: Path)
     assert len(list((tmp_path / "e").iterdir())) == 1
 
 
+def test_one_dashboard_is_a_file_where_its_name_says_so(store: Path, capsys, tmp_path: Path) -> None:
+    """And four of them are not: that is refused, and nothing is written."""
+    file = tmp_path / "q.html"
+    assert run_command_line(["dashboard", "--out", str(file), "--store", str(store)]) == 2
+    assert f'"{file}" is one file, and there are 4 dashboards; name one of them' in capsys.readouterr().err
+    assert not file.exists()
+    assert run_command_line(["dashboard", "quality", "--out", str(file), "--store", str(store)]) == 0
+    assert capsys.readouterr().out == f"{file}\n"
+    assert file.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_the_name_of_its_file_says_how_a_report_is_written(store: Path, named, tmp_path: Path) -> None:
+    """Unless a format is asked for, by either of its names."""
+    of = ["report", named(1), "--store", str(store), "--out"]
+    assert run_command_line([*of, str(tmp_path / "r.html")]) == 0
+    assert (tmp_path / "r.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert run_command_line([*of, str(tmp_path / "r.txt")]) == 2
+    assert run_command_line([*of, str(tmp_path / "r.txt"), "--format", "markdown"]) == 0
+    assert (tmp_path / "r.txt").read_text(encoding="utf-8").startswith("# Summary of ")
+
+
+def test_a_summary_claims_no_speed_up_where_there_is_none(tmp_path: Path, named, write) -> None:
+    """One command at a time gains nothing of its two slots."""
+    facts = [
+        e.RunStarted(at=0.0, run=named(1), workflow="sales", slots=2, owner={"pid": 1}),
+        e.RunPlanned(at=0.0, commands={"a": {"kind": "call"}}),
+        e.AttemptStarted(at=1.0, command="a", attempt=1),
+        e.AttemptReturned(at=3.0, command="a", attempt=1, seconds=2.0),
+        e.CommandSucceeded(at=3.0, command="a", attempt=1),
+        e.RunCompleting(at=3.0),
+        e.RunEnded(at=4.0, state="completed"),
+    ]
+    text = report("summary", named(1), store=write(named(1), facts)).to_markdown()
+    assert (
+        "Its attempts ran for 2.0 s together, 25% of the time of its 2 slots, no faster than one after the other."
+        in text
+    )
+    assert "\n\n\n" not in report("detailed", named(1), store=tmp_path / "runs").to_markdown()
+
+
 def test_people_say_what_they_think_of_a_run(store: Path, named, capsys) -> None:
     """Stars, notes, author and role are kept in the store, and are a frame."""
     run = attach(named(1), store=store)
@@ -168,7 +208,7 @@ def test_a_notebook_report_has_been_run(store: Path, named, tmp_path: Path) -> N
     import nbformat
 
     path = tmp_path / "report.ipynb"
-    arguments = ["report", named(1), "--format", "ipynb", "--out", str(path), "--store", str(store)]
+    arguments = ["report", named(1), "--format", "notebook", "--out", str(path), "--store", str(store)]
     assert run_command_line(arguments) == 0
     notebook = nbformat.read(path, as_version=4)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
@@ -178,6 +218,8 @@ def test_a_notebook_report_has_been_run(store: Path, named, tmp_path: Path) -> N
     assert any("took 34 s" in text for text in told)
     assert any("<svg" in output.get("data", {}).get("text/html", "") for output in outputs)
     assert list(tmp_path.glob(".*")) == []
+    tags = [tag for cell in notebook.cells for tag in cell.metadata.get("tags", ())]
+    assert tags == ["parameters"]  # said once
 
 
 def test_a_journal_that_tells_something_impossible_is_refused(named, facts, write) -> None:

@@ -128,8 +128,8 @@ const telling = (() => {
   }
   function efficiency([used, overhead]) {
     if (!used.y.length) return null;
-    return `In the median of ${counted(used.y.length, "run")}, attempts ran in ${fixed(median(used.y), 0)} % of the slots' time, a ` +
-      `speed-up of ${fixed(median(used.customdata), 2)} over one after the other; in ${fixed(median(overhead.y), 1)} % of the time nothing ran.`;
+    return `In the median of ${counted(used.y.length, "run")}, attempts ran in ${fixed(median(used.y), 0)}% of the slots' time, a ` +
+      `speed-up of ${fixed(median(used.customdata), 2)} over one after the other; in ${fixed(median(overhead.y), 1)}% of the time nothing ran.`;
   }
   function failures(traces) {
     const count = sum(traces.map((trace) => sum(trace.x)));

@@ -150,17 +150,17 @@ def efficiency(runs: pd.DataFrame) -> Figure:
         {
             **point, "y": list(used), "name": "slots used", "marker": {"color": BLUE, "size": 7},
             "customdata": list(speed_up),
-            "hovertemplate": "%{text}<br>%{y:.0f} % of the slots' time, speed-up %{customdata:.2f}<extra></extra>",
+            "hovertemplate": "%{text}<br>%{y:.0f}% of the slots' time, speed-up %{customdata:.2f}<extra></extra>",
         },
         {
             **point, "y": list(overhead), "name": "coordination",
             "marker": {"color": RED, "size": 7, "symbol": "diamond"},
-            "hovertemplate": "%{text}<br>%{y:.1f} % of the time nothing ran<extra></extra>",
+            "hovertemplate": "%{text}<br>%{y:.1f}% of the time nothing ran<extra></extra>",
         },
     ]  # fmt: skip
     text = (
-        f"In the median of {counted(len(ended), 'run')}, attempts ran in {used.median():.0f} % of the slots' time, a "
-        f"speed-up of {speed_up.median():.2f} over one after the other; in {overhead.median():.1f} % of the time nothing ran."
+        f"In the median of {counted(len(ended), 'run')}, attempts ran in {used.median():.0f}% of the slots' time, a "
+        f"speed-up of {speed_up.median():.2f} over one after the other; in {overhead.median():.1f}% of the time nothing ran."
     )
     layout = {
         "xaxis": axis("start of the run", type="date"),
