@@ -2,7 +2,9 @@
 // plotly.js comes from the kernel, once a page, when somebody looks at this one, and then draws them.
 
 const PLOTLY = Symbol.for("orchestrator_nb.plotly");
-const PATIENCE = 60000; // milliseconds for the kernel to send it
+const PATIENCE = 20000; // milliseconds for the kernel to send it, until it is asked once more
+
+class Late extends Error {}
 
 function plotly(model) {
   window[PLOTLY] ??= sentBy(model).then(loaded).catch((error) => { delete window[PLOTLY]; throw error; });
@@ -18,7 +20,7 @@ function sentBy(model) {
       if (buffers?.length) resolve(buffers[0]);
       else reject(new Error(message.why ?? "plotly is not installed"));
     };
-    const late = setTimeout(() => { model.off("msg:custom", heard); reject(new Error("the kernel does not answer")); }, PATIENCE);
+    const late = setTimeout(() => { model.off("msg:custom", heard); reject(new Late("the kernel does not answer")); }, PATIENCE);
     model.on("msg:custom", heard);
     model.send({ do: "plotly" });
   });
@@ -81,7 +83,15 @@ class Trends {
     }
     this.page.replaceChildren(...chapters.map(({ title, figures }) => make("section", { "aria-label": title }, make("h4", {}, title),
       make("div", { class: "onb-figures" }, ...figures.map((figure) => this.figure(figure))))));
-    plotly(this.panel.model).then((found) => { this.plotly = found; this.panel.repaint(); }, () => {});
+    this.obtain();
+  }
+
+  // A kernel that is busy may answer late, or to a page that was loaded anew meanwhile; without plotly the pictures stay.
+  obtain() {
+    plotly(this.panel.model).then(
+      (found) => { this.plotly = found; this.panel.repaint(); },
+      (error) => error instanceof Late && this.page.isConnected && this.obtain(),
+    );
   }
 
   figure({ title, text: told, svg, spec }) {
