@@ -68,7 +68,9 @@ def test_a_plan_is_a_listing_a_frame_and_a_picture() -> None:
     picture = ElementTree.fromstring(plan._repr_svg_())
     words = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
     assert set(plan.order) <= set(words)
-    edges = [path for path in picture.iter("{http://www.w3.org/2000/svg}path") if "edge" in path.get("class", "").split()]
+    edges = [
+        path for path in picture.iter("{http://www.w3.org/2000/svg}path") if "edge" in path.get("class", "").split()
+    ]
     assert len(edges) == len(plan.edges)
     assert sum("inferred" in path.attrib["class"] for path in edges) == 1
 
