@@ -24,7 +24,7 @@ STANDBY = "it stands by for a command that may fail"
 class Scheduler:
     """Decides which commands start, which cannot start any more, and when the run is over.
 
-    It holds nothing that could not be made again of the state: `observe` keeps its index of ready commands up to
+    It holds nothing that could not be made again of the state: `observers` keep its index of ready commands up to
     date, event by event. Ready commands start by the ranks of the recorded plan, while the durations it was made for
     hold; where commands need more than a slot, an `Allotment` says which can start.
 
@@ -69,13 +69,7 @@ class Scheduler:
             e.RetryScheduled: self._put_off,
             e.RetryDue: self._try_again,
         }
-        """What takes in the events of a kind, as `observe` does; there is nothing to do with others."""
-
-    def observe(self, event: e.Event) -> None:
-        """Take in an event that has just been applied to the state."""
-        observer = self.observers.get(type(event))
-        if observer is not None:
-            observer(event)
+        """What takes in an event of a kind that has just been applied to the state; there is nothing to do with others."""
 
     def _succeeded(self, event: e.CommandSucceeded | e.CommandReused) -> None:
         if self._stale:
