@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from orchestrator_nb.analytics.columns import ARROW, PANDAS, FrameColumn
 
-MISSING_MOMENT = pd.NaT.value
+MISSING_MOMENT: int = -(2**63)
 """What stands for a moment that there is not among microseconds."""
 
 _texts = msgspec.json.Decoder(list[str]).decode
