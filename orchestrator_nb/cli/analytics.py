@@ -95,7 +95,7 @@ def trends(
         return
     shown = [("run", "command", name)]
     shown += [(row["run"], row["command"] or "", f"{row['value']:.6g}") for row in rows]
-    print("\n".join([*table_lines(shown), figure.text]))
+    print("\n".join([*table_lines(shown), figure.words]))
 
 
 def report(

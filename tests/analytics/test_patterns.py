@@ -137,7 +137,11 @@ def test_changes_of_commands_are_found_in_the_history_of_a_store(write) -> None:
     (load,) = [each for each in material.digest.series("w") if each.command == "load"]
     assert load.seconds.tolist() == pytest.approx([1.0 + (n >= 30) + n % 7 / 100 for n in range(60)])
     assert np.diff(load.started).min() > 0
-    (found,) = [each for each in patterns.patterns(material.runs, material.digest) if (each.kind, each.subject) == ("change", "load")]
+    (found,) = [
+        each
+        for each in patterns.patterns(material.runs, material.digest)
+        if (each.kind, each.subject) == ("change", "load")
+    ]
     assert found.effect == pytest.approx(2.0, abs=0.06)
     assert found.evidence.startswith("30 runs before and 30 after")
     assert material.digest.series("nobody") == []
