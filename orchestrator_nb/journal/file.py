@@ -37,9 +37,14 @@ _END = len(b',"end":""}\n') + len(START)
 """How many bytes the end of a turn has."""
 
 
+_NOTHING = blake2b(digest_size=16)  # to make a copy of it costs less than another one
+
+
 def digest(text: bytes) -> str:
     """Return the hash of the text of a turn, as 32 hexadecimal digits (BLAKE2b, 16 bytes)."""
-    return blake2b(text, digest_size=16).hexdigest()
+    hashed = _NOTHING.copy()
+    hashed.update(text)
+    return hashed.hexdigest()
 
 
 class _Link(Struct):
@@ -102,11 +107,14 @@ class JournalFile:
         if self._failed is not None:
             raise StoreError(f'the journal "{self.path}" takes nothing more: {self._failed}')
         offset, seq, prev = self._position
-        lines = [b'{"seq":%d,%b' % (number, text[1:]) for number, text in enumerate(encode_all(events), seq + 1)]
+        lines: list[bytes] = []
+        for text in encode_all(events):
+            seq += 1
+            lines.append(b'{"seq":%d,%b' % (seq, text))
         text = b'%b,"prev":"%b"' % (b"\n".join(lines)[:-1], prev.encode())
         end = digest(text)
         data = b'%b,"end":"%b"}\n' % (text, end.encode())
-        after = Position(offset + len(data), seq + len(lines), end)
+        after = Position(offset + len(data), seq, end)
         try:
             written = os.write(self._file, data)
             while written < len(data):
