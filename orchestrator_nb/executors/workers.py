@@ -119,7 +119,8 @@ class Workers:
     def _tell_news(self, worker: _Worker) -> None:
         worker.attempt = None
         worker.telling = True
-        untold, news = worker.untold, list[Event]()
+        untold = worker.untold
+        news: list[Event] = []
         while untold and (more := _first(untold)) is not None:
             news += more
         if news:  # an attempt that was answered meanwhile, by its timeout perhaps, has none

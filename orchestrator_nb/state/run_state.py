@@ -42,8 +42,10 @@ class RunState(Standing):
             shown = dict(records)
         everyday = self.due is target.due and self.shared is target.shared and self.causes is target.causes
         for event in events:
-            everyday = everyday and type(event) in _EVERYDAY
-            command = getattr(event, "command", None)
+            if type(event) in _EVERYDAY:
+                command: str | None = event.command  # type: ignore[attr-defined]
+            else:
+                command, everyday = getattr(event, "command", None), False
             if command in records:
                 shown[command] = records[command]
         counts = self.counts.copy()
