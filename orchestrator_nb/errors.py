@@ -24,15 +24,15 @@ from __future__ import annotations
 
 import os
 import traceback
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 _FRAMES_LEFT_OUT = (f"{os.sep}IPython{os.sep}core{os.sep}", os.path.dirname(os.path.abspath(__file__)) + os.sep)
 """Parts of the paths of files whose frames say nothing to the user: IPython's, and those of this package."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
+class Mistake(Struct, frozen=True):
     """One thing that is wrong in what the user wrote, said so that it can be found and mended.
 
     `path` is a JSON pointer into the document (``/commands/clean/after/0``), `line` and `column` count from 1.

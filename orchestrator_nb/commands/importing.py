@@ -8,12 +8,13 @@ import sys
 import threading
 import traceback
 from contextlib import suppress
-from dataclasses import replace
 from importlib.machinery import PathFinder
 from importlib.util import cache_from_source
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from msgspec.structs import replace
 
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.errors import Mistake

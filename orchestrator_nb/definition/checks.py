@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from orchestrator_nb.definition.expressions import Expression
 from orchestrator_nb.definition.matrix_check import axes_of, matrix_mistakes

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 from datetime import date, datetime
 from keyword import iskeyword
 from os import PathLike, fspath
 from typing import Any
+
+from msgspec.structs import replace
 
 from orchestrator_nb.definition.models import ParameterDefinition
 from orchestrator_nb.definition.names import nearest

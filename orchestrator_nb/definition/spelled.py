@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from orchestrator_nb.definition.pointers import parent
 from orchestrator_nb.errors import Mistake
@@ -12,8 +13,7 @@ from orchestrator_nb.errors import Mistake
 _ID = re.compile(r"/commands/[0-9]+/id")
 
 
-@dataclass(slots=True)
-class Spelled:
+class Spelled(Struct):
     """A definition in the canonical spelling, its commands a list with ids.
 
     `origins` maps a pointer into `data` to the pointer into the user's document where these differ; what is below it

@@ -6,9 +6,11 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orchestrator_nb import events as e
 from orchestrator_nb.commands.notebooks.kernel_folder import remove_dead_folders
@@ -56,8 +58,7 @@ from orchestrator_nb.state.transitions import DONE, IllegalTransition
 from orchestrator_nb.version import VERSION
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class Opening(Struct, frozen=True, kw_only=True):
     """A plan that was checked, with all that a session needs to drive it. `go_on` resumes the run once it was left,
     `parent` is the run that it is a part of, `memory` is how much the machine has, in bytes, where it is asked for,
     `settings` are those that were given besides the definition's. `selected` are the commands that were selected, None

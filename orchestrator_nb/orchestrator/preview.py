@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
 from typing import Any
+
+from msgspec import field
+from msgspec.structs import fields
 
 from orchestrator_nb.engine.outline import declared_seconds, outline, plan_net
 from orchestrator_nb.engine.simulator import Outcome, Simulation, simulate
@@ -25,8 +27,7 @@ TOO_MANY = 20_000
 """And of one with more than these, none: it would take longer than people wait for a listing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Preview(Plan):
+class Preview(Plan, frozen=True, kw_only=True):
     """A plan with what is known of its run: its `slots`, the `seconds` that commands took in earlier runs, and how
     much `memory` the machine has, in bytes, where a command takes any. `verdicts` say of each command whether it is up
     to date, where that was asked for."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from orchestrator_nb.definition.parameters import bind_parameters
 from orchestrator_nb.definition.reading import Loaded, read_definition

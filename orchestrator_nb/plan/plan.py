@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orchestrator_nb.definition.matrix import Expanded, FanIn, expand
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
@@ -28,8 +30,7 @@ Placed = Callable[..., Mistake]
 """As `Loaded.placed`: takes a mistake and its `command`, gives the mistake with its place in the user's document."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """What will run. `folder` is the definition's, `parameters` are the workflow's as they were given for this run.
 
     `commands` are the definitions by id, in the order of the definition; `order` is the order of the run wherever

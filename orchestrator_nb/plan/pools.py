@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from orchestrator_nb.definition.models import AMOUNT, CommandDefinition, WorkflowDefinition
 from orchestrator_nb.definition.names import nearest

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from orchestrator_nb.data.flush import write_whole
 from orchestrator_nb.drawing.numbers import rounded
@@ -21,8 +22,7 @@ FILES = ("compliance.json", "compliance.md", "compliance.html")
 _HEADS = ("gate", "of", "verdict", "blocking", "found", "expected", "what is wrong", "evidence")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Compliance:
+class Compliance(Struct, frozen=True, kw_only=True):
     """The report of a run. `gates` are all its gates, those of commands first, then what is required of the run as a
     whole; `deviations` are by command, empty for the run; `relaxed` says in words what did not hold and was let pass.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.command_result import CommandResult, command_result
@@ -73,8 +74,7 @@ def described(stored: Stored) -> str:
     return f"<{stored.name or stored.type or stored.form}{size}>"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
+class RunResult(Struct, frozen=True, kw_only=True):
     """The record of a run, complete or partial.
 
     `state` is the run's state; `outputs` has the results of the commands that are done, `partial` what the others had

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from orchestrator_nb.orchestrator.display.decisions import decisions_of
 from orchestrator_nb.orchestrator.display.shown import as_text, headline
@@ -19,8 +20,7 @@ MANY = 8
 _QUIET = frozenset({"pending", "ready", "succeeded", "reused", "skipped", "upstream_failed", "cancelled"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Status:
+class Status(Struct, frozen=True, kw_only=True):
     """A run at a moment: its state, one row a command, and what should be known. Prints as a table, in which many cells
     of a matrix that stand alike are one line."""
 

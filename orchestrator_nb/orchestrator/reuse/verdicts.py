@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator_nb import events as e
 from orchestrator_nb.data.artifacts import Artifacts
@@ -37,8 +38,7 @@ UP_TO_DATE = "up to date"
 """What a verdict says of a command that does not have to run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """Whether a command runs, as far as that can be known: `says` is ``up to date``, ``runs`` or ``depends``.
 
     `reason` says why: the run from which its result comes, what is not as it was, or on what it depends: what upstream
