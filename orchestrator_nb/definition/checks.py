@@ -8,7 +8,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator_nb.definition.expressions import Expression
-from orchestrator_nb.definition.matrix_check import axes_of, matrix_mistakes
 from orchestrator_nb.definition.model import Invalid
 from orchestrator_nb.definition.models import KINDS, ParameterDefinition, WorkflowDefinition
 from orchestrator_nb.definition.names import RESERVED, addresses, nearest
@@ -231,6 +230,8 @@ class _Names:
 
     def references(self, pointer: str, body: dict[str, Any], *, without: Sequence[str]) -> Iterator[Mistake]:
         if isinstance(body.get("matrix"), dict):
+            from orchestrator_nb.definition.matrix_check import matrix_mistakes
+
             yield from matrix_mistakes(body["matrix"], f"{pointer}/matrix", self._declared)
         if isinstance(body.get("when"), str):
             yield from self._in_expression(f"{pointer}/when", body["when"], body)
@@ -312,6 +313,8 @@ class _Names:
 
     def _axis(self, reference: Reference, body: Mapping[str, Any]) -> Mistake | None:
         """Return what is wrong with a look-up in the matrix of a command."""
+        from orchestrator_nb.definition.matrix_check import axes_of
+
         text, name, axes = escaped(reference.text), reference.keys[0], axes_of(body.get("matrix"))
         if name in axes:
             return None

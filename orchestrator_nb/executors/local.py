@@ -24,7 +24,6 @@ from orchestrator_nb.executors import capture
 from orchestrator_nb.executors.attempt import LOG_SIZE, LocalAttempt, Progress, Surroundings
 from orchestrator_nb.executors.failures import failure_of
 from orchestrator_nb.executors.inputs import wrong_context
-from orchestrator_nb.executors.process import run_in_child
 from orchestrator_nb.executors.timer import Timer
 from orchestrator_nb.executors.workers import Workers
 from orchestrator_nb.plan.contents import Contents
@@ -242,6 +241,8 @@ class LocalExecutor:
         return structs.replace(answer, reads=reads, writes=hashes(definition.writes))
 
     def _run(self, attempt: LocalAttempt, command: Command) -> Event:
+        from orchestrator_nb.executors.process import run_in_child
+
         definition = attempt.work.definition
         function = self._callables.get(definition.kind)
         if function is not None and needs_process(definition):

@@ -20,19 +20,16 @@ from orchestrator_nb.orchestrator.display.decisions import how_decided
 from orchestrator_nb.orchestrator.display.result import RunResult
 from orchestrator_nb.orchestrator.display.views import show_run
 from orchestrator_nb.orchestrator.earlier.durations import earlier_seconds
-from orchestrator_nb.orchestrator.earlier.results import EarlierResults
 from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.orchestrator.gates import gate_mistakes
 from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, with_open_matrices, without_unknown
 from orchestrator_nb.orchestrator.machine import cpus, machine_memory
-from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, resume_opened, start_opened
+from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, start_opened
 from orchestrator_nb.orchestrator.overlap import admitted, overlap_of
 from orchestrator_nb.orchestrator.preview import Preview, preview
-from orchestrator_nb.orchestrator.reuse.parts import choose, given_to
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.session_names import needs_session, session_name
 from orchestrator_nb.orchestrator.settings import check_driving, given_settings, with_settings
-from orchestrator_nb.orchestrator.store.saved import read_saved
 from orchestrator_nb.orchestrator.store.store_check import store_notes
 from orchestrator_nb.plan.plan import Plan, make_plan
 from orchestrator_nb.plan.pools import check_pools
@@ -215,6 +212,8 @@ class Workflow(Building):
         about other runs of the workflow, as in `start`. Raises RunNotFound, RunRefused, RunSkipped, DefinitionError;
         when waiting, what `Run.wait` raises.
         """
+        from orchestrator_nb.orchestrator.resuming import resume_opened
+
         folder = find_run(find_store(store, start=self._folder), run, workflow=self.name)
         opening_of = self._opening_of(observers, accept_changes=accept_changes, decide=decide)
         again = read_selection(start_from=start_from).start_from
@@ -232,6 +231,8 @@ class Workflow(Building):
         self, saved: str | os.PathLike[str] | Mapping[str, Any], *, store: str | os.PathLike[str] | None = None
     ) -> Run:
         """Put the run of a saved state back to it and return the run, to be resumed. Raises as `Run.restore` does."""
+        from orchestrator_nb.orchestrator.store.saved import read_saved
+
         document = saved if isinstance(saved, Mapping) else read_saved(saved)
         run = Run(
             find_run(find_store(store, start=self._folder), str(document.get("run"))),
@@ -278,6 +279,8 @@ class Workflow(Building):
         **options: Any,
     ) -> Opening:
         """Return the opening of a new run, of the whole workflow or of a part."""
+        from orchestrator_nb.orchestrator.earlier.results import EarlierResults
+        from orchestrator_nb.orchestrator.reuse.parts import choose, given_to
 
         def opened(settled: Collection[str]) -> Opening:
             plan, commands = self._plan(given, text=text, settled=settled, settings=settings)

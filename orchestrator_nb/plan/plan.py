@@ -18,7 +18,6 @@ from orchestrator_nb.errors import DefinitionError, Mistake
 from orchestrator_nb.plan.alternatives import alternative_notes
 from orchestrator_nb.plan.draft import Draft, defaults
 from orchestrator_nb.plan.edges import Edge, Links
-from orchestrator_nb.plan.listing import listing
 from orchestrator_nb.plan.outputs import unfit_outputs
 from orchestrator_nb.plan.pools import pool_mistakes
 from orchestrator_nb.plan.secrets_needed import missing_secrets, secrets_needed
@@ -65,6 +64,8 @@ class Plan(Struct, frozen=True, kw_only=True):
         return tuple(self.links.edge(pair, ids) for pair in sorted(self.links.pairs()))
 
     def __repr__(self) -> str:
+        from orchestrator_nb.plan.listing import listing
+
         return listing(
             self.definition.workflow,
             parameters=self.parameters,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +84,8 @@ class GateResult(Struct, frozen=True, kw_only=True):
         return str(self)
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         from orchestrator_nb.drawing.table import marked, panel
 
         where = f"<b>{escape(self.command)}</b> " if self.command else ""

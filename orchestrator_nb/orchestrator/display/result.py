@@ -14,10 +14,7 @@ from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.stored import load
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.events import Failure, Stored
-from orchestrator_nb.orchestrator.display.advice import advice
-from orchestrator_nb.orchestrator.display.completion import completion_plan
 from orchestrator_nb.orchestrator.display.compliance import Compliance, compliance_of
-from orchestrator_nb.orchestrator.display.failure_card import card_html
 from orchestrator_nb.orchestrator.display.shown import headline
 from orchestrator_nb.orchestrator.display.views import is_shown
 from orchestrator_nb.state.records import CommandRecord
@@ -130,6 +127,9 @@ class RunResult(Struct, frozen=True, kw_only=True):
     def recommendations(self) -> dict[str, tuple[str, ...]]:
         """What may help against the errors that are left, by command, and under "" how to complete the run, if it came
         to less than was planned: what can be delivered already, which commands are missing, and what to type."""
+        from orchestrator_nb.orchestrator.display.advice import advice
+        from orchestrator_nb.orchestrator.display.completion import completion_plan
+
         plan = completion_plan(
             self.state,
             commands=self.commands,
@@ -237,6 +237,7 @@ class RunResult(Struct, frozen=True, kw_only=True):
 
     def _repr_html_(self) -> str:
         from orchestrator_nb.drawing.table import table_card
+        from orchestrator_nb.orchestrator.display.failure_card import card_html
 
         lead = f"{self.run}: {self.state}" + (f" ({self.reason})" if self.reason else "")
         cards = (
