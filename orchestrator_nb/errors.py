@@ -23,7 +23,6 @@ Cancelled                a control signal, a BaseException, so that `except Exce
 from __future__ import annotations
 
 import os
-import traceback
 from typing import Any
 
 from msgspec import Struct
@@ -67,6 +66,8 @@ class OrchestratorError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """Return what IPython and Jupyter show below the cell: the user's own lines, then what went wrong."""
+        import traceback
+
         frames = traceback.extract_tb(self.__traceback__)
         shown = [frame for frame in frames if not any(part in frame.filename for part in _FRAMES_LEFT_OUT)]
         lines = "".join(traceback.format_list(shown)).rstrip().splitlines()

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.errors import Mistake
 
-_REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_REFERENCE = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*"
 
 _lock = threading.Lock()
 _versions: dict[str, tuple[int, int]] = {}
@@ -46,7 +46,7 @@ def find(reference: str, *, folder: Path, fresh: bool = False) -> Any:
 
     With `fresh`, a module of the folder whose file has changed since is loaded again. Raises CannotImport.
     """
-    if not _REFERENCE.fullmatch(reference):
+    if not re.fullmatch(_REFERENCE, reference):
         mistake = Mistake("this does not name a function", found=f'"{reference}"', expected="module:function")
         raise CannotImport(mistake)
     module_name, _, attribute = reference.partition(":")

@@ -7,7 +7,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator_nb.definition.expressions import Expression
 from orchestrator_nb.definition.model import Invalid
 from orchestrator_nb.definition.models import KINDS, ParameterDefinition, WorkflowDefinition
 from orchestrator_nb.definition.names import RESERVED, addresses, nearest
@@ -255,6 +254,8 @@ class _Names:
         return roots <= ({"matrix", "parameters"} if name in ("reads", "writes") else {"matrix"})
 
     def _in_expression(self, pointer: str, text: str, body: Mapping[str, Any]) -> Iterator[Mistake]:
+        from orchestrator_nb.definition.expressions import Expression
+
         try:
             names = Expression.parse(text).names
         except UsageError as error:

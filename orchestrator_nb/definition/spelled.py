@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from orchestrator_nb.definition.pointers import parent
 from orchestrator_nb.errors import Mistake
 
-_ID = re.compile(r"/commands/[0-9]+/id")
+_ID = r"/commands/[0-9]+/id"
 
 
 class Spelled(Struct):
@@ -27,7 +27,7 @@ class Spelled(Struct):
 
     def origin(self, pointer: str) -> str:
         """Return where in the user's document something is that is at `pointer` in `data`."""
-        if self.keyed and _ID.fullmatch(pointer):
+        if self.keyed and re.fullmatch(_ID, pointer):
             pointer = parent(pointer)
         around = pointer
         while around:

@@ -9,7 +9,6 @@ order. Equal input gives the equal order: the effort is counted in steps, not in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from random import Random
 
 from orchestrator_nb.engine.rehearsal import rehearse, rehearse_backwards
 from orchestrator_nb.plan.ranks import Net, lower_bound, upward_ranks
@@ -95,6 +94,8 @@ class _Search:
         self._left = budget
         self._improve(places)
         self._improve(_placed([0.0] * len(places), self._lead))
+        from random import Random
+
         random = Random(len(places))  # noqa: S311 - no secret
         size = len(places)
         while self._left > 2 * size and not self._is_best():

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
-_LINE = re.compile(r"^([A-Za-z_()]+):?[ \t]+([0-9]+)", re.MULTILINE)
+_LINE = r"(?m)^([A-Za-z_()]+):?[ \t]+([0-9]+)"
 _UNLIMITED = 2**60
 
 
@@ -130,4 +130,4 @@ def _numbers(path: Path) -> dict[str, int]:
         text = path.read_text(encoding="ascii", errors="replace")
     except OSError:
         return {}
-    return {name: int(value) for name, value in _LINE.findall(text)}
+    return {name: int(value) for name, value in re.findall(_LINE, text)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
@@ -161,6 +160,8 @@ def start_opened(opening: Opening, *, store: Path, run: str | None = None) -> Ru
             owned = own(folder, durable=opening.durability == "full")
         except BaseException:
             if run is None and not (folder / JOURNAL).exists():
+                import shutil
+
                 shutil.rmtree(folder, ignore_errors=True)  # nothing has begun: it would only be in the way
             raise
     return begin(owned, opening, RunState(), beginning, reuse)
@@ -224,9 +225,6 @@ def own(folder: Path, *, durable: bool, taking_over: bool = False) -> Owned:
 
 def first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> tuple[list[e.Event], Reuse | None]:
     """Return the facts with which a new run begins, what it takes over from earlier runs among them."""
-    from orchestrator_nb.orchestrator.reuse.taking_over import take_over as take_result
-    from orchestrator_nb.orchestrator.reuse.taking_over import with_merges
-
     now = time.time()
     plan = opening.plan
     started = e.RunStarted(
@@ -250,6 +248,8 @@ def first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> tuple[l
     durable = opening.durability == "full"
     facts = [started, planned.planned(now), *notices]
     for name, kept in opening.given.items():
+        from orchestrator_nb.orchestrator.reuse.taking_over import take_over as take_result
+
         reason = f"not selected, its result is that of {kept.origin}"
         facts.append(take_result(kept, name, folder=folder, now=now, reason=reason, durable=durable))
     reuse = reusing(folder, opening, planned)
@@ -257,6 +257,7 @@ def first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> tuple[l
         facts += reuse.beginning(folder, now, durable=durable)
     if opening.given and any(map(is_function, planned.merge.values())):
         from orchestrator_nb.executors.merging import Merging
+        from orchestrator_nb.orchestrator.reuse.taking_over import with_merges
 
         merging = Merging(
             folder=plan.folder, artifacts=Artifacts(folder / ARTIFACTS, durable=durable), functions=opening.gates

@@ -9,7 +9,7 @@ from msgspec import field
 from msgspec.structs import fields
 
 from orchestrator_nb.engine.outline import declared_seconds, outline, plan_net
-from orchestrator_nb.engine.simulator import Simulation
+from orchestrator_nb.engine.simulation import Simulation
 from orchestrator_nb.orchestrator.reuse.verdicts import UP_TO_DATE, Verdict
 from orchestrator_nb.plan.conflicts import Conflict, apart, conflicts
 from orchestrator_nb.plan.plan import Plan
@@ -77,7 +77,8 @@ class Preview(Plan, frozen=True, kw_only=True):
         `durations` are seconds by command and come before the known ones; what is up to date takes none. `outcomes`
         are lists of `engine.simulator.Outcome` by command, one for each attempt.
         """
-        from orchestrator_nb.engine.simulator import Outcome, simulate
+        from orchestrator_nb.engine.simulation import Outcome
+        from orchestrator_nb.engine.simulator import simulate
         from orchestrator_nb.recovery.optional import Optional
         from orchestrator_nb.recovery.retry import Retry
 

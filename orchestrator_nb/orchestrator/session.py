@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import queue
 import threading
@@ -46,9 +45,6 @@ from orchestrator_nb.state.run_state import RunState
 from orchestrator_nb.state.sharing import is_function
 from orchestrator_nb.state.step_facts import PROBE, ROLLBACK
 from orchestrator_nb.values import token
-
-log = logging.getLogger("orchestrator_nb.run")
-"""What has to be said while it cannot be recorded; where nobody has set up logging it goes to stderr."""
 
 NEAR = 0.8
 """Of the time until the deadline, how much has passed when it is near."""
@@ -121,7 +117,7 @@ class Session:
             make_work=self._works.make,
             clock=clock,
             observers=(self._observe,),
-            on_trouble=log.warning,
+            on_trouble=_warn,
         )
         self._audit = self._live_audit(state) if monitoring.audit else None
         self._ahead = self._kernels_ahead(commands.get("notebook"), slots)
@@ -355,7 +351,7 @@ class Session:
 
             write_handoff(self._owned.folder, state)
         except Exception as error:  # noqa: BLE001 - the question is in the journal, and stands
-            log.warning("%s: what is handed over could not be written down", error)
+            _warn("%s: what is handed over could not be written down", error)
 
     def _leave_manifest(self) -> None:
         try:
@@ -363,7 +359,7 @@ class Session:
 
             leave_summary(self._owned.folder, self.state)
         except Exception as error:  # noqa: BLE001 - it can be had at any time: orchestrator-nb report
-            log.warning("%s: the run has come to its end without its summary", error)
+            _warn("%s: the run has come to its end without its summary", error)
         try:  # last, since it has the hashes of all the others
             from orchestrator_nb.orchestrator.display.compliance import write_compliance
             from orchestrator_nb.orchestrator.store.manifest import write_manifest
@@ -371,4 +367,11 @@ class Session:
             write_compliance(self._owned.folder, self.state)
             write_manifest(self._owned.folder, self.state, self._owned.journal.position)
         except Exception as error:  # noqa: BLE001 - what the run has come to is in the journal, and stands
-            log.warning("%s: the run has come to its end without its manifest", error)
+            _warn("%s: the run has come to its end without its manifest", error)
+
+
+def _warn(text: str, *values: object) -> None:
+    """Say what has to be said while it cannot be recorded; where nobody has set up logging it goes to stderr."""
+    import logging
+
+    logging.getLogger("orchestrator_nb.run").warning(text, *values)

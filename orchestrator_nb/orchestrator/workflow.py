@@ -234,11 +234,8 @@ class Workflow(Building):
         from orchestrator_nb.orchestrator.store.saved import read_saved
 
         document = saved if isinstance(saved, Mapping) else read_saved(saved)
-        run = Run(
-            find_run(find_store(store, start=self._folder), str(document.get("run"))),
-            go_on=self.resume,
-            today=self.today,
-        )
+        folder = find_run(find_store(store, start=self._folder), str(document.get("run")))
+        run = Run(folder, go_on=self.resume, today=self.today)
         run.restore(document)
         return run
 
@@ -279,8 +276,6 @@ class Workflow(Building):
         **options: Any,
     ) -> Opening:
         """Return the opening of a new run, of the whole workflow or of a part."""
-        from orchestrator_nb.orchestrator.earlier.results import EarlierResults
-        from orchestrator_nb.orchestrator.reuse.parts import choose, given_to
 
         def opened(settled: Collection[str]) -> Opening:
             plan, commands = self._plan(given, text=text, settled=settled, settings=settings)
@@ -288,6 +283,9 @@ class Workflow(Building):
 
         if not chosen.is_partial:
             return opened(())
+        from orchestrator_nb.orchestrator.earlier.results import EarlierResults
+        from orchestrator_nb.orchestrator.reuse.parts import choose, given_to
+
         everything, earlier = self._ids_of_all(), EarlierResults(store, self.name)
         whole = opened(everything).plan
         selected = choose(chosen, whole, earlier)
