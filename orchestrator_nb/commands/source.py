@@ -53,13 +53,13 @@ def _evident(target: Any) -> str | None:
         return None
     indentation = _indentation(lines[0])
     tries = 0
-    for number, line in enumerate(lines[1:] + [""], start=1):
+    for number, line in enumerate([*lines[1:], ""], start=1):
         ends = number == len(lines) or (line.strip() and line[0] != "#" and _indentation(line) <= indentation)
         if not ends or line.lstrip().startswith("#"):
             continue
         node = _function("".join(lines[:number]), indented=bool(indentation))
         if node is not None:
-            return "".join(lines[: _end(lines[:number], node, indentation)]) if node.name == code.co_name else None
+            return "".join(lines[: _end(lines[:number], node)]) if node.name == code.co_name else None
         tries += 1
         if tries == _TRIES:
             break
@@ -78,14 +78,14 @@ def _function(text: str, *, indented: bool) -> ast.FunctionDef | ast.AsyncFuncti
     return found if isinstance(found, (ast.FunctionDef, ast.AsyncFunctionDef)) else None
 
 
-def _end(lines: list[str], node: ast.FunctionDef | ast.AsyncFunctionDef, indentation: int) -> int:
+def _end(lines: list[str], node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     """Return how many of the lines belong to the function: comments below it do where they are indented as its body."""
     first = node.body[0]
     on_own_line = first.lineno != node.lineno
     end = len(lines)
     while end > 1:
         text = lines[end - 1].strip()
-        if text and not (text.startswith("#") and (not on_own_line or _indentation(lines[end - 1]) <= indentation)):
+        if text and not (text.startswith("#") and (not on_own_line or _indentation(lines[end - 1]) < first.col_offset)):
             break
         end -= 1
     return end
