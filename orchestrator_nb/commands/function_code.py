@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import os
 import sys
 import types
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,9 @@ from orchestrator_nb.commands.source import source_of
 _OF_OURS = frozenset({"command", "register"})
 """Decorators that name a function as a command; what they say is in the definition."""
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
+
+_LIBRARY = os.path.dirname(os.__file__) + os.sep
+"""Where Python's own modules are, and mostly what is installed: found without asking for all its places."""
 
 
 def code_of(function: Any) -> str:
@@ -142,7 +146,7 @@ def _is_own(thing: Any) -> bool:
     file = getattr(sys.modules.get(name), "__file__", None)
     if file is None:
         return name == "__main__"
-    return not str(Path(file).resolve()).startswith(_installed())
+    return not (file.startswith(_LIBRARY) or str(Path(file).resolve()).startswith(_installed()))
 
 
 @functools.cache

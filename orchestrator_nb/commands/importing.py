@@ -6,7 +6,6 @@ import importlib
 import re
 import sys
 import threading
-import traceback
 from contextlib import suppress
 from importlib.machinery import PathFinder
 from importlib.util import cache_from_source
@@ -140,6 +139,8 @@ def _why(name: str, error: BaseException, folder: Path) -> Mistake:
         here = [path.stem for path in folder.glob("*.py")] + [path.parent.name for path in folder.glob("*/__init__.py")]
         text = f'there is no module "{error.name}", neither in "{folder}" nor installed'
         return Mistake(text, nearest=nearest(name, here))
+    import traceback
+
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     place = f" ({frames[-1].filename}:{frames[-1].lineno})" if len(frames) > 1 else ""
     what = "exits" if isinstance(error, SystemExit) else "raises an error"

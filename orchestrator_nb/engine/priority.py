@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from orchestrator_nb.engine.rehearsal import rehearse, rehearse_backwards
 from orchestrator_nb.plan.ranks import Net, lower_bound, upward_ranks
 
 EFFORT = 250_000
@@ -109,6 +108,8 @@ class _Search:
 
     def _improve(self, places: list[int]) -> None:
         """Play the run forwards and backwards from these places on, for as long as it gets shorter."""
+        from orchestrator_nb.engine.rehearsal import rehearse, rehearse_backwards
+
         shortest = float("inf")
         while self._left > 0 and not self._is_best():
             run = rehearse(self._net, self._seconds, places, self._slots)

@@ -22,7 +22,6 @@ from orchestrator_nb.orchestrator.display.views import show_run
 from orchestrator_nb.orchestrator.earlier.durations import earlier_seconds
 from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.orchestrator.gates import gate_mistakes
-from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, with_open_matrices, without_unknown
 from orchestrator_nb.orchestrator.machine import cpus, machine_memory
 from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, start_opened
 from orchestrator_nb.orchestrator.overlap import admitted, overlap_of
@@ -160,18 +159,9 @@ class Workflow(Building):
         chosen = read_selection(only=only, start_from=start_from, until=until, failed=failed)
         place = find_store(store, start=self._folder)
         opening = self._begun(
-            {**(parameters or {}), **more},
-            chosen,
-            place,
-            text=text_parameters,
-            observers=observers,
-            settings=settings,
-            reuse=reuse,
-            slots=slots,
-            durability=durability,
-            overlap=overlap,
-            decide=decide,
-        )
+            {**(parameters or {}), **more}, chosen, place, text=text_parameters, observers=observers, settings=settings,
+            reuse=reuse, slots=slots, durability=durability, overlap=overlap, decide=decide,
+        )  # fmt: skip
         if detach:
             from orchestrator_nb.orchestrator.detach import start_detached
 
@@ -259,9 +249,6 @@ class Workflow(Building):
     def today(self, run_folder: Path) -> Opening:
         """Return the opening of a run of this workflow with its code as it is now; nothing is checked or started."""
         return self._opening_of(())(Frozen.read(run_folder), self._ids_of_all())
-
-    def _ids_of_all(self) -> list[str]:
-        return [command.id for command in self.definition.commands]
 
     def _begun(
         self,
@@ -358,10 +345,17 @@ class Workflow(Building):
         definition = loaded.definition
         import_registrations(definition.imports, loaded.folder)
         if unknown:
+            from orchestrator_nb.orchestrator.inner_workflow import with_open_matrices, without_unknown
+
             settled = {*settled, *with_open_matrices(definition, unknown)}
             definition = without_unknown(definition, unknown)
         files = within or ((self.origin.resolve(),) if self.origin is not None else ())
-        inner = WorkflowCommand(read_workflow, within=files, accept_changes=accept_changes)
+
+        def inner() -> Command:
+            from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand
+
+            return WorkflowCommand(read_workflow, within=files, accept_changes=accept_changes)
+
         commands = command_types(self._functions, {command.kind for command in definition.commands}, inner=inner)
         mistakes: list[Mistake] = []
         try:
@@ -389,9 +383,6 @@ class Workflow(Building):
         if mistakes:
             raise DefinitionError(mistakes)
         return replace(plan, notes=(*loaded.notes, *plan.notes)), commands
-
-    def __repr__(self) -> str:
-        return f"<Workflow {self.name}: {len(self._document['commands'])} commands>"
 
 
 def read_workflow(path: Path) -> Workflow:
