@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ class LocalAttempt(Struct, eq=False):
         try:
             return store(value, artifacts=artifacts, live=live, at=at)
         except StoreFull:
-            return self._once_there_is_room(lambda: store(value, artifacts=artifacts, live=live, at=at))
+            return self._once_there_is_room(partial(store, value, artifacts=artifacts, live=live, at=at))
 
     def preserve(self, value: Any) -> None:
         """Keep a state for the next attempt. Raises ResultRefused, also for what would die with this process."""
