@@ -7,7 +7,6 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from orchestrator_nb.drawing.columns import in_columns
 from orchestrator_nb.orchestrator.display.decisions import decisions_of
 from orchestrator_nb.orchestrator.display.shown import as_text, headline
 from orchestrator_nb.state.records import CommandRecord
@@ -64,6 +63,8 @@ class Status(Struct, frozen=True, kw_only=True):
         )
 
     def __str__(self) -> str:
+        from orchestrator_nb.drawing.columns import in_columns
+
         table = [COLUMNS, *(tuple(str(row[name]) for name in COLUMNS) for row in gathered(self.rows))]
         reached = [told_of_milestones(self.milestones)] if self.milestones else []
         return as_text("\n".join([self._lead(), *in_columns(table), *reached, *self.notices, *self.decisions]))
