@@ -21,6 +21,7 @@ from orchestrator_nb.analytics.recommendations import recommendations
 from orchestrator_nb.analytics.selection import Filters
 from orchestrator_nb.analytics.showing import front_ends
 from orchestrator_nb.analytics.trends import last_values, recorded_most
+from orchestrator_nb.data.disk import save_text
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.state.timing import Timing
 
@@ -61,10 +62,7 @@ class Dashboard:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the page to a file, atomically, and return its path."""
         place = Path(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fresh = place.with_name(f".{place.name}.{os.getpid()}")
-        fresh.write_text(self.to_html(), encoding="utf-8")
-        os.replace(fresh, place)
+        save_text(place, self.to_html())
         return place
 
     def _repr_html_(self) -> str:

@@ -23,6 +23,7 @@ from orchestrator_nb.analytics.recommendations import recommendations
 from orchestrator_nb.analytics.report_notebook import write_notebook
 from orchestrator_nb.analytics.summary import COMMAND_COLUMNS, command_rows, lead, markdown_table
 from orchestrator_nb.analytics.trends import last_values, recorded_most
+from orchestrator_nb.data.disk import save_text
 from orchestrator_nb.errors import StoreError, UsageError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL, find_run
@@ -59,9 +60,7 @@ class Report:
         texts = {"md": self.to_markdown, "html": self.to_html}
         if form not in texts:
             raise UsageError(f'"{place.name}" does not say how to write the report; expected .md, .html or .ipynb')
-        fresh = place.with_name(f".{place.name}.{os.getpid()}")
-        fresh.write_text(texts[form](), encoding="utf-8")
-        os.replace(fresh, place)
+        save_text(place, texts[form]())
         return place
 
     def __getitem__(self, name: str) -> Figure:

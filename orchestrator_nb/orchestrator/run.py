@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.requests import Accept, Decide, Escalate, Fail, Pause, Request, Resume, Stop, Tell
-from orchestrator_nb.errors import OrchestratorError, RunFailed, RunNotRunning, RunRefused, StoreError, UsageError
+from orchestrator_nb.errors import RunFailed, RunNotRunning, RunRefused, StoreError, UsageError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.follow import Follower
 from orchestrator_nb.journal.live import read_live
@@ -149,10 +149,10 @@ class Run(GoesBack, Looks, RunFigures):
         return compliance_of(self.state, self.folder)
 
     def logs(self, command: str) -> str:
-        """Return what the last attempt of a command printed. Raises OrchestratorError for an unknown command."""
+        """Return what the last attempt of a command printed. Raises UsageError for an unknown command."""
         state = self.state
         if command not in state.commands:
-            raise OrchestratorError(f'"{self.id}" has no command "{command}"; it has {", ".join(state.commands)}')
+            raise UsageError(f'"{self.id}" has no command "{command}"; it has {", ".join(state.commands)}')
         record = state.commands[command]
         path = self.folder / (record.log or f"logs/{command}.{record.attempt}.log")
         try:
