@@ -64,7 +64,8 @@ def save_text(path: Path, text: str) -> None:
     """
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # a file is there: the writing says so better
+            path.parent.mkdir(parents=True, exist_ok=True)
         fresh.write_text(text, encoding="utf-8")
         os.replace(fresh, path)
     except OSError as error:
