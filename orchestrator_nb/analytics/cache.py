@@ -1,5 +1,7 @@
-"""Parquet files beside the index: the rows of whole tables, read much faster than from SQLite.
+"""Arrow files beside the index: the rows of whole tables, which are mapped into memory and not read.
 
+They are kept as frames want them: not packed, and with what pandas takes for missing in the place of each value that is.
+So a frame is made of the file's own pages, of those that somebody looks at; what is written to them stays in the process.
 A file says for each run the hash of the last line of its journal that is in its rows. Where the index has the same
 hash, the rows are the same; all others are read from the index. So nothing has to be told when a run goes on, is
 deleted or its index rebuilt, and the files can be deleted at any time.
@@ -7,17 +9,19 @@ deleted or its index rebuilt, and the files can be deleted at any time.
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from orchestrator_nb.analytics.tables import in_one_piece
+from orchestrator_nb.analytics.tables import MISSING_MOMENT, in_one_piece
 from orchestrator_nb.journal.index.schema import VERSION
 
 WORTH = 20_000
@@ -26,37 +30,44 @@ WORTH = 20_000
 _RUNS, _VERSION = b"orchestrator_nb.runs", b"orchestrator_nb.version"
 _chains = msgspec.json.Decoder(dict[str, str]).decode
 
-_NOT_READABLE = (OSError, pa.ArrowException, KeyError, msgspec.MsgspecError)
+_NOT_READABLE = (OSError, ValueError, pa.ArrowException, KeyError, TypeError, msgspec.MsgspecError)
+
+
+class Rows(NamedTuple):
+    """Rows of a frame, and the bytes in which all of them lie where they are a file's own: nobody else has these."""
+
+    table: pa.Table
+    memory: Any = None
 
 
 def path_of(store: Path, name: str) -> Path:
     """Return where the rows of a table are kept."""
-    return store / f"history.{name}.parquet"
+    return store / f"history.{name}.rows.arrow"
 
 
 def kept_runs(path: Path, layout: pa.Schema) -> dict[str, str] | None:
     """Return the runs whose rows are in the file, with the hash up to which they are; None without one of this layout."""
     try:
-        about = pq.read_schema(path).metadata
+        with pa.memory_map(str(path)) as file:
+            about = pa.ipc.open_file(file).schema.metadata
         return _chains(about[_RUNS]) if about[_VERSION] == _version(layout) else None
-    except (*_NOT_READABLE, TypeError):
+    except _NOT_READABLE:
         return None
 
 
-def read(path: Path, runs: Collection[str], *, whole: bool, columns: Sequence[str] | None = None) -> pa.Table | None:
+def read(path: Path, runs: Collection[str], *, whole: bool, columns: Sequence[str] | None = None) -> Rows | None:
     """Return the rows of these runs, which are all that there are where `whole`; None where the file is gone.
 
     `columns` are those that are wanted, among them the run's id.
     """
     try:
-        # Not `read_table`, which imports a whole room for folders of files and gives the rows in many pieces.
-        table = pq.ParquetFile(path, memory_map=True).read(columns=None if columns is None else list(columns))
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        table = pa.ipc.open_file(pa.py_buffer(mapped)).read_all()
+        table = table.replace_schema_metadata(None).select(table.column_names if columns is None else list(columns))
     except _NOT_READABLE:
         return None
-    table = table.replace_schema_metadata(None)
-    if not whole:
-        table = only_runs(table, runs)
-    return table
+    return Rows(table, np.frombuffer(mapped, np.uint8)) if whole else Rows(only_runs(table, runs))
 
 
 def only_runs(table: pa.Table, runs: Collection[str]) -> pa.Table:
@@ -71,20 +82,34 @@ def write(path: Path, table: pa.Table, chains: Mapping[str, str]) -> None:
     """Write the rows of these runs; where that is not possible there is no file, and nothing is lost."""
     about = {_RUNS: msgspec.json.encode(dict(chains)), _VERSION: _version(table.schema)}
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    # Floats hardly ever repeat, so that a dictionary of them is only in the way.
-    repeating = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
+    whole = in_one_piece(table)
+    columns = [_with_gaps_filled(column.combine_chunks()) for column in whole.columns]
+    ready = pa.table(columns, schema=whole.schema.with_metadata(about))
     try:
-        pq.write_table(
-            in_one_piece(table).replace_schema_metadata(about),
-            fresh,
-            compression="lz4",
-            row_group_size=2**20,
-            use_dictionary=repeating,
-        )
+        with pa.OSFile(str(fresh), "wb") as file, pa.ipc.new_file(file, ready.schema) as writer:
+            writer.write_table(ready)
         os.replace(fresh, path)
     except (OSError, pa.ArrowException):
         with suppress(OSError):
             fresh.unlink()
+
+
+def _with_gaps_filled(values: pa.Array) -> pa.Array:
+    """Return the same values, where what stands in the place of a missing one is what pandas takes for missing."""
+    if not values.null_count:
+        return values
+    if pa.types.is_dictionary(values.type):
+        return pa.DictionaryArray.from_arrays(_filled(values.indices, -1), values.dictionary, safe=False)
+    if pa.types.is_timestamp(values.type):
+        return _filled(values.cast(pa.int64()), MISSING_MOMENT).cast(values.type)
+    if pa.types.is_floating(values.type):
+        return _filled(values, float("nan"))
+    return values
+
+
+def _filled(values: pa.Array, missing: float) -> pa.Array:
+    there = [array.buffers()[1] for array in (values.is_valid(), values.fill_null(missing))]
+    return pa.Array.from_buffers(values.type, len(values), there)
 
 
 def _version(layout: pa.Schema) -> bytes:

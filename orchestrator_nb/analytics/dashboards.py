@@ -21,7 +21,7 @@ from orchestrator_nb.analytics.recommendations import recommendations
 from orchestrator_nb.analytics.selection import Filters
 from orchestrator_nb.analytics.showing import front_ends
 from orchestrator_nb.analytics.trends import last_values, recorded_most
-from orchestrator_nb.data.disk import save_text
+from orchestrator_nb.data.flush import save_text
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.state.timing import Timing
 
@@ -60,10 +60,8 @@ class Dashboard:
         return self.page.to_html()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page to a file, atomically, and return its path."""
-        place = Path(path)
-        save_text(place, self.to_html())
-        return place
+        """Write the page to a file, atomically, and return its path. Raises StoreError where it cannot be written."""
+        return save_text(Path(path), self.to_html())
 
     def _repr_html_(self) -> str:
         page = escape(self.to_html(), quote=True)

@@ -7,9 +7,9 @@ is one run or, of many runs, those of one workflow with the same tags that began
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,9 +21,6 @@ MOST_COMMANDS = 18
 
 MOST_ROWS = 6_000
 """Rows of sums, and of single durations."""
-
-MOST_PAIRS = 10**8
-"""Pairs of command and run that are marked in a table of a byte each, where more would be looked up."""
 
 OTHERS = "all other commands"
 
@@ -41,48 +38,69 @@ _GOOD, _LOST, _FAILED, _ENDED_BADLY = (
 _PERIODS = ((1, "day"), (7, "week"), (28, "four weeks"), (364, "year"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Digest:
-    """What attempts come to.
+    """What the attempts of runs come to; each part is worked out when it is asked for."""
 
-    `spent` has for each group of runs and command the seconds that it `ran`, its `kernel` was started, it `waited`, and
-    that came to nothing (`lost`). `returned` has the latest attempts that returned, with their `seconds`, of the
-    commands that take most time; `many` is how many they have in all, and `commands` how many commands returned.
-    `failed` has how often (`count`) each command failed with each `cause`. All three name a `run` of the group that a
-    row is of, and `by` says what a group is: run, day, week …
-    `trouble` has the attempts, one by one, of commands in those runs in which one of their attempts failed. `tried`
-    says in how many runs a command of a workflow was tried, `waste` what came to nothing in a run (seconds).
-    """
+    def __init__(self, attempts: Ledger, runs: pd.DataFrame, tags: Mapping[str, Sequence[str]] | None = None) -> None:
+        """`runs` has ``run``, ``workflow`` and ``started`` of each, `tags` are those of each run that has any."""
+        self._rows = _Attempts(attempts, list(runs["run"].astype(str)))
+        self._runs, self._tags = runs, tags or {}
 
-    spent: pd.DataFrame
-    returned: pd.DataFrame
-    failed: pd.DataFrame
-    trouble: pd.DataFrame
-    by: str = "run"
-    many: int = 0
-    commands: int = 0
-    tried: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    waste: Mapping[str, float] = field(default_factory=dict)
+    @property
+    def by(self) -> str:
+        """What a group of runs is: run, day, week …"""
+        return self._groups[1]
 
+    @cached_property
+    def spent(self) -> pd.DataFrame:
+        """For each group of runs and command the seconds that it `ran`, its `kernel` was started, it `waited`, and that came
+        to nothing (`lost`); `run` is one of the group. The commands that take most time are told apart."""
+        rows = self._rows
+        leading = np.argsort(-rows.by_command(rows.took + rows.waited), kind="stable")[:MOST_COMMANDS]
+        return _spent(rows, self._groups[0], leading)
 
-def digest(attempts: Ledger, runs: pd.DataFrame, tags: Mapping[str, Sequence[str]] | None = None) -> Digest:
-    """Return what the attempts of these runs come to: `runs` has ``run``, ``workflow`` and ``started``, `tags` are those
-    of each run that has any."""
-    rows = _Attempts(attempts, list(runs["run"].astype(str)))
-    groups, by = _groups(runs, tags or {}, len(rows.commands))
-    leading = np.argsort(-rows.by_command(rows.took + rows.waited), kind="stable")[:MOST_COMMANDS]
-    returned, many = _returned(rows)
-    return Digest(
-        spent=_spent(rows, groups, leading),
-        returned=returned,
-        failed=_failed(rows, groups),
-        trouble=_trouble(rows),
-        by=by,
-        many=many,
-        commands=int(np.count_nonzero(rows.by_command(rows.returned()))),
-        tried=_tried(rows),
-        waste=_waste(rows),
-    )
+    @property
+    def returned(self) -> pd.DataFrame:
+        """The latest attempts that returned, with their `seconds`, of the commands that take most time."""
+        return self._returned[0]
+
+    @property
+    def many(self) -> int:
+        """How many attempts these commands have that returned, in all."""
+        return self._returned[1]
+
+    @cached_property
+    def commands(self) -> int:
+        """How many commands returned."""
+        return int(np.count_nonzero(self._rows.by_command(self._rows.returned())))
+
+    @cached_property
+    def failed(self) -> pd.DataFrame:
+        """How often (`count`) each command failed with each `cause`, by groups of runs, of each of which `run` is one."""
+        return _failed(self._rows, self._groups[0])
+
+    @cached_property
+    def trouble(self) -> pd.DataFrame:
+        """The attempts, one by one, of commands in those runs in which one of their attempts failed."""
+        return _trouble(self._rows)
+
+    @cached_property
+    def tried(self) -> dict[tuple[str, str], int]:
+        """In how many runs each command of each workflow was tried."""
+        return _tried(self._rows)
+
+    @cached_property
+    def waste(self) -> dict[str, float]:
+        """Seconds of each run that came to nothing, where there are any."""
+        return _waste(self._rows)
+
+    @cached_property
+    def _groups(self) -> tuple[Any, str]:
+        return _groups(self._runs, self._tags, len(self._rows.commands))
+
+    @cached_property
+    def _returned(self) -> tuple[pd.DataFrame, int]:
+        return _returned(self._rows)
 
 
 class _Attempts(Rows):
@@ -203,14 +221,31 @@ def _failed(rows: _Attempts, groups: Any) -> pd.DataFrame:
 
 def _trouble(rows: _Attempts) -> pd.DataFrame:
     bad = rows.rest_of(*_FAILED)
-    stretch = np.searchsorted(rows.starts, bad, side="right") - 1
-    troubled, rank = np.unique(stretch, return_inverse=True)
-    # All attempts of a command in a run, which are the same pair of stretch and run.
-    lengths, width = rows.lengths[troubled], len(rows.runs)
-    near = np.repeat(rows.starts[troubled] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
-    pairs = np.repeat(np.arange(len(troubled)) * width, lengths) + rows.run[near]
-    kind: Literal["table", "sort"] = "table" if width * len(troubled) < MOST_PAIRS else "sort"
-    return rows.frame(near[np.isin(pairs, rank * width + rows.run[bad], kind=kind)], TROUBLE_COLUMNS)
+    attempt, generation = rows.numbers("attempt"), rows.numbers("generation")
+    # Nearly all rows are a first attempt that returned, and stand for themselves where there was one generation.
+    some = np.flatnonzero(~rows.good | (attempt > 1) | (generation > 1))
+    pairs, width = rows.stretch_of(some) * np.int64(len(rows.runs)) + rows.run[some], len(rows.runs)
+    troubled = np.unique(rows.stretch_of(bad) * np.int64(width) + rows.run[bad])
+    near = np.isin(pairs, troubled)
+    some, pairs = some[near], pairs[near]
+    whole = np.zeros(len(troubled), dtype=bool)
+    place = np.searchsorted(troubled, pairs)
+    whole[place[(attempt[some] == 1) & (generation[some] == 1)]] = True
+    whole[place[generation[some] > 1]] = False
+    rest = _all_of(rows, troubled[~whole])
+    found = np.concatenate([some[whole[place]], rest])
+    return rows.frame(np.sort(found), TROUBLE_COLUMNS)
+
+
+def _all_of(rows: _Attempts, pairs: Any) -> Any:
+    """Return the places of all attempts of these pairs of stretch and run."""
+    if not len(pairs):
+        return np.zeros(0, dtype=np.int64)
+    width = len(rows.runs)
+    stretches = np.unique(pairs // width)
+    lengths = rows.lengths[stretches]
+    near = np.repeat(rows.starts[stretches] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+    return near[np.isin(np.repeat(stretches * width, lengths) + rows.run[near], pairs)]
 
 
 def _tried(rows: _Attempts) -> dict[tuple[str, str], int]:

@@ -1,4 +1,4 @@
-"""What each frame is made of, and how its rows are read: from the Parquet file beside the index, the rest from SQLite."""
+"""What each frame is made of, and how its rows are read: from the file of them beside the index, the rest from SQLite."""
 
 from __future__ import annotations
 
@@ -120,14 +120,19 @@ class Reader:
 
     def table(self, frame: Frame, wanted: Sequence[FrameColumn]) -> pa.Table:
         """Return the chosen rows of a frame, with the wanted columns."""
+        return self.rows(frame, wanted).table
+
+    def rows(self, frame: Frame, wanted: Sequence[FrameColumn]) -> cache.Rows:
+        """Return the chosen rows of a frame, with the wanted columns, and the memory in which they lie."""
         chosen = self._chosen
         narrow = bool(chosen.states or chosen.commands or chosen.tag is not None)
         if frame.counted is None or narrow or _rows(frame, self._picked.values()) < cache.WORTH:
             conditions = [*chosen.of_runs(), *chosen.of_rows(frame.table, frame.state)]
             query = _query(frame, wanted).where(*conditions).order_by(*frame.order)
-            return arrow_table(self._connection.execute(query).all(), wanted)
-        table = self._through_file(frame, wanted, self._picked)
-        return table.sort_by(frame.over_runs) if frame.over_runs in table.column_names else table
+            return cache.Rows(arrow_table(self._connection.execute(query).all(), wanted))
+        found = self._through_file(frame, wanted, self._picked)
+        in_order = frame.over_runs not in found.table.column_names
+        return found if in_order else cache.Rows(found.table.sort_by(frame.over_runs))
 
     def ledger(self, name: str) -> ledger.Ledger:
         """Return the ledger of a frame with the rows of the chosen runs; others may be in it, too."""
@@ -140,7 +145,7 @@ class Reader:
         untrue = {run for run, chain in chains.items() if run not in runs or runs[run].chain != chain}
         missing = {name: run for name, run in runs.items() if name not in chains or name in untrue}
         if kept is None or self._is_stale(frame, missing.values(), len(chains) - len(untrue), len(untrue)):
-            found = ledger.ledger(self._through_file(frame, wanted, runs))
+            found = ledger.ledger(self._through_file(frame, wanted, runs).table)
             ledger.write(path, name, found, {name: run.chain for name, run in runs.items()})
             return found
         fresh = [run for name, run in missing.items() if name in picked]
@@ -168,7 +173,7 @@ class Reader:
         changed, everything = _rows(frame, missing), _rows(frame, self._runs.values())
         return changed > max(cache.WORTH, STALE * everything) or untrue > max(10, true)
 
-    def _through_file(self, frame: Frame, wanted: Sequence[FrameColumn], picked: Mapping[str, _Run]) -> pa.Table:
+    def _through_file(self, frame: Frame, wanted: Sequence[FrameColumn], picked: Mapping[str, _Run]) -> cache.Rows:
         path, runs = cache.path_of(self._store, frame.table.name), self._runs
         chains = {name: run.chain for name, run in runs.items()}
         kept = cache.kept_runs(path, frame.layout) or {}
@@ -176,25 +181,25 @@ class Reader:
         missing = {name: run for name, run in runs.items() if name not in true}
         names = [column.name for column in wanted]
         if self._is_stale(frame, missing.values(), len(true), len(kept) - len(true)):
-            table = cache.read(path, true, whole=len(true) == len(kept)) if true else None
-            parts = [frame.layout.empty_table() if table is None else table]
-            if table is None:
+            rows = cache.read(path, true, whole=len(true) == len(kept)) if true else None
+            parts = [frame.layout.empty_table() if rows is None else rows.table]
+            if rows is None:
                 missing = dict(runs)
             parts.append(self._of_runs(frame, missing.values(), frame.columns))
             table = pa.concat_tables(parts)
             cache.write(path, table, chains)
-            return self._only(table, picked).select(names)
-        table = cache.read(path, true, whole=len(true) == len(kept), columns=names)
-        if table is None:  # gone since
-            return self._of_runs(frame, picked.values(), wanted)
+            return self._only(cache.Rows(table.select(names)), picked)
+        rows = cache.read(path, true, whole=len(true) == len(kept), columns=names)
+        if rows is None:  # gone since
+            return cache.Rows(self._of_runs(frame, picked.values(), wanted))
         fresh = [run for name, run in missing.items() if name in picked]
-        if not fresh:
-            return self._only(table, picked)
-        return pa.concat_tables([self._only(table, picked), self._of_runs(frame, fresh, wanted)])
+        old = self._only(rows, picked)
+        return cache.Rows(pa.concat_tables([old.table, self._of_runs(frame, fresh, wanted)])) if fresh else old
 
-    def _only(self, table: pa.Table, picked: Mapping[str, _Run]) -> pa.Table:
+    def _only(self, rows: cache.Rows, picked: Mapping[str, _Run]) -> cache.Rows:
         """Return the rows of these runs."""
-        return table if len(picked) == len(self._runs) else cache.only_runs(table, picked)
+        everything = len(picked) == len(self._runs)
+        return rows if everything else cache.Rows(cache.only_runs(rows.table, picked))
 
     def _of_runs(self, frame: Frame, runs: Collection[_Run], wanted: Sequence[FrameColumn]) -> pa.Table:
         """Return the rows of these runs from the index."""

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from typing_extensions import Unpack
 
 from orchestrator_nb.analytics import tables
+from orchestrator_nb.analytics.cache import Rows
 from orchestrator_nb.analytics.columns import FrameColumn
 from orchestrator_nb.analytics.facts import event_rows, rating_rows
 from orchestrator_nb.analytics.frames import FRAMES, Frame, Reader
@@ -139,7 +140,7 @@ class History:
         """Return some columns of a frame as an Arrow table: what sums are made of when there are a million rows."""
         made = FRAMES[name]
         wanted = [column for column in made.columns if column.name in columns or column.name == "run"]
-        return self._table(made, chosen or Selection(), wanted)
+        return self._rows(made, chosen or Selection(), wanted).table
 
     def read_all(
         self, wanted: Mapping[str, Collection[str]], chosen: Selection, *, ledgers: Collection[str] = ()
@@ -168,12 +169,12 @@ class History:
 
     def _frame(self, name: str, **filters: Unpack[Filters]) -> pd.DataFrame:
         made = FRAMES[name]
-        table = self._table(made, selection(**filters), made.columns)
-        return tables.frame(table, made.columns)
+        rows = self._rows(made, selection(**filters), made.columns)
+        return tables.frame(rows.table, made.columns, rows.memory)
 
-    def _table(self, made: Frame, chosen: Selection, wanted: list[FrameColumn]) -> Any:
+    def _rows(self, made: Frame, chosen: Selection, wanted: list[FrameColumn]) -> Rows:
         index = Index(self.store)
         try:
-            return index.look(lambda connection: Reader(connection, self.store, chosen).table(made, wanted))
+            return index.look(lambda connection: Reader(connection, self.store, chosen).rows(made, wanted))
         finally:
             index.close()

@@ -183,6 +183,10 @@ class Rows:
         """Return for each row what its stretch has."""
         return np.repeat(by_stretch, self.lengths)
 
+    def stretch_of(self, rows: Any) -> Any:
+        """Return for each of these rows which stretch it is in."""
+        return np.searchsorted(self.starts, rows, side="right") - 1
+
     def by_stretch(self, values: Any) -> Any:
         """Return the sum of each stretch."""
         return np.add.reduceat(values, self.starts, dtype=np.float64) if len(self.starts) else np.zeros(0)
@@ -193,7 +197,7 @@ class Rows:
 
     def frame(self, rows: Any, names: Sequence[str]) -> pd.DataFrame:
         """Return columns of some rows."""
-        of = np.searchsorted(self.starts, rows, side="right") - 1
+        of = self.stretch_of(rows)
         own = {
             "run": lambda: pd.Categorical.from_codes(self.run[rows], _index(self.runs)),
             "workflow": lambda: pd.Categorical.from_codes(self.flow[of], _index(self.flows)),

@@ -73,7 +73,7 @@ def changes(commands: Ledger, runs: Sequence[str]) -> pd.DataFrame:
     other = np.append(False, fingerprint[1:] != fingerprint[:-1])[: len(rows)]
     other[rows.starts] = False
     there = np.flatnonzero(other)
-    of = np.searchsorted(rows.starts, there, side="right") - 1
+    of = rows.stretch_of(there)
     # What is new in one run stands together in the order of names: a number that says run, workflow and name sorts it so.
     by_name = sorted(range(len(rows.commands)), key=rows.commands.__getitem__)
     rank = np.empty(len(by_name), dtype=np.int64)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from orchestrator_nb.analytics import digest, tables
+from orchestrator_nb.analytics import tables
 from orchestrator_nb.analytics.cache import only_runs
+from orchestrator_nb.analytics.digest import Digest
 from orchestrator_nb.analytics.frames import FRAMES
 from orchestrator_nb.analytics.history import History
 from orchestrator_nb.analytics.marks import Marks, changes, marks
@@ -69,9 +70,9 @@ class Material:
         return tables.frame(self._tables[name], FRAMES[name].columns)
 
     @cached_property
-    def digest(self) -> digest.Digest:
+    def digest(self) -> Digest:
         """What the attempts of the runs come to."""
-        return digest.digest(self._ledgers["attempts"], self.runs, self.tags)
+        return Digest(self._ledgers["attempts"], self.runs, self.tags)
 
     @property
     def tags(self) -> Mapping[str, Sequence[str]]:

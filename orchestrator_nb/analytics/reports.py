@@ -23,7 +23,7 @@ from orchestrator_nb.analytics.recommendations import recommendations
 from orchestrator_nb.analytics.report_notebook import write_notebook
 from orchestrator_nb.analytics.summary import COMMAND_COLUMNS, command_rows, lead, markdown_table
 from orchestrator_nb.analytics.trends import last_values, recorded_most
-from orchestrator_nb.data.disk import save_text
+from orchestrator_nb.data.flush import folder_of, save_text
 from orchestrator_nb.errors import StoreError, UsageError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL, find_run
@@ -50,18 +50,18 @@ class Report:
 
     def save(self, path: str | os.PathLike[str], *, form: str = "") -> Path:
         """Write it to a file, atomically, and return its path: Markdown, one offline page, or a notebook that papermill
-        has run; by `form` (md, html, ipynb), or else by how the file's name ends. Raises UsageError for another form.
+        has run; by `form` (md, html, ipynb), or else by how the file's name ends. Raises UsageError for another form, StoreError where it cannot be written.
         """
         place = Path(path).absolute()
         form = form or place.suffix[1:]
         if form == "ipynb" and self.store is not None:
+            folder_of(place)
             write_notebook(place, self.title, self.lead, self.parts, kind=self.kind, run=self.run, store=self.store)
             return place
         texts = {"md": self.to_markdown, "html": self.to_html}
         if form not in texts:
             raise UsageError(f'"{place.name}" does not say how to write the report; expected .md, .html or .ipynb')
-        save_text(place, texts[form]())
-        return place
+        return save_text(place, texts[form]())
 
     def __getitem__(self, name: str) -> Figure:
         for part in self.parts:

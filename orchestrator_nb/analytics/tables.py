@@ -12,6 +12,9 @@ import pyarrow.compute as pc
 
 from orchestrator_nb.analytics.columns import ARROW, PANDAS, FrameColumn
 
+MISSING_MOMENT: int = -(2**63)
+"""What stands for a moment that there is not among microseconds."""
+
 _texts = msgspec.json.Decoder(list[str]).decode
 
 
@@ -44,18 +47,21 @@ def in_one_piece(table: pa.Table) -> pa.Table:
     return table.unify_dictionaries().combine_chunks()
 
 
-def frame(table: pa.Table, columns: Sequence[FrameColumn]) -> pd.DataFrame:
+def frame(table: pa.Table, columns: Sequence[FrameColumn], memory: Any = None) -> pd.DataFrame:
     """Return an Arrow table as a frame, each column with the dtype of its kind; its values can be written to.
 
-    Of `columns` those are in the frame that are in the table.
+    Of `columns` those are in the frame that are in the table. `memory` are the bytes in which the table lies as `cache`
+    keeps it, where nobody else has them: numbers are not copied then.
     """
     table = in_one_piece(table)
     there = set(table.column_names)
-    whole = {column.name: _series(table.column(column.name), column) for column in columns if column.name in there}
+    whole = {
+        column.name: _series(table.column(column.name), column, memory) for column in columns if column.name in there
+    }
     return pd.DataFrame(whole, index=pd.RangeIndex(table.num_rows), copy=False)
 
 
-def _series(values: pa.ChunkedArray, column: FrameColumn) -> Any:
+def _series(values: pa.ChunkedArray, column: FrameColumn, memory: Any) -> Any:
     dtype = PANDAS[column.kind]
     if column.kind in ("text", "optional count", "optional flag"):
         return pd.Series(dtype.__from_arrow__(values), copy=False)
@@ -67,16 +73,24 @@ def _series(values: pa.ChunkedArray, column: FrameColumn) -> Any:
         return pd.Series(dtype.__from_arrow__(_lists(whole)), copy=False)
     if column.kind == "name":
         names = pd.Index(whole.dictionary.to_numpy(zero_copy_only=False))
-        return pd.Series(pd.Categorical.from_codes(_own(whole.indices.fill_null(-1)), names), copy=False)
+        return pd.Series(pd.Categorical.from_codes(_own(whole.indices, memory, -1), names), copy=False)
     if column.kind == "time":
-        micros = _own(whole.cast(pa.int64()).fill_null(pd.NaT.value))
+        micros = _own(whole.cast(pa.int64()), memory, MISSING_MOMENT)
         return pd.Series(pd.array(micros, dtype=dtype, copy=False), copy=False)
-    return pd.Series(_own(whole), copy=False)
+    return pd.Series(_own(whole, memory), copy=False)
 
 
-def _own(values: pa.Array) -> Any:
-    """Return values as an array of numpy that nobody else has, so that a frame can be written to."""
-    found = values.to_numpy(zero_copy_only=False)
+def _own(values: pa.Array, memory: Any, missing: int | None = None) -> Any:
+    """Return values as an array of numpy that nobody else has, so that a frame can be written to.
+
+    What stands for a `missing` one is in its place already where the values lie in the `memory` of a file.
+    """
+    data = values.buffers()[1]
+    if memory is not None and data is not None and not pa.types.is_boolean(values.type):
+        begin = data.address - memory.ctypes.data
+        if 0 <= begin < len(memory):
+            return memory[begin : begin + data.size].view(values.type.to_pandas_dtype())[values.offset :][: len(values)]
+    found = (values if missing is None else values.fill_null(missing)).to_numpy(zero_copy_only=False)
     return found if found.flags.writeable else found.copy()
 
 

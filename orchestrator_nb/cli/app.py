@@ -153,7 +153,7 @@ def plan(
         reuse=reuse,
     )
     if svg is not None:
-        from orchestrator_nb.data.disk import save_text
+        from orchestrator_nb.data.flush import save_text
 
         save_text(svg, planned.to_svg())
     print(plan_json(planned) if as_json else planned)

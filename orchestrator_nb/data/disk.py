@@ -7,7 +7,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -55,23 +54,6 @@ def write_error(what: str, path: Path, error: OSError) -> StoreError:
     if error.errno in REFUSED and hasattr(os, "getuid"):
         why = f"{why}, as the user {os.getuid()}"
     return StoreError(f"{what}: {why}")
-
-
-def save_text(path: Path, text: str) -> None:
-    """Write a file that a person asked for, whole or not at all, with the folders that it is in.
-
-    Raises StoreError naming it, a StoreFull where there is no room.
-    """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with suppress(FileExistsError):  # a file is there: the writing says so better
-            path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(text, encoding="utf-8")
-        os.replace(fresh, path)
-    except OSError as error:
-        with suppress(OSError):
-            fresh.unlink()
-        raise write_error(f'"{path}" cannot be written', path, error) from error
 
 
 def room_left(path: Path) -> str:

@@ -43,7 +43,8 @@ MOST_IN_A_TURN = 500
 LADDER_GRACE = 3.0
 """Seconds between the interrupt and the end of what has not finished in the time that a pause gave it."""
 
-_Handling = tuple[Callable[[RunState, Any], None], Callable[[Any], None] | None, tuple[Policy, ...], tuple[Policy, ...]]
+_Answers = tuple[Callable[[Any, RunState], Iterable[e.Event]], ...]
+_Handling = tuple[Callable[[RunState, Any], None], Callable[[Any], None] | None, _Answers, _Answers]
 
 
 class Loop:
@@ -275,10 +276,11 @@ class Loop:
     def _answer(self, taken: Iterable[e.Event | Request]) -> list[e.Event]:
         """Fold what came in and all that follows from it; return everything in order."""
         turn: list[e.Event] = []
+        state = self._state
         for item in taken:
-            for event in admitted(item, self._state) if isinstance(item, e.Event) else self._facts_of(item):
+            for event in admitted(item, state) if isinstance(item, e.Event) else self._facts_of(item):
                 self._fold(event, turn)
-        while steps := self._scheduler.next(self._state, self._clock()):
+        while steps := self._scheduler.next(state, self._clock()):
             for step in steps:
                 self._fold(step, turn)
             if type(steps[-1]) is e.AttemptStarted:
@@ -294,12 +296,14 @@ class Loop:
             apply(state, fact)
             if observe is not None:
                 observe(fact)
-            for policy in deciding:
-                if decision := tuple(policy(fact, state)):
-                    unanswered += decision
-                    break
-            for policy in adding:
-                unanswered += policy(fact, state)
+            if deciding:  # most have neither, and to begin with a loop costs more than to ask
+                for answer in deciding:
+                    if decision := tuple(answer(fact, state)):
+                        unanswered += decision
+                        break
+            if adding:
+                for answer in adding:
+                    unanswered += answer(fact, state)
         turn += unanswered
 
     def _handling_by(self, scheduler: Scheduler) -> dict[type[e.Event], _Handling]:
@@ -309,8 +313,11 @@ class Loop:
             kind: (
                 apply,
                 scheduler.observers.get(kind),
-                tuple(policy for policy in self._policies if kind in policy.kinds and kind in policy.decides),
-                tuple(policy for policy in self._policies if kind in policy.kinds and kind not in policy.decides),
+                # Their methods: to call an object of a class with `__call__` takes longer.
+                tuple(policy.__call__ for policy in self._policies if kind in policy.kinds and kind in policy.decides),
+                tuple(
+                    policy.__call__ for policy in self._policies if kind in policy.kinds and kind not in policy.decides
+                ),
             )
             for kind, apply in APPLIED.items()
         }

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ class LocalAttempt(Struct, eq=False):
         try:
             return store(value, artifacts=artifacts, live=live, at=at)
         except StoreFull:
-            return self._once_there_is_room(lambda: store(value, artifacts=artifacts, live=live, at=at))
+            return self._once_there_is_room(partial(store, value, artifacts=artifacts, live=live, at=at))
 
     def preserve(self, value: Any) -> None:
         """Keep a state for the next attempt. Raises ResultRefused, also for what would die with this process."""

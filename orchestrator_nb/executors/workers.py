@@ -102,20 +102,25 @@ class Workers:
         worker = self._workers[this] = _Worker()
         while (attempt := self._queue.get()) is not None:
             while attempt is not None:
-                worker.attempt = attempt
-                worker.untold.append(self._perform(attempt))
-                self._usual += (time.monotonic() - attempt.begun - self._usual) * 0.25
-                if not worker.ahead or self._usual >= SHORT:
-                    self._tell_news(worker)
-                attempt = _first(worker.ahead) if worker.ahead else None
+                attempt = self._done_with(attempt, worker)
             with self._lock:
                 self._idle += 1
         del self._workers[this]
 
+    def _done_with(self, attempt: LocalAttempt, worker: _Worker) -> LocalAttempt | None:
+        """Perform an attempt, tell what it came to or keep that for the next, and return the one that follows it."""
+        worker.attempt = attempt
+        worker.untold.append(self._perform(attempt))
+        self._usual += (time.monotonic() - attempt.begun - self._usual) * 0.25
+        if not worker.ahead or self._usual >= SHORT:
+            self._tell_news(worker)
+        return _first(worker.ahead) if worker.ahead else None
+
     def _tell_news(self, worker: _Worker) -> None:
         worker.attempt = None
         worker.telling = True
-        untold, news = worker.untold, list[Event]()
+        untold = worker.untold
+        news: list[Event] = []
         while untold and (more := _first(untold)) is not None:
             news += more
         if news:  # an attempt that was answered meanwhile, by its timeout perhaps, has none

@@ -38,9 +38,14 @@ _END = len(b',"end":""}\n') + len(START)
 """How many bytes the end of a turn has."""
 
 
+_NOTHING = blake2b(digest_size=16)  # to make a copy of it costs less than another one
+
+
 def digest(text: bytes) -> str:
     """Return the hash of the text of a turn, as 32 hexadecimal digits (BLAKE2b, 16 bytes)."""
-    return blake2b(text, digest_size=16).hexdigest()
+    hashed = _NOTHING.copy()
+    hashed.update(text)
+    return hashed.hexdigest()
 
 
 class _Link(Struct):
@@ -79,7 +84,7 @@ class JournalFile:
         self._durable = durable
         self._failed: str | None = None
         self._process = os.getpid()
-        self._unknown: tuple[bytes, Position] | None = None
+        self._unknown: tuple[bytes, tuple[int, int, str]] | None = None
         try:
             fresh = not path.exists()
             self._file = self._open(os.O_CREAT)
@@ -88,7 +93,7 @@ class JournalFile:
                 flush_folder(path.parent)
         except OSError as error:
             raise write_error(f'the journal "{path}" cannot be opened', path, error) from error
-        self._position = Position()
+        self._position: tuple[int, int, str] = Position()  # a plain tuple from the first write on: it is made for each
         try:
             for _, position in scan(path):
                 self._position = position
@@ -108,11 +113,15 @@ class JournalFile:
                 f'the journal "{self.path}" belongs to process {self._process}: this one was forked from it'
             )
         offset, seq, prev = self._position
-        lines = [b'{"seq":%d,%b' % (number, text[1:]) for number, text in enumerate(encode_all(events), seq + 1)]
+        lines: list[bytes] = []
+        for text in encode_all(events):
+            seq += 1
+            lines.append(b'{"seq":%d,%b' % (seq, text))
         text = b'%b,"prev":"%b"' % (b"\n".join(lines)[:-1], prev.encode())
         end = digest(text)
         data = b'%b,"end":"%b"}\n' % (text, end.encode())
-        after = Position(offset + len(data), seq + len(lines), end)
+        size = offset + len(data)
+        after = (size, seq, end)
         try:
             written = os.write(self._file, data)
             while written < len(data):
@@ -122,7 +131,7 @@ class JournalFile:
         except OSError as error:
             self._failed, self._unknown = error.strerror or str(error), (data, after)
             raise write_error(f'the journal "{self.path}" could not be written', self.path, error) from error
-        trouble = self._trouble(after.offset)
+        trouble = self._trouble(size)
         if trouble is not None:
             raise self._lost(trouble)
         self._position = after
@@ -138,7 +147,7 @@ class JournalFile:
         if self._unknown is None:
             raise self._lost(self._failed or "nothing has failed")
         data, after = self._unknown
-        offset = self._position.offset
+        offset, size = self._position[0], after[0]
         try:
             with open(self._name, "r+b", buffering=0) as file:
                 found = os.fstat(file.fileno())
@@ -150,7 +159,7 @@ class JournalFile:
                     raise self._lost(_CHANGED)
                 file.seek(offset)
                 if there == data:
-                    while file.tell() < after.offset:
+                    while file.tell() < size:
                         file.write(data[file.tell() - offset :])
                 else:
                     file.truncate()
@@ -169,7 +178,7 @@ class JournalFile:
     @property
     def position(self) -> Position:
         """How far it was written."""
-        return self._position
+        return Position(*self._position)
 
     def read(self) -> Iterator[Event]:
         """Yield every event of every whole turn. Raises JournalDamaged naming the line."""
@@ -207,7 +216,7 @@ class JournalFile:
 
     def _cut_torn_tail(self, clock: Callable[[], float]) -> None:
         size = os.fstat(self._file).st_size
-        offset = self._position.offset
+        offset = self._position[0]
         if size == offset:
             return
         aside = self.path.with_name(f"{self.path.stem}.torn-{offset}{self.path.suffix}")

@@ -2,28 +2,43 @@
 // plotly.js comes from the kernel, once a page, when somebody looks at this one, and then draws them.
 
 const PLOTLY = Symbol.for("orchestrator_nb.plotly");
-const PATIENCE = 20000; // milliseconds for the kernel to send it, until it is asked once more
+const TURN = 3000; // milliseconds that a panel leaves to the kernel of another one, before it asks its own
+const PATIENCE = 20000; // milliseconds for a kernel to send it, until it is asked once more
 
-class Late extends Error {}
+// plotly.js for all panels of a page: what the first kernel sends serves all. No panel relies on another one's kernel, which
+// may be busy, restarted or gone with its notebook.
+class Library {
+  constructor() {
+    this.asked = 0;
+    this.arrived = new Promise((resolve) => { this.arrive = resolve; });
+  }
 
-function plotly(model) {
-  window[PLOTLY] ??= sentBy(model).then(loaded).catch((error) => { delete window[PLOTLY]; throw error; });
-  return window[PLOTLY];
-}
-
-function sentBy(model) {
-  return new Promise((resolve, reject) => {
+  // Ask the kernel of a panel until somebody has sent it, or that one says that it has none; return what ends the asking.
+  from(model) {
+    let timer;
+    const ask = () => {
+      this.asked = Date.now();
+      model.send({ do: "plotly" });
+      timer = setTimeout(ask, PATIENCE);
+    };
     const heard = (message, buffers) => {
       if (message?.is !== "plotly") return;
-      clearTimeout(late);
-      model.off("msg:custom", heard);
-      if (buffers?.length) resolve(buffers[0]);
-      else reject(new Error(message.why ?? "plotly is not installed"));
+      end();
+      if (buffers?.length) this.load(buffers[0]);
     };
-    const late = setTimeout(() => { model.off("msg:custom", heard); reject(new Late("the kernel does not answer")); }, PATIENCE);
+    const end = () => {
+      clearTimeout(timer);
+      model.off("msg:custom", heard);
+    };
     model.on("msg:custom", heard);
-    model.send({ do: "plotly" });
-  });
+    this.arrived.then(end);
+    timer = setTimeout(ask, Math.max(0, this.asked + TURN - Date.now()));
+    return end;
+  }
+
+  load(packed) {
+    this.loading ??= loaded(packed).then(this.arrive, (error) => console.warn("plotly is not to be had, pictures stay:", error));
+  }
 }
 
 // It is a script that puts itself where it finds a place: here it finds that of a module, and the page keeps its own.
@@ -50,6 +65,7 @@ class Trends {
 
   close() {
     this.themes.disconnect();
+    this.ended?.();
     this.forget();
   }
 
@@ -86,12 +102,12 @@ class Trends {
     this.obtain();
   }
 
-  // A kernel that is busy may answer late, or to a page that was loaded anew meanwhile; without plotly the pictures stay.
+  // Until plotly is there, and where there is none, the pictures stay.
   obtain() {
-    plotly(this.panel.model).then(
-      (found) => { this.plotly = found; this.panel.repaint(); },
-      (error) => error instanceof Late && this.page.isConnected && this.obtain(),
-    );
+    if (this.ended) return;
+    const library = (window[PLOTLY] ??= new Library());
+    this.ended = library.from(this.panel.model);
+    library.arrived.then((found) => { this.plotly = found; this.panel.repaint(); });
   }
 
   figure({ title, text: told, svg, spec }) {

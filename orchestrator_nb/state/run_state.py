@@ -31,10 +31,8 @@ class RunState(Standing):
     def copy(self) -> RunState:
         """Return a state that is equal to this one and goes its own way from now on."""
         other = RunState()
-        other.__dict__.update(self.__dict__)
-        other.commands = dict(self.commands)
-        other.counts = dict(self.counts)
-        other.lives = dict(self.lives)
+        other.__dict__ = self._held()
+        other.commands, other.counts, other.lives = dict(self.commands), dict(self.counts), dict(self.lives)
         return other
 
     def publish(self, target: RunState, events: Iterable[e.Event]) -> None:
@@ -42,13 +40,33 @@ class RunState(Standing):
         records, shown = self.commands, target.commands
         if target.planned is not self.planned:
             shown = dict(records)
+        everyday = self.due is target.due and self.shared is target.shared and self.causes is target.causes
         for event in events:
-            command = getattr(event, "command", None)
+            if type(event) in _EVERYDAY:
+                command: str | None = event.command  # type: ignore[attr-defined]
+            else:
+                command, everyday = getattr(event, "command", None), False
             if command in records:
                 shown[command] = records[command]
+        counts = self.counts.copy()
+        if everyday:
+            target.counts = counts
+            return
         lives = target.lives if len(target.lives) == len(self.lives) else dict(self.lives)
         # At once, and what changes in place as a copy: others read it meanwhile.
-        vars(target).update({**vars(self), "commands": shown, "counts": self.counts.copy(), "lives": lives})
+        target.__dict__.update({**self._held(), "commands": shown, "counts": counts, "lives": lives})
+
+    def _held(self) -> dict[str, Any]:
+        """Return what is known, by name. `__dict__` is not asked for: an object that was asked for it is read more slowly
+        from then on."""
+        return {name: getattr(self, name) for name in _NAMES}
+
+
+_NAMES = tuple(vars(RunState()))
+"""What a state holds."""
+_EVERYDAY = frozenset({e.AttemptStarted, e.AttemptReturned, e.CommandSucceeded})
+"""The facts that come for every command where all goes well: they change its record, the counts and, seldom, what is
+due, shared, or known of the causes of errors."""
 
 
 def fold(events: Iterable[e.Event]) -> RunState:

@@ -145,7 +145,7 @@ def test_the_root_hands_it_on() -> None:
     assert orchestrator_nb.History is History
 
 
-# ── the Parquet file ────────────────────────────────────────────────────────────────────────────────────────────
+# ── the file of rows ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture
@@ -226,9 +226,9 @@ def test_a_file_that_cannot_be_read_is_written_anew(store: Path) -> None:
     """Whatever is in its place: nothing is lost."""
     history = History(store)
     path = cache.path_of(store, "commands")
-    path.write_bytes(b"no parquet")
+    path.write_bytes(b"no table")
     assert len(history.commands()) == 12
-    assert path.read_bytes()[:4] == b"PAR1"
+    assert path.read_bytes()[:6] == b"ARROW1"
 
 
 @pytest.mark.usefixtures("_small")

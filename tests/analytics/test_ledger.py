@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -255,11 +256,40 @@ def test_a_file_that_is_stale_is_written_anew(
 
 def test_commands_beyond_the_most_are_summed_from_ledgers_too(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With so few told apart, all others are one; nothing is lost."""
-    whole = digest.digest(_attempts(store), History(store).runs()).spent[KINDS].sum()
+    whole = digest.Digest(_attempts(store), History(store).runs()).spent[KINDS].sum()
     monkeypatch.setattr(digest, "MOST_COMMANDS", 1)
-    few = digest.digest(_attempts(store), History(store).runs())
+    few = digest.Digest(_attempts(store), History(store).runs())
     assert set(few.spent["command"]) == {"model", digest.OTHERS}
     assert few.spent[KINDS].sum().tolist() == pytest.approx(whole.tolist())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_trouble_is_all_attempts_of_a_command_in_a_run_in_which_one_failed(seed: int) -> None:
+    """Also where a later generation failed, and where numbers of attempts begin again with it or go on."""
+    chance = np.random.default_rng(seed)
+    rows: list[tuple[str, str, int, int, str]] = []
+    for run, command in ((f"r{place}", name) for place in range(30) for name in COMMANDS[:2]):
+        attempt = 0
+        for generation in range(1, int(chance.integers(2, 4))):
+            attempt = 0 if chance.random() < 0.5 else attempt
+            for _ in range(int(chance.integers(1, 3))):
+                attempt += 1
+                outcome = "failed" if chance.random() < 0.2 else "returned"
+                rows.append((run, command, generation, attempt, outcome))
+    chance.shuffle(rows)
+    frame = pd.DataFrame(rows, columns=["run", "command", "generation", "attempt", "outcome"])
+    whole = frame.assign(
+        workflow="w", started=pd.to_datetime(np.arange(len(frame)), unit="s", utc=True), seconds=1.0, waited=0.0,
+        kernel_seconds=0.0, failure_kind="exception", failure_type="builtins.OSError", failure_message="no",
+    )  # fmt: skip
+    names = {name: "category" for name in whole.columns if whole[name].dtype in ("object", "str")}
+    table = pa.Table.from_pandas(whole.astype(names).astype({"failure_message": "str"}), preserve_index=False)
+    runs = whole.drop_duplicates("run").sort_values("run")
+    found = digest.Digest(ledger.ledger(table), runs).trouble
+    failed = set(zip(*(frame[frame["outcome"] == "failed"][name] for name in ("run", "command")), strict=True))
+    wanted = sorted(row for row in map(tuple, frame.to_numpy().tolist()) if (row[0], row[1]) in failed)
+    assert wanted
+    assert sorted(zip(*(found[name] for name in frame.columns), strict=True)) == wanted
 
 
 def _attempts(store: Path) -> ledger.Ledger:

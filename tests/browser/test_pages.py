@@ -41,7 +41,7 @@ def test_trends_are_drawn_by_plotly_and_follow_the_theme(desk):
     wanted = notebook.page.evaluate(
         "() => { const plain = URL.createObjectURL; window.__large = 0;"
         " URL.createObjectURL = (blob) => { window.__large += blob.size > 1e6; return plain.call(URL, blob) };"
-        " return window[Symbol.for('orchestrator_nb.plotly')] ? 0 : 1 }"
+        " return window[Symbol.for('orchestrator_nb.plotly')]?.loading ? 0 : 1 }"
     )
     for number in (1, 2):
         panel = notebook.output(number)
@@ -62,6 +62,26 @@ def test_trends_are_drawn_by_plotly_and_follow_the_theme(desk):
     )
     notebook.command("apputils:change-theme", {"theme": "JupyterLab Light"})
     assert not desk.refused
+
+
+def test_trends_are_drawn_where_the_kernel_of_another_panel_hangs(desk):
+    """A panel that waits for plotly in vain keeps no other one from having it of its own kernel, and has it then, too."""
+    from playwright.sync_api import expect
+
+    hangs = "import threading, orchestrator_nb.analytics.page as page; page.plotly_js = threading.Event().wait"
+    first = desk.open([RUNS, hangs, "%workflow attach"])
+    first.page.evaluate("() => delete window[Symbol.for('orchestrator_nb.plotly')]")
+    for number in range(3):
+        first.run(number)
+    first.output(2).get_by_role("tab", name="Trends").click()
+    expect(first.output(2).locator(".onb-trends .onb-chart").first).to_be_visible()
+    second = desk.open([RUNS, "%workflow attach"])
+    for number in range(2):
+        second.run(number)
+    second.output(1).get_by_role("tab", name="Trends").click()
+    expect(second.output(1).locator(".onb-trends .js-plotly-plot").first).to_be_visible()
+    first.command("docmanager:open", {"path": first.path})
+    expect(first.output(2).locator(".onb-trends .js-plotly-plot").first).to_be_visible()
 
 
 def test_gates_and_their_evidence_are_listed_and_told_in_the_log(desk):

@@ -265,7 +265,7 @@ def test_the_theme_is_that_of_the_page_and_axe_finds_no_fault(desk, theme):
     expect(panel.locator('tr[data-gate="rmse < 1"]')).to_contain_text("failed, warns")
     assert faults(notebook.page) == []
     panel.get_by_role("tab", name="Trends").click()
-    expect(panel.locator(".onb-trends .onb-plot").first).to_be_visible()
+    expect(panel.locator(".onb-trends .js-plotly-plot").first).to_be_visible()
     assert faults(notebook.page) == []
     panel.get_by_role("tab", name="Rating").click()
     form = panel.get_by_role("form", name="rate this run")
