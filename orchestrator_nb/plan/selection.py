@@ -209,7 +209,10 @@ def _agents(commands: Iterable[CommandDefinition]) -> set[str]:
 
 
 def _texts(option: str, given: Names) -> tuple[str, ...]:
-    items = [given] if isinstance(given, str) else list(given)
+    if isinstance(given, str):
+        items = [given] if given.strip() else []  # a field that nobody has filled in
+    else:
+        items = list(given)
     for item in items:
         if not isinstance(item, str):
             raise UsageError(f"{option} takes names of commands as text; found {item!r}")
