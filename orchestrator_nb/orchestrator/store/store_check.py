@@ -43,7 +43,7 @@ def check_store(store: Path) -> tuple[str, ...]:
     if free is not None and free < LITTLE:
         notes.append(f'the store "{store}" has little room: {room_left(folder)}; a run waits when there is none left')
     kind = file_system(folder)
-    if kind is not None and (kind in _NETWORK or (kind[:-1] in _NETWORK and kind[-1].isdigit())):
+    if kind is not None and re.fullmatch(_NETWORK, kind):
         notes.append(
             f'the store "{store}" is on a file system of a network or of another program ({kind}): own its runs from one machine at a time, '
             "since locks may not hold between machines, and count on less where its server loses power"
