@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 
 from orchestrator_nb.cli.options import GivenRun, Json, OfARun, RunName, Store, named
 from orchestrator_nb.cli.parameters import Raw, Typed, collect
+from orchestrator_nb.cli.settling import point_at_nothing
 from orchestrator_nb.orchestrator.given import read_as_yaml
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is recorded with who asked.")]
@@ -36,7 +38,7 @@ def watch(
                 print("\n".join(lines), flush=True)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-    except OSError:
+    except BrokenPipeError:
         return  # nobody reads it any more; the run goes on
     raise typer.Exit(found.result.exit_code)
 
@@ -44,10 +46,10 @@ def watch(
 def why(words: OfARun, as_json: Json = False, store: Store = None) -> None:
     """Tell the facts that led to where a command is: attempts, failures, retries, and its upstream."""
     run, command = named(words, "COMMAND")
-    import dataclasses
+    from msgspec import to_builtins
 
     story = _attach(run, store).why(command)
-    print(json.dumps(dataclasses.asdict(story), ensure_ascii=False) if as_json else story)
+    print(json.dumps(to_builtins(story), ensure_ascii=False) if as_json else story)
 
 
 def metrics(run: RunName = "latest", as_json: Json = False, store: Store = None) -> None:
@@ -97,11 +99,11 @@ def accept(words: OfARun, store: Store = None) -> None:
 
 def decisions(run: RunName = "latest", as_json: Json = False, store: Store = None) -> None:
     """Show what people are asked in a run, and what was answered."""
-    import dataclasses
+    from msgspec import to_builtins
 
     found = _attach(run, store).decisions()
     if as_json:
-        print(json.dumps([dataclasses.asdict(decision) for decision in found], ensure_ascii=False))
+        print(json.dumps(to_builtins(found), ensure_ascii=False))
     else:
         print(repr(found))
 
@@ -174,12 +176,18 @@ def tell_detached(run: Any, *, as_json: bool) -> None:
     if as_json:
         owner = run.state.run.owner
         document = {"run": run.id, "folder": str(run.folder), "state": run.state.run.state, "owner": dict(owner)}
-        print(json.dumps(document, ensure_ascii=False))
-        return
-    print(
-        f"{run.id} has begun in process {run.state.run.owner.get('pid')}\n"
-        f"watch it: orchestrator-nb watch {run.id}\nend it:   orchestrator-nb stop {run.id}"
-    )
+        told = json.dumps(document, ensure_ascii=False)
+    else:
+        told = (
+            f"{run.id} has begun in process {run.state.run.owner.get('pid')}\n"
+            f"watch it: orchestrator-nb watch {run.id}\nend it:   orchestrator-nb stop {run.id}"
+        )
+    try:
+        print(told, flush=True)
+    except OSError:  # it has begun all the same, and somebody may look for it
+        point_at_nothing()
+        with suppress(OSError):
+            print(told, file=sys.stderr)
 
 
 def _attach(run: str, store: str | None) -> Any:

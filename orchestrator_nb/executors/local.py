@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,19 +13,17 @@ from pathlib import Path
 from msgspec import structs
 
 from orchestrator_nb.commands.callable import FunctionCommand, needs_process
-from orchestrator_nb.commands.processes import MARK, TERMINATE_GRACE, kill_attempt, marks
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.redacted_facts import redacted
 from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.data.secret_values import keep_out_environment
-from orchestrator_nb.errors import Cancelled
+from orchestrator_nb.errors import Cancelled, UsageError
 from orchestrator_nb.events import GATE, AttemptAbandoned, AttemptReturned, CommandReused, Event, Failure, NoticeGiven
 from orchestrator_nb.executors import capture
 from orchestrator_nb.executors.attempt import LOG_SIZE, LocalAttempt, Progress, Surroundings
 from orchestrator_nb.executors.failures import failure_of
 from orchestrator_nb.executors.inputs import wrong_context
-from orchestrator_nb.executors.process import run_in_child
 from orchestrator_nb.executors.timer import Timer
 from orchestrator_nb.executors.workers import Workers
 from orchestrator_nb.plan.contents import Contents
@@ -34,8 +33,9 @@ from orchestrator_nb.state.step_facts import MERGE
 TIMEOUT_GRACE = 10.0
 """Seconds between the interrupt of an attempt that ran into its timeout and what follows."""
 
-LAST_GRACE = TERMINATE_GRACE + 4.0
-"""Seconds after the grace until an attempt that is being ended, and is still there, is given up."""
+LAST_GRACE = 9.0
+"""Seconds after the grace until an attempt that is being ended, and is still there, is given up: more than a process
+tree has between SIGTERM and SIGKILL, see `commands.processes`."""
 
 _Key = tuple[str, int]
 
@@ -74,6 +74,7 @@ class LocalExecutor:
         self._callables = {kind: command for kind, command in commands.items() if isinstance(command, FunctionCommand)}
         self._clock = clock
         self._report: Report | None = None
+        self._process = os.getpid()
         self._reusable = reusable
         self._steps = steps or {}
         self._gates = gates
@@ -245,6 +246,8 @@ class LocalExecutor:
         definition = attempt.work.definition
         function = self._callables.get(definition.kind)
         if function is not None and needs_process(definition):
+            from orchestrator_nb.executors.process import run_in_child
+
             return attempt.perform(partial(run_in_child, command=function, artifacts=self._around.artifacts))
         if definition.timeout is not None and definition.timeout != "none":
             key = (attempt.work.command, attempt.work.attempt)
@@ -260,6 +263,11 @@ class LocalExecutor:
     def _tell(self, *events: Event) -> None:
         report = self._report
         if report is not None:
+            if os.getpid() != self._process:
+                raise UsageError(
+                    "this is a process that the command has forked: what it tells would be written beside the run's owner; "
+                    "return it to the command and record it there"
+                )
             report(*(map(redacted, events) if REDACTOR.active else events))
 
     # ── on the timer's thread ───────────────────────────────────────────────────────────────────────────────────
@@ -288,6 +296,8 @@ class LocalExecutor:
     def _kill(self, key: _Key) -> None:
         attempt = self._attempts.get(key)
         if attempt is not None and attempt.can_be_ended:
+            from orchestrator_nb.commands.processes import MARK, kill_attempt, marks
+
             mark = marks(attempt.work.run_folder, *key)[MARK]
             threading.Thread(target=kill_attempt, args=(mark,), name="orchestrator_nb kill", daemon=True).start()
 
