@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -85,10 +84,12 @@ def test_what_was_not_measured_has_no_axis(facts, named) -> None:
     for name, kept in (("memory", "processor time (seconds)"), ("cpu", "most memory (MB)")):
         found = timing(facts(named(1)))
         spans = [
-            replace(span, used=msgspec.structs.replace(span.used, **{name: None}) if span.used else None)
+            msgspec.structs.replace(
+                span, used=msgspec.structs.replace(span.used, **{name: None}) if span.used else None
+            )
             for span in found.spans
         ]
-        figure = _drawn(of_run.resources(replace(found, spans=tuple(spans))))
+        figure = _drawn(of_run.resources(msgspec.structs.replace(found, spans=tuple(spans))))
         assert len(figure.data) == 1
         assert figure.layout["xaxis"]["title"]["text"] == kept
         assert "xaxis2" not in figure.layout
