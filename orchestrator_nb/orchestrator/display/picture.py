@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from orchestrator_nb import events as e
 from orchestrator_nb.drawing.folding import Folded, fold_graph
@@ -16,9 +15,9 @@ from orchestrator_nb.drawing.icons import ICONS
 from orchestrator_nb.journal.follow import Follower
 from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.orchestrator.display.failure_card import card_html
+from orchestrator_nb.orchestrator.display.looked import Looked
 from orchestrator_nb.orchestrator.display.picture_extras import LONGEST, asked_of, checked_of, parameters_of, points_of
 from orchestrator_nb.orchestrator.display.remaining import expected_seconds, remaining_seconds
-from orchestrator_nb.orchestrator.display.result import RunResult
 from orchestrator_nb.orchestrator.display.shown import as_text, headline
 from orchestrator_nb.orchestrator.display.telling import told_in_full
 from orchestrator_nb.state.records import CommandRecord
@@ -38,24 +37,6 @@ A_SECOND = 50
 """So many gates and checkpoints are told anew a second at the most: a long list of them is sent as a whole, and seldom."""
 
 _CHANGE_GATES = (e.RunPlanned, e.GateChecked, e.CommandReused, e.CommandReopened, e.AttemptReturned, e.RunResumed)
-
-
-class Looked(Protocol):
-    """A run, as far as its picture needs it."""
-
-    id: str
-    folder: Path
-
-    @property
-    def is_running(self) -> bool:
-        """True while a living process owns it."""
-
-    @property
-    def result(self) -> RunResult:
-        """What it has come to so far."""
-
-    def live(self) -> dict[str, dict[str, Any]]:
-        """How far the commands under way are."""
 
 
 class Picture:
