@@ -17,7 +17,6 @@ from orchestrator_nb.state.trigger_rules import DEFAULT
 from orchestrator_nb.values import Classified
 
 
-
 class _None(dict[str, Any]):
     """The type of `NONE`, as msgspec makes a new one for each record of what is plainly an empty dictionary."""
 

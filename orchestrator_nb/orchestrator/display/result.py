@@ -272,9 +272,7 @@ def result_of(
         outputs=values(outputs),
         recorded={name: values(record.recorded) for name, record in more.items() if record.recorded and name in done},
         partial={
-            name: values(record.recorded)
-            for name, record in more.items()
-            if record.recorded and name not in done
+            name: values(record.recorded) for name, record in more.items() if record.recorded and name not in done
         },
         metrics={name: dict(record.metrics) for name, record in more.items() if record.metrics},
         artifacts={name: values(record.artifacts) for name, record in more.items() if record.artifacts},

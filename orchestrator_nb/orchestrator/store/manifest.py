@@ -89,7 +89,8 @@ def _referred(changes: Mapping[str, Any]) -> dict[str, Stored]:
 
 def _result_files(folder: Path, state: RunState) -> list[Path]:
     """Return notebooks, logs, reports, and what was frozen; artifacts carry their hash already."""
-    named = (path for record in state.commands.values() for path in (record.notebook, record.log) if path)
+    records = [record for record in state.commands.values() if record.notebook or record.log]
+    named = (path for record in records for path in (record.notebook, record.log) if path)
     frozen = (folder / DEFINITION, *(folder / SOURCES).glob("*"), *(folder / name for name in (*REPORTS, SUMMARY)))
     return sorted(path for path in {*frozen, *(folder / name for name in named)} if path.is_file())
 
