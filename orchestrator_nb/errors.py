@@ -23,12 +23,19 @@ Cancelled                a control signal, a BaseException, so that `except Exce
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from dataclasses import dataclass
 from typing import Any
 
-_FRAMES_LEFT_OUT = (f"{os.sep}IPython{os.sep}core{os.sep}", os.path.dirname(os.path.abspath(__file__)) + os.sep)
-"""Parts of the paths of files whose frames say nothing to the user: IPython's, and those of this package."""
+_FRAMES_LEFT_OUT = (
+    *(os.path.dirname(os.path.abspath(file)) + os.sep for file in (__file__, os.__file__)),
+    f"{os.sep}site-packages{os.sep}",
+    f"{os.sep}IPython{os.sep}core{os.sep}",
+    "<frozen ",
+)
+"""Parts of the paths of files whose frames say nothing to the user: those of this package, of Python and of what is
+installed, IPython among it. The user's are cells and modules of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +75,25 @@ class OrchestratorError(Exception):
     def _render_traceback_(self) -> list[str]:
         """Return what IPython and Jupyter show below the cell: the user's own lines, then what went wrong."""
         frames = traceback.extract_tb(self.__traceback__)
-        shown = [frame for frame in frames if not any(part in frame.filename for part in _FRAMES_LEFT_OUT)]
-        lines = "".join(traceback.format_list(shown)).rstrip().splitlines()
-        return [*lines, f"{type(self).__name__}: {self}"]
+        shown = [_as_typed(frame) for frame in frames if not any(part in frame.filename for part in _FRAMES_LEFT_OUT)]
+        return [*"".join(shown).rstrip().splitlines(), f"{type(self).__name__}: {self}"]
+
+
+def _as_typed(frame: traceback.FrameSummary) -> str:
+    """Return a frame of a traceback; a cell's has its number, and a magic is as the user wrote it."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    cell = None if shell is None else shell.compile.format_code_name(frame.filename)
+    if cell is None:
+        return "".join(traceback.format_list([frame]))
+    import re
+    from ast import literal_eval
+
+    def typed(found: re.Match[str]) -> str:
+        return f"{'%%' if found[1] == 'cell' else '%'}{found[2]} {literal_eval(found[3])}"
+
+    text = r"""("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
+    line = re.sub(rf"get_ipython\(\)\.run_(line|cell)_magic\('(\w+)', {text}.*\)", typed, frame.line or "")
+    return f"{' '.join(cell)}, line {frame.lineno}\n    {line}\n"
 
 
 class DefinitionError(OrchestratorError):

@@ -15,7 +15,7 @@ from orchestrator_nb.analytics.figures import of_history, of_quality, of_run
 from orchestrator_nb.analytics.figures.figure import Figure, counted, length
 from orchestrator_nb.analytics.history import History
 from orchestrator_nb.analytics.material import ALL, Material, each_row
-from orchestrator_nb.analytics.page import Page, Part, Table
+from orchestrator_nb.analytics.page import Page, Part, Table, save_text
 from orchestrator_nb.analytics.patterns import patterns
 from orchestrator_nb.analytics.recommendations import recommendations
 from orchestrator_nb.analytics.selection import Filters
@@ -59,13 +59,8 @@ class Dashboard:
         return self.page.to_html()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page to a file, atomically, and return its path."""
-        place = Path(path)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fresh = place.with_name(f".{place.name}.{os.getpid()}")
-        fresh.write_text(self.to_html(), encoding="utf-8")
-        os.replace(fresh, place)
-        return place
+        """Write the page to a file, atomically, and return its path. Raises StoreError where it cannot be written."""
+        return save_text(Path(path), self.to_html())
 
     def _repr_html_(self) -> str:
         page = escape(self.to_html(), quote=True)

@@ -17,7 +17,7 @@ from orchestrator_nb.analytics.figures import of_history, of_quality, of_run
 from orchestrator_nb.analytics.figures.figure import Figure, counted, length, number
 from orchestrator_nb.analytics.history import History
 from orchestrator_nb.analytics.material import ALL, Material
-from orchestrator_nb.analytics.page import Page, Part, Table, Words
+from orchestrator_nb.analytics.page import Page, Part, Table, Words, folder_of, save_text
 from orchestrator_nb.analytics.patterns import patterns
 from orchestrator_nb.analytics.recommendations import recommendations
 from orchestrator_nb.analytics.report_notebook import write_notebook
@@ -49,20 +49,18 @@ class Report:
 
     def save(self, path: str | os.PathLike[str], *, form: str = "") -> Path:
         """Write it to a file, atomically, and return its path: Markdown, one offline page, or a notebook that papermill
-        has run; by `form` (md, html, ipynb), or else by how the file's name ends. Raises UsageError for another form.
+        has run; by `form` (md, html, ipynb), or else by how the file's name ends. Raises UsageError for another form, StoreError where it cannot be written.
         """
         place = Path(path).absolute()
         form = form or place.suffix[1:]
         if form == "ipynb" and self.store is not None:
+            folder_of(place)
             write_notebook(place, self.title, self.lead, self.parts, kind=self.kind, run=self.run, store=self.store)
             return place
         texts = {"md": self.to_markdown, "html": self.to_html}
         if form not in texts:
             raise UsageError(f'"{place.name}" does not say how to write the report; expected .md, .html or .ipynb')
-        fresh = place.with_name(f".{place.name}.{os.getpid()}")
-        fresh.write_text(texts[form](), encoding="utf-8")
-        os.replace(fresh, place)
-        return place
+        return save_text(place, texts[form]())
 
     def __getitem__(self, name: str) -> Figure:
         for part in self.parts:

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator_nb.cli.control import table_lines
 from orchestrator_nb.cli.options import GivenRun, Json, RunName, Store
+from orchestrator_nb.drawing.columns import in_columns
 
 
 class ReportKind(str, Enum):
@@ -95,7 +95,7 @@ def trends(
         return
     shown = [("run", "command", name)]
     shown += [(row["run"], row["command"] or "", f"{row['value']:.6g}") for row in rows]
-    print("\n".join([*table_lines(shown), figure.text]))
+    print("\n".join([*in_columns(shown), figure.text]))
 
 
 def report(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -53,37 +52,8 @@ def why(words: OfARun, as_json: Json = False, store: Store = None) -> None:
 
 def metrics(run: RunName = "latest", as_json: Json = False, store: Store = None) -> None:
     """Show what a run cost: total, per command, waits, attempts."""
-    from orchestrator_nb.drawing.glyphs import duration
-
     found = _attach(run, store).metrics()
-    if as_json:
-        print(json.dumps(found, ensure_ascii=False))
-        return
-    print(
-        f"{found['run']}: {found['state']}, {duration(found['seconds'])}, commands busy for {duration(found['busy'])}, "
-        f"{found['parallelism']:g} at a time, {found['attempts']} attempts, {found['retries']} retries"
-    )
-    print(
-        f"slots used: {_percent(found['efficiency'])}, coordination: {_percent(found['overhead'])}, waited "
-        f"{duration(found['wait'])}, attempts that came to nothing: {duration(found['waste'])}"
-    )
-    if found["critical_path"]:
-        print(f"critical path, {duration(found['critical_path_seconds'])}: {' → '.join(found['critical_path'])}")
-    rows = [("command", "state", "attempts", "time", "waited", "kernel", "CPU", "memory")]
-    rows += [
-        (
-            name, item["state"], str(item["attempts"]), duration(item["seconds"]), duration(item["wait"]),
-            duration(item["kernel"]) if item["kernel"] else "",
-            duration(item["cpu"]) if item["cpu"] is not None else "",
-            f"{item['peak_memory_bytes'] / 1e6:.0f} MB" if item["peak_memory_bytes"] else "",
-        )
-        for name, item in found["commands"].items()
-    ]  # fmt: skip
-    print("\n".join(table_lines(rows)))
-
-
-def _percent(part: float | None) -> str:
-    return "nothing to say" if part is None else f"{part:.0%}"
+    print(json.dumps(found, ensure_ascii=False) if as_json else found)
 
 
 def logs(words: OfARun, store: Store = None) -> None:
@@ -210,12 +180,6 @@ def tell_detached(run: Any, *, as_json: bool) -> None:
         f"{run.id} has begun in process {run.state.run.owner.get('pid')}\n"
         f"watch it: orchestrator-nb watch {run.id}\nend it:   orchestrator-nb stop {run.id}"
     )
-
-
-def table_lines(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return rows of text as lines with their columns aligned."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _attach(run: str, store: str | None) -> Any:

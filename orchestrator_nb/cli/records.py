@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator_nb.cli.control import table_lines
 from orchestrator_nb.cli.options import Json, RunName, Store
+from orchestrator_nb.drawing.columns import in_columns
 from orchestrator_nb.errors import RunRefused, StoreError, UsageError
 
 FOUND = 1
@@ -45,7 +45,7 @@ def history(
         state = f"{row['state']}, its process is gone" if gone else row["state"]
         done = f"{row['succeeded']} of {row['commands']}"
         rows.append((row["run"], row["workflow"], state, _moment(row["started"]), duration(row["seconds"]), done))
-    print("\n".join(table_lines(rows)))
+    print("\n".join(in_columns(rows)))
 
 
 def prune(
@@ -87,7 +87,7 @@ def _show_doomed(found: list[Any], failed: dict[str, str], *, deleted: bool) -> 
     if goes:
         rows = [("run", "state", "started", "MB")]
         rows += [(item.run, item.state, _moment(item.started), f"{item.size / 1e6:.1f}") for item in goes]
-        print("\n".join(table_lines(rows)))
+        print("\n".join(in_columns(rows)))
     for run, why in {**{item.run: item.kept for item in found if item.kept is not None}, **failed}.items():
         print(f"{run} is kept: {why}")
     size = f"{counted(len(goes), 'run')}, {sum(item.size for item in goes) / 1e6:.1f} MB"

@@ -12,6 +12,7 @@ RESERVED = ("parameters", "secrets", "matrix", "context")
 
 _LONGEST_ID = 100
 _MANY = 500
+_FEW = 12
 
 
 def slug(name: str, *, default: str = "command") -> str:
@@ -103,6 +104,15 @@ def nearest(name: str, names: Collection[str]) -> str | None:
             near.append(candidate)
     found = get_close_matches(name, near, n=1, cutoff=0.65)
     return found[0] if found else None
+
+
+def instead(name: str, names: Collection[str]) -> str:
+    """Return what a message says after a name that there is not: the few that there are, or the nearest of many."""
+    if len(names) <= _FEW:
+        return f"it has {', '.join(names) or 'none yet'}"
+    near = nearest(name, names)
+    first = ", ".join(list(names)[: _FEW // 2])
+    return f'did you mean "{near}"?' if near else f"it has {first} and {len(names) - _FEW // 2:,} more"
 
 
 def _folded(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator_nb import events as e
 from orchestrator_nb.state.escalation import HANDOFF
 from orchestrator_nb.state.run_state import RunState
+from orchestrator_nb.state.transitions import DONE, FINAL
 
 
 def parked(state: RunState, now: float) -> e.RunPaused | None:
@@ -19,10 +20,23 @@ def parked(state: RunState, now: float) -> e.RunPaused | None:
     if not decisions or any(decision.default is not None for decision in decisions):
         return None
     asked = sum(decision.command is not None for decision in decisions)
-    if asked < state.counts.get("waiting", 0):
+    waiting = state.counts.get("waiting", 0)
+    if asked < waiting and asked + _held_up(state) < waiting:
         return None  # something waits for a retry
     if state.run.decide == "wait" and any(decision.level < HANDOFF for decision in decisions):
         return None
     numbers = ", ".join(str(decision.number) for decision in decisions)
     what = f"decision {numbers} is pending" if len(decisions) == 1 else f"decisions {numbers} are pending"
     return e.RunPaused(at=now, reason=f"parked: {what}", leaving=True, parked=True)
+
+
+def _held_up(state: RunState) -> int:
+    """Return how many commands wait for what their fallback comes after: where nothing runs and nothing can start, that
+    is not done before people have decided."""
+    decided = {decision.command for decision in state.open_decisions()}
+    held_up = 0
+    for name, record in state.commands.items():
+        if record.state == "waiting" and name not in decided and record.substitute in state.planned:
+            before = {state.commands[other].state for other in state.planned[record.substitute].upstream}
+            held_up += not before <= DONE and not before & (FINAL - DONE)
+    return held_up

@@ -43,6 +43,14 @@ FILTERS = (
     ("--tag", {"help": "only runs with a command of this tag"}),
 )
 TO = ("--to", {"metavar": "NAME", "help": "the variable that gets the result"})
+# Named here and not taken from where they are made, which is slow to import: the Tab key asks for them.
+REPORTS = ("summary", "detailed", "recommendations", "quality", "trends")
+DASHBOARDS = ("real-time", "performance", "opportunities", "quality")
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
 
 ARGUMENTS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "run": (TARGET, *PARAMETERS, *PART, *STARTING, NO_WAIT, STORE),
@@ -94,12 +102,21 @@ ARGUMENTS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     ),
     "report": (
         RUN,
-        ("--kind", {"default": "summary", "help": "summary, detailed, recommendations, quality or trends"}),
+        ("--kind", {"default": "summary", "choices": REPORTS, "metavar": "KIND", "help": _listed(REPORTS)}),
         ("--out", {"metavar": "FILE", "help": "write it there, too: .md, .html or .ipynb"}),
         STORE,
     ),
     "dashboard": (
-        ("name", {"nargs": "?", "default": "performance", "help": "real-time, performance, opportunities or quality"}),
+        (
+            "name",
+            {
+                "nargs": "?",
+                "default": "performance",
+                "choices": DASHBOARDS,
+                "metavar": "NAME",
+                "help": _listed(DASHBOARDS),
+            },
+        ),
         *FILTERS,
         ("--out", {"metavar": "FILE", "help": "write it there, too, as one offline page"}),
         STORE,

@@ -86,10 +86,6 @@ def _values(verb: str, before: list[str], last: str, names: Mapping[str, Any]) -
         return [command.id for command in _workflow(before[0], names).definition.commands]
     if verb == "resume" and option == "--from":
         return attach("latest" if before[0].startswith("-") else before[0]).state.commands
-    if verb == "report" and option == "--kind":
-        from orchestrator_nb.analytics.reports import KINDS
-
-        return KINDS
     return choices_of(verb, option)
 
 
@@ -105,9 +101,7 @@ def _subjects(verb: str, before: list[str], last: str, names: Mapping[str, Any])
         about = _of_run(takes[1:], before)
         return about if before else [*about, "latest", *(folder.name for folder in list_runs(find_store())[:MOST_RUNS])]
     if verb == "dashboard" and not before:
-        from orchestrator_nb.analytics.dashboards import DASHBOARDS
-
-        return DASHBOARDS
+        return choices_of(verb, "name")
     if verb == "trends" and not before:
         from orchestrator_nb.analytics.history import History
 

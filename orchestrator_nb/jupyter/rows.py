@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator_nb.drawing.bare import mark
 from orchestrator_nb.drawing.card import style
+from orchestrator_nb.drawing.columns import in_columns
 from orchestrator_nb.orchestrator.display.shown import as_text
 
 
@@ -32,11 +33,7 @@ class Rows(list[dict[str, Any]]):
 
     def __repr__(self) -> str:
         table = [self._columns, *(tuple(str(self._shown(row)[name]) for name in self._columns) for row in self)]
-        widths = [max(len(line[place]) for line in table) for place in range(len(self._columns))]
-        lines = (
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table
-        )
-        return as_text("\n".join([self._lead, *lines]))
+        return as_text("\n".join([self._lead, *in_columns(table)]))
 
     def _repr_html_(self) -> str:
         heads = "".join(f'<th scope="col">{name}</th>' for name in self._columns)

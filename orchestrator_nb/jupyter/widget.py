@@ -67,6 +67,8 @@ def _widget_class() -> Any:
 
         def send_parts(self, names: Iterable[str]) -> None:
             """Send the parts of these names, in one message."""
-            self.send_state([*names])
+            # The protocol's own message: `send_state` looks through all values for binary ones, and there are none.
+            state = {name: self._parts[name] for name in names}
+            self.comm.send(data={"method": "update", "state": state, "buffer_paths": []})
 
     return Widget

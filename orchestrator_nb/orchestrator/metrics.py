@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from orchestrator_nb import events as e
+from orchestrator_nb.orchestrator.display.run_metrics import RunMetrics
 from orchestrator_nb.state.run_state import RunState
 from orchestrator_nb.state.timing import Span, timing
 
 
-def execution_metrics(events: Iterable[e.Event], state: RunState) -> dict[str, Any]:
+def execution_metrics(events: Iterable[e.Event], state: RunState) -> RunMetrics:
     """Return the figures of a run, seconds throughout.
 
     ``seconds`` for which it was driven, ``busy`` the attempts' durations added up, ``parallelism`` and ``speed_up``
@@ -29,7 +30,7 @@ def execution_metrics(events: Iterable[e.Event], state: RunState) -> dict[str, A
     for name in state.commands:
         kind = state.command_state(name)
         states[kind] = states.get(kind, 0) + 1
-    return {
+    return RunMetrics({
         "run": state.run.run,
         "workflow": state.run.workflow,
         "state": state.phase,
@@ -49,7 +50,7 @@ def execution_metrics(events: Iterable[e.Event], state: RunState) -> dict[str, A
             }
             for name, record in state.commands.items()
         },
-    }
+    })  # fmt: skip
 
 
 def _of_command(spans: list[Span]) -> dict[str, Any]:

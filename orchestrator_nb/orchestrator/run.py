@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb import events as e
+from orchestrator_nb.definition.names import instead
 from orchestrator_nb.engine.requests import Accept, Decide, Escalate, Fail, Pause, Request, Resume, Stop, Tell
-from orchestrator_nb.errors import OrchestratorError, RunFailed, RunNotRunning, RunRefused, StoreError, UsageError
+from orchestrator_nb.errors import RunFailed, RunNotRunning, RunRefused, StoreError, UsageError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.follow import Follower
 from orchestrator_nb.journal.live import read_live
@@ -25,6 +26,7 @@ from orchestrator_nb.orchestrator.display.decisions import Decision, decisions_o
 from orchestrator_nb.orchestrator.display.failure_story import failure_text
 from orchestrator_nb.orchestrator.display.looks import Looks
 from orchestrator_nb.orchestrator.display.result import RunResult, result_of
+from orchestrator_nb.orchestrator.display.run_metrics import RunMetrics
 from orchestrator_nb.orchestrator.display.status import Status
 from orchestrator_nb.orchestrator.display.why import Why, why
 from orchestrator_nb.orchestrator.metrics import execution_metrics
@@ -133,7 +135,7 @@ class Run(GoesBack, Looks, RunFigures):
         """Return the facts that led to where a command is; prints as text. Raises UsageError for an unknown one."""
         return why(command, read(self.folder / JOURNAL), self.state)
 
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> RunMetrics:
         """Return what it cost, in seconds: total, per command, waits, attempts; see `execution_metrics`."""
         return execution_metrics(read(self.folder / JOURNAL), self.state)
 
@@ -149,10 +151,10 @@ class Run(GoesBack, Looks, RunFigures):
         return compliance_of(self.state, self.folder)
 
     def logs(self, command: str) -> str:
-        """Return what the last attempt of a command printed. Raises OrchestratorError for an unknown command."""
+        """Return what the last attempt of a command printed. Raises UsageError for an unknown command."""
         state = self.state
         if command not in state.commands:
-            raise OrchestratorError(f'"{self.id}" has no command "{command}"; it has {", ".join(state.commands)}')
+            raise UsageError(f'"{self.id}" has no command "{command}"; {instead(command, state.commands)}')
         record = state.commands[command]
         path = self.folder / (record.log or f"logs/{command}.{record.attempt}.log")
         try:

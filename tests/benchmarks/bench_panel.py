@@ -5,7 +5,8 @@
 A run of SECONDS (20) goes on in a kernel under JupyterLab, in a headless Chromium. The page notes when its bar says that
 so many commands are done; the journal says when that was recorded. What ended before the panel was there is left out, and
 when it was there is a column of its own. CPU, of the kernel and of all processes of the browser, is compared with that of
-the same run without a panel (ORCHESTRATOR_NB_PANEL=off); bytes are those of the messages that the panel sent.
+the same run without a panel (ORCHESTRATOR_NB_PANEL=off), in two rounds after a short run with a panel, which imports what
+is imported once; bytes are those of the messages that the panel sent.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
+
+ROUNDS = 2
 
 SETUP = """\
 %load_ext orchestrator_nb
@@ -42,6 +45,7 @@ os.environ["ORCHESTRATOR_NB_PANEL"] = "{panel}"
 flow = Workflow("bench{panel}")
 def step(**_): time.sleep({pause})
 for number in range({commands}): flow.command(step, id=f"c{{number:03}}")
+sent[:] = [0, 0]
 cpu, begun = time.process_time(), time.perf_counter()
 run = flow.start(slots=2, durability="process", wait=False)
 while run.is_running: time.sleep(0.05)
@@ -51,11 +55,11 @@ done = sorted(c.ended for c in run.state.commands.values())
 print("@" + __import__("json").dumps([cpu, took, sent, done, run.state.run.started]))
 """
 
+FORGET = "() => { window.__seen = {}; window.__first = null; }"
+
 WATCH = """() => {
-    window.__seen = {};
-    window.__first = null;
     const look = () => {
-        const bar = document.querySelector('.onb-panel [role=progressbar]');
+        const bar = document.querySelector('.onb-panel [role=progressbar][aria-valuetext]');
         if (bar) window.__first ??= Date.now() / 1000;
         const done = Number(bar?.getAttribute('aria-valuenow') ?? 0);
         for (let number = 1; number <= done; number += 1) window.__seen[number] ??= Date.now() / 1000;
@@ -106,22 +110,28 @@ def main() -> None:
         try:
             desk = front.Desk(browser, server)
             for commands in (10, 500):
-                pause = 2 * seconds / commands
-                cells = [RUN.format(panel=panel, pause=pause, commands=commands) for panel in ("off", "on")]
+                cells = [
+                    RUN.format(panel=panel, pause=2 * length / commands, commands=commands)
+                    for panel, length in [("on", seconds / 5), *ROUNDS * [("off", seconds), ("on", seconds)]]
+                ]
                 notebook = desk.open([SETUP + COUNT, *cells])
+                notebook.run(0)
+                notebook.run(1)
+                notebook.page.evaluate(FORGET)
                 notebook.page.evaluate(WATCH)
-                spent = []
-                for number in range(3):
+                kernel = page = 0.0
+                for number in range(2, len(cells) + 1):
+                    notebook.page.evaluate(FORGET)
                     before = cpu_of_browser()
                     notebook.run(number)
-                    spent.append(cpu_of_browser() - before)
-                without, took, *_ = told(notebook.outputs(1))
-                with_panel, took, (messages, size), done, started = told(notebook.outputs(2))
+                    sign = 1 if number % 2 else -1
+                    page += sign * (cpu_of_browser() - before) / ROUNDS
+                    cpu, took, (messages, size), done, started = told(notebook.outputs(number))
+                    kernel += sign * cpu / ROUNDS
                 seen, first = notebook.page.evaluate("() => [window.__seen, window.__first]")
                 there = [(place, at) for place, at in enumerate(done, 1) if str(place) in seen and at > first]
                 late = sorted(1000 * (seen[str(place)] - at) for place, at in there)
                 at95 = late[min(len(late) - 1, int(0.95 * len(late)))]
-                kernel, page = with_panel - without, spent[2] - spent[1]
                 print(
                     f"{commands:8} {1000 * (first - started):9.0f} {statistics.median(late):10.0f} {at95:9.0f}  {messages:8}"
                     f" {60 * size / took / 1e3:8.0f}   {kernel:7.2f} s {kernel / took:8.2%}   {page:7.2f} s {page / took:8.2%}"

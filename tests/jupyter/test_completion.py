@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from IPython.core.completer import provisionalcompleter
 
@@ -75,3 +78,30 @@ def test_the_completer_of_the_shell_offers_nothing_else(shell):
         found = list(shell.Completer.completions(text, len(text)))
     assert [item.text for item in found] == ["resume"]
     assert found[0].start == len("1 + 1\n%workflow ")
+
+
+def test_what_is_offered_is_what_there_is():
+    """The names that the Tab key knows without importing what makes reports and dashboards are all of them."""
+    from orchestrator_nb.analytics.dashboards import DASHBOARDS
+    from orchestrator_nb.analytics.reports import KINDS
+    from orchestrator_nb.jupyter import arguments
+
+    assert tuple(KINDS) == arguments.REPORTS
+    assert tuple(DASHBOARDS) == arguments.DASHBOARDS
+
+
+def test_the_tab_key_waits_for_no_import():
+    """What is offered behind an option or a verb with few choices is there at once: nothing is imported for it."""
+    code = """
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "orchestrator_nb")
+from orchestrator_nb.jupyter.completion import complete
+before = set(sys.modules)
+assert complete("%workflow report --kind s", {}) == ["summary"]
+assert complete("%workflow dashboard q", {}) == ["quality"]
+assert set(sys.modules) == before, set(sys.modules) - before
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

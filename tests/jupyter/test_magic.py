@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 from IPython.core.error import UsageError as NotUsed
@@ -104,7 +105,9 @@ def test_verbs_about_runs_give_objects(steps, capsys):
     assert result.run in repr(rows)
     assert "completed" in rows._repr_html_()
     assert steps.run_line_magic("workflow", "status").state == "completed"
-    assert steps.run_line_magic("workflow", "metrics")["attempts"] == 2
+    metrics = steps.run_line_magic("workflow", "metrics")
+    assert metrics["attempts"] == 2
+    assert "slots used" in metrics._repr_html_()
     assert steps.run_line_magic("workflow", "attach").id == result.run
     steps.run_line_magic("workflow", "logs latest load")
     assert "loading" in capsys.readouterr().out
@@ -262,3 +265,43 @@ def test_the_interrupt_of_a_cell_that_waits_pauses_the_run(steps, until, monkeyp
     with pytest.raises(RunFailed, match="is paused"):
         run.wait()
     assert attach(run.id).state.run.state == "paused"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("run sales -p bad 1", 'the workflow has no parameter "bad"'),
+        ("run sales -p rows many", 'found the text "many"; expected an integer'),
+        ("run nowhere", 'there is no "nowhere"'),
+        ("run sales --only model", '"model" selects nothing'),
+        ("status nobody", 'no run "nobody"'),
+        ("why latest model", 'the run has no command "model"; it has load'),
+        ("logs latest model", 'has no command "model"; it has load'),
+        ("decide 1 retry", "there is no decision 1"),
+        ("report latest --out there/is/a.file/x.html", "cannot be written"),
+        ("stat", 'did you mean "status"?'),
+    ],
+)
+def test_a_mistake_in_a_magic_shows_the_line_and_what_is_wrong(steps, line, told):
+    """Nothing of this package or of Python is shown, whichever verb it is: the cell, what was typed, and the message."""
+    steps.user_ns["sales"] = flow = Workflow("sales", parameters={"rows": 5})
+    flow.command(lambda rows: rows, id="load")
+    flow.run()
+    Path("there/is").mkdir(parents=True)
+    Path("there/is/a.file").touch()
+    error = steps.run_cell(f"1 + 1\nfound = %workflow {line}").error_in_exec
+    where, typed, *message = error._render_traceback_()
+    assert where.startswith("Cell In[")
+    assert where.endswith("], line 2")
+    assert typed == f"    found = %workflow {line}"
+    assert message[0].startswith(f"{type(error).__name__}: ")
+    assert told in "\n".join(message)
+
+
+def test_a_mistake_in_a_cell_of_yaml_shows_the_magic_as_it_was_typed(steps):
+    """And not the call that IPython makes of it."""
+    error = steps.run_cell("%%workflow it's\ncommands: {a: {shel: \"echo 'x'\"}}").error_in_exec
+    assert error is not None
+    where, typed, *message = error._render_traceback_()
+    assert (where[:8], typed) == ("Cell In[", "    %%workflow it's")
+    assert "\n".join(message)

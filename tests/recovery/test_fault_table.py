@@ -20,6 +20,7 @@ import sqlite3
 import threading
 import time
 import urllib.request
+from contextlib import closing
 
 from orchestrator_nb import context
 
@@ -47,13 +48,10 @@ def state_synchronization_failure():
 
 
 def resource_contention():
-    holder = sqlite3.connect("shared.db")
-    holder.execute("create table if not exists t (x)")
-    holder.execute("begin exclusive")
-    try:
-        sqlite3.connect("shared.db", timeout=0).execute("insert into t values (1)")
-    finally:
-        holder.close()
+    with closing(sqlite3.connect("shared.db")) as holder, closing(sqlite3.connect("shared.db", timeout=0)) as other:
+        holder.execute("create table if not exists t (x)")
+        holder.execute("begin exclusive")
+        other.execute("insert into t values (1)")
 
 
 def coordination_timeout():

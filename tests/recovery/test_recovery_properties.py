@@ -188,6 +188,28 @@ def test_a_run_ends_or_waits_for_people(
     assert again.same, again.difference
 
 
+def test_a_fallback_that_waits_for_what_people_decide_keeps_no_run_from_parking() -> None:
+    """It looks again and again whether it can run, and that alone goes on: the run parks, and its owner is free."""
+    people = {"guided": 5.0, "manual": 5.0, "default": None}
+    plan: dict[str, dict[str, Any]] = {
+        "a": {"upstream": [], "escalation": people},
+        "b": {"upstream": ["a"]},
+        "c": {"upstream": [], "fallback": "spare"},
+        "spare": {"standby": True, "upstream": ["b"]},
+    }
+    story = Story(plan, {"a": [2], "c": [2]}, "park")
+    while story.step():
+        story.check()
+    assert (story.loop.published.run.state, story.loop.is_over) == ("paused", True)
+    (decision,) = story.check().open_decisions()
+    story.open([e.RunResumed(at=story.executor.now, owner={"pid": 2}, slots=2, decide="wait")])
+    story.send(Decide(number=decision.number, answer="retry"))
+    while story.step():
+        story.check()
+    assert story.loop.published.run.state == "completed"
+    assert story.loop.published.commands["c"].substitute == "spare"
+
+
 def _check_history(events: list[e.Event]) -> None:
     state = RunState()
     for event in events:

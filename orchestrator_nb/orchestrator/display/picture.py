@@ -25,13 +25,14 @@ from orchestrator_nb.state.records import CommandRecord
 from orchestrator_nb.state.run_state import RunState
 from orchestrator_nb.state.transitions import ENDED, FINAL
 
-CHUNK = 8
-"""Rows in a part: small enough that a change costs little, large enough that parts are few."""
-LOG_CHUNK = 25
+CHUNK = 2
+"""Rows in a part: all of them are sent when one changes, and those that change together are seldom neighbours."""
+LOG_CHUNK = 10
+"""Entries of the log in a part: its last part is sent until it is full."""
 CARDS = 5
 """So many failures have a card at the most."""
 ETA_EVERY = 1.0
-
+"""Seconds for which an estimate of what is left is good: it is counted down meanwhile."""
 
 _CHANGE_GATES = (e.RunPlanned, e.GateChecked, e.CommandReused, e.CommandReopened, e.AttemptReturned, e.RunResumed)
 
@@ -68,12 +69,17 @@ class Picture:
         self._follower = Follower(run.folder / JOURNAL)
         self._rows: list[list[Any]] = []
         self._log: list[list[Any]] = []
+        self._drawn = 0
         self._place: dict[str, int] = {}
         self._after: dict[str, list[str]] = {}
         self._running: set[str] = set()
+        self._counts: dict[str, int] = {}
+        self._failed: dict[str, None] = {}
+        self._cards_due = False
         self._eta: tuple[float, float | None] = (0.0, None)
         self._owned = False
         self._gates: list[list[Any]] | None = None
+        self._points: tuple[object, list[dict[str, Any]]] = (None, [])
 
     @property
     def state(self) -> RunState:
@@ -115,8 +121,10 @@ class Picture:
         changed += self._draw_rows(touched, live)
         if fresh or (owned and self.state.run.state == "executing" and now >= self._eta[0] + ETA_EVERY):
             changed += self._keep("head", self._head(now))
-        if fresh:
+        if self._cards_due:
+            self._cards_due = False
             changed += self._keep("cards", self._cards())
+        if fresh:
             changed += self._keep("extras", self._extras())
         changed += self._draw_log()
         return changed
@@ -131,6 +139,8 @@ class Picture:
         state = self.state
         self._place = {name: place for place, name in enumerate(state.planned)}
         self._rows = [[] for _ in self._place]
+        self._counts = {}
+        self._eta = (0.0, None)
         self._after = {}
         for name, planned in state.planned.items():
             for other in planned.upstream:
@@ -168,7 +178,11 @@ class Picture:
                 self._running.discard(command)
             if record.state in FINAL:
                 touched.update(self._after.get(command, ()))
-        if isinstance(event, _CHANGE_GATES):
+            if record.failure is not None:
+                self._failed[command] = None
+            self._cards_due |= command in self._failed
+        # Most commands have no gates: what becomes of them is not looked up anew.
+        if isinstance(event, _CHANGE_GATES) and (command not in self._place or self.state.planned[command].steps):
             self._gates = None
         said = told_in_full(event, self.state)
         if said is not None:
@@ -188,30 +202,28 @@ class Picture:
             place = self._place.get(name)
             if place is None:
                 continue
-            row = row_of(name, self.state, live.get(name, {}))
-            if row != self._rows[place]:
-                self._rows[place] = row
-                chunks[place // CHUNK] = None
+            row, before = row_of(name, self.state, live.get(name, {})), self._rows[place]
+            if row == before:
+                continue
+            self._rows[place] = row
+            chunks[place // CHUNK] = None
+            if before:
+                self._counts[before[0]] -= 1
+            self._counts[row[0]] = self._counts.get(row[0], 0) + 1
         for number in chunks:
             self.parts[f"rows_{number}"] = self._rows[number * CHUNK : (number + 1) * CHUNK]
         return [f"rows_{number}" for number in chunks]
 
     def _draw_log(self) -> list[str]:
         changed = []
-        for number in range(len(self._log) // LOG_CHUNK + 1):
-            size = len(self.parts.get(f"log_{number}", ()))
-            if size < LOG_CHUNK:
-                changed += self._keep(f"log_{number}", self._log[number * LOG_CHUNK : (number + 1) * LOG_CHUNK])
+        for number in range(self._drawn // LOG_CHUNK, len(self._log) // LOG_CHUNK + 1):
+            changed += self._keep(f"log_{number}", self._log[number * LOG_CHUNK : (number + 1) * LOG_CHUNK])
+        self._drawn = len(self._log)
         return changed
 
     def _head(self, now: float) -> dict[str, Any]:
         state, run = self.state, self.state.run
-        left = remaining_seconds(state, now=now) if self._owned and run.state in ("executing", "completing") else None
-        self._eta = (now, left)
-        counts: dict[str, int] = {}
-        for row in self._rows:
-            if row:
-                counts[row[0]] = counts.get(row[0], 0) + 1
+        left = self._left(now) if self._owned and run.state in ("executing", "completing") else None
         return {
             "run": self.run.id,
             "workflow": run.workflow,
@@ -223,18 +235,26 @@ class Picture:
             "ended": run.ended,
             "slots": run.slots,
             "total": len(state.commands),
-            "counts": counts,
+            "counts": {kind: number for kind, number in self._counts.items() if number},
             "left": None if left is None else round(left, 1),
             "logs": len(self._log) // LOG_CHUNK + 1,
             "deviations": sum(map(len, state.deviations.values())),
             "next": list(self.run.result.next_steps) if not self._owned else [],
         }
 
+    def _left(self, now: float) -> float | None:
+        """Return the seconds that the run will still take, estimated anew where that was done a while ago."""
+        at, left = self._eta
+        if left is None or now >= at + ETA_EVERY:
+            at, left = self._eta = now, remaining_seconds(self.state, now=now)
+        return None if left is None else max(0.0, left - (now - at))
+
     def _cards(self) -> list[list[str]]:
-        """Return ``[command, HTML]`` for each failure that is told."""
+        """Return ``[command, HTML]`` for each failure that is told, in the order of the plan."""
         cards: list[list[str]] = []
         result = None
-        for name, record in self.state.commands.items():
+        for name in sorted(self._failed.keys() & self._place.keys(), key=self._place.__getitem__):
+            record = self.state.commands[name]
             if record.failure is not None and record.state in ("failed", "crashed", "waiting") and len(cards) < CARDS:
                 result = result or self.run.result
                 notebook, log = result.notebooks.get(name), result.logs.get(name)
@@ -244,10 +264,12 @@ class Picture:
     def _extras(self) -> dict[str, Any]:
         if self._gates is None:
             self._gates = checked_of(self.state, self.run.folder)
+        if self._points[0] is not self.state.checkpoints:
+            self._points = self.state.checkpoints, points_of(self.state)
         return {
             "parameters": parameters_of(self.state),
             "decisions": asked_of(self.state),
-            "checkpoints": points_of(self.state),
+            "checkpoints": self._points[1],
             "gates": self._gates,
         }
 

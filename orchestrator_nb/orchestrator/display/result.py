@@ -11,6 +11,7 @@ from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.command_result import CommandResult, command_result
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.stored import load
+from orchestrator_nb.definition.names import instead
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.events import Failure, Stored
 from orchestrator_nb.orchestrator.display.advice import advice
@@ -144,8 +145,7 @@ class RunResult:
         """Return the standard record of a command, its values loaded. Raises UsageError for an unknown command."""
         record = self.commands.get(command)
         if record is None:
-            there = ", ".join(self.commands) or "none"
-            raise UsageError(f'"{self.run}" has no command "{command}"; it has {there}')
+            raise UsageError(f'"{self.run}" has no command "{command}"; {instead(command, self.commands)}')
         success = record.state in DONE
         return command_result(
             command,

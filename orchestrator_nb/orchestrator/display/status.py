@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator_nb.drawing.columns import in_columns
 from orchestrator_nb.orchestrator.display.decisions import decisions_of
 from orchestrator_nb.orchestrator.display.shown import as_text, headline
 from orchestrator_nb.state.records import CommandRecord
@@ -64,12 +65,8 @@ class Status:
 
     def __str__(self) -> str:
         table = [COLUMNS, *(tuple(str(row[name]) for name in COLUMNS) for row in gathered(self.rows))]
-        widths = [max(len(line[column]) for line in table) for column in range(len(COLUMNS))]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table
-        ]
         reached = [told_of_milestones(self.milestones)] if self.milestones else []
-        return as_text("\n".join([self._lead(), *lines, *reached, *self.notices, *self.decisions]))
+        return as_text("\n".join([self._lead(), *in_columns(table), *reached, *self.notices, *self.decisions]))
 
     def __repr__(self) -> str:
         return str(self)

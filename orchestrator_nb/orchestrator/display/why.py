@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from orchestrator_nb import events as e
+from orchestrator_nb.definition.names import instead
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.orchestrator.display.shown import as_text, listed
 from orchestrator_nb.state.escalation import LEVELS
@@ -48,7 +49,7 @@ def why(command: str, events: Iterable[e.Event], state: RunState) -> Why:
     if cells and command not in state.commands:
         return _of_cells(command, cells, state)
     if command not in state.commands:
-        raise UsageError(f'the run has no command "{command}"; it has {", ".join(state.commands) or "none yet"}')
+        raise UsageError(f'the run has no command "{command}"; {instead(command, state.commands)}')
     return Why(
         command=command,
         state=state.command_state(command),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.data.secret_digests import SecretDigests
+from orchestrator_nb.definition.names import instead
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.plan.contents import Contents
 from orchestrator_nb.plan.key import key_of, why_never
@@ -21,7 +22,7 @@ def acceptance(command: str, opening: Any, state: RunState, store: Path) -> dict
     record = state.commands.get(command)
     plan = opening.plan
     if record is None or command not in plan.commands:
-        raise UsageError(f'the run has no command "{command}"; it has {", ".join(state.commands) or "none yet"}')
+        raise UsageError(f'the run has no command "{command}"; {instead(command, state.commands)}')
     if record.state not in DONE:
         raise UsageError(f'"{command}" is {record.state} and has no result that could be accepted')
     key = key_of(command, plan=plan, commands=opening.commands, secrets=SecretDigests(store, make=True))

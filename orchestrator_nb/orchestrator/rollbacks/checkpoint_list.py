@@ -20,6 +20,7 @@ from orchestrator_nb.checkpoints.entries import tree_of
 from orchestrator_nb.checkpoints.export import export_branch, export_files
 from orchestrator_nb.checkpoints.record import Checkpoint, headline_of
 from orchestrator_nb.checkpoints.store import CheckpointStore
+from orchestrator_nb.drawing.columns import in_columns
 from orchestrator_nb.drawing.glyphs import counted
 from orchestrator_nb.errors import CheckpointError
 from orchestrator_nb.orchestrator.display.shown import as_text
@@ -147,10 +148,7 @@ class Checkpoints(Sequence[Checkpoint]):
     def __repr__(self) -> str:
         if not self._found:
             return f"{self.run} has no checkpoints" + (f": {self.note}" if self.note else "")
-        rows = [dict(zip(COLUMNS, COLUMNS, strict=True)), *self.rows()]
-        widths = {name: max(len(row[name]) for row in rows) for name in COLUMNS}
-        lines = ["  ".join(row[name].ljust(widths[name]) for name in COLUMNS).rstrip() for row in rows]
-        return as_text("\n".join(lines))
+        return as_text("\n".join(in_columns([COLUMNS, *([row[name] for name in COLUMNS] for row in self.rows())])))
 
     def _repr_html_(self) -> str:
         from orchestrator_nb.drawing.table import table_card
