@@ -105,7 +105,9 @@ class DefinitionError(OrchestratorError):
         self.mistakes = tuple(mistakes)
         count = len(self.mistakes)
         lead = "1 mistake" if count == 1 else f"{count} mistakes"
-        super().__init__("\n".join([f"{lead} in the definition:", *(f"  {mistake}" for mistake in self.mistakes)]))
+        given = all(mistake.file is None and mistake.path.startswith("/parameters/") for mistake in self.mistakes)
+        where = "parameters" if given else "definition"
+        super().__init__("\n".join([f"{lead} in the {where}:", *(f"  {mistake}" for mistake in self.mistakes)]))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.mistakes,)

@@ -15,12 +15,13 @@ from orchestrator_nb.analytics.figures import of_history, of_quality, of_run
 from orchestrator_nb.analytics.figures.figure import Figure, counted, length
 from orchestrator_nb.analytics.history import History
 from orchestrator_nb.analytics.material import ALL, Material, each_row
-from orchestrator_nb.analytics.page import Page, Part, Table, save_text
+from orchestrator_nb.analytics.page import Page, Part, Table
 from orchestrator_nb.analytics.patterns import patterns
 from orchestrator_nb.analytics.recommendations import recommendations
 from orchestrator_nb.analytics.selection import Filters
 from orchestrator_nb.analytics.showing import front_ends
 from orchestrator_nb.analytics.trends import last_values, recorded_most
+from orchestrator_nb.data.flush import save_text
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.state.timing import Timing
 

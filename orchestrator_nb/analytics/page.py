@@ -13,30 +13,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from html import escape
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from orchestrator_nb.analytics.figures.figure import TEMPLATE, Figure, finite
-from orchestrator_nb.data.disk import write_error
-from orchestrator_nb.data.flush import write_whole
 from orchestrator_nb.drawing.bare import drawn
 from orchestrator_nb.errors import UsageError
-
-
-def save_text(place: Path, text: str) -> Path:
-    """Write a page whole or not at all, its folder too where there is none, and return its path. Raises StoreError."""
-    folder_of(place)
-    write_whole(place, text.encode())
-    return place
-
-
-def folder_of(place: Path) -> None:
-    """Make the folder in which a file is to be, where there is none. Raises StoreError."""
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(f'"{place}" cannot be written', place, error) from error
-
 
 MOST_BYTES = 6_000_000
 """What a page may have."""

@@ -17,12 +17,13 @@ from orchestrator_nb.analytics.figures import of_history, of_quality, of_run
 from orchestrator_nb.analytics.figures.figure import Figure, counted, length, number
 from orchestrator_nb.analytics.history import History
 from orchestrator_nb.analytics.material import ALL, Material
-from orchestrator_nb.analytics.page import Page, Part, Table, Words, folder_of, save_text
+from orchestrator_nb.analytics.page import Page, Part, Table, Words
 from orchestrator_nb.analytics.patterns import patterns
 from orchestrator_nb.analytics.recommendations import recommendations
 from orchestrator_nb.analytics.report_notebook import write_notebook
 from orchestrator_nb.analytics.summary import COMMAND_COLUMNS, command_rows, lead, markdown_table
 from orchestrator_nb.analytics.trends import last_values, recorded_most
+from orchestrator_nb.data.flush import folder_of, save_text
 from orchestrator_nb.errors import StoreError, UsageError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL, find_run

@@ -78,8 +78,9 @@ def trends(
     figure = trend(found, name)
     if html is not None:
         from orchestrator_nb.analytics.page import Page
+        from orchestrator_nb.data.flush import save_text
 
-        html.write_text(Page(title=figure.title, lead="", parts=[figure]).to_html(), encoding="utf-8")
+        save_text(html, Page(title=figure.title, lead="", parts=[figure]).to_html())
     latest: Any = found.tail(limit)
     rows = [
         {

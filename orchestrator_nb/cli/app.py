@@ -153,7 +153,9 @@ def plan(
         reuse=reuse,
     )
     if svg is not None:
-        svg.write_text(planned.to_svg(), encoding="utf-8")
+        from orchestrator_nb.data.flush import save_text
+
+        save_text(svg, planned.to_svg())
     print(plan_json(planned) if as_json else planned)
 
 

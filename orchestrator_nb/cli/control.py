@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 
 from orchestrator_nb.cli.options import GivenRun, Json, OfARun, RunName, Store, named
 from orchestrator_nb.cli.parameters import Raw, Typed, collect
+from orchestrator_nb.cli.settling import point_at_nothing
 from orchestrator_nb.orchestrator.given import read_as_yaml
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is recorded with who asked.")]
@@ -36,7 +38,7 @@ def watch(
                 print("\n".join(lines), flush=True)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-    except OSError:
+    except BrokenPipeError:
         return  # nobody reads it any more; the run goes on
     raise typer.Exit(found.result.exit_code)
 
@@ -174,12 +176,18 @@ def tell_detached(run: Any, *, as_json: bool) -> None:
     if as_json:
         owner = run.state.run.owner
         document = {"run": run.id, "folder": str(run.folder), "state": run.state.run.state, "owner": dict(owner)}
-        print(json.dumps(document, ensure_ascii=False))
-        return
-    print(
-        f"{run.id} has begun in process {run.state.run.owner.get('pid')}\n"
-        f"watch it: orchestrator-nb watch {run.id}\nend it:   orchestrator-nb stop {run.id}"
-    )
+        told = json.dumps(document, ensure_ascii=False)
+    else:
+        told = (
+            f"{run.id} has begun in process {run.state.run.owner.get('pid')}\n"
+            f"watch it: orchestrator-nb watch {run.id}\nend it:   orchestrator-nb stop {run.id}"
+        )
+    try:
+        print(told, flush=True)
+    except OSError:  # it has begun all the same, and somebody may look for it
+        point_at_nothing()
+        with suppress(OSError):
+            print(told, file=sys.stderr)
 
 
 def _attach(run: str, store: str | None) -> Any:

@@ -11,6 +11,7 @@ from typing import TextIO
 from orchestrator_nb.cli.exits import SIGNALLED
 from orchestrator_nb.cli.panel import PanelDisplay
 from orchestrator_nb.cli.progress import Display, NoDisplay, PlainDisplay
+from orchestrator_nb.cli.settling import point_at_nothing
 from orchestrator_nb.cli.signals import Signals
 from orchestrator_nb.cli.tables import show_result
 from orchestrator_nb.orchestrator.display.result import RunResult
@@ -28,7 +29,8 @@ def drive(
     `progress` is none, plain or rich, None for what fits the stream. With `as_json` stdout gets the result as one JSON
     object and nothing else. `ending` gives more to say at the end. Raises what `begin` and the run's recording raise.
     """
-    stream = sys.stderr if as_json else sys.stdout
+    # As they are now: a command on a thread of this process may put others in their place, or close them.
+    out, stream = sys.stdout, sys.stderr if as_json else sys.stdout
     display = choose(progress, stream)
     signals = Signals()
     with signals:
@@ -42,7 +44,7 @@ def drive(
             display.close()
         paused = result.state == "paused" and signals.first is not None
         code = SIGNALLED + signals.first if paused and signals.first else result.exit_code
-        tell(result, code=code, as_json=as_json, ending=ending)
+        tell(result, out, code=code, as_json=as_json, ending=ending)
     return code
 
 
@@ -61,15 +63,19 @@ def introduction(run: Run) -> str:
     return f"should this be killed, go on with: {command}" if command else f"run {run.id}"
 
 
-def tell(result: RunResult, *, code: int, as_json: bool, ending: Callable[[RunResult], str] | None) -> None:
-    """Print the result; that nobody reads it is no failure of the run."""
+def tell(
+    result: RunResult, out: TextIO, *, code: int, as_json: bool, ending: Callable[[RunResult], str] | None
+) -> None:
+    """Print the result; that nobody reads it, or can, is no failure of the run."""
     try:
         if as_json:
-            print(json.dumps({**result.to_plain(), "exit_code": code}, ensure_ascii=False))
+            print(json.dumps({**result.to_plain(), "exit_code": code}, ensure_ascii=False), file=out)
         else:
-            show_result(result, sys.stdout)
+            show_result(result, out)
             if ending is not None:
-                print(f"\n{ending(result)}")
-        sys.stdout.flush()
+                print(f"\n{ending(result)}", file=out)
+        out.flush()
     except OSError:
+        point_at_nothing()
+    except ValueError:  # a command has closed it
         return

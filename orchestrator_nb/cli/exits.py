@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 COMPLETED = 0
+UNWRITTEN = 1
+"""What was to be shown could not be written to stdout; a run has its own exit code all the same."""
 BUG = 70
 SIGNALLED = 128
 """Added to the number of the signal that paused the run: 130 interrupt, 143 SIGTERM, 129 SIGHUP."""

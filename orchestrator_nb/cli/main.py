@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
 
-from orchestrator_nb.cli.exits import BUG, SIGNALLED
+from orchestrator_nb.cli.exits import BUG, COMPLETED, SIGNALLED, UNWRITTEN
+from orchestrator_nb.cli.settling import point_at_nothing
 from orchestrator_nb.cli.signals import Interrupted
 from orchestrator_nb.errors import OrchestratorError
 
@@ -21,9 +23,7 @@ def main() -> None:
         # What a terminal cannot show, in a path or in what a command said, is shown as an escape.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    code = run_command_line(sys.argv[1:])
-    _settle_stdout()
-    sys.exit(code)
+    sys.exit(settle_stdout(run_command_line(sys.argv[1:])))
 
 
 def _have_streams() -> None:
@@ -56,6 +56,10 @@ def run_command_line(arguments: Sequence[str]) -> int:
         _say('interrupted; what was recorded by then stays, "orchestrator-nb status" shows it')
         return SIGNALLED + interrupted.number
     except Exception as error:  # noqa: BLE001 - whatever else comes is our mistake, not the user's
+        if isinstance(error, OSError) and _stdout_takes_nothing():
+            point_at_nothing()
+            _say(_unwritten(error))
+            return UNWRITTEN
         _say(_bug(error))
         return BUG
     return 0
@@ -82,10 +86,34 @@ def _say(text: str) -> None:
         print(text, file=sys.stderr)
 
 
-def _settle_stdout() -> None:
-    """Flush stdout; where nobody takes it any more, point it at nothing, so that leaving does not fail over it."""
+def settle_stdout(code: int) -> int:
+    """Flush stdout and return the exit code; where it cannot take what there is to read, that is said on stderr.
+
+    A reader that went away before the end, as `head` does, had what it wanted.
+    """
     try:
         sys.stdout.flush()
-    except (OSError, ValueError):
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, 1)
+    except (AttributeError, ValueError):  # a command on a thread of this process has closed it or taken it away
+        return code
+    except OSError as error:
+        point_at_nothing()
+        if error.errno != errno.EPIPE and code == COMPLETED:
+            _say(_unwritten(error))
+            return UNWRITTEN
+    return code
+
+
+def _stdout_takes_nothing() -> bool:
+    """Whether stdout is what failed: asked once more it fails again."""
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except OSError:
+        return True
+    except (AttributeError, ValueError):
+        return False
+    return False
+
+
+def _unwritten(error: OSError) -> str:
+    return f"stdout could not be written: {error.strerror or error}"

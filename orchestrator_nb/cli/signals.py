@@ -34,6 +34,7 @@ class Signals:
         self.first: int | None = None
         self._count = 0
         self._run: Any = None
+        self._process = os.getpid()
         self._over = False
         self._before: dict[int, Any] = {}
         # A handler runs between any two instructions, perhaps with a lock held: it only puts, a thread acts.
@@ -60,7 +61,10 @@ class Signals:
         """The run has ended: a further signal leaves at once."""
         self._over = True
 
-    def _handle(self, number: int, _: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a process that a command has forked, as multiprocessing does, and ends thus
+            self._handle_as_before(number, frame)
+            return
         self._count += 1
         self.first = self.first or number
         if self._over or self._count > 2:
@@ -68,6 +72,14 @@ class Signals:
         if self._run is None:
             raise Interrupted(number)
         self._arrived.put(number)
+
+    def _handle_as_before(self, number: int, frame: FrameType | None) -> None:
+        before = self._before.get(number)
+        if callable(before):
+            before(number, frame)
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     def _act(self) -> None:
         grace = GRACE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from orchestrator_nb.data.disk import write_error
@@ -54,5 +55,22 @@ def write_whole(path: Path, content: bytes) -> None:
         os.replace(part, path)
         flush_folder(path.parent)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise write_error(f'"{path}" cannot be written', path, error) from error
+
+
+def save_text(place: Path, text: str) -> Path:
+    """Write a text whole or not at all, its folder too where there is none, and return its path. Raises StoreError."""
+    folder_of(place)
+    write_whole(place, text.encode())
+    return place
+
+
+def folder_of(place: Path) -> None:
+    """Make the folder in which a file is to be, where there is none. Raises StoreError."""
+    try:
+        with suppress(FileExistsError):  # a file is there: writing below it says so better
+            place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(f'"{place}" cannot be written', place, error) from error

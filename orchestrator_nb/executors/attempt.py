@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from orchestrator_nb.events import (
 )
 from orchestrator_nb.executors.attempt_log import AttemptLog
 from orchestrator_nb.executors.failures import CRASHES, failure_of, with_peak
+from orchestrator_nb.executors.forked_copy import leave_copy
 from orchestrator_nb.executors.known import known
 from orchestrator_nb.executors.measuring import Measure
 from orchestrator_nb.executors.outputs import check_outputs
@@ -222,10 +224,13 @@ class LocalAttempt(Struct, eq=False):
     def perform(self, run: Callable[[Any], Any]) -> Answer:
         """Run the command in the current context and return the answer; nothing that it raises comes out."""
         token = install(self)
+        process = os.getpid()
         if self._around.measure:
             self._measure = Measure(time.thread_time(), machine_network(self.begun))
         try:
             value = run(self)
+            if os.getpid() != process:
+                leave_copy(None)
             result = value if isinstance(value, Stored) else self.store(value, at="result")
             work = self.work
             declared = work.definition.outputs
@@ -233,6 +238,8 @@ class LocalAttempt(Struct, eq=False):
                 recorded = {kept.name: kept.value for kept in self._kept if not isinstance(kept, MetricRecorded)}
                 check_outputs(declared, result=result, recorded=recorded, load=self.load)
         except BaseException as error:  # noqa: BLE001 - whatever the user's code raises is an answer
+            if os.getpid() != process:
+                leave_copy(error)
             return self.failed(failure_of(error))
         finally:
             uninstall(token)

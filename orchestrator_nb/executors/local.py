@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.redacted_facts import redacted
 from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.data.secret_values import keep_out_environment
-from orchestrator_nb.errors import Cancelled
+from orchestrator_nb.errors import Cancelled, UsageError
 from orchestrator_nb.events import GATE, AttemptAbandoned, AttemptReturned, CommandReused, Event, Failure, NoticeGiven
 from orchestrator_nb.executors import capture
 from orchestrator_nb.executors.attempt import LOG_SIZE, LocalAttempt, Progress, Surroundings
@@ -74,6 +75,7 @@ class LocalExecutor:
         self._callables = {kind: command for kind, command in commands.items() if isinstance(command, FunctionCommand)}
         self._clock = clock
         self._report: Report | None = None
+        self._process = os.getpid()
         self._reusable = reusable
         self._steps = steps or {}
         self._gates = gates
@@ -260,6 +262,11 @@ class LocalExecutor:
     def _tell(self, *events: Event) -> None:
         report = self._report
         if report is not None:
+            if os.getpid() != self._process:
+                raise UsageError(
+                    "this is a process that the command has forked: what it tells would be written beside the run's owner; "
+                    "return it to the command and record it there"
+                )
             report(*(map(redacted, events) if REDACTOR.active else events))
 
     # ── on the timer's thread ───────────────────────────────────────────────────────────────────────────────────

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -82,6 +83,7 @@ class JournalFile:
         self._name = os.path.abspath(path)
         self._durable = durable
         self._failed: str | None = None
+        self._process = os.getpid()
         self._unknown: tuple[bytes, tuple[int, int, str]] | None = None
         try:
             fresh = not path.exists()
@@ -106,6 +108,10 @@ class JournalFile:
         deleted, replaced or changed the file, which is the end of it."""
         if self._failed is not None:
             raise StoreError(f'the journal "{self.path}" takes nothing more: {self._failed}')
+        if os.getpid() != self._process:  # two that append would each write into what the other takes for its place
+            raise StoreError(
+                f'the journal "{self.path}" belongs to process {self._process}: this one was forked from it'
+            )
         offset, seq, prev = self._position
         lines: list[bytes] = []
         for text in encode_all(events):
@@ -162,7 +168,8 @@ class JournalFile:
             opened = self._open()
         except OSError as error:
             raise write_error(f'the journal "{self.path}" could not be written', self.path, error) from error
-        os.close(self._file)
+        with suppress(OSError):  # it failed before
+            os.close(self._file)
         self._file, self._failed, self._unknown = opened, None, None
         if there == data:
             self._position = after
@@ -178,13 +185,16 @@ class JournalFile:
         return read(self.path)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file. Raises StoreError when the system says only now that it could not keep what was written."""
         if self._failed is None:
             self._failed = "it is closed"
         self._unknown = None
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        file, self._file = self._file, -1
+        try:
+            if file >= 0:
+                os.close(file)
+        except OSError as error:
+            raise write_error(f'the journal "{self.path}" could not be closed', self.path, error) from error
 
     def _trouble(self, size: int) -> str | None:
         """Return what is wrong if the file of this name is not the one that was opened, or not of this size."""

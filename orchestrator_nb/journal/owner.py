@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,9 @@ PATIENCE = 0.5
 
 POLL = 0.01
 """Seconds between two attempts at the lock."""
+
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What the system says where a file system knows no locks, as some on networks and in user space."""
 
 TAKING = 10.0
 """Seconds that a take-over may last, the end of the owner included."""
@@ -56,6 +61,11 @@ class Ownership:
             ) from error
         except OSError as error:
             self._forget()
+            if error.errno in NO_LOCKS:
+                raise StoreError(
+                    f'"{run_folder}" cannot be owned: its file system has no locks ({error.strerror}), so that nothing '
+                    "would keep a second owner away; name a store on a local disk with --store (store=)"
+                ) from error
             raise write_error(f'"{run_folder}" cannot be owned', run_folder, error) from error
         except BaseException:
             self._forget()
@@ -175,8 +185,9 @@ else:
 
     def _unlock(file: int) -> None:
         # Said, and not left to the closing: a process that was forked meanwhile has the file open, too.
-        fcntl.flock(file, fcntl.LOCK_UN)
-        os.close(file)
+        with suppress(OSError):  # a command has closed it, and it is let go of
+            fcntl.flock(file, fcntl.LOCK_UN)
+            os.close(file)
 
     def _is_locked(path: Path) -> bool:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

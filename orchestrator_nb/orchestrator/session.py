@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from contextvars import Context
 from functools import cached_property, partial
 from pathlib import Path
@@ -69,8 +69,10 @@ class Owned(Struct, frozen=True, kw_only=True):
 
     def release(self) -> None:
         """Close the journal and let go of the run."""
-        self.journal.close()
-        self.ownership.release()
+        try:
+            self.journal.close()
+        finally:
+            self.ownership.release()
 
 
 class Session:
@@ -330,22 +332,27 @@ class Session:
             self._loop.run(self._beginning)
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
             self.error = error
+        try:
+            self._leave()
+        except BaseException as error:  # noqa: BLE001 - as above
+            self.error = self.error or error
         finally:
-            self._attendant.close()
-            self._executor.close()
-            if self._ahead is not None:
-                self._ahead.close()
-            if self._audit is not None:
-                self._audit.close()
-            if not isinstance(self.error, StoreError):  # else nobody knows what would have to be in it, or where it is
-                self._leave_manifest()
-                self._hand_over(self.state)
-            try:
-                self._size = os.stat(self._owned.journal.path).st_size
-            except OSError as error:
-                self.error = self.error or error
-            self._owned.release()
             self._done.set()
+
+    def _leave(self) -> None:
+        """Let go of everything, whatever of it cannot be: another process may own the run, and whoever waits goes on."""
+        with ExitStack() as last_first:
+            last_first.callback(self._owned.release)
+            last_first.callback(self._leave_files)
+            for helper in (self._audit, self._ahead, self._executor, self._attendant):
+                if helper is not None:
+                    last_first.callback(helper.close)
+
+    def _leave_files(self) -> None:
+        if not isinstance(self.error, StoreError):  # else nobody knows what would have to be in it, or where it is
+            self._leave_manifest()
+            self._hand_over(self.state)
+        self._size = os.stat(self._owned.journal.path).st_size
 
     def _hand_over(self, state: RunState) -> None:
         """Leave what a person needs who takes over what nobody has mended."""

@@ -43,7 +43,7 @@ class Selection:
 
 
 def read_selection(*, only: Names = (), start_from: Names = (), until: Names = (), failed: bool = False) -> Selection:
-    """Return what was asked for. Raises UsageError for what is no text."""
+    """Return what was asked for. Raises UsageError for what is no text, or names nothing."""
     return Selection(
         only=_texts("only", only), start_from=_texts("start_from", start_from), until=_texts("until", until),
         failed=failed,
@@ -209,10 +209,18 @@ def _agents(commands: Iterable[CommandDefinition]) -> set[str]:
 
 
 def _texts(option: str, given: Names) -> tuple[str, ...]:
-    items = [given] if isinstance(given, str) else list(given)
+    if isinstance(given, str):
+        items = [given] if given.strip() else []  # a field that nobody has filled in
+    else:
+        items = list(given)
     for item in items:
         if not isinstance(item, str):
             raise UsageError(f"{option} takes names of commands as text; found {item!r}")
+        if not item.strip("+, "):  # an empty variable of a shell, say: that is not to run everything
+            word = option.removeprefix("start_")
+            raise UsageError(
+                f'--{word} ({option}=) names no command: found "{item}"; leave it out to select everything'
+            )
     return tuple(part.strip() for item in items for part in item.split(",") if part.strip("+ "))
 
 

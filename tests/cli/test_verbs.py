@@ -204,6 +204,39 @@ def test_a_full_stdout_never_kills_a_run(flows, progress):
     assert json.loads(typed("status", "--json").stdout)["state"] == "completed"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("verb", [["schema"], ["--help"], ["plan", "good.yaml"], ["history"]], ids=" ".join)
+def test_what_is_asked_for_and_finds_no_room_is_said(flows, verb, unbuffered):
+    """Who only looks has seen nothing: one line says why, and the exit code is not 0."""
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [*COMMAND, *verb],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
+    assert (done.returncode, done.stderr) == (1, b"stdout could not be written: No space left on device\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_run_whose_result_finds_no_room_has_its_own_exit_code(flows, unbuffered):
+    """Of a run that completed, and of one that has begun in a process of its own: then stderr says which."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    for more, code, said in ((["--json", "--progress", "none"], 0, b""), (["--detach"], 0, b"has begun in process")):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run(
+                [*COMMAND, "run", "good.yaml", *more], stdout=full, stderr=subprocess.PIPE, timeout=60, env=environment
+            )
+        assert done.returncode == code, done.stderr
+        assert said in done.stderr
+        assert b"could not be written" not in done.stderr
+    watched = typed("watch")
+    assert watched.returncode == 0, watched.stdout + watched.stderr
+
+
 @pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
 def test_a_closed_stdout_never_kills_a_run(flows):
     """A reader that goes away takes nothing with it."""

@@ -212,6 +212,12 @@ def test_what_is_no_file_is_refused_at_once(project, typed):
         (["run", "--store"], "--store"),
         (["run", "--nothing"], "--nothing"),
         (["plan", "--svg", "."], "svg"),
+        (["run", "--only", ""], "--only"),
+        (["run", "--only", "+"], "names no command"),
+        (["run", "--from", " , "], "--from"),
+        (["plan", "--until", "++"], "--until"),
+        (["run", "--only", "tag:"], "no command has the tag"),
+        (["run", "--only", "b"], 'no command or agent "b"'),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -220,6 +226,32 @@ def test_options_and_parameters_that_are_wrong(project, typed, arguments, said):
     Path("flow.yaml").write_text("workflow: w\nparameters: {day: 1}\ncommands:\n  a: {shell: [git, --version]}\n")
     verb, *options = arguments
     _refused(project, typed, verb, "flow.yaml", *options, said=said)
+
+
+def test_a_file_that_cannot_be_written_is_named(project, typed):
+    """What was asked to be drawn or told into a file that cannot be: exit code 6, and no file is left."""
+    Path("flow.yaml").write_text("workflow: w\ncommands:\n  a: {shell: [git, --version]}\n")
+    Path("file").touch()
+    assert typed("run", "flow.yaml", "--progress", "none")[0] == 0
+    for arguments in (
+        ["plan", "flow.yaml", "--svg", "file/x.svg"],
+        ["save", "latest", "file/x.json"],
+        ["report", "latest", "--out", "file/x.md"],
+        ["trends", "seconds", "--html", "file/x.html"],
+    ):
+        code, out, err = typed(*arguments)
+        assert (code, out) == (6, ""), err
+        assert re.fullmatch(r'".*file/x\.\w+" cannot be written: Not a directory\n', err)
+
+
+def test_a_command_that_is_not_there_is_a_mistake(project, typed):
+    """Every verb about a command says which there are, with exit code 2."""
+    Path("flow.yaml").write_text("workflow: w\ncommands:\n  a: {shell: [git, --version]}\n")
+    assert typed("run", "flow.yaml", "--progress", "none")[0] == 0
+    for verb in ("why", "logs", "accept"):
+        code, out, err = typed(verb, "latest", "b")
+        assert (code, out) == (2, ""), err
+        assert 'has no command "b"; it has a' in err
 
 
 def test_a_store_that_is_none(project, typed):

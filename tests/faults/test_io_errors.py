@@ -8,6 +8,7 @@
 - the run's folder turned into a link          the same, and nothing is written where the link leads
 - a read-only store, or no permission          looking works; run and resume are refused, naming folder and user
 - a result missing or altered at resume        a clear error that names the command and the file
+- a network, or no locks                      said with the run; refused before anything
 - a journal of a newer version, or of nobody   read as far as it is known, or refused with the line
 """
 
@@ -30,6 +31,7 @@ from orchestrator_nb import events as e
 from orchestrator_nb.cli.main import run_command_line
 from orchestrator_nb.errors import JournalDamaged, StoreError
 from orchestrator_nb.journal.file import JournalFile, digest, read
+from orchestrator_nb.orchestrator.store import store_check
 from orchestrator_nb.orchestrator.store.store_check import file_system
 
 RUN = """\
@@ -127,6 +129,14 @@ def test_a_kill_in_the_middle_of_recording(traced, inject):
     started = [event.command for event in _events(folder, e.AttemptStarted)]
     begun = Path("ledger").read_text().split() if Path("ledger").exists() else []
     assert set(begun) <= set(started)
+
+
+def test_a_failure_that_comes_with_the_close_is_told(traced):
+    """As file systems of a network may do: whoever waits gets the error, and what was flushed before is there."""
+    code, out, err, folder = traced("close:error=EIO:when=2")  # of the owner's thread, which has read it before
+    assert (code, out) == (1, ""), err
+    assert re.search(r'StoreError: the journal ".*journal\.jsonl" could not be closed: Input/output error', err)
+    assert [event.state for event in _events(folder, e.RunEnded)] == ["completed"]
 
 
 def test_slow_flushes_are_shared(traced):
@@ -460,3 +470,52 @@ def test_the_kind_of_file_system_is_that_of_the_longest_mount(tmp_path, folder, 
 def test_where_mounts_are_not_listed_nothing_is_known(tmp_path):
     """Other systems have no such list."""
     assert file_system(tmp_path, mounts=tmp_path / "none") is None
+
+
+def _mounted(monkeypatch, tmp_path, kind):
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 0:40 / {tmp_path} rw - {kind} server:/home rw\n")
+    monkeypatch.setattr(store_check, "MOUNTS", mounts)
+
+
+def test_a_store_on_a_network_is_said_with_the_run(project, tmp_path, monkeypatch, capfd):
+    """In the plan, in the journal and so to everyone who watches: what holds there and what may not."""
+    Path("flow.yaml").write_text("workflow: w\ncommands:\n  a: {shell: [git, --version]}\n")
+    _mounted(monkeypatch, tmp_path, "nfs4")
+    for verb in ("plan", "run"):
+        assert run_command_line([verb, "flow.yaml"]) == 0
+        out, _ = capfd.readouterr()
+        assert "(nfs4): own its runs from one machine at a time" in out
+    (notice,) = _events(attach("latest").folder, e.NoticeGiven)
+    assert "locks may not hold between machines" in notice.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_said"),
+    [
+        (kind, True)
+        for kind in ("nfs", "cifs", "9p", "virtiofs", "fuse", "fuse.sshfs", "fuse.gcsfuse", "davfs", "vboxsf")
+    ]
+    + [(kind, False) for kind in ("ext4", "xfs", "zfs", "tmpfs", "overlay", "fuseblk", "fuse.fuse-overlayfs")],
+)
+def test_which_file_systems_are_of_a_network(tmp_path, monkeypatch, kind, is_said):
+    """Those that another machine serves, or a program that may have it from one; not those of this machine's disks."""
+    _mounted(monkeypatch, tmp_path, kind)
+    assert any(f"({kind})" in note for note in store_check.check_store(tmp_path / "store")) == is_said
+
+
+@pytest.mark.skipif(sys.platform != "linux" or shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.parametrize("error", ["ENOLCK", "EOPNOTSUPP"])
+def test_a_file_system_without_locks_is_refused(project, begin, error):
+    """Nothing would keep a second owner away: exit code 6 before any command, what to do, and nothing is left."""
+    Path("flow.yaml").write_text("workflow: w\ncommands:\n  a: {shell: [touch, ran]}\n")
+    strace = ["strace", "-f", "-qqq", "-o", "/dev/null", "-e", f"inject=flock:error={error}"]
+    process = begin("run", "flow.yaml", "--progress", "none", before=strace)
+    out, err = process.communicate(timeout=60)
+    if "Operation not permitted" in err:
+        pytest.skip(f"strace is not allowed here: {err}")
+    assert (process.returncode, out) == (6, ""), err
+    assert "has no locks" in err
+    assert "--store" in err
+    assert not Path("ran").exists()
+    assert not list(Path("orchestrator-runs").glob("w-*"))

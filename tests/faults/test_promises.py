@@ -30,6 +30,7 @@ from orchestrator_nb.executors import timer
 from orchestrator_nb.executors.timer import Timer
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.orchestrator.clock import steady_clock
+from orchestrator_nb.orchestrator.store.audit import audit_run
 
 COMMAND = [sys.executable, "-c", "from orchestrator_nb.cli.main import main; main()"]
 YEARS = 10 * 365 * 86400.0
@@ -347,6 +348,39 @@ def test_a_command_in_its_own_process_harms_nobody_else(project):
     os.umask(mask)
     for name in ("thread", "process"):
         assert outputs[name] == {"cwd": str(project), "mask": mask, "default": True, "path": True, "len": 3}
+
+
+VANDALS = {
+    "closes every file": "import os\nfor number in range(3, 256):\n    try: os.close(number)\n    except OSError: pass",
+    "closes what is printed to": "import sys\nsys.stdout.close()",
+    "closes the descriptors": "import os\nos.close(1)\nos.close(2)",
+    "takes the streams away": "import sys\nsys.stdout = sys.stderr = None",
+    "puts another stream there": "import io, sys\nsys.stdout = io.StringIO()",
+    "leaves threads": "import threading\nfor _ in range(50): threading.Thread(target=threading.Event().wait).start()",
+    "goes elsewhere": "import os\nos.chdir('/')",
+    "lets nobody read": "import os\nos.umask(0o777)",
+}
+"""What callables do to a process that is not theirs alone."""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="descriptors of POSIX")
+@pytest.mark.parametrize("does", VANDALS)
+def test_a_callable_on_a_thread_does_not_spoil_the_run(project, begin, does):
+    """What belongs to the whole process is harmed, as a thread may; the run comes to its end, and its exit code is it."""
+    body = "\n".join(f"    {line}" for line in VANDALS[does].splitlines())
+    Path("steps.py").write_text(f"def a():\n{body}\n    return 1\n\n\ndef b(a):\n    print('said')\n    return a + 1\n")
+    Path("flow.yaml").write_text(
+        "workflow: w\ncommands:\n  a: {call: 'steps:a'}\n  b: {call: 'steps:b', after: [a]}\n"
+        "  c: {shell: [git, --version], after: [b]}\n"
+    )
+    process = begin("run", "flow.yaml")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, out + err
+    assert "Traceback" not in err
+    run = attach("latest")
+    assert run.state.run.state == "completed"
+    assert run.result.outputs["b"] == 2
+    assert audit_run(run.folder) == []
 
 
 @pytest.mark.kernel

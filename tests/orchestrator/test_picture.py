@@ -132,3 +132,26 @@ def test_what_is_left_is_the_longer_of_work_and_way(project, until):
     go.set()
     run.wait()
     assert remaining_seconds(run.state, now=time.time()) == 0
+
+
+def test_no_time_is_told_while_somebody_is_asked(project, until):
+    """How long a run takes that waits for a person is not known, whatever its commands are expected to take."""
+    flow = Workflow("asking")
+    flow.command(lambda: 1, id="load", duration=50)
+
+    @flow.command(after="load", duration=100, retries=0, escalate=True)
+    def shaky(load):
+        raise ConnectionError("no answer")
+
+    run = flow.start(wait=False, decide="wait")
+    until(lambda: any(decision.is_open for decision in run.decisions()))
+    picture = Picture(run)
+    until(lambda: picture.look() is not None and picture.parts["extras"]["decisions"])
+    assert picture.parts["head"]["phase"] == "recovering"
+    assert picture.parts["head"]["left"] is None
+    assert [name for name, _ in picture.parts["cards"]] == ["shaky"]
+    run.decide(1, "skip")
+    run.wait(check=False)
+    picture.look()
+    assert picture.parts["extras"]["decisions"] == []
+    assert picture.parts["cards"] == []

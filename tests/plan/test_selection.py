@@ -82,6 +82,13 @@ def test_nothing_asked_for_is_no_part():
     assert read_selection(failed=True).is_partial
 
 
+@pytest.mark.parametrize("given", [{"only": [""]}, {"only": "+"}, {"start_from": ["a", " , "]}, {"until": ["++"]}])
+def test_a_selector_without_a_name_is_not_taken_for_all(given):
+    """As an empty variable on a command line comes: everything is not what was meant."""
+    with pytest.raises(UsageError, match="names no command"):
+        read_selection(**given)
+
+
 def test_a_part_keeps_the_order_through_what_is_left_out(planned):
     """A command that came after another one by way of a third still does when the third is left out."""
     part = narrowed(planned(GRAPH), ["load", "fit-a", "report"], given=["clean"])

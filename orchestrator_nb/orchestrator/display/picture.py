@@ -78,6 +78,8 @@ class Picture:
         self._cards_due = False
         self._eta: tuple[float, float | None] = (0.0, None)
         self._owned = False
+        self._touched: set[str] = set()
+        self._is_stale = True
         self._gates: list[list[Any]] | None = None
         self._points: tuple[object, list[dict[str, Any]]] = (None, [])
 
@@ -103,11 +105,10 @@ class Picture:
         """
         now = time.time()
         owned = self.run.is_running  # before the journal is read: an owner that is gone has recorded everything
-        touched: set[str] = set()
-        turns = 0
         changed: list[str] = []
+        touched = self._touched  # what a look that failed has taken in is drawn by the next one
         for turn in self._follower.turns():
-            turns += 1
+            self._is_stale = True
             if any(isinstance(event, e.RunPlanned) for event in turn):
                 self._lay_out()
                 touched.update(self._place)
@@ -116,17 +117,18 @@ class Picture:
                 self._take(event, touched)
         live = self.run.live() if owned else {}
         touched |= self._running | live.keys()
-        fresh = turns > 0 or owned != self._owned or "run" not in self.parts["head"]
+        fresh = self._is_stale = self._is_stale or owned != self._owned
         self._owned = owned
         changed += self._draw_rows(touched, live)
         if fresh or (owned and self.state.run.state == "executing" and now >= self._eta[0] + ETA_EVERY):
             changed += self._keep("head", self._head(now))
         if self._cards_due:
-            self._cards_due = False
             changed += self._keep("cards", self._cards())
         if fresh:
             changed += self._keep("extras", self._extras())
         changed += self._draw_log()
+        touched.clear()
+        self._cards_due = self._is_stale = False
         return changed
 
     def svg(self) -> str:
@@ -246,7 +248,9 @@ class Picture:
         """Return the seconds that the run will still take, estimated anew where that was done a while ago."""
         at, left = self._eta
         if left is None or now >= at + ETA_EVERY:
-            at, left = self._eta = now, remaining_seconds(self.state, now=now)
+            # While nothing runs until somebody has decided, nobody knows how long that takes.
+            asks = not self._running and any(True for _ in self.state.open_decisions())
+            at, left = self._eta = now, None if asks else remaining_seconds(self.state, now=now)
         return None if left is None else max(0.0, left - (now - at))
 
     def _cards(self) -> list[list[str]]:

@@ -67,7 +67,7 @@ class RunMetrics(dict[str, Any]):
         lead, *more = self.sentences()
         rows, columns = self._table()
         return table_card(
-            lead, columns, rows, below="".join(f'<p class="onb-hint">{escape(each)}</p>' for each in more)
+            lead, columns, rows, below="".join(f'<p class="onb-lead">{escape(each)}</p>' for each in more)
         )
 
     def _table(self) -> tuple[list[dict[str, str]], list[str]]:

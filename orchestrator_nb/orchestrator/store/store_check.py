@@ -17,7 +17,11 @@ LEAST = 1_000_000
 
 MOUNTS = Path("/proc/self/mountinfo")
 
-_NETWORK = re.compile(r"nfs\d?|cifs|smb\d?|smbfs|ncpfs|afs|ceph|lustre|gpfs|beegfs|fuse\.(sshfs|glusterfs|s3fs|rclone)")
+_NETWORK = re.compile(
+    r"nfs\d?|cifs|smb\d?|smbfs|ncpfs|afs|coda|ceph|lustre|gpfs|beegfs|orangefs|pvfs2|ocfs2|gfs2|9p|davfs2?|afpfs|"
+    r"virtiofs|vboxsf|prl_fs|vmhgfs|fuse(?!blk|\.fuse-overlayfs).*"
+)
+"""File systems that another machine serves, or shares with this one, or a program that may well have it from one."""
 
 
 def check_store(store: Path) -> tuple[str, ...]:
@@ -41,7 +45,7 @@ def check_store(store: Path) -> tuple[str, ...]:
     kind = file_system(folder)
     if kind is not None and _NETWORK.fullmatch(kind):
         notes.append(
-            f'the store "{store}" is on a network file system ({kind}): own its runs from one machine at a time, '
+            f'the store "{store}" is on a file system of a network or of another program ({kind}): own its runs from one machine at a time, '
             "since locks may not hold between machines, and count on less where its server loses power"
         )
     return tuple(notes)
@@ -55,10 +59,10 @@ def store_notes(store: Path) -> tuple[str, ...]:
         return (f"a run would be refused: {error}",)
 
 
-def file_system(folder: Path, *, mounts: Path = MOUNTS) -> str | None:
+def file_system(folder: Path, *, mounts: Path | None = None) -> str | None:
     """Return the type of the file system that a folder is on, by Linux's list of mounts; None where it is not known."""
     try:
-        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = (mounts or MOUNTS).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return None
     place, kind, longest = str(folder.resolve()), None, -1
