@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from IPython.core.error import UsageError as NotUsed
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.core.magic_arguments import MagicArgumentParser
+from msgspec.structs import replace
 
 from orchestrator_nb.definition.reading import read_definition
 from orchestrator_nb.errors import UsageError
