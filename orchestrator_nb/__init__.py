@@ -5,6 +5,7 @@ The public names are handed on when they are first used, so that importing this 
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 from typing import Any
 
@@ -39,10 +40,22 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(_OF_IPYTHON[name]), name)
     if name not in _WHERE:
         raise AttributeError(f'module "orchestrator_nb" has no attribute "{name}"')
-    module = import_module(_WHERE[name])
+    module = _imported(_WHERE[name])
     value = module if _WHERE[name] == f"orchestrator_nb.{name}" else getattr(module, name)
     globals()[name] = value
     return value
+
+
+def _imported(name: str) -> Any:
+    """Return a module. The collector rests meanwhile: what modules are made of is there to stay, and looking through it
+    again and again takes longer than anything else in an import."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return import_module(name)
+    finally:
+        if collects:
+            gc.enable()
 
 
 def __dir__() -> list[str]:

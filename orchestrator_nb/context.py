@@ -18,7 +18,6 @@ that a command starts itself have to be given its context (`contextvars.copy_con
 
 from __future__ import annotations
 
-import copy
 import importlib
 import math
 import numbers
@@ -257,11 +256,15 @@ class _ByHand:
         _show(f"{name}: {path.stat().st_size:,} bytes in {path}")
 
     def share(self, name: str, value: Any) -> None:
-        self._shared[name] = copy.deepcopy(value)
+        from copy import deepcopy
+
+        self._shared[name] = deepcopy(value)
 
     def read(self, name: str) -> Any:
         if name == "shared":
-            return Lazy(self._shared, copy.deepcopy)
+            from copy import deepcopy
+
+            return Lazy(self._shared, deepcopy)
         return {} if name in ("upstream", "partial", "parameters") else None
 
 

@@ -24,9 +24,9 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 _FRAMES_LEFT_OUT = (
     *(os.path.dirname(os.path.abspath(file)) + os.sep for file in (__file__, os.__file__)),
@@ -38,8 +38,7 @@ _FRAMES_LEFT_OUT = (
 installed, IPython among it. The user's are cells and modules of their own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
+class Mistake(Struct, frozen=True):
     """One thing that is wrong in what the user wrote, said so that it can be found and mended.
 
     `path` is a JSON pointer into the document (``/commands/clean/after/0``), `line` and `column` count from 1.
@@ -74,16 +73,20 @@ class OrchestratorError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """Return what IPython and Jupyter show below the cell: the user's own lines, then what went wrong."""
+        import traceback
+
         frames = traceback.extract_tb(self.__traceback__)
         shown = [_as_typed(frame) for frame in frames if not any(part in frame.filename for part in _FRAMES_LEFT_OUT)]
         return [*"".join(shown).rstrip().splitlines(), f"{type(self).__name__}: {self}"]
 
 
-def _as_typed(frame: traceback.FrameSummary) -> str:
-    """Return a frame of a traceback; a cell's has its number, and a magic is as the user wrote it."""
+def _as_typed(frame: Any) -> str:
+    """Return a `traceback.FrameSummary` as text; a cell's has its number, and a magic is as the user wrote it."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     cell = None if shell is None else shell.compile.format_code_name(frame.filename)
     if cell is None:
+        import traceback
+
         return "".join(traceback.format_list([frame]))
     import re
     from ast import literal_eval
@@ -105,7 +108,9 @@ class DefinitionError(OrchestratorError):
         self.mistakes = tuple(mistakes)
         count = len(self.mistakes)
         lead = "1 mistake" if count == 1 else f"{count} mistakes"
-        super().__init__("\n".join([f"{lead} in the definition:", *(f"  {mistake}" for mistake in self.mistakes)]))
+        given = all(mistake.file is None and mistake.path.startswith("/parameters/") for mistake in self.mistakes)
+        where = "parameters" if given else "definition"
+        super().__init__("\n".join([f"{lead} in the {where}:", *(f"  {mistake}" for mistake in self.mistakes)]))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.mistakes,)

@@ -108,17 +108,60 @@ def first(day):
 flow.run(store=sys.argv[1])
 """
 
+LATER = (
+    # what looks at a run, tells of it and ends it
+    "analytics", "checkpoints", "cli", "drawing", "jupyter", "quality", "recovery",
+    "orchestrator.display.failure_card", "orchestrator.display.picture", "orchestrator.metrics",
+    "orchestrator.next_steps", "orchestrator.notifying", "orchestrator.run_context", "orchestrator.store.leaving",
+    "orchestrator.store.manifest", "orchestrator.store.saved", "state.timing",
+    # what goes on with it, and what takes over from other runs
+    "orchestrator.going_on", "orchestrator.resuming", "orchestrator.reuse.parts", "orchestrator.reuse.taking_over",
+    # what other kinds of commands need, and other ways of writing them
+    "commands.notebooks", "commands.processes", "commands.shell", "data.tables", "definition.expressions",
+    "definition.json_text", "definition.matrix_check", "definition.yaml_text", "engine.conditions", "engine.simulator",
+    "executors.process", "kernels.imported", "orchestrator.inner_workflow",
+)  # fmt: skip
+"""Modules and rooms of ours that a run of functions needs later than its first function, if at all."""
+
+
+def _loaded(program: str, folder: Path) -> set[str]:
+    """Return the modules that are loaded when the program's function runs."""
+    path = folder / "one.py"
+    path.write_text(program)
+    subprocess.run([sys.executable, str(path), str(folder / "store")], check=True, cwd=folder)
+    return set((folder / "seen").read_text().split())
+
 
 def test_what_is_imported_until_the_first_function_runs(tmp_path: Path):
-    """A small run of functions waits for no library but the one that packs facts, and for nothing that is for networks."""
-    program = tmp_path / "one.py"
-    program.write_text(FIRST)
-    subprocess.run([sys.executable, str(program), str(tmp_path / "store")], check=True, cwd=tmp_path)
-    seen = set((tmp_path / "seen").read_text().split())
-    network = {"asyncio", "concurrent.futures", "email", "http", "ssl", "urllib.request"}
-    besides = {"importlib.metadata", "secrets", "sqlite3", "statistics", "xml", "zipfile"}
+    """A small run of functions waits for no library but the one that packs facts, and for nothing that is for networks,
+    processes, other kinds of commands or the end of the run."""
+    seen = _loaded(FIRST, tmp_path)
+    network = {"asyncio", "concurrent.futures", "email", "http", "socket", "ssl", "urllib.request"}
+    besides = {
+        "getpass", "html", "importlib.metadata", "importlib.resources", "logging", "multiprocessing", "pickle",
+        "secrets", "shutil", "sqlite3", "statistics", "sysconfig", "tempfile", "xml", "zipfile",
+    }  # fmt: skip
     assert "orchestrator_nb.engine.loop" in seen
-    assert not seen & {*HEAVY, "filelock", *network, *besides}
+    assert sorted(seen & {*HEAVY, "filelock", *network, *besides}) == []
+    ours = {name.removeprefix("orchestrator_nb.") for name in seen if name.startswith("orchestrator_nb.")}
+    assert sorted(name for name in ours if name.startswith(LATER)) == []
+
+
+def test_nothing_compiles_its_methods_on_the_way_to_the_first_function(tmp_path: Path):
+    """The values of a run are structs: a dataclass compiles its methods when it is made, each time a program starts."""
+    program = "import dataclasses\n\nmade = []\n" + FIRST.replace("import sys\n", """import sys
+
+of = dataclasses._process_class
+
+
+def told(cls, *given, **named):
+    made.append(f"{cls.__module__}.{cls.__qualname__}")
+    return of(cls, *given, **named)
+
+
+dataclasses._process_class = told
+""", 1).replace('" ".join(sys.modules)', '" ".join(made)')  # fmt: skip
+    assert not _loaded(program, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -162,12 +162,12 @@ def plan(
 @app.command(cls=Verb, short_help=VERBS["status"])
 def status(run: RunName = "latest", as_json: Json = False, store: Store = None) -> None:
     """Show how a run stands, whoever owns it."""
-    import dataclasses
+    from msgspec import to_builtins
 
     from orchestrator_nb.orchestrator.attaching import attach
 
     found = attach(run, store=store).status()
-    print(json.dumps(dataclasses.asdict(found), ensure_ascii=False) if as_json else found)
+    print(json.dumps(to_builtins(found), ensure_ascii=False) if as_json else found)
 
 
 @app.command(cls=Verb, short_help=VERBS["resume"])

@@ -46,10 +46,10 @@ def watch(
 def why(words: OfARun, as_json: Json = False, store: Store = None) -> None:
     """Tell the facts that led to where a command is: attempts, failures, retries, and its upstream."""
     run, command = named(words, "COMMAND")
-    import dataclasses
+    from msgspec import to_builtins
 
     story = _attach(run, store).why(command)
-    print(json.dumps(dataclasses.asdict(story), ensure_ascii=False) if as_json else story)
+    print(json.dumps(to_builtins(story), ensure_ascii=False) if as_json else story)
 
 
 def metrics(run: RunName = "latest", as_json: Json = False, store: Store = None) -> None:
@@ -99,11 +99,11 @@ def accept(words: OfARun, store: Store = None) -> None:
 
 def decisions(run: RunName = "latest", as_json: Json = False, store: Store = None) -> None:
     """Show what people are asked in a run, and what was answered."""
-    import dataclasses
+    from msgspec import to_builtins
 
     found = _attach(run, store).decisions()
     if as_json:
-        print(json.dumps([dataclasses.asdict(decision) for decision in found], ensure_ascii=False))
+        print(json.dumps(to_builtins(found), ensure_ascii=False))
     else:
         print(repr(found))
 

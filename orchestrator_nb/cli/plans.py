@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+
+from msgspec import structs
 
 from orchestrator_nb.orchestrator.preview import Preview
 from orchestrator_nb.plan.listing import what_runs
@@ -26,14 +27,14 @@ def plan_json(plan: Preview) -> str:
                 }
                 for name in plan.order
             },
-            "edges": [dataclasses.asdict(edge) for edge in plan.edges],
+            "edges": [structs.asdict(edge) for edge in plan.edges],
             "notes": list(plan.notes),
             "slots": plan.slots,
             "critical_path": plan.critical_path(),
             "batches": plan.batches(),
             "predicted": {plan.slots: plan.predicted([plan.slots]).get(plan.slots)},
-            "reuse": {name: dataclasses.asdict(verdict) for name, verdict in plan.verdicts.items()},
-            "conflicts": [dataclasses.asdict(conflict) for conflict in plan.conflicts()],
+            "reuse": {name: structs.asdict(verdict) for name, verdict in plan.verdicts.items()},
+            "conflicts": [structs.asdict(conflict) for conflict in plan.conflicts()],
         },
         ensure_ascii=False,
     )

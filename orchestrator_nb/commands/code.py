@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-_MAGIC = re.compile(r"^([ \t]*)([%!?].*)$", re.MULTILINE)
+_MAGIC = r"(?m)^([ \t]*)([%!?].*)$"
 _IGNORED = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 """Fields of the tree that say nothing about what the code does, or are not the same in every version of Python."""
 _BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)
@@ -48,7 +48,7 @@ def _is_magic(cell: str) -> bool:
 
 def without_magic(cell: str) -> str:
     """Return a piece of code with the lines that are for IPython alone as calls, so that the rest is Python."""
-    return _MAGIC.sub(lambda line: f"{line[1]}__ipython__({line[2]!r})", cell)
+    return re.sub(_MAGIC, lambda line: f"{line[1]}__ipython__({line[2]!r})", cell)
 
 
 def plain_text(text: str) -> str:

@@ -24,9 +24,10 @@ import inspect
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator_nb import context
 from orchestrator_nb.commands.arguments import resolve, resolved
@@ -45,8 +46,7 @@ ANSWERS = {"retry": True, "fail": False}
 """What `handle_error` may answer in one word, and whether a repetition may then succeed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutionEnvironment:
+class ExecutionEnvironment(Struct, frozen=True, kw_only=True):
     """Where a native command runs.
 
     `folder` is the definition's, `run_folder` the run's, `directory` the one that it works in; `variables` are the

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import os
 import sys
-import sysconfig
 import types
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -19,12 +19,9 @@ from orchestrator_nb.commands.source import source_of
 _OF_OURS = frozenset({"command", "register"})
 """Decorators that name a function as a command; what they say is in the definition."""
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
-_INSTALLED = tuple(
-    str(Path(place).resolve())
-    for place in {*(sysconfig.get_paths().get(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))}
-    if place
-)
-"""Where Python and what is installed for it are."""
+
+_LIBRARY = os.path.dirname(os.__file__) + os.sep
+"""Where Python's own modules are, and mostly what is installed: found without asking for all its places."""
 
 
 def code_of(function: Any) -> str:
@@ -149,7 +146,16 @@ def _is_own(thing: Any) -> bool:
     file = getattr(sys.modules.get(name), "__file__", None)
     if file is None:
         return name == "__main__"
-    return not str(Path(file).resolve()).startswith(_INSTALLED)
+    return not (file.startswith(_LIBRARY) or str(Path(file).resolve()).startswith(_installed()))
+
+
+@functools.cache
+def _installed() -> tuple[str, ...]:
+    """Return where Python and what is installed for it are."""
+    import sysconfig
+
+    places = {*(sysconfig.get_paths().get(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))}
+    return tuple(str(Path(place).resolve()) for place in places if place)
 
 
 def _is_plain(values: Iterable[Any]) -> bool:

@@ -6,19 +6,19 @@ import importlib
 import re
 import sys
 import threading
-import traceback
 from contextlib import suppress
-from dataclasses import replace
 from importlib.machinery import PathFinder
 from importlib.util import cache_from_source
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from msgspec.structs import replace
+
 from orchestrator_nb.definition.names import nearest
 from orchestrator_nb.errors import Mistake
 
-_REFERENCE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_REFERENCE = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*"
 
 _lock = threading.Lock()
 _versions: dict[str, tuple[int, int]] = {}
@@ -45,7 +45,7 @@ def find(reference: str, *, folder: Path, fresh: bool = False) -> Any:
 
     With `fresh`, a module of the folder whose file has changed since is loaded again. Raises CannotImport.
     """
-    if not _REFERENCE.fullmatch(reference):
+    if not re.fullmatch(_REFERENCE, reference):
         mistake = Mistake("this does not name a function", found=f'"{reference}"', expected="module:function")
         raise CannotImport(mistake)
     module_name, _, attribute = reference.partition(":")
@@ -139,6 +139,8 @@ def _why(name: str, error: BaseException, folder: Path) -> Mistake:
         here = [path.stem for path in folder.glob("*.py")] + [path.parent.name for path in folder.glob("*/__init__.py")]
         text = f'there is no module "{error.name}", neither in "{folder}" nor installed'
         return Mistake(text, nearest=nearest(name, here))
+    import traceback
+
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     place = f" ({frames[-1].filename}:{frames[-1].lineno})" if len(frames) > 1 else ""
     what = "exits" if isinstance(error, SystemExit) else "raises an error"

@@ -24,7 +24,7 @@ GROUP = "orchestrator_nb.commands"
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_NAME = re.compile(r"/[\w.:/-]{1,99}|[^\W\d][\w-]*(\.[^\W\d][\w-]*)+")
+_NAME = r"/[\w.:/-]{1,99}|[^\W\d][\w-]*(\.[^\W\d][\w-]*)+"
 
 
 class Registry:
@@ -43,7 +43,7 @@ class Registry:
         A function that is defined again, by running its cell or reloading its module, takes its own place. Raises
         UsageError for a bad name, and for one that another function has.
         """
-        if len(name) > 100 or not _NAME.fullmatch(name):
+        if len(name) > 100 or not re.fullmatch(_NAME, name):
             raise UsageError(f'{name!r} cannot be registered; expected a name such as "/query" or "team.query"')
 
         def decorate(function: Function) -> Function:

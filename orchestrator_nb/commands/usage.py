@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
@@ -109,7 +108,17 @@ def own_usage() -> Used:
     return Used(cpu=round(cpu, 3), memory=peak, read=read, written=written)
 
 
-def collected(process: subprocess.Popen[bytes]) -> tuple[int, Used | None]:
+class Child(Protocol):
+    """A process that this one has started: a `subprocess.Popen`."""
+
+    pid: int
+    returncode: Any
+
+    def wait(self) -> int:
+        """Wait for its end and return its exit code."""
+
+
+def collected(process: Child) -> tuple[int, Used | None]:
     """Wait for a child and return its exit code, with what it took, and its own children with it, where the system
     tells that to who collects it."""
     if not hasattr(os, "wait4"):

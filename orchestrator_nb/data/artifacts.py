@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -36,7 +35,8 @@ class Draft:
     def fill(self, source: IO[bytes]) -> None:
         """Write what `source` still gives. Raises OSError."""
         with self.path.open("wb") as target:
-            shutil.copyfileobj(source, target, CHUNK)
+            while chunk := source.read(CHUNK):
+                target.write(chunk)
 
 
 class Artifacts:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import fields
 
 from orchestrator_nb.data.shared_values import read_shared
 from orchestrator_nb.events import Stored
@@ -13,8 +15,7 @@ NEXT = "next_command_context"
 """The name under which a command records what only those that come after it have to know."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandResult:
+class CommandResult(Struct, frozen=True, kw_only=True):
     """What a command came to.
 
     `primary_outputs` is its result, `state_changes` are its changes of the shared state by name, `workflow_data` is

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +59,8 @@ def room_left(path: Path) -> str:
     """Return in words what the file system of a path has left."""
     folder = nearest_folder(path)
     try:
+        import shutil
+
         usage = shutil.disk_usage(folder)
         files = os.statvfs(folder) if hasattr(os, "statvfs") else None
     except OSError:
@@ -73,6 +74,11 @@ def room_left(path: Path) -> str:
 def bytes_free(path: Path) -> int | None:
     """Return how many bytes may be written on the file system of a path that need not exist; None if that is unknown."""
     try:
+        if hasattr(os, "statvfs"):
+            system = os.statvfs(nearest_folder(path))
+            return system.f_bavail * system.f_frsize
+        import shutil
+
         return shutil.disk_usage(nearest_folder(path)).free
     except OSError:
         return None

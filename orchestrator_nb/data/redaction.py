@@ -28,7 +28,7 @@ LONGEST_HELD = 64 * 1024
 
 _CHUNK = 2**20
 _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "latin-1")
-_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
+_NUMBER = r"[+-]?\d+(?:\.\d+)?"
 
 
 class _Known(Struct, frozen=True):
@@ -205,7 +205,7 @@ def _known(name: str, value: str) -> _Known:
         except UnicodeEncodeError:  # latin-1 does not have all characters, and none has half of a surrogate pair
             continue
     beginning = re.compile("|".join(way.beginning for way in ways))
-    return _Known(name, value, ways, beginning, tuple(wide), float(value) if _NUMBER.fullmatch(value) else None)
+    return _Known(name, value, ways, beginning, tuple(wide), float(value) if re.fullmatch(_NUMBER, value) else None)
 
 
 REDACTOR = Redactor()

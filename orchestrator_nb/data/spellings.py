@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import chain
+
+from msgspec import Struct
 
 Ways = tuple[str, ...]
 
@@ -33,8 +34,7 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _IN_BASE64 = {"+": ("+", "-", "%2B", "%2b"), "/": ("/", "_", "%2F", "%2f")}
 
 
-@dataclass(frozen=True)
-class Spelling:
+class Spelling(Struct, frozen=True, dict=True):
     """One way to write a text: the ways to write each of its characters, and what may stand `between` them.
 
     `before` is what the character before it is where that one has a part of it.

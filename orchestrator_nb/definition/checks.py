@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from orchestrator_nb.definition.expressions import Expression
-from orchestrator_nb.definition.matrix_check import axes_of, matrix_mistakes
+from msgspec.structs import replace
+
 from orchestrator_nb.definition.model import Invalid
 from orchestrator_nb.definition.models import KINDS, ParameterDefinition, WorkflowDefinition
 from orchestrator_nb.definition.names import RESERVED, addresses, nearest
@@ -230,6 +229,8 @@ class _Names:
 
     def references(self, pointer: str, body: dict[str, Any], *, without: Sequence[str]) -> Iterator[Mistake]:
         if isinstance(body.get("matrix"), dict):
+            from orchestrator_nb.definition.matrix_check import matrix_mistakes
+
             yield from matrix_mistakes(body["matrix"], f"{pointer}/matrix", self._declared)
         if isinstance(body.get("when"), str):
             yield from self._in_expression(f"{pointer}/when", body["when"], body)
@@ -253,6 +254,8 @@ class _Names:
         return roots <= ({"matrix", "parameters"} if name in ("reads", "writes") else {"matrix"})
 
     def _in_expression(self, pointer: str, text: str, body: Mapping[str, Any]) -> Iterator[Mistake]:
+        from orchestrator_nb.definition.expressions import Expression
+
         try:
             names = Expression.parse(text).names
         except UsageError as error:
@@ -311,6 +314,8 @@ class _Names:
 
     def _axis(self, reference: Reference, body: Mapping[str, Any]) -> Mistake | None:
         """Return what is wrong with a look-up in the matrix of a command."""
+        from orchestrator_nb.definition.matrix_check import axes_of
+
         text, name, axes = escaped(reference.text), reference.keys[0], axes_of(body.get("matrix"))
         if name in axes:
             return None

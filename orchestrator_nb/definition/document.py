@@ -11,11 +11,9 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from orchestrator_nb.definition.json_text import read_json
 from orchestrator_nb.definition.pointers import parent
 from orchestrator_nb.definition.tree import Place, Tree
 from orchestrator_nb.definition.values import described
-from orchestrator_nb.definition.yaml_text import read_yaml
 from orchestrator_nb.errors import DefinitionError, Mistake
 
 LARGEST_FILE = 10_000_000
@@ -69,7 +67,14 @@ def read_text(text: str, *, label: str | None = None, language: Literal["yaml", 
     if at >= 0:
         line, column = _counted(text[:at])
         raise DefinitionError([Mistake("there is a NUL character in the text", file=label, line=line, column=column)])
-    tree = read_json(text, label) if language == "json" else read_yaml(text, label)
+    if language == "json":
+        from orchestrator_nb.definition.json_text import read_json
+
+        tree = read_json(text, label)
+    else:
+        from orchestrator_nb.definition.yaml_text import read_yaml
+
+        tree = read_yaml(text, label)
     return Document(_mapping(tree, label), label, tree.places, tuple(tree.mistakes))
 
 

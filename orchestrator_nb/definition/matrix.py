@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from math import prod
 from typing import Any
+
+from msgspec import Struct, field
 
 from orchestrator_nb.definition.models import CommandDefinition, Id, WorkflowDefinition
 from orchestrator_nb.definition.names import RESERVED, numbered, slug
@@ -48,8 +49,7 @@ class CellDefinition(CommandDefinition):
         return self.matrix_of
 
 
-@dataclass(frozen=True, slots=True)
-class FanIn:
+class FanIn(Struct, frozen=True):
     """Which cells of a matrix command another command comes after: their ids by key, in the order of the matrix.
 
     `one` when it is the one cell that agrees with a cell in all axes: then its result is that of the cell, and not a
@@ -61,8 +61,7 @@ class FanIn:
     note: str
 
 
-@dataclass(frozen=True)
-class Expanded:
+class Expanded(Struct, frozen=True, dict=True):
     """The commands of a definition with the cells in the place of each matrix command.
 
     `cells` are those of each matrix command, by its id. `mistakes` are those of matrices whose values were not known

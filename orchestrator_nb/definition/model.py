@@ -7,11 +7,12 @@ Python starts without pydantic, and whatever is wrong is told by it, wherever it
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from functools import reduce
 from inspect import get_annotations
 from operator import or_
-from types import UnionType
+from types import SimpleNamespace, UnionType
 from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from typing_extensions import Self
@@ -104,14 +105,14 @@ class Model:
 
     @classmethod
     def annotation(cls, name: str) -> Any:
-        """Return the type of a field."""
-        return cls._hints()[name]
-
-    @classmethod
-    def _hints(cls) -> dict[str, Any]:
-        if not cls._types:
-            cls._types = get_type_hints(cls, include_extras=True)
-        return cls._types
+        """Return the type of a field, read from its declaration when it is first asked for: a run needs few of them."""
+        known = cls._types.get(name)
+        if known is None:
+            owner = next(base for base in cls.__mro__ if name in get_annotations(base))
+            declared = SimpleNamespace(__annotations__={name: get_annotations(owner)[name]})
+            around = vars(sys.modules[owner.__module__])
+            known = cls._types[name] = get_type_hints(declared, around, include_extras=True)[name]
+        return known
 
     @classmethod
     def _reader(cls, name: Any) -> Reader | None:
@@ -219,9 +220,8 @@ def _made_twin(kind: type[Model]) -> Any:
     base: Any = type("Model", (BaseModel,), {
         "model_config": ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False), "__module__": __name__,
     })  # fmt: skip
-    hints = kind._hints()
     fields: dict[str, Any] = {
-        name: (_translated(hints[name]), _pydantic_field(field, _in_twin(field.default)))
+        name: (_translated(kind.annotation(name)), _pydantic_field(field, _in_twin(field.default)))
         for name, field in kind.model_fields.items()
     }
     validators: dict[str, Any] = {"_wrong": model_validator(mode="after")(check)}

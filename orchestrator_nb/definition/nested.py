@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from orchestrator_nb.definition.durations import seconds
 from orchestrator_nb.definition.keys import meant, renamed
 from orchestrator_nb.definition.models import (
     CheckpointsDefinition,
@@ -154,6 +153,8 @@ def _monitoring(value: Any, pointer: str, spelled: Spelled) -> Any:
 
 def _with_seconds(named: dict[str, Any], name: str) -> dict[str, Any]:
     if name in named:
+        from orchestrator_nb.definition.durations import seconds
+
         named[name] = seconds(named[name])
     return named
 

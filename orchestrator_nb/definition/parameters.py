@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
 from datetime import date, datetime
 from keyword import iskeyword
 from os import PathLike, fspath
 from typing import Any
+
+from msgspec.structs import replace
 
 from orchestrator_nb.definition.models import ParameterDefinition
 from orchestrator_nb.definition.names import nearest
@@ -34,10 +35,10 @@ EXPECTED = {
 }
 """What a value of each declared type is, in words."""
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_DATETIME = re.compile(r"(\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?([+-]\d{2}:\d{2})?)?)", re.ASCII)
-_INTEGER = re.compile(r"[-+]?[0-9]+")
-_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_DATE = r"(?a)\d{4}-\d{2}-\d{2}"
+_DATETIME = r"(?a)(\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?([+-]\d{2}:\d{2})?)?)"
+_INTEGER = r"[-+]?[0-9]+"
+_NUMBER = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
 _LONGEST_INTEGER = 25
 _FEW, _SHORT = 100, 1000
 _WORDS = {"true": True, "True": True, "false": False, "False": False, "None": None}
@@ -182,7 +183,7 @@ def _is(value: Any, type_name: str) -> bool:
 def is_date(text: str) -> bool:
     """Whether a text is a day of the calendar, written as 2026-01-31."""
     try:
-        return bool(_DATE.fullmatch(text) and date.fromisoformat(text))
+        return bool(re.fullmatch(_DATE, text) and date.fromisoformat(text))
     except ValueError:
         return False
 
@@ -191,7 +192,7 @@ def is_datetime(text: str) -> bool:
     """Whether a text is an ISO date, with or without a time of day and an offset from UTC."""
     text = f"{text[:-1]}+00:00" if text.endswith(("Z", "z")) else text
     try:
-        return bool(_DATETIME.fullmatch(text) and datetime.fromisoformat(_padded(text)))
+        return bool(re.fullmatch(_DATETIME, text) and datetime.fromisoformat(_padded(text)))
     except ValueError:
         return False
 
@@ -207,9 +208,9 @@ def _parsed(text: str, type_name: str) -> Any:
         return _WORDS[text]
     if type_name == "boolean":
         return _WORDS.get(text.lower(), text)
-    if type_name in ("integer", "number", "any") and _INTEGER.fullmatch(text) and len(text) <= _LONGEST_INTEGER:
+    if type_name in ("integer", "number", "any") and re.fullmatch(_INTEGER, text) and len(text) <= _LONGEST_INTEGER:
         return int(text)
-    if type_name in ("number", "any") and _NUMBER.fullmatch(text):
+    if type_name in ("number", "any") and re.fullmatch(_NUMBER, text):
         return float(text)
     if type_name in ("list", "object"):
         try:

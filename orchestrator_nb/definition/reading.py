@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator_nb.definition.checks import mistakes_in
 from orchestrator_nb.definition.document import Document, read_file, read_text
@@ -18,8 +20,7 @@ from orchestrator_nb.definition.values import visible
 from orchestrator_nb.errors import DefinitionError, Mistake
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """A valid definition and where it came from.
 
     `folder` is what its paths are relative to, absolute. `place` gives line and column, from 1, of a JSON pointer into

@@ -20,8 +20,8 @@ ROOTS = ("parameters", "context", "secrets")
 """What a reference may begin with besides the name of a command."""
 
 _OPENING = "${{"
-_WRITTEN = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
-_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_][A-Za-z0-9_-]*)*")
+_WRITTEN = r"(?s)\$\{\{(.*?)\}\}"
+_PATH = r"[A-Za-z0-9_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_][A-Za-z0-9_-]*)*"
 _GRAMMAR = "names with dots between them, as in ${{ clean.rows }} or ${{ parameters.day }}"
 
 
@@ -91,7 +91,7 @@ def _found(value: Any) -> Iterator[Reference]:
     if type(value) is str:
         if _OPENING in value:
             _check_closed(value)
-            for match in _WRITTEN.finditer(value):
+            for match in re.finditer(_WRITTEN, value):
                 yield _parsed(match)
     elif type(value) is dict:
         for item in value.values():
@@ -103,10 +103,10 @@ def _found(value: Any) -> Iterator[Reference]:
 
 def _resolved(text: str, lookup: Callable[[Reference], Any]) -> Any:
     _check_closed(text)
-    whole = _WRITTEN.fullmatch(text)
+    whole = re.fullmatch(_WRITTEN, text)
     if whole and text.count(_OPENING) == 1:
         return lookup(_parsed(whole))
-    return _WRITTEN.sub(lambda match: _written(_parsed(match), lookup), text)
+    return re.sub(_WRITTEN, lambda match: _written(_parsed(match), lookup), text)
 
 
 def _written(reference: Reference, lookup: Callable[[Reference], Any]) -> str:
@@ -122,14 +122,14 @@ def _written(reference: Reference, lookup: Callable[[Reference], Any]) -> str:
 
 
 def _check_closed(text: str) -> None:
-    rest = _WRITTEN.sub("", text)
+    rest = re.sub(_WRITTEN, "", text)
     if _OPENING in rest:
         raise UsageError(f'a reference in {escaped(text)} has no end; expected "}}}}" after its names')
 
 
 def _parsed(match: re.Match[str]) -> Reference:
     text, inner = match.group(), match.group(1).strip()
-    if not _PATH.fullmatch(inner):
+    if not re.fullmatch(_PATH, inner):
         raise UsageError(f"{escaped(text)} is not a reference; expected {_GRAMMAR}")
     root, *keys = inner.split(".")
     hidden = next((part for part in (root, *keys) if part.startswith("__")), None)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from orchestrator_nb.definition.pointers import parent
 from orchestrator_nb.errors import Mistake
 
-_ID = re.compile(r"/commands/[0-9]+/id")
+_ID = r"/commands/[0-9]+/id"
 
 
-@dataclass(slots=True)
-class Spelled:
+class Spelled(Struct):
     """A definition in the canonical spelling, its commands a list with ids.
 
     `origins` maps a pointer into `data` to the pointer into the user's document where these differ; what is below it
@@ -27,7 +27,7 @@ class Spelled:
 
     def origin(self, pointer: str) -> str:
         """Return where in the user's document something is that is at `pointer` in `data`."""
-        if self.keyed and _ID.fullmatch(pointer):
+        if self.keyed and re.fullmatch(_ID, pointer):
             pointer = parent(pointer)
         around = pointer
         while around:

@@ -7,7 +7,6 @@ from functools import lru_cache
 from os import PathLike, fspath
 from typing import Any
 
-from orchestrator_nb.definition.durations import seconds
 from orchestrator_nb.definition.identities import add_edges, expand_agents, give_ids
 from orchestrator_nb.definition.keys import meant, renamed
 from orchestrator_nb.definition.models import KINDS, CommandDefinition, ParameterDefinition, WorkflowDefinition
@@ -128,6 +127,8 @@ def _shape(body: dict[str, Any], pointer: str, spelled: Spelled) -> None:
     for name in _SHAPED.intersection(body):
         value = body[name]
         if name in _DURATIONS:
+            from orchestrator_nb.definition.durations import seconds
+
             body[name] = seconds(value)
         elif name in ("notebook", "cwd"):
             body[name] = _path(value)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
+
+from msgspec import Struct, field
 
 from orchestrator_nb.definition.pointers import child
 from orchestrator_nb.definition.values import DEEPEST, LARGEST, SMALLEST, described, escaped, misfits, visible
@@ -20,8 +21,7 @@ MOST_REPEATED = 100_000
 _DIGITS = 25
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """A list or mapping that is being filled; `size` and `height` count what is in it, itself included."""
 
     value: Any
@@ -34,8 +34,7 @@ class _Open:
     height: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Anchored:
+class _Anchored(Struct, frozen=True):
     value: Any
     size: int
     height: int

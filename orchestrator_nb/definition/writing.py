@@ -10,11 +10,10 @@ from orchestrator_nb.definition.model import Model
 from orchestrator_nb.definition.models import GateDefinition, ParameterDefinition, WorkflowDefinition
 from orchestrator_nb.definition.parameters import inferred_type
 from orchestrator_nb.definition.spelling import is_declaration
-from orchestrator_nb.definition.yaml_text import is_plain_text
 
-_PLAIN = re.compile(r"([A-Za-z_/.]|[0-9]+-[A-Za-z])[A-Za-z0-9_./-]*( [A-Za-z0-9_./][A-Za-z0-9_./-]*)*")
+_PLAIN = r"([A-Za-z_/.]|[0-9]+-[A-Za-z])[A-Za-z0-9_./-]*( [A-Za-z0-9_./][A-Za-z0-9_./-]*)*"
 _OLD_WORDS = frozenset(("y", "n", "yes", "no", "on", "off"))
-_UNSEEN = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_UNSEEN = "[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]"
 _WIDTH = 100
 _LONGEST_KEY = 500
 
@@ -105,7 +104,9 @@ def _flow_key(key: str) -> str:
 
 
 def _scalar(value: Any) -> str:
-    if type(value) is str and _PLAIN.fullmatch(value) and is_plain_text(value) and value.lower() not in _OLD_WORDS:
+    from orchestrator_nb.definition.yaml_text import is_plain_text
+
+    if type(value) is str and re.fullmatch(_PLAIN, value) and is_plain_text(value) and value.lower() not in _OLD_WORDS:
         return value
     written = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return _UNSEEN.sub(lambda match: f"\\u{ord(match.group()):04x}", written)
+    return re.sub(_UNSEEN, lambda match: f"\\u{ord(match.group()):04x}", written)

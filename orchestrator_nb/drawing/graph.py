@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
+
+from msgspec import Struct
 
 from orchestrator_nb.drawing.bare import SEEN
 from orchestrator_nb.drawing.dense import STYLE as SQUARES
@@ -51,8 +52,7 @@ _STYLE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
+class Box(Struct, frozen=True, kw_only=True):
     """What a box shows: its label, a `note` below it, and the `title` that is shown on hovering; in the picture of a
     run also the `state` of the command and the `fraction` of it that is done, from 0 to 1."""
 

@@ -9,9 +9,7 @@ order. Equal input gives the equal order: the effort is counted in steps, not in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from random import Random
 
-from orchestrator_nb.engine.rehearsal import rehearse, rehearse_backwards
 from orchestrator_nb.plan.ranks import Net, lower_bound, upward_ranks
 
 EFFORT = 250_000
@@ -95,6 +93,8 @@ class _Search:
         self._left = budget
         self._improve(places)
         self._improve(_placed([0.0] * len(places), self._lead))
+        from random import Random
+
         random = Random(len(places))  # noqa: S311 - no secret
         size = len(places)
         while self._left > 2 * size and not self._is_best():
@@ -108,6 +108,8 @@ class _Search:
 
     def _improve(self, places: list[int]) -> None:
         """Play the run forwards and backwards from these places on, for as long as it gets shorter."""
+        from orchestrator_nb.engine.rehearsal import rehearse, rehearse_backwards
+
         shortest = float("inf")
         while self._left > 0 and not self._is_best():
             run = rehearse(self._net, self._seconds, places, self._slots)

@@ -12,7 +12,8 @@ from orchestrator_nb import events as e
 from orchestrator_nb.engine.conditions import CAUSE
 from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.outline import with_ranks
-from orchestrator_nb.engine.simulator import Outcome, Simulation, VirtualExecutor, make_scheduler, simulate
+from orchestrator_nb.engine.simulation import Outcome, Simulation
+from orchestrator_nb.engine.simulator import VirtualExecutor, make_scheduler, simulate
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.ports import Policy

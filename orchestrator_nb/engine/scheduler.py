@@ -9,7 +9,6 @@ from typing import Any
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.allotment import Allotment
-from orchestrator_nb.engine.conditions import unmet
 from orchestrator_nb.engine.estimates import Estimates
 from orchestrator_nb.engine.parking import parked
 from orchestrator_nb.state.records import PlannedCommand
@@ -169,7 +168,7 @@ class Scheduler:
                     ends.append(e.CommandSkipped(at=now, command=command, reason=reason, cause="trigger_rule"))
                 elif found == "start" and tally is not None:
                     del self._tallies[command]  # no rule takes back that a command may start
-                    end = unmet(command, state, now)
+                    end = _unmet(command, state, now) if state.planned[command].when else None
                     if end is None:
                         heappush(self._ready, (self._rank[command], command))
                     else:
@@ -349,3 +348,10 @@ _OTHER_ENDS: dict[type[e.Event], str] = {
 _OTHER_END_STATES = frozenset(_OTHER_ENDS.values())
 _UPHEAVALS = (e.RunPlanned, e.RunResumed, e.CommandReopened, e.CommandRestored, e.DecisionRequested, e.WorkersChanged)
 """After these the index is made again."""
+
+
+def _unmet(command: str, state: RunState, now: float) -> e.Event | None:
+    """Return the end of a command with a condition, None where that holds; expressions are not read for nothing."""
+    from orchestrator_nb.engine.conditions import unmet
+
+    return unmet(command, state, now)

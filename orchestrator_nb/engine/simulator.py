@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 from pathlib import Path
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator_nb import events as e
@@ -14,6 +13,7 @@ from orchestrator_nb.definition.expressions import Expression
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.scheduler import Scheduler
+from orchestrator_nb.engine.simulation import Outcome, Row, Simulation
 from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.plan.ranks import expected_seconds
 from orchestrator_nb.ports import Policy, Report, Step, Work
@@ -22,35 +22,6 @@ from orchestrator_nb.state.step_facts import PROBE
 
 _PLACEHOLDER = CommandDefinition(id="simulated", command="simulated")
 _NOWHERE = Path()
-
-
-class Outcome(Struct, frozen=True, kw_only=True):
-    """How an attempt goes in a simulation: it takes so many `seconds`, the expected ones if None, and then returns,
-    or fails in this way; `crashed` when by the doing of the machine."""
-
-    seconds: float | None = None
-    failure: e.Failure | None = None
-    crashed: bool = False
-
-
-class Row(Struct, frozen=True, kw_only=True):
-    """One attempt on the timeline, in seconds from the beginning; `outcome` is returned, failed or interrupted."""
-
-    command: str
-    attempt: int
-    start: float
-    end: float
-    outcome: str
-
-
-class Simulation(Struct, frozen=True, kw_only=True):
-    """What would happen: the end of the run as its `state`, the `makespan` in seconds, every attempt, every event."""
-
-    state: str
-    slots: int
-    makespan: float
-    timeline: tuple[Row, ...]
-    events: tuple[e.Event, ...]
 
 
 def simulate(

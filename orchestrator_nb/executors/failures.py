@@ -12,7 +12,6 @@ from msgspec import structs
 from orchestrator_nb.data.redaction import REDACTOR
 from orchestrator_nb.errors import CommandError, ResultRefused
 from orchestrator_nb.events import Failure, Used
-from orchestrator_nb.executors.machine import free_memory
 from orchestrator_nb.executors.oom import OutOfMemory
 
 SIGKILL = 9
@@ -58,7 +57,12 @@ def failure_of(error: BaseException, **fields_known: Any) -> Failure:
 def with_peak(failure: Failure, used: Used | None) -> Failure:
     """Return the failure of what was killed with the most memory that it had, and how much there is, as evidence."""
     killed = failure.signal == SIGKILL or failure.exit_code == 128 + SIGKILL
-    if not killed or used is None or used.memory is None or (there := free_memory()) is None:
+    if not killed or used is None or used.memory is None:
+        return failure
+    from orchestrator_nb.executors.machine import free_memory
+
+    there = free_memory()
+    if there is None:
         return failure
     return structs.replace(failure, evidence={**failure.evidence, "peak": used.memory, "memory": there[1]})
 

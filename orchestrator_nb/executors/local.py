@@ -13,7 +13,6 @@ from pathlib import Path
 from msgspec import structs
 
 from orchestrator_nb.commands.callable import FunctionCommand, needs_process
-from orchestrator_nb.commands.processes import MARK, TERMINATE_GRACE, kill_attempt, marks
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.redacted_facts import redacted
@@ -25,7 +24,6 @@ from orchestrator_nb.executors import capture
 from orchestrator_nb.executors.attempt import LOG_SIZE, LocalAttempt, Progress, Surroundings
 from orchestrator_nb.executors.failures import failure_of
 from orchestrator_nb.executors.inputs import wrong_context
-from orchestrator_nb.executors.process import run_in_child
 from orchestrator_nb.executors.timer import Timer
 from orchestrator_nb.executors.workers import Workers
 from orchestrator_nb.plan.contents import Contents
@@ -35,8 +33,9 @@ from orchestrator_nb.state.step_facts import MERGE
 TIMEOUT_GRACE = 10.0
 """Seconds between the interrupt of an attempt that ran into its timeout and what follows."""
 
-LAST_GRACE = TERMINATE_GRACE + 4.0
-"""Seconds after the grace until an attempt that is being ended, and is still there, is given up."""
+LAST_GRACE = 9.0
+"""Seconds after the grace until an attempt that is being ended, and is still there, is given up: more than a process
+tree has between SIGTERM and SIGKILL, see `commands.processes`."""
 
 _Key = tuple[str, int]
 
@@ -247,6 +246,8 @@ class LocalExecutor:
         definition = attempt.work.definition
         function = self._callables.get(definition.kind)
         if function is not None and needs_process(definition):
+            from orchestrator_nb.executors.process import run_in_child
+
             return attempt.perform(partial(run_in_child, command=function, artifacts=self._around.artifacts))
         if definition.timeout is not None and definition.timeout != "none":
             key = (attempt.work.command, attempt.work.attempt)
@@ -295,6 +296,8 @@ class LocalExecutor:
     def _kill(self, key: _Key) -> None:
         attempt = self._attempts.get(key)
         if attempt is not None and attempt.can_be_ended:
+            from orchestrator_nb.commands.processes import MARK, kill_attempt, marks
+
             mark = marks(attempt.work.run_folder, *key)[MARK]
             threading.Thread(target=kill_attempt, args=(mark,), name="orchestrator_nb kill", daemon=True).start()
 

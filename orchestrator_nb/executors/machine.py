@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import socket
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
-_LINE = re.compile(r"^([A-Za-z_()]+):?[ \t]+([0-9]+)", re.MULTILINE)
+_LINE = r"(?m)^([A-Za-z_()]+):?[ \t]+([0-9]+)"
 _UNLIMITED = 2**60
 
 
@@ -46,6 +44,8 @@ def free_disk(folders: Iterable[Path]) -> dict[str, tuple[int, int]]:
         there = next((each for each in (folder, *folder.parents) if each.is_dir()), None)
         if there is not None and str(there) not in found:
             with suppress(OSError):
+                import shutil
+
                 usage = shutil.disk_usage(there)
                 found[str(there)] = usage.free, usage.total
     return found
@@ -55,6 +55,8 @@ def why_unreachable(address: str, *, timeout: float) -> str:
     """Return why `host:port` does not take a connection within so many seconds, empty where it does."""
     host, _, port = address.rpartition(":")
     try:
+        import socket
+
         with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout):
             return ""
     except (OSError, ValueError) as error:
@@ -130,4 +132,4 @@ def _numbers(path: Path) -> dict[str, int]:
         text = path.read_text(encoding="ascii", errors="replace")
     except OSError:
         return {}
-    return {name: int(value) for name, value in _LINE.findall(text)}
+    return {name: int(value) for name, value in re.findall(_LINE, text)}

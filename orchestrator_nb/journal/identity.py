@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -31,12 +30,12 @@ def identity() -> dict[str, Any]:
 
 def asker() -> dict[str, Any]:
     """Return who asks for something: pid, user and host of this process."""
-    return {"pid": os.getpid(), "user": _user(), "host": socket.gethostname()}
+    return {"pid": os.getpid(), "user": _user(), "host": _host()}
 
 
 @lru_cache(maxsize=1)
 def _of_this_process(pid: int) -> dict[str, Any]:
-    return {"pid": pid, "started": started(pid), "boot": _boot(), "host": socket.gethostname(), "user": _user()}
+    return {"pid": pid, "started": started(pid), "boot": _boot(), "host": _host(), "user": _user()}
 
 
 def started(pid: int) -> str | None:
@@ -73,7 +72,7 @@ def is_suspended(pid: int) -> bool:
 
 def is_here(card: Mapping[str, Any]) -> bool:
     """Tell whether the card is that of a process of this host and of this boot, alive or not."""
-    return card.get("host") == socket.gethostname() and card.get("boot") == _boot()
+    return card.get("host") == _host() and card.get("boot") == _boot()
 
 
 def lives(card: Mapping[str, Any]) -> bool:
@@ -130,11 +129,22 @@ def _boot() -> str:
         return ""
 
 
+def _host() -> str:
+    if hasattr(os, "uname"):
+        return os.uname().nodename
+    import socket
+
+    return socket.gethostname()
+
+
 @lru_cache(maxsize=1)
 def _user() -> str:
-    import getpass
-
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        if os.environ.get(name):
+            return os.environ[name]
     try:
-        return getpass.getuser()
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
     except (OSError, KeyError, ImportError):
         return str(os.getuid()) if hasattr(os, "getuid") else "unknown"

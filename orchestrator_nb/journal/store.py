@@ -15,9 +15,9 @@ NAME = "orchestrator-runs"
 VARIABLE = "ORCHESTRATOR_NB_STORE"
 JOURNAL = "journal.jsonl"
 
-_PART = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}\.")
-_ID_END = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{4}$")
-_RUN = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,159}$")
+_PART = r"-\d{8}-\d{6}-[0-9a-f]{4}\."
+_ID_END = r"-\d{8}-\d{6}-[0-9a-f]{4}$"
+_RUN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,159}$"
 
 
 def find_store(given: str | os.PathLike[str] | None = None, *, start: Path | None = None) -> Path:
@@ -78,18 +78,18 @@ def find_run(store: Path, run: str, *, workflow: str | None = None) -> Path:
 
     A run that is a part of another is found by its whole id, or where no other fits. Raises RunNotFound naming the nearest ones.
     """
-    if run != "latest" and _RUN.match(run) and (store / run / JOURNAL).is_file() and run in os.listdir(store):
+    if run != "latest" and re.match(_RUN, run) and (store / run / JOURNAL).is_file() and run in os.listdir(store):
         return store / run  # its whole id: the journals of the others need not be looked into
     runs = list_runs(store)
     if not runs:
         raise RunNotFound(f'there are no runs in "{store}"')
     whole = [folder for folder in runs if not is_part(folder.name)] or runs
     if run == "latest":
-        whole = [folder for folder in whole if workflow in (None, _ID_END.sub("", folder.name))]
+        whole = [folder for folder in whole if workflow in (None, re.sub(_ID_END, "", folder.name))]
         if not whole:
             raise RunNotFound(f'there are no runs of "{workflow}" in "{store}"')
         return whole[0]
-    if not _RUN.match(run):
+    if not re.match(_RUN, run):
         raise RunNotFound(f"{run!r} is not the id of a run; an id has letters, digits, '_', '.' and '-'")
     named = [folder for folder in whole if folder.name.startswith(run)]
     named = named or [folder for folder in runs if folder.name.startswith(run)]
@@ -105,7 +105,7 @@ def find_run(store: Path, run: str, *, workflow: str | None = None) -> Path:
 
 def is_part(run: str) -> bool:
     """Whether a run is a part of another, whose id its own begins with."""
-    return _PART.search(run) is not None
+    return re.search(_PART, run) is not None
 
 
 def list_runs(store: Path, *, workflow: str | None = None) -> list[Path]:
@@ -117,7 +117,7 @@ def list_runs(store: Path, *, workflow: str | None = None) -> list[Path]:
         folders = [
             folder
             for folder in store.iterdir()
-            if workflow in (None, _ID_END.sub("", folder.name)) and (folder / JOURNAL).is_file()
+            if workflow in (None, re.sub(_ID_END, "", folder.name)) and (folder / JOURNAL).is_file()
         ]
     except FileNotFoundError:
         return []

@@ -108,9 +108,18 @@ class Launch:
         """Show what clicks came to. The publisher's thread alone calls this."""
         with suppress(queue.Empty):
             while True:
-                self._done.get_nowait()()
-                self._open -= 1
+                shown = self._done.get_nowait()
+                try:
+                    shown()
+                except Exception as error:  # noqa: BLE001 - said where it was clicked
+                    self._say(str(error), "failed")
+                finally:
+                    self._open -= 1
         return self._open > 0
+
+    def left(self, why: str) -> None:
+        """Say below the form that what a click came to cannot be shown."""
+        self._say(f"What was clicked cannot be shown: {why}. See what runs with: %workflow history", "failed")
 
     def _start(self) -> Callable[[], None]:
         given, texts = self.values()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import replace
+import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from IPython.core.error import UsageError as NotUsed
 from IPython.core.magic import Magics, line_cell_magic, magics_class
 from IPython.core.magic_arguments import MagicArgumentParser
+from msgspec.structs import replace
 
 from orchestrator_nb.definition.reading import read_definition
 from orchestrator_nb.errors import UsageError
@@ -80,8 +82,7 @@ class WorkflowMagics(Magics):
             return None, None
         given = cell_parser().parse_args(words)
         # The line of the magic is the first of the cell: with an empty line for it, the numbers are those of the cell.
-        label = f"cell [{self.shell.execution_count}]"
-        loaded = read_definition(f"\n{cell}", file=label, folder=Path.cwd(), name=given.name)
+        loaded = read_definition(f"\n{cell}", file=self._cell(), folder=Path.cwd(), name=given.name)
         flow = Workflow._of(replace(loaded, file=None), None)
         self.shell.user_ns[variable(given.name or flow.name)] = flow
         if not given.run:
@@ -90,6 +91,17 @@ class WorkflowMagics(Magics):
         if not frontend.is_live() and not given.detach:
             return run.wait(), given.to
         return run, given.to
+
+    def _cell(self) -> str:
+        """Return what IPython calls the cell that runs: its number counts on before the cell has ended or after, by its
+        version, so the name is that of the code that led here."""
+        frame: FrameType | None = sys._getframe()
+        while frame is not None:
+            name = self.shell.compile.format_code_name(frame.f_code.co_filename)
+            if name is not None:
+                return " ".join(name)
+            frame = frame.f_back
+        return "the cell"
 
 
 def split(line: str) -> list[str]:

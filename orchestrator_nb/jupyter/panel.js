@@ -207,7 +207,7 @@ class Panel {
 
   decision({ number, command, question, options, fallback, deadline, level }) {
     const buttons = options.map(([option, meaning]) => make("button", { type: "button", title: meaning, class: option === fallback ? "onb-main" : null, onclick: () => this.ask("decide", { number, answer: option }) }, option));
-    const until = deadline ? ` ${new Date(deadline * 1000).toLocaleTimeString()}` : "";
+    const until = deadline ? ` ${clock(deadline)}` : "";
     const hint = fallback ? `without an answer, ${fallback} is taken at${until}` : deadline ? `more people are asked at${until}` : "";
     return make("section", { class: "onb-ask", "aria-label": `decision ${number}` },
       make("p", {}, drawIcon(this.plan.icons ?? {}, "waiting"), make("b", {}, ` ${command || "The run"} wants a decision `), make("small", {}, `${number} · ${level}`)),

@@ -42,6 +42,7 @@ class Panel:
         self._parent: dict[str, Any] = {}
         self._looked = self._sent = time.monotonic()
         self._size = 0
+        self._behind = False
         self._answers: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
 
     def display(self, parent: dict[str, Any] | None = None) -> None:
@@ -65,26 +66,38 @@ class Panel:
         if not self._is_due(now):
             return True
         self._looked = now
-        changed = self.picture.look()
+        # Where the last call has failed nobody knows what came of it: everything is sent.
+        changed = dict.fromkeys(self.parts if self._behind else ())
+        self._behind = True
+        changed.update(dict.fromkeys(self.picture.look()))
         while not self._answers.empty():
             name, value = self._answers.get()
             if isinstance(value, Message):
                 self.widget.send(value.content, value.buffers)
             else:
                 self.parts[name] = value
-                changed.append(name)
+                changed[name] = None
         if changed:
             self._sent = now
-            self.widget.send_parts(dict.fromkeys(changed))
-        if not self.picture.is_over or self._stay:
-            return True
-        self._leave()
-        return False
+            self.widget.send_parts(changed)
+        if self.picture.is_over and not self._stay:
+            self._leave()
+            return False
+        self._behind = False
+        return True
+
+    def left(self, why: str) -> None:
+        """Say below the head that nothing more is shown; what was clicked is still done."""
+        again = (
+            f"This panel is not brought up to date any more ({why}). The run is not touched by that: show it again with"
+        )
+        self.parts["said"] = {"text": f"{again} %workflow attach {self.run.id}", "wrong": True}
+        self.widget.send_parts(["said"])
 
     def _is_due(self, now: float) -> bool:
-        """Say whether to look now: somebody clicked, the journal has grown and the last message is not too young, or
+        """Say whether to look now: the last look failed, somebody clicked, the journal has grown and the last message is not too young, or
         nobody has looked for a while: how far a command is stands in no journal."""
-        if not self._answers.empty():
+        if self._behind or not self._answers.empty():
             return True
         patience = INTERVAL if self.picture.is_driven else IDLE
         if now - self._looked >= patience:

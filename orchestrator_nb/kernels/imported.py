@@ -14,7 +14,7 @@ IMPORTED = "imported.json"
 MOST = 50
 """How many modules are taken notice of at most."""
 
-_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+_NAME = r"[^\W\d]\w*(\.[^\W\d]\w*)*"
 
 
 def read_imported(folder: Path) -> tuple[str, ...]:
@@ -28,5 +28,5 @@ def read_imported(folder: Path) -> tuple[str, ...]:
 
 def module_names(said: Iterable[Any]) -> tuple[str, ...]:
     """Return what is the name of a module among this, sorted."""
-    names = {name for name in said if isinstance(name, str) and _NAME.fullmatch(name)}
+    names = {name for name in said if isinstance(name, str) and re.fullmatch(_NAME, name)}
     return tuple(sorted(names)[:MOST])

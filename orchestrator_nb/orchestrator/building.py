@@ -206,6 +206,9 @@ class Building:
                 return other
         raise UsageError(f'{function!r} is not a command of "{self.name}" yet; add it first')
 
+    def _ids_of_all(self) -> list[str]:
+        return [command.id for command in self.definition.commands]
+
     def _read(self) -> Loaded:
         if self._loaded is None:
             with collector_at_rest():
@@ -218,3 +221,6 @@ class Building:
         if self._written is None:
             self._written = to_dict(self._read().definition)
         return self._written
+
+    def __repr__(self) -> str:
+        return f"<Workflow {self.name}: {len(self._document['commands'])} commands>"

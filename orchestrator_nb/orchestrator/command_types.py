@@ -28,14 +28,16 @@ _MEMBERS = ("name", "check", "wants", "notes", "parameter_type", "result_type", 
 
 
 def command_types(
-    functions: Mapping[str, Callable[..., Any]], wanted: set[str], *, inner: Command
+    functions: Mapping[str, Callable[..., Any]], wanted: set[str], *, inner: Callable[[], Command]
 ) -> dict[str, Command]:
     """Return the types by name; `functions` are those defined in a session, by command id, `wanted` the types in use,
-    `inner` the type of commands that are workflows.
+    `inner` makes the type of commands that are workflows.
 
     Types of other packages are loaded only when they are wanted. Raises UsageError naming the package that fails.
     """
-    types: dict[str, Command] = {"call": CallableCommand(functions), "command": RegisteredCommand(), "workflow": inner}
+    types: dict[str, Command] = {"call": CallableCommand(functions), "command": RegisteredCommand()}
+    if "workflow" in wanted:
+        types["workflow"] = inner()
     missing = wanted - types.keys()
     if missing:  # what a run of functions alone would import for nothing
         from orchestrator_nb.commands.notebooks.command import NotebookCommand

@@ -13,7 +13,7 @@ from types import FrameType
 from orchestrator_nb.errors import OrchestratorError
 from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.orchestrator.frozen_workflow import frozen_workflow
-from orchestrator_nb.orchestrator.opening import resume_opened
+from orchestrator_nb.orchestrator.resuming import resume_opened
 from orchestrator_nb.orchestrator.run import Run
 
 

@@ -25,7 +25,7 @@ from orchestrator_nb.events import Event, NoticeGiven, Stored
 from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.orchestrator.display.result import ARTIFACTS, RunResult
 from orchestrator_nb.orchestrator.frozen import Frozen
-from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, resume_opened, start_opened
+from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, start_opened
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.plan.fingerprint import fingerprint
 from orchestrator_nb.plan.key import key_of
@@ -205,6 +205,8 @@ class WorkflowCommand(Command):
 
     def _begun(self, attempt: Attempt, opening: Opening, opening_of: OpeningOf) -> Run:
         """Go on with the run that an earlier attempt began with these parameters, else start one."""
+        from orchestrator_nb.orchestrator.resuming import resume_opened
+
         work = attempt.work
         store = work.run_folder.parent
         first = inner_id(work)

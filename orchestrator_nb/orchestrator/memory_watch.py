@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 
 from orchestrator_nb.events import MemoryProbed
-from orchestrator_nb.executors.machine import free_memory
 
 LOOK_EVERY = 1.0
 """Seconds between two looks."""
@@ -32,9 +31,10 @@ class MemoryWatch:
         held: Callable[[], bool],
         tell: Callable[[MemoryProbed], None],
         clock: Callable[[], float],
-        memory: Callable[[], tuple[int, int] | None] = free_memory,
+        memory: Callable[[], tuple[int, int] | None] | None = None,
     ) -> None:
-        self._reserve, self._held, self._tell, self._clock, self._memory = reserve, held, tell, clock, memory
+        self._reserve, self._held, self._tell, self._clock = reserve, held, tell, clock
+        self._memory = memory or _free_memory
         self._looked = self._told = float("-inf")
         self._short = False
 
@@ -56,3 +56,9 @@ class MemoryWatch:
         if available < reserve or (not self._short and (was or self._held())):
             self._told = now
             self._tell(MemoryProbed(at=self._clock(), available=available, total=total, short=self._short))
+
+
+def _free_memory() -> tuple[int, int] | None:
+    from orchestrator_nb.executors.machine import free_memory
+
+    return free_memory()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orchestrator_nb import events as e
 from orchestrator_nb.data.redaction import REDACTOR
@@ -20,8 +21,7 @@ MANY = 10
 """So many commands, and deviations, are named at the most."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notification:
+class Notification(Struct, frozen=True, kw_only=True):
     """Something that a person should know of a run: `kind` is decision, rollback, parked or end.
 
     `title` is a line, `text` the rest with what to type; secrets are left out of both. `bad` when something went wrong

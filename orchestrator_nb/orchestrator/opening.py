@@ -1,27 +1,23 @@
-"""Opening a run: a new one, or one that goes on after a pause, an end or the death of its owner."""
+"""Opening a run: what was checked and planned becomes a folder with a journal and a session that drives it."""
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from orchestrator_nb import events as e
-from orchestrator_nb.commands.notebooks.kernel_folder import remove_dead_folders
-from orchestrator_nb.commands.processes import end_leftovers
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResults
 from orchestrator_nb.data.secret_digests import SecretDigests
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.engine.outline import Outline, outline
-from orchestrator_nb.errors import StoreError
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import identity
-from orchestrator_nb.journal.live import remove_live
 from orchestrator_nb.journal.owner import Ownership, take_over
 from orchestrator_nb.journal.store import JOURNAL, create_run
 from orchestrator_nb.orchestrator.collector import collector_at_rest
@@ -29,35 +25,26 @@ from orchestrator_nb.orchestrator.display.result import ARTIFACTS
 from orchestrator_nb.orchestrator.earlier.durations import earlier_seconds
 from orchestrator_nb.orchestrator.earlier.errors import never_mended, not_tried_again
 from orchestrator_nb.orchestrator.earlier.results import EarlierResults, Kept
-from orchestrator_nb.orchestrator.frozen import Frozen, freeze_sources, remove_parts
-from orchestrator_nb.orchestrator.going_on import going_on, is_left
-from orchestrator_nb.orchestrator.notifying import notifiers
+from orchestrator_nb.orchestrator.frozen import Frozen, freeze_sources
 from orchestrator_nb.orchestrator.overlap import admitted
-from orchestrator_nb.orchestrator.reuse.kept_results import check_kept_results
-from orchestrator_nb.orchestrator.reuse.parts import given_to
-from orchestrator_nb.orchestrator.reuse.taking_over import take_over as take_result
-from orchestrator_nb.orchestrator.reuse.taking_over import with_merges
 from orchestrator_nb.orchestrator.reuse.verdicts import Reuse, Verdict
 from orchestrator_nb.orchestrator.rollbacks.checkpoint_steps import with_checkpoints
 from orchestrator_nb.orchestrator.run import GoOn, Run
 from orchestrator_nb.orchestrator.session import Owned, Session
 from orchestrator_nb.orchestrator.settings import recorded_settings
-from orchestrator_nb.orchestrator.store.manifest import complete_manifest
 from orchestrator_nb.orchestrator.store.promises import weaker_promises
 from orchestrator_nb.orchestrator.store.store_check import check_store
 from orchestrator_nb.plan.fingerprint import canonical, fingerprint
 from orchestrator_nb.plan.key import key_of
 from orchestrator_nb.plan.plan import Plan
-from orchestrator_nb.plan.selection import narrowed, read_selection, select
+from orchestrator_nb.plan.selection import narrowed
 from orchestrator_nb.ports import Command, Observer
-from orchestrator_nb.state.run_state import RunState, fold
+from orchestrator_nb.state.run_state import RunState
 from orchestrator_nb.state.sharing import is_function
-from orchestrator_nb.state.transitions import DONE, IllegalTransition
 from orchestrator_nb.version import VERSION
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class Opening(Struct, frozen=True, kw_only=True):
     """A plan that was checked, with all that a session needs to drive it. `go_on` resumes the run once it was left,
     `parent` is the run that it is a part of, `memory` is how much the machine has, in bytes, where it is asked for,
     `settings` are those that were given besides the definition's. `selected` are the commands that were selected, None
@@ -160,7 +147,7 @@ def start_opened(opening: Opening, *, store: Path, run: str | None = None) -> Ru
 
     Raises StoreError, and where another run of the workflow is under way what its `overlap` says.
     """
-    plan, opening = opening.plan, _with_notifiers(opening)
+    plan, opening = opening.plan, with_notifiers(opening)
     notes = check_store(store) if opening.parent is None else ()
     waited = plan.definition.coordination_timeout
     with admitted(store, plan.definition.workflow, opening.overlap, wait=waited), collector_at_rest():
@@ -168,137 +155,47 @@ def start_opened(opening: Opening, *, store: Path, run: str | None = None) -> Ru
         # The journal comes last: a folder that has one has all that a resume needs.
         try:
             opening.frozen().write(folder)
-            freeze_sources(_that_run(opening), plan.folder, folder)
-            beginning, reuse = _first_facts(folder, opening, notes)
-            owned = _own(folder, durable=opening.durability == "full")
+            freeze_sources(that_run(opening), plan.folder, folder)
+            beginning, reuse = first_facts(folder, opening, notes)
+            owned = own(folder, durable=opening.durability == "full")
         except BaseException:
             if run is None and not (folder / JOURNAL).exists():
+                import shutil
+
                 shutil.rmtree(folder, ignore_errors=True)  # nothing has begun: it would only be in the way
             raise
-    return _begin(owned, opening, RunState(), beginning, reuse)
+    return begin(owned, opening, RunState(), beginning, reuse)
 
 
-def _with_notifiers(opening: Opening) -> Opening:
+def with_notifiers(opening: Opening) -> Opening:
     """Return the opening with those who are told by its definition; a part of a run tells nobody. Raises UsageError."""
     if opening.parent is not None or not opening.plan.definition.notify:
         return opening
+    from orchestrator_nb.orchestrator.notifying import notifiers
+
     return replace(opening, observers=(*opening.observers, *notifiers(opening.plan.definition)))
 
 
-def _that_run(opening: Opening) -> list[CommandDefinition]:
+def that_run(opening: Opening) -> list[CommandDefinition]:
+    """Return the definitions of the commands that may run in it."""
     return [opening.plan.commands[name] for name in opening._own()]
 
 
-@collector_at_rest()
-def resume_opened(
-    folder: Path,
-    opening_of: OpeningOf,
-    *,
-    accept_changes: bool = False,
-    taking_over: bool = False,
-    durable: bool = True,
-    start_from: Sequence[str] = (),
-    admission: AbstractContextManager[None] | None = None,
-) -> Run:
-    """Take over a run and go on with it; one that is complete is only looked at.
-
-    Where other runs of the workflow count, `admission` is what `overlap.admitted` gives.
-
-    What is selected by `start_from` runs again, and everything downstream of it. Before anything is dispatched, every
-    process that a dead owner left is ended; a living one of this host, too, when `taking_over`. Raises RunRefused, DefinitionError, StoreError.
-    """
-    notes = check_store(folder.parent)
-    with admission or nullcontext():
-        owned = _own(folder, durable=durable, taking_over=taking_over)
-    try:
-        state = _folded(owned.journal)
-        frozen = Frozen.read(folder)
-        end_leftovers(folder)
-        Artifacts(folder / ARTIFACTS).remove_leftovers(older_than=0.0)
-        remove_parts(folder)
-        remove_live(folder)
-        remove_dead_folders()
-        opening, again = _opened_again(state, frozen, opening_of, start_from)
-        if state.run.state == "new":
-            if frozen.selected is not None:
-                earlier = _earlier(folder, opening)
-                opening = opening.part(frozen.selected, given_to(opening.plan, frozen.selected, earlier))
-            beginning, reuse = _first_facts(folder, opening, notes)
-            freeze_sources(_that_run(opening), opening.plan.folder, folder)
-        elif _is_complete(state) and not again:
-            complete_manifest(folder, state)
-            owned.release()
-            return Run(folder, go_on=opening.go_on, today=opening.today)
-        else:
-            if frozen.selected is not None:
-                there = [name for name in opening.plan.order if name in state.planned]
-                opening = opening.part(
-                    tuple(name for name in there if name in frozen.selected),
-                    [name for name in there if name not in frozen.selected],
-                )
-            check_kept_results(state, opening.plan, Artifacts(folder / ARTIFACTS), again=again)
-            planned = opening.planned(folder.parent)
-            beginning = going_on(
-                state,
-                opening.plan,
-                planned,
-                slots=opening.slots,
-                accept_changes=accept_changes,
-                again=again,
-                decide=opening.decide,
-            )
-            beginning.extend(e.NoticeGiven(at=time.time(), text=note) for note in notes)
-            reuse = _reusing(folder, opening, planned)
-            opening.frozen().write(folder)
-            left = [command for command in _that_run(opening) if command.id in again or is_left(command.id, state)]
-            freeze_sources(left, opening.plan.folder, folder)
-        opening = _with_notifiers(opening)
-    except BaseException:
-        owned.release()
-        raise
-    return _begin(owned, opening, state, beginning, reuse)
-
-
-def _is_complete(state: RunState) -> bool:
-    """Whether there is nothing to go on with."""
-    return state.run.state == "completed" and not state.deviations and state.run.rollback is None
-
-
-def _opened_again(
-    state: RunState, frozen: Frozen, opening_of: OpeningOf, start_from: Sequence[str]
-) -> tuple[Opening, Collection[str]]:
-    """Return today's opening of a run that is there, and the commands that are to run again."""
-    known = [name for name, record in state.commands.items() if record.state in DONE]
-    if frozen.selected is not None:
-        whole = opening_of(frozen, [command.id for command in frozen.definition.commands]).plan
-        known += [name for name in whole.order if name not in frozen.selected]
-    if not start_from:
-        opening = opening_of(frozen, known)
-        return replace(opening, reuse=frozen.reuse), ()
-    plan = opening_of(frozen, known).plan
-    if frozen.selected is not None:
-        plan = narrowed(plan, [name for name in frozen.selected if name in plan.commands])
-    again = set(select(read_selection(start_from=start_from), plan))
-    # What runs again is checked, and what succeeded before is not.
-    opening = opening_of(frozen, [name for name in known if name not in again])
-    return replace(opening, reuse=frozen.reuse), again
-
-
-def _earlier(folder: Path, opening: Opening) -> EarlierResults:
+def earlier_of(folder: Path, opening: Opening) -> EarlierResults:
+    """Return the results of the runs of the workflow in the store, without those of the run itself."""
     return EarlierResults(folder.parent, opening.plan.definition.workflow, besides=folder.name)
 
 
-def _reusing(folder: Path, opening: Opening, planned: Outline) -> Reuse | None:
+def reusing(folder: Path, opening: Opening, planned: Outline) -> Reuse | None:
     """Return what looks whether commands are up to date, None where that was not asked for."""
     if not opening.reuse:
         return None
     keys = {name: item.get("result_key", "") for name, item in planned.commands.items()}
-    return opening._reusing(keys, _earlier(folder, opening))
+    return opening._reusing(keys, earlier_of(folder, opening))
 
 
-def _begin(
-    owned: Owned, opening: Opening, state: RunState, beginning: list[e.Event], reuse: Reuse | None = None
-) -> Run:
+def begin(owned: Owned, opening: Opening, state: RunState, beginning: list[e.Event], reuse: Reuse | None = None) -> Run:
+    """Have a session drive the run from its first facts, or those with which it goes on; return the run."""
     session = Session(
         owned=owned,
         state=state,
@@ -315,7 +212,8 @@ def _begin(
     return Run(owned.folder, session=session, in_session=opening.defined_in, go_on=opening.go_on, today=opening.today)
 
 
-def _own(folder: Path, *, durable: bool, taking_over: bool = False) -> Owned:
+def own(folder: Path, *, durable: bool, taking_over: bool = False) -> Owned:
+    """Take a run for this process and open its journal. Raises RunRefused, StoreError."""
     ownership = take_over(folder) if taking_over else Ownership(folder)
     try:
         journal = JournalFile(folder / JOURNAL, durable=durable, clock=time.time)
@@ -325,14 +223,7 @@ def _own(folder: Path, *, durable: bool, taking_over: bool = False) -> Owned:
     return Owned(folder=folder, ownership=ownership, journal=journal)
 
 
-def _folded(journal: JournalFile) -> RunState:
-    try:
-        return fold(journal.read())
-    except IllegalTransition as error:
-        raise StoreError(f'the journal "{journal.path}" tells something impossible: {error}') from error
-
-
-def _first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> tuple[list[e.Event], Reuse | None]:
+def first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> tuple[list[e.Event], Reuse | None]:
     """Return the facts with which a new run begins, what it takes over from earlier runs among them."""
     now = time.time()
     plan = opening.plan
@@ -357,13 +248,16 @@ def _first_facts(folder: Path, opening: Opening, notes: Iterable[str]) -> tuple[
     durable = opening.durability == "full"
     facts = [started, planned.planned(now), *notices]
     for name, kept in opening.given.items():
+        from orchestrator_nb.orchestrator.reuse.taking_over import take_over as take_result
+
         reason = f"not selected, its result is that of {kept.origin}"
         facts.append(take_result(kept, name, folder=folder, now=now, reason=reason, durable=durable))
-    reuse = _reusing(folder, opening, planned)
+    reuse = reusing(folder, opening, planned)
     if reuse is not None:
         facts += reuse.beginning(folder, now, durable=durable)
     if opening.given and any(map(is_function, planned.merge.values())):
         from orchestrator_nb.executors.merging import Merging
+        from orchestrator_nb.orchestrator.reuse.taking_over import with_merges
 
         merging = Merging(
             folder=plan.folder, artifacts=Artifacts(folder / ARTIFACTS, durable=durable), functions=opening.gates

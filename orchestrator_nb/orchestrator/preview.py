@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
 from typing import Any
 
+from msgspec import field
+from msgspec.structs import fields
+
 from orchestrator_nb.engine.outline import declared_seconds, outline, plan_net
-from orchestrator_nb.engine.simulator import Outcome, Simulation, simulate
+from orchestrator_nb.engine.simulation import Simulation
 from orchestrator_nb.orchestrator.reuse.verdicts import UP_TO_DATE, Verdict
 from orchestrator_nb.plan.conflicts import Conflict, apart, conflicts
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import ALL, CPU, amount
-from orchestrator_nb.plan.ranks import batches, critical_path
-from orchestrator_nb.recovery.optional import Optional
-from orchestrator_nb.recovery.retry import Retry
 from orchestrator_nb.state.trigger_rules import DEFAULT
 
 SHOWN = 12
@@ -25,8 +24,7 @@ TOO_MANY = 20_000
 """And of one with more than these, none: it would take longer than people wait for a listing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Preview(Plan):
+class Preview(Plan, frozen=True, kw_only=True):
     """A plan with what is known of its run: its `slots`, the `seconds` that commands took in earlier runs, and how
     much `memory` the machine has, in bytes, where a command takes any. `verdicts` say of each command whether it is up
     to date, where that was asked for."""
@@ -38,6 +36,8 @@ class Preview(Plan):
 
     def critical_path(self) -> list[str]:
         """Return the commands on the longest way through the graph: no number of slots makes the run shorter."""
+        from orchestrator_nb.plan.ranks import critical_path
+
         return [self.order[place] for place in critical_path(plan_net(self), self._expected())]
 
     def _expected(self) -> list[float]:
@@ -51,6 +51,8 @@ class Preview(Plan):
 
     def batches(self) -> list[list[str]]:
         """Return the commands by level: each waits for earlier levels only. The run does not wait for whole levels."""
+        from orchestrator_nb.plan.ranks import batches
+
         return [[self.order[place] for place in batch] for batch in batches(plan_net(self))]
 
     def conflicts(self) -> list[Conflict]:
@@ -75,6 +77,11 @@ class Preview(Plan):
         `durations` are seconds by command and come before the known ones; what is up to date takes none. `outcomes`
         are lists of `engine.simulator.Outcome` by command, one for each attempt.
         """
+        from orchestrator_nb.engine.simulation import Outcome
+        from orchestrator_nb.engine.simulator import simulate
+        from orchestrator_nb.recovery.optional import Optional
+        from orchestrator_nb.recovery.retry import Retry
+
         taken, durations = slots or self.slots, {**self._reused(), **(durations or {})}
         planned = outline(
             self,

@@ -15,26 +15,19 @@ from orchestrator_nb.engine.requests import Accept, Decide, Escalate, Fail, Paus
 from orchestrator_nb.errors import RunFailed, RunNotRunning, RunRefused, StoreError, UsageError
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.follow import Follower
-from orchestrator_nb.journal.live import read_live
 from orchestrator_nb.journal.owner import is_owned
 from orchestrator_nb.journal.store import JOURNAL
-from orchestrator_nb.orchestrator.control.asking import Answer, ask_owner
-from orchestrator_nb.orchestrator.control.awaiting import wait_for_owner, wait_in_loop
+from orchestrator_nb.orchestrator.control.asking import Answer
 from orchestrator_nb.orchestrator.control.driver import Driver
 from orchestrator_nb.orchestrator.display.compliance import Compliance, compliance_of
 from orchestrator_nb.orchestrator.display.decisions import Decision, decisions_of, plain_parameters
-from orchestrator_nb.orchestrator.display.failure_story import failure_text
 from orchestrator_nb.orchestrator.display.looks import Looks
 from orchestrator_nb.orchestrator.display.result import RunResult, result_of
 from orchestrator_nb.orchestrator.display.run_metrics import RunMetrics
 from orchestrator_nb.orchestrator.display.status import Status
 from orchestrator_nb.orchestrator.display.why import Why, why
-from orchestrator_nb.orchestrator.metrics import execution_metrics
-from orchestrator_nb.orchestrator.next_steps import next_steps
 from orchestrator_nb.orchestrator.rollbacks.run_files import GoesBack
-from orchestrator_nb.orchestrator.run_context import context_of
 from orchestrator_nb.orchestrator.run_figures import RunFigures
-from orchestrator_nb.orchestrator.store.saved import read_saved, restore_state, saved_state, write_saved
 from orchestrator_nb.state.run_state import RunState
 
 GoOn = Callable[..., Any]
@@ -109,6 +102,8 @@ class Run(GoesBack, Looks, RunFigures):
         """Return how far the commands under way are: by id their ``attempt``, ``fraction`` (0 to 1) and ``text``, and
         the last ``lines`` that they printed, as far as there are any. Half a second old for a run of another process.
         """
+        from orchestrator_nb.journal.live import read_live
+
         session = self._session
         if session is not None:
             return {} if session.is_over else session.view.picture()
@@ -137,6 +132,8 @@ class Run(GoesBack, Looks, RunFigures):
 
     def metrics(self) -> RunMetrics:
         """Return what it cost, in seconds: total, per command, waits, attempts; see `execution_metrics`."""
+        from orchestrator_nb.orchestrator.metrics import execution_metrics
+
         return execution_metrics(read(self.folder / JOURNAL), self.state)
 
     def context(self, *, size: int | None = None, values: bool = False) -> dict[str, Any]:
@@ -144,6 +141,8 @@ class Run(GoesBack, Looks, RunFigures):
 
         Values in files are references, unless `values` wants them in their place.
         """
+        from orchestrator_nb.orchestrator.run_context import context_of
+
         return context_of(self.state, size=size, folder=self.folder if values else None)
 
     def compliance(self) -> Compliance:
@@ -164,6 +163,8 @@ class Run(GoesBack, Looks, RunFigures):
 
     def _next_steps(self, state: RunState) -> tuple[str, ...]:
         """Return what to type to go on."""
+        from orchestrator_nb.orchestrator.next_steps import next_steps
+
         return next_steps(state, self.folder, in_session=self._in_session, is_ours=self._own is not None)
 
     # ── waiting ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -177,11 +178,15 @@ class Run(GoesBack, Looks, RunFigures):
         """
         session = self._session
         if session is None:
+            from orchestrator_nb.orchestrator.control.awaiting import wait_for_owner
+
             wait_for_owner(self.folder, timeout)
         else:
             self._wait_for_session(session, timeout)
         result = self.result
         if check and not result.succeeded:
+            from orchestrator_nb.orchestrator.display.failure_story import failure_text
+
             here = f'\nor, in this session: flow.resume("{self.id}")' if session and not self._in_session else ""
             raise RunFailed(failure_text(result) + here, result)
         return result
@@ -213,6 +218,8 @@ class Run(GoesBack, Looks, RunFigures):
 
     def __await__(self) -> Generator[Any, None, RunResult]:
         """Wait without blocking the event loop; like `wait`."""
+        from orchestrator_nb.orchestrator.control.awaiting import wait_in_loop
+
         return wait_in_loop(self, self._session).__await__()
 
     # ── steering ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -348,6 +355,8 @@ class Run(GoesBack, Looks, RunFigures):
 
     def _ask(self, kind: str, **arguments: Any) -> Answer:
         """Ask the process that owns it."""
+        from orchestrator_nb.orchestrator.control.asking import ask_owner
+
         with self._reading:
             state = self._follower.catch_up()
             since = self._follower.position
@@ -363,10 +372,14 @@ class Run(GoesBack, Looks, RunFigures):
 
     def saved(self) -> dict[str, Any]:
         """Return its state as plain JSON, with the position in the journal that it is the state of."""
+        from orchestrator_nb.orchestrator.store.saved import saved_state
+
         return saved_state(self.folder)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write its state to a file, for `restore`; return the file's path. Raises StoreError."""
+        from orchestrator_nb.orchestrator.store.saved import write_saved
+
         return write_saved(self.saved(), path)
 
     def restore(self, saved: str | os.PathLike[str] | Mapping[str, Any]) -> list[str]:
@@ -375,6 +388,8 @@ class Run(GoesBack, Looks, RunFigures):
         Returns the commands that were reopened. Raises UsageError when it is no state of this run's past, RunRefused
         while somebody owns the run.
         """
+        from orchestrator_nb.orchestrator.store.saved import read_saved, restore_state
+
         if self.state.run.state == "new":
             raise RunRefused(f'"{self.id}" has not begun: there is nothing to put back')
         return restore_state(self.folder, saved if isinstance(saved, Mapping) else read_saved(saved))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import queue
 import threading
@@ -10,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from contextvars import Context
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from orchestrator_nb.engine.scheduler import Scheduler
 from orchestrator_nb.errors import RunNotRunning, RunUnanswered, StoreError
 from orchestrator_nb.events.checkpoint import CHECKPOINT
 from orchestrator_nb.executors.local import LocalExecutor
-from orchestrator_nb.executors.probing import probe
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import asker
 from orchestrator_nb.journal.owner import Ownership
@@ -33,17 +31,12 @@ from orchestrator_nb.orchestrator.clock import steady_clock
 from orchestrator_nb.orchestrator.control.asking import ANSWER_WAIT, Answer
 from orchestrator_nb.orchestrator.control.attendant import Attendant
 from orchestrator_nb.orchestrator.control.live_view import LiveView
-from orchestrator_nb.orchestrator.display.compliance import write_compliance
-from orchestrator_nb.orchestrator.display.handoff import write_handoff
 from orchestrator_nb.orchestrator.display.result import ARTIFACTS
-from orchestrator_nb.orchestrator.earlier.baselines import completed_before
 from orchestrator_nb.orchestrator.gates import all_gates
 from orchestrator_nb.orchestrator.kernels_ahead import KernelsAhead
 from orchestrator_nb.orchestrator.memory_watch import MemoryWatch
 from orchestrator_nb.orchestrator.policies import POLICIES
 from orchestrator_nb.orchestrator.reuse.verdicts import Reuse
-from orchestrator_nb.orchestrator.store.leaving import leave_summary
-from orchestrator_nb.orchestrator.store.manifest import write_manifest
 from orchestrator_nb.orchestrator.works import Works
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import amount
@@ -52,9 +45,6 @@ from orchestrator_nb.state.run_state import RunState
 from orchestrator_nb.state.sharing import is_function
 from orchestrator_nb.state.step_facts import PROBE, ROLLBACK
 from orchestrator_nb.values import token
-
-log = logging.getLogger("orchestrator_nb.run")
-"""What has to be said while it cannot be recorded; where nobody has set up logging it goes to stderr."""
 
 NEAR = 0.8
 """Of the time until the deadline, how much has passed when it is near."""
@@ -113,7 +103,7 @@ class Session:
             steps={
                 CHECKPOINT: self._with_files,
                 ROLLBACK: self._with_files,
-                PROBE: partial(probe, clock=clock),
+                PROBE: self._probe,
             },
             gates=self._gates(gates or {}),
             merge=self._merge(gates or {}, durable=durable),
@@ -129,7 +119,7 @@ class Session:
             make_work=self._works.make,
             clock=clock,
             observers=(self._observe,),
-            on_trouble=log.warning,
+            on_trouble=_warn,
         )
         self._audit = self._live_audit(state) if monitoring.audit else None
         self._ahead = self._kernels_ahead(commands.get("notebook"), slots)
@@ -153,6 +143,12 @@ class Session:
         """Keep the files of the project, or go back to them, and return what came of it."""
         return self._files[step.name.partition(" ")[0]](step)
 
+    def _probe(self, step: Step) -> e.Event:
+        """Look for what the retry of a command needs, and return what was found."""
+        from orchestrator_nb.executors.probing import probe
+
+        return probe(step, clock=self._clock)
+
     @cached_property
     def _files(self) -> Mapping[str, Callable[[Step], e.Event]]:
         """What keeps files and goes back to them, imported where there are any to keep."""
@@ -172,6 +168,7 @@ class Session:
         definition = self._plan.definition
         if not any(all_gates(definition)):
             return None
+        from orchestrator_nb.orchestrator.earlier.baselines import completed_before
         from orchestrator_nb.quality.checking import CheckedGates
 
         return CheckedGates(
@@ -357,17 +354,31 @@ class Session:
     def _hand_over(self, state: RunState) -> None:
         """Leave what a person needs who takes over what nobody has mended."""
         try:
+            from orchestrator_nb.orchestrator.display.handoff import write_handoff
+
             write_handoff(self._owned.folder, state)
         except Exception as error:  # noqa: BLE001 - the question is in the journal, and stands
-            log.warning("%s: what is handed over could not be written down", error)
+            _warn("%s: what is handed over could not be written down", error)
 
     def _leave_manifest(self) -> None:
         try:
+            from orchestrator_nb.orchestrator.store.leaving import leave_summary
+
             leave_summary(self._owned.folder, self.state)
         except Exception as error:  # noqa: BLE001 - it can be had at any time: orchestrator-nb report
-            log.warning("%s: the run has come to its end without its summary", error)
+            _warn("%s: the run has come to its end without its summary", error)
         try:  # last, since it has the hashes of all the others
+            from orchestrator_nb.orchestrator.display.compliance import write_compliance
+            from orchestrator_nb.orchestrator.store.manifest import write_manifest
+
             write_compliance(self._owned.folder, self.state)
             write_manifest(self._owned.folder, self.state, self._owned.journal.position)
         except Exception as error:  # noqa: BLE001 - what the run has come to is in the journal, and stands
-            log.warning("%s: the run has come to its end without its manifest", error)
+            _warn("%s: the run has come to its end without its manifest", error)
+
+
+def _warn(text: str, *values: object) -> None:
+    """Say what has to be said while it cannot be recorded; where nobody has set up logging it goes to stderr."""
+    import logging
+
+    logging.getLogger("orchestrator_nb.run").warning(text, *values)

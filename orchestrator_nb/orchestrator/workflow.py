@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from orchestrator_nb.definition.parameters import bind_parameters
 from orchestrator_nb.definition.reading import Loaded, read_definition
@@ -19,19 +20,15 @@ from orchestrator_nb.orchestrator.display.decisions import how_decided
 from orchestrator_nb.orchestrator.display.result import RunResult
 from orchestrator_nb.orchestrator.display.views import show_run
 from orchestrator_nb.orchestrator.earlier.durations import earlier_seconds
-from orchestrator_nb.orchestrator.earlier.results import EarlierResults
 from orchestrator_nb.orchestrator.frozen import Frozen
 from orchestrator_nb.orchestrator.gates import gate_mistakes
-from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand, with_open_matrices, without_unknown
 from orchestrator_nb.orchestrator.machine import cpus, machine_memory
-from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, resume_opened, start_opened
+from orchestrator_nb.orchestrator.opening import Opening, OpeningOf, start_opened
 from orchestrator_nb.orchestrator.overlap import admitted, overlap_of
 from orchestrator_nb.orchestrator.preview import Preview, preview
-from orchestrator_nb.orchestrator.reuse.parts import choose, given_to
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.session_names import needs_session, session_name
 from orchestrator_nb.orchestrator.settings import check_driving, given_settings, with_settings
-from orchestrator_nb.orchestrator.store.saved import read_saved
 from orchestrator_nb.orchestrator.store.store_check import store_notes
 from orchestrator_nb.plan.plan import Plan, make_plan
 from orchestrator_nb.plan.pools import check_pools
@@ -162,18 +159,9 @@ class Workflow(Building):
         chosen = read_selection(only=only, start_from=start_from, until=until, failed=failed)
         place = find_store(store, start=self._folder)
         opening = self._begun(
-            {**(parameters or {}), **more},
-            chosen,
-            place,
-            text=text_parameters,
-            observers=observers,
-            settings=settings,
-            reuse=reuse,
-            slots=slots,
-            durability=durability,
-            overlap=overlap,
-            decide=decide,
-        )
+            {**(parameters or {}), **more}, chosen, place, text=text_parameters, observers=observers, settings=settings,
+            reuse=reuse, slots=slots, durability=durability, overlap=overlap, decide=decide,
+        )  # fmt: skip
         if detach:
             from orchestrator_nb.orchestrator.detach import start_detached
 
@@ -214,6 +202,8 @@ class Workflow(Building):
         about other runs of the workflow, as in `start`. Raises RunNotFound, RunRefused, RunSkipped, DefinitionError;
         when waiting, what `Run.wait` raises.
         """
+        from orchestrator_nb.orchestrator.resuming import resume_opened
+
         folder = find_run(find_store(store, start=self._folder), run, workflow=self.name)
         opening_of = self._opening_of(observers, accept_changes=accept_changes, decide=decide)
         again = read_selection(start_from=start_from).start_from
@@ -231,12 +221,11 @@ class Workflow(Building):
         self, saved: str | os.PathLike[str] | Mapping[str, Any], *, store: str | os.PathLike[str] | None = None
     ) -> Run:
         """Put the run of a saved state back to it and return the run, to be resumed. Raises as `Run.restore` does."""
+        from orchestrator_nb.orchestrator.store.saved import read_saved
+
         document = saved if isinstance(saved, Mapping) else read_saved(saved)
-        run = Run(
-            find_run(find_store(store, start=self._folder), str(document.get("run"))),
-            go_on=self.resume,
-            today=self.today,
-        )
+        folder = find_run(find_store(store, start=self._folder), str(document.get("run")))
+        run = Run(folder, go_on=self.resume, today=self.today)
         run.restore(document)
         return run
 
@@ -261,9 +250,6 @@ class Workflow(Building):
         """Return the opening of a run of this workflow with its code as it is now; nothing is checked or started."""
         return self._opening_of(())(Frozen.read(run_folder), self._ids_of_all())
 
-    def _ids_of_all(self) -> list[str]:
-        return [command.id for command in self.definition.commands]
-
     def _begun(
         self,
         given: Mapping[str, Any],
@@ -284,6 +270,9 @@ class Workflow(Building):
 
         if not chosen.is_partial:
             return opened(())
+        from orchestrator_nb.orchestrator.earlier.results import EarlierResults
+        from orchestrator_nb.orchestrator.reuse.parts import choose, given_to
+
         everything, earlier = self._ids_of_all(), EarlierResults(store, self.name)
         whole = opened(everything).plan
         selected = choose(chosen, whole, earlier)
@@ -356,10 +345,17 @@ class Workflow(Building):
         definition = loaded.definition
         import_registrations(definition.imports, loaded.folder)
         if unknown:
+            from orchestrator_nb.orchestrator.inner_workflow import with_open_matrices, without_unknown
+
             settled = {*settled, *with_open_matrices(definition, unknown)}
             definition = without_unknown(definition, unknown)
         files = within or ((self.origin.resolve(),) if self.origin is not None else ())
-        inner = WorkflowCommand(read_workflow, within=files, accept_changes=accept_changes)
+
+        def inner() -> Command:
+            from orchestrator_nb.orchestrator.inner_workflow import WorkflowCommand
+
+            return WorkflowCommand(read_workflow, within=files, accept_changes=accept_changes)
+
         commands = command_types(self._functions, {command.kind for command in definition.commands}, inner=inner)
         mistakes: list[Mistake] = []
         try:
@@ -387,9 +383,6 @@ class Workflow(Building):
         if mistakes:
             raise DefinitionError(mistakes)
         return replace(plan, notes=(*loaded.notes, *plan.notes)), commands
-
-    def __repr__(self) -> str:
-        return f"<Workflow {self.name}: {len(self._document['commands'])} commands>"
 
 
 def read_workflow(path: Path) -> Workflow:

@@ -11,7 +11,6 @@ from orchestrator_nb import events as e
 from orchestrator_nb.definition.matrix import FanIn
 from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.executors.inputs import declared_only
-from orchestrator_nb.orchestrator.earlier.imports import earlier_imports
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import amount
 from orchestrator_nb.ports import Work
@@ -111,6 +110,8 @@ class Works:
         definition = self._plan.definition
         if not definition.optimization.history or all(each.notebook is None for each in self._plan.commands.values()):
             return ()
+        from orchestrator_nb.orchestrator.earlier.imports import earlier_imports
+
         return earlier_imports(self._run_folder.parent, definition.workflow)
 
     def _work_of_run(self, state: RunState) -> Work:

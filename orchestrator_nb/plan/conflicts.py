@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import CPU, capacities, needs, takes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conflict:
+class Conflict(Struct, frozen=True, kw_only=True):
     """Commands that share something: no more than `at_once` of them can run at a time. `kind` is writers or pool."""
 
     kind: str

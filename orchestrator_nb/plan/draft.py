@@ -7,7 +7,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from orchestrator_nb.definition.expressions import Expression
 from orchestrator_nb.definition.matrix import CellDefinition, Expanded, FanIn
 from orchestrator_nb.definition.models import WorkflowDefinition
 from orchestrator_nb.definition.names import RESERVED, addresses
@@ -86,7 +85,7 @@ class Draft:
             else:
                 for name in command.after:
                     self._link(name, number, AFTER)
-            for looked_up in Expression.parse(command.when).names if command.when is not None else ():
+            for looked_up in _looked_up(command.when) if command.when is not None else ():
                 if looked_up.root not in RESERVED:
                     link = Link(Strength.STATED, (f"looks at {looked_up.text} for whether it runs",))
                     self._link(self._addresses[looked_up.root], number, link)
@@ -238,3 +237,10 @@ class Draft:
 def defaults(definition: WorkflowDefinition) -> dict[str, Any]:
     """Return the defaults of a workflow's parameters."""
     return {name: parameter.default for name, parameter in definition.parameters.items()}
+
+
+def _looked_up(condition: str) -> Sequence[Any]:
+    """Return what a condition looks up; expressions are not read for nothing."""
+    from orchestrator_nb.definition.expressions import Expression
+
+    return Expression.parse(condition).names

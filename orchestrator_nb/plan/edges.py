@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
 
 from orchestrator_nb.plan.graph import Pair
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edge:
+class Edge(Struct, frozen=True, kw_only=True):
     """`downstream` starts only after `upstream`; `inferred` when nobody wrote so, `reasons` in words."""
 
     upstream: str
@@ -27,8 +27,7 @@ class Strength(IntEnum):
     STATED = 3  # written by the user: never dropped
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """An edge in the making; `needed` when the result of the upstream command is asked for."""
 
     strength: Strength

@@ -41,7 +41,7 @@ _CALLED = frozenset({"call", "command", "notebook"})
 """Kinds that can ask for any parameter of the workflow, by `context.parameters`."""
 _TOLD = frozenset({"shell", "workflow"})
 """Kinds that get the parameters that are handed to them, and no others."""
-_ASKS = re.compile(r"\bparameters\b")
+_ASKS = r"\bparameters\b"
 
 
 def why_never(name: str, *, plan: Plan, commands: Mapping[str, Command]) -> str | None:
@@ -181,7 +181,7 @@ def _known_hash(text: bytes) -> str:
 
 @lru_cache(maxsize=1000)
 def _asks(code: str) -> bool:
-    return _ASKS.search(code) is not None
+    return re.search(_ASKS, code) is not None
 
 
 def _hash(text: bytes, *, size: int = 8) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from orchestrator_nb.definition.annotations import alternatives
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
 from orchestrator_nb.definition.names import addresses
 from orchestrator_nb.definition.pointers import child
@@ -70,6 +69,8 @@ def unfit_outputs(
 
 def _unfit(kind: Command, command: CommandDefinition, name: str, type_name: str, folder: Path) -> str:
     """Return what a parameter takes where that is no output of this type, else nothing."""
+    from orchestrator_nb.definition.annotations import alternatives
+
     annotation = kind.parameter_type(command, name, folder=folder)
     wanted = {each for each, _ in alternatives(annotation)} if annotation is not None else set()
     if wanted and "literal" not in wanted and not wanted & _TAKEN_BY.get(type_name, wanted):

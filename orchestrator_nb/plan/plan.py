@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orchestrator_nb.definition.matrix import Expanded, FanIn, expand
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
@@ -16,7 +18,6 @@ from orchestrator_nb.errors import DefinitionError, Mistake
 from orchestrator_nb.plan.alternatives import alternative_notes
 from orchestrator_nb.plan.draft import Draft, defaults
 from orchestrator_nb.plan.edges import Edge, Links
-from orchestrator_nb.plan.listing import listing
 from orchestrator_nb.plan.outputs import unfit_outputs
 from orchestrator_nb.plan.pools import pool_mistakes
 from orchestrator_nb.plan.secrets_needed import missing_secrets, secrets_needed
@@ -28,8 +29,7 @@ Placed = Callable[..., Mistake]
 """As `Loaded.placed`: takes a mistake and its `command`, gives the mistake with its place in the user's document."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """What will run. `folder` is the definition's, `parameters` are the workflow's as they were given for this run.
 
     `commands` are the definitions by id, in the order of the definition; `order` is the order of the run wherever
@@ -64,6 +64,8 @@ class Plan:
         return tuple(self.links.edge(pair, ids) for pair in sorted(self.links.pairs()))
 
     def __repr__(self) -> str:
+        from orchestrator_nb.plan.listing import listing
+
         return listing(
             self.definition.workflow,
             parameters=self.parameters,

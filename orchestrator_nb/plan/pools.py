@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from orchestrator_nb.definition.models import AMOUNT, CommandDefinition, WorkflowDefinition
 from orchestrator_nb.definition.names import nearest
@@ -20,7 +21,7 @@ ALL = "all"
 RESOURCES, RETRY_RESOURCES = "resources", "retry_resources"
 """The keys of a command that say what it holds."""
 
-_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+_NUMBER = r"[0-9]+(\.[0-9]+)?"
 _FACTORS = {"K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -28,7 +29,7 @@ def amount(value: int | str) -> int:
     """Return an amount as a number: ``2GB`` is 2,000,000,000 and ``2GiB`` is 2,147,483,648. Raises ValueError."""
     if isinstance(value, int):
         return value
-    number = _NUMBER.match(value)
+    number = re.match(_NUMBER, value)
     if number is None or not re.match(AMOUNT, value):
         raise ValueError(f'"{value}" is no amount; expected a whole number or one such as "2GB"')
     unit = value[number.end() :].strip()

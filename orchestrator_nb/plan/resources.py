@@ -11,9 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: a single one is a drive
-_WILD = re.compile(r"[*?\[]")
-_PATH = re.compile(r"[/\\.*?\[]")
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:"  # two letters at least: a single one is a drive
+_WILD = r"[*?\[]"
+_PATH = r"[/\\.*?\[]"
 _MANY = 4096
 
 
@@ -38,7 +38,7 @@ class Resource(NamedTuple):
         """The text that everything begins with that this resource is or matches."""
         if not self.pattern:
             return self.base
-        wild = _WILD.search(self.pattern)
+        wild = re.search(_WILD, self.pattern)
         return f"{self.base.rstrip('/')}/{self.pattern[: wild.start() if wild else None]}"
 
     @property
@@ -53,9 +53,9 @@ def is_named(text: str) -> bool:
 
     A path has a slash, an extension or a wildcard; `./sales` and `sales/` are paths.
     """
-    if ":" in text and _SCHEME.match(text):
+    if ":" in text and re.match(_SCHEME, text):
         return True
-    return not (text.startswith("~") or _PATH.search(text))
+    return not (text.startswith("~") or re.search(_PATH, text))
 
 
 class Locator:
@@ -71,7 +71,7 @@ class Locator:
         if text.startswith("~"):
             text = os.path.expanduser(text)
         text = text.replace(os.sep, "/")
-        wild = _WILD.search(text)
+        wild = re.search(_WILD, text)
         if not wild:
             return Resource(self._located(text, folder))
         cut = text.rfind("/", 0, wild.start()) + 1
@@ -233,7 +233,7 @@ def _symbols(segment: Segment) -> tuple[Symbol, ...]:
 @lru_cache(maxsize=_MANY)
 def _segment(text: str) -> Segment:
     """Read a segment as the shell's patterns are read: ``*``, ``?``, ``[abc]``, ``[!a-z]``; ``**`` stays text."""
-    if text == "**" or not _WILD.search(text):
+    if text == "**" or not re.search(_WILD, text):
         return text
     symbols: list[Symbol] = []
     at = 0

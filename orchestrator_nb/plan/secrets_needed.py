@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from orchestrator_nb.data.secret_values import missing
 from orchestrator_nb.definition.models import CommandDefinition

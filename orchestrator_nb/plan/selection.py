@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator_nb.definition.matrix import FanIn
 from orchestrator_nb.definition.models import CommandDefinition
@@ -21,8 +23,7 @@ Names = str | Iterable[str]
 """Selectors, also several in one text with commas between them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class Selection(Struct, frozen=True, kw_only=True):
     """What was asked for. Of several that are given only the commands run that each of them selects.
 
     A selector is the id of a command (that of a matrix means all its cells), a pattern of ids (``fit-*``), the name of an agent or ``tag:name``; with ``+``

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from orchestrator_nb.commands.code import parsed, without_magic
-from orchestrator_nb.definition.annotations import mismatch
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
 from orchestrator_nb.definition.pointers import child
 from orchestrator_nb.errors import Mistake, OrchestratorError
@@ -83,6 +82,8 @@ class SharedUse:
                         yield number, Mistake(text, path, found=found, expected=wanted)
                 stays = not any(self._may_give(other, key) for other in before)
                 if stays and key in self._definition.context and wanted in _ANNOTATIONS:
+                    from orchestrator_nb.definition.annotations import mismatch
+
                     wrong = mismatch(self._definition.context[key], _ANNOTATIONS[wanted])
                     if wrong:
                         yield number, Mistake(f'"{key}" of the context that the run begins with: {wrong}', path)

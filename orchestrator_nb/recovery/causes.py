@@ -50,9 +50,9 @@ _HTTP_TYPES = frozenset(
         "aiohttp.client_exceptions.ClientResponseError",
     }
 )
-_TOO_MANY = re.compile(r"too many ([45][0-9]{2}) error responses")
-_STATUS = re.compile(r"\b([45][0-9]{2})\b")
-_ERRNO = re.compile(r"\[Errno ([0-9]{1,3})\]")
+_TOO_MANY = r"too many ([45][0-9]{2}) error responses"
+_STATUS = r"\b([45][0-9]{2})\b"
+_ERRNO = r"\[Errno ([0-9]{1,3})\]"
 
 
 def is_transient(failure: Failure) -> bool:
@@ -92,12 +92,12 @@ def http_status(failure: Failure) -> int | None:
     status = failure.evidence.get("status")
     if isinstance(status, int):
         return status
-    too_many = _TOO_MANY.search(failure.message[:4000])  # urllib3, of the last of its own retries
+    too_many = re.search(_TOO_MANY, failure.message[:4000])  # urllib3, of the last of its own retries
     if too_many is not None:
         return int(too_many.group(1))
     if _HTTP_TYPES.isdisjoint(names_of(failure)):
         return None
-    found = _STATUS.search(failure.message)
+    found = re.search(_STATUS, failure.message)
     return int(found.group(1)) if found else None
 
 
@@ -106,5 +106,5 @@ def number_of(failure: Failure) -> int | None:
     number = failure.evidence.get("errno")
     if isinstance(number, int):
         return number
-    found = _ERRNO.search(failure.message[:500])
+    found = re.search(_ERRNO, failure.message[:500])
     return int(found.group(1)) if found else None

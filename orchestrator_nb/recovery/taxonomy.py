@@ -121,7 +121,7 @@ _WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """What a gate is about, by words in its name."""
 
-_HOST = re.compile(r"(?:[a-z]+://|host=')([A-Za-z0-9._-]+(?::[0-9]+)?)")
+_HOST = r"(?:[a-z]+://|host=')([A-Za-z0-9._-]+(?::[0-9]+)?)"
 
 _BY_KIND = {
     "timeout": "timeout_expiration",
@@ -204,7 +204,7 @@ def _by_want_of_memory(failure: Failure) -> tuple[bool, str]:
 def cause_of(failure: Failure, error: Classified) -> str:
     """Return a name for what caused an error, the same for all that fail by it: its kind, its class and, where the
     message names one, the host."""
-    host = next((found for found in _HOST.findall(failure.message[:2000]) if found), "")
+    host = next((found for found in re.findall(_HOST, failure.message[:2000]) if found), "")
     return " ".join(filter(None, (error.kind, failure.types[0] if failure.types else failure.kind, host)))
 
 

@@ -27,11 +27,11 @@ MOST_PUT_OFFS = 12
 """So often a retry is put off, some eight minutes in all; then it is made all the same, since only it knows for sure."""
 
 _PORTS = {"http": 80, "https": 443, "ftp": 21, "postgresql": 5432, "postgres": 5432, "mysql": 3306, "redis": 6379}
-_URL = re.compile(r"\b([a-z][a-z0-9+]*)://(?:[^\s/@'\"]*@)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
-_POOL = re.compile(r"(HTTPS?)ConnectionPool\(host='([^']+)', port=([0-9]{1,5})\)")
-_OBJECT = re.compile(r"HTTP(S?)Connection\(host='([^']+)', port=([0-9]{1,5})\)")
-_CALL = re.compile(r"Connect call failed \('([0-9A-Fa-f.:]+)', ([0-9]{1,5})")
-_SERVER = re.compile(r'server at "([^"]+)"(?: \([^)]*\))?, port ([0-9]{1,5}) failed')
+_URL = r"\b([a-z][a-z0-9+]*)://(?:[^\s/@'\"]*@)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?"
+_POOL = r"(HTTPS?)ConnectionPool\(host='([^']+)', port=([0-9]{1,5})\)"
+_OBJECT = r"HTTP(S?)Connection\(host='([^']+)', port=([0-9]{1,5})\)"
+_CALL = r"Connect call failed \('([0-9A-Fa-f.:]+)', ([0-9]{1,5})"
+_SERVER = r'server at "([^"]+)"(?: \([^)]*\))?, port ([0-9]{1,5}) failed'
 _OF_NETWORK = frozenset({"network_connectivity", "external_service_failure"})
 
 
@@ -65,11 +65,11 @@ def missing(probed: e.ResourcesProbed, error: Classified | None, *, memory: int 
 
 
 def _hosts(message: str) -> Iterator[str]:
-    for _, host, port in (*_POOL.findall(message), *_OBJECT.findall(message)):
+    for _, host, port in (*re.findall(_POOL, message), *re.findall(_OBJECT, message)):
         yield f"{host}:{port}"
-    for host, port in (*_CALL.findall(message), *_SERVER.findall(message)):
+    for host, port in (*re.findall(_CALL, message), *re.findall(_SERVER, message)):
         yield f"{host}:{port}"
-    for scheme, host, port in _URL.findall(message):
+    for scheme, host, port in re.findall(_URL, message):
         if port or scheme in _PORTS:
             yield f"{host}:{port or _PORTS[scheme]}"
 

@@ -8,8 +8,10 @@ drove the run counts for nothing: from an owner's leaving, or from the last fact
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orchestrator_nb import events as e
 
@@ -19,8 +21,7 @@ CLOSE = 0.005
 USEFUL = ("returned", "reused")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(Struct, frozen=True, kw_only=True):
     """An attempt in time. `ready` is when it could have started, `seconds` how long it took, `kernel` how much of that
     its kernel needed to start; `outcome` is running, returned, failed, crashed, abandoned, interrupted or reused."""
 
@@ -51,16 +52,14 @@ class Span:
         return max(0.0, self.seconds - self.kernel)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PathStep:
+class PathStep(Struct, frozen=True, kw_only=True):
     """A step of the critical path: an attempt, and `why` it began no sooner: start, upstream, retry, slot."""
 
     span: Span
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class Timing(Struct, frozen=True, kw_only=True):
     """The time of one run. `seconds` are those in which somebody drove it, from `started` to `ended`."""
 
     run: str = ""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal, get_args
+
+from msgspec import Struct
 
 from orchestrator_nb.state.transitions import DONE
 
@@ -30,8 +31,7 @@ Verdict = Literal["wait", "start", "skip", "fail"]
 _SHOWN = 3
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """How the `upstream` commands of a command have ended: so many in each way, the others not yet."""
 
     upstream: int

@@ -15,7 +15,8 @@ from typing import Any
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.loop import Loop
-from orchestrator_nb.engine.simulator import Outcome, VirtualExecutor, make_scheduler
+from orchestrator_nb.engine.simulation import Outcome
+from orchestrator_nb.engine.simulator import VirtualExecutor, make_scheduler
 from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.orchestrator.policies import POLICIES
 from orchestrator_nb.ports import Policy, Work

@@ -42,7 +42,7 @@ WRONG: dict[str, dict[str, Any]] = {
 def _type_of(project: Path) -> Callable[[str], Command]:
     _write(project)
     inner = WorkflowCommand(read_workflow, within=(), accept_changes=False)
-    return lambda kind: command_types({}, {kind}, inner=inner)[kind]
+    return lambda kind: command_types({}, {kind}, inner=lambda: inner)[kind]
 
 
 @pytest.mark.parametrize("kind", RIGHT)

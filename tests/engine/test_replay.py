@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.replay import replay, what_if
-from orchestrator_nb.engine.simulator import Outcome, simulate
+from orchestrator_nb.engine.simulation import Outcome
+from orchestrator_nb.engine.simulator import simulate
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
 

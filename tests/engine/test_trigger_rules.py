@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.replay import replay
 from orchestrator_nb.engine.resume import missing_parts
-from orchestrator_nb.engine.simulator import Outcome, Simulation, simulate
+from orchestrator_nb.engine.simulation import Outcome, Simulation
+from orchestrator_nb.engine.simulator import simulate
 from orchestrator_nb.recovery.optional import Optional
 from orchestrator_nb.recovery.retry import Retry
 from orchestrator_nb.state.run_state import fold

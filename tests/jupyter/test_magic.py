@@ -77,11 +77,15 @@ def test_a_line_that_ends_in_a_semicolon_shows_nothing(steps, project):
 
 
 def test_a_mistake_is_said_with_the_line_of_the_cell(steps):
-    """The first line of the cell is that of the magic, and mistakes count from there."""
-    with pytest.raises(DefinitionError) as caught:
-        steps.run_cell_magic("workflow", "sales", "commands:\n  load: {call: 'steps:load', afterr: [x]}\n")
-    assert {mistake.line for mistake in caught.value.mistakes} == {3}
-    assert caught.value.mistakes[0].file == f"cell [{steps.execution_count}]"
+    """The first line of the cell is that of the magic, and mistakes count from there; the cell has the number that the
+    notebook shows beside it."""
+    steps.run_cell("1", store_history=True)
+    wrong = "%%workflow sales\ncommands:\n  load: {call: 'steps:load', afterr: [x]}\n"
+    done = steps.run_cell(wrong, store_history=True)
+    assert isinstance(done.error_in_exec, DefinitionError)
+    (mistake,) = done.error_in_exec.mistakes
+    assert (mistake.file, mistake.line) == (f"Cell In[{done.execution_count}]", 3)
+    assert done.error_in_exec._render_traceback_()[0] == f"Cell In[{done.execution_count}], line 1"
     with pytest.raises(DefinitionError) as caught:
         steps.run_cell_magic("workflow", "sales", "commands: [\n")
     assert caught.value.mistakes[0].line in (2, 3)

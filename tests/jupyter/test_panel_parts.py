@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import threading
 from xml.etree import ElementTree
 
 import pytest
 
-from orchestrator_nb import History, Workflow, context
+from orchestrator_nb import History, Workflow, attach, context
 from orchestrator_nb.analytics.page import plotly_js
+from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.jupyter import frontend
 from orchestrator_nb.jupyter.clicks import ACTS
 from orchestrator_nb.jupyter.launch import Launch
@@ -20,32 +22,41 @@ from orchestrator_nb.jupyter.verbs import do
 
 
 class Counter:
-    """Asked so many times, then done; `fails` raises instead."""
+    """Asked so many times, then done; `fails` so many times in a row before each of them."""
 
-    def __init__(self, times, *, fails=False):
-        self.left, self.fails, self.threads = times, fails, set()
+    def __init__(self, times, *, fails=0):
+        self.times, self.fails, self.failed, self.threads, self.told = times, fails, 0, set(), []
 
     def publish(self):
         self.threads.add(threading.get_ident())
-        if self.fails:
+        if self.failed < self.fails:
+            self.failed += 1
             raise ValueError("broken")
-        self.left -= 1
-        return self.left > 0
+        self.failed = 0
+        self.times -= 1
+        return self.times > 0
+
+    def left(self, why):
+        self.told.append(why)
 
 
 def test_the_publisher_is_there_as_long_as_it_is_needed(until, caplog):
-    """One thread for all; what fails is left alone, and takes nothing with it; then the thread is gone."""
-    publisher = Publisher()
-    good, bad = Counter(3), Counter(3, fails=True)
-    publisher.add(bad)
-    publisher.add(good)
+    """One thread for all; what goes on failing is left alone, is told so, and takes nothing with it; then the thread is
+    gone."""
+    publisher = Publisher(pauses=(0.01, 0.02))
+    good, shaky, bad = Counter(3), Counter(3, fails=2), Counter(3, fails=3)
+    for each in (bad, shaky, good):
+        publisher.add(each)
     until(lambda: not publisher.is_busy)
-    assert good.left == 0
-    assert good.threads == bad.threads
-    assert "ValueError: broken" in caplog.text
+    assert (good.times, shaky.times, bad.times) == (0, 0, 3)
+    assert good.threads == bad.threads == shaky.threads
+    assert (good.told, shaky.told, bad.told) == ([], [], ["ValueError: broken"])
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "a panel is left as it is, its run goes on; show it again with %workflow attach: ValueError: broken"
+    ]
     publisher.add(again := Counter(1))
     until(lambda: not publisher.is_busy)
-    assert again.left == 0
+    assert again.times == 0
     assert INTERVAL >= 0.2
 
 
@@ -97,6 +108,37 @@ def test_the_end_is_left_as_plain_html(slow, until):
     assert "completed" in left[0]
     assert panel.parts["head"]["counts"] == {"succeeded": 2}
     assert panel.widget.get_state(["head"]) == {"head": panel.parts["head"]}
+
+
+def test_a_panel_that_could_not_read_for_a_moment_makes_good_for_it(slow, until, monkeypatch):
+    """While the journal cannot be read nothing is shown; then everything is, also what was not sent at the time."""
+    run, _ = slow
+    twin = run.folder.parent / "twin"  # as another process sees it: its owner does not notice what is done to it
+    shutil.copytree(run.folder, twin)
+    shutil.rmtree(twin / "owner", ignore_errors=True)
+    panel = Panel(attach(twin.name), stay=True)
+    sent = []
+    panel.widget.send_parts = lambda names: sent.append(set(names))
+    publisher = Publisher(pauses=(0.05,) * 100)
+    journal, away = twin / JOURNAL, twin / "away"
+    journal.rename(away)
+    asked = []
+    plain = panel.publish
+    monkeypatch.setattr(panel, "publish", lambda: asked.append(1) or plain())
+    publisher.add(panel)
+    until(lambda: len(asked) > 2 and panel._behind)
+    assert sent == []
+    away.rename(journal)
+    until(lambda: sent)
+    assert sent[0] == set(panel.parts)
+    assert not panel._behind
+    panel.left("OSError: gone")
+    assert sent[-1] == {"said"}
+    assert f"show it again with %workflow attach {twin.name}" in panel.parts["said"]["text"]
+    panel._stay = False
+    panel.picture._owned = False
+    publisher._published.clear()
+    until(lambda: not publisher.is_busy)
 
 
 def test_trends_are_figures_over_the_runs_of_the_workflow(project):

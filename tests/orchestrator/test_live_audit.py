@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from orchestrator_nb import Workflow, attach, context
 from orchestrator_nb import events as e
 from orchestrator_nb.cli.main import run_command_line
-from orchestrator_nb.engine.simulator import Outcome, simulate
+from orchestrator_nb.engine.simulation import Outcome
+from orchestrator_nb.engine.simulator import simulate
 from orchestrator_nb.journal.file import JournalFile, read
 from orchestrator_nb.orchestrator.store.invariants import Invariants
 from orchestrator_nb.orchestrator.store.live_audit import watch_run

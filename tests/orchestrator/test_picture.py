@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from orchestrator_nb import Workflow, attach
-from orchestrator_nb.orchestrator.display.picture import CHUNK, Picture
+from orchestrator_nb.orchestrator.display.picture import A_SECOND, CHUNK, Picture
 from orchestrator_nb.orchestrator.display.remaining import expected_seconds, remaining_seconds
 
 
@@ -132,3 +132,47 @@ def test_what_is_left_is_the_longer_of_work_and_way(project, until):
     go.set()
     run.wait()
     assert remaining_seconds(run.state, now=time.time()) == 0
+
+
+def test_no_time_is_told_while_somebody_is_asked(project, until):
+    """How long a run takes that waits for a person is not known, whatever its commands are expected to take."""
+    flow = Workflow("asking")
+    flow.command(lambda: 1, id="load", duration=50)
+
+    @flow.command(after="load", duration=100, retries=0, escalate=True)
+    def shaky(load):
+        raise ConnectionError("no answer")
+
+    run = flow.start(wait=False, decide="wait")
+    until(lambda: any(decision.is_open for decision in run.decisions()))
+    picture = Picture(run)
+    until(lambda: picture.look() is not None and picture.parts["extras"]["decisions"])
+    assert picture.parts["head"]["phase"] == "recovering"
+    assert picture.parts["head"]["left"] is None
+    assert [name for name, _ in picture.parts["cards"]] == ["shaky"]
+    run.decide(1, "skip")
+    run.wait(check=False)
+    picture.look()
+    assert picture.parts["extras"]["decisions"] == []
+    assert picture.parts["cards"] == []
+
+
+def test_long_lists_are_told_seldom_and_whole_at_the_end(project, until):
+    """Hundreds of gates are not sent with each that is checked; when the run is over all of them are there."""
+    go = threading.Event()
+    flow = Workflow("gated", slots=4)
+    for number in range(3 * A_SECOND):
+        flow.command(lambda: {"rows": 1}, id=f"c{number:03}", gates=["rows > 0"])
+    flow.command(lambda **_: go.wait(60), id="slow", after=[f"c{number:03}" for number in range(3 * A_SECOND)])
+    run = flow.start(wait=False, durability="process")
+    picture = Picture(run)
+    begun, told = time.time(), 0
+    while not (picture.state.commands and picture.state.commands["slow"].state == "running"):
+        told += "extras" in picture.look()
+        assert time.time() < begun + 50
+    assert told <= 2 + (time.time() - begun) / 3  # the empty list, the first one, and then one in three seconds
+    until(lambda: picture.look() is not None and {gate[2] for gate in picture.parts["extras"]["gates"]} == {"passed"})
+    go.set()
+    run.wait()
+    picture.look()
+    assert [gate[2] for gate in picture.parts["extras"]["gates"]] == ["passed"] * 3 * A_SECOND

@@ -10,7 +10,8 @@ import pytest
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.requests import Decide, Escalate, Request
-from orchestrator_nb.engine.simulator import Outcome, VirtualExecutor, make_scheduler, simulate
+from orchestrator_nb.engine.simulation import Outcome
+from orchestrator_nb.engine.simulator import VirtualExecutor, make_scheduler, simulate
 from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.orchestrator.policies import POLICIES
 from orchestrator_nb.state.run_state import RunState, fold

@@ -12,7 +12,8 @@ from orchestrator_nb.engine.loop import Loop
 from orchestrator_nb.engine.replay import replay
 from orchestrator_nb.engine.requests import Decide, Escalate
 from orchestrator_nb.engine.resume import lost_attempts, missing_parts
-from orchestrator_nb.engine.simulator import Outcome, VirtualExecutor, make_scheduler
+from orchestrator_nb.engine.simulation import Outcome
+from orchestrator_nb.engine.simulator import VirtualExecutor, make_scheduler
 from orchestrator_nb.journal.memory import JournalInMemory
 from orchestrator_nb.orchestrator.policies import POLICIES
 from orchestrator_nb.ports import Step

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator_nb import events as e
-from orchestrator_nb.engine.simulator import Outcome, simulate
+from orchestrator_nb.engine.simulation import Outcome
+from orchestrator_nb.engine.simulator import simulate
 from orchestrator_nb.orchestrator.policies import POLICIES
 from orchestrator_nb.recovery.causes import is_permanent, is_transient
 from orchestrator_nb.recovery.classification import classified

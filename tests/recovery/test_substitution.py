@@ -9,7 +9,8 @@ from pathlib import Path
 from orchestrator_nb import Workflow, attach, context
 from orchestrator_nb import events as e
 from orchestrator_nb.engine.replay import replay
-from orchestrator_nb.engine.simulator import Outcome, simulate
+from orchestrator_nb.engine.simulation import Outcome
+from orchestrator_nb.engine.simulator import simulate
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.orchestrator.policies import POLICIES
 

@@ -7,8 +7,10 @@ import io
 import re
 import tokenize
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from orchestrator_nb.commands.notebooks.file import Cell
 from orchestrator_nb.definition.names import nearest

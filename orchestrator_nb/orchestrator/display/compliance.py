@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct, field
+
 from orchestrator_nb.data.flush import write_whole
-from orchestrator_nb.drawing.numbers import rounded
 from orchestrator_nb.events import GATE
 from orchestrator_nb.orchestrator.display.gate_result import NOT_CHECKED, GateResult
 from orchestrator_nb.state.records import CommandRecord
@@ -21,8 +20,7 @@ FILES = ("compliance.json", "compliance.md", "compliance.html")
 _HEADS = ("gate", "of", "verdict", "blocking", "found", "expected", "what is wrong", "evidence")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Compliance:
+class Compliance(Struct, frozen=True, kw_only=True):
     """The report of a run. `gates` are all its gates, those of commands first, then what is required of the run as a
     whole; `deviations` are by command, empty for the run; `relaxed` says in words what did not hold and was let pass.
 
@@ -77,6 +75,8 @@ class Compliance:
 
     def to_html(self) -> str:
         """Return it as an HTML document of its own."""
+        from html import escape
+
         title = escape(f"Compliance of {self.run}")
         style = "body{font-family:sans-serif;margin:2em}td,th{text-align:left;padding:.2em .8em;border-bottom:1px solid #ccc}"
         return (
@@ -85,12 +85,16 @@ class Compliance:
         )
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         from orchestrator_nb.drawing.table import panel
 
         title = f"Compliance of {self.run}"
         return panel(f'<div class="onb-head"><b class="onb-name">{escape(title)}</b></div>{self._body()}', label=title)
 
     def _body(self) -> str:
+        from html import escape
+
         head = "".join(f"<th>{escape(name)}</th>" for name in _HEADS)
         body = "".join(f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in cells)}</tr>" for cells in self._rows())
         parts = [f'<p class="onb-lead">{escape(self._lead())}</p>']
@@ -117,6 +121,8 @@ class Compliance:
         return f"The run {how}: {self.state}{reason}; {passed} of {len(self.gates)} gates passed."
 
     def _rows(self) -> Iterator[list[str]]:
+        from orchestrator_nb.drawing.numbers import rounded
+
         for gate in self.gates:
             value = "" if gate.value is None else json.dumps(rounded(gate.value), ensure_ascii=False)
             plain = gate.to_plain(self.folder)

@@ -6,8 +6,9 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.orchestrator.display.shown import as_text
@@ -20,8 +21,7 @@ WAYS = ("wait", "now", "park")
 without a default are open."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Struct, frozen=True, kw_only=True):
     """What a person is asked in a run, and the answer; prints as text. Times are seconds since the epoch.
 
     It `is_open` while an answer is wanted; one that is neither open nor answered has become needless. `level` is from

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.errors import StoreError
@@ -16,8 +16,7 @@ NOT_CHECKED = "not checked"
 _MARKS = {"passed": "✓", "failed": "✗", "error": "!", NOT_CHECKED: "?"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class GateResult:
+class GateResult(Struct, frozen=True, kw_only=True):
     """What became of one gate of a run: `command` is empty for what is required of the run as a whole.
 
     `verdict` is passed, failed, error (the gate itself could not be carried out) or not checked; `value` is what was
@@ -85,6 +84,8 @@ class GateResult:
         return str(self)
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         from orchestrator_nb.drawing.table import marked, panel
 
         where = f"<b>{escape(self.command)}</b> " if self.command else ""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator_nb.drawing.card import run_card
-from orchestrator_nb.orchestrator.display.picture import Looked, Picture
+from orchestrator_nb.orchestrator.display.looked import Looked
 from orchestrator_nb.orchestrator.display.views import is_shown
 
 
@@ -15,6 +14,9 @@ class Looks(Looked):
             raise NotImplementedError  # IPython goes on to ask for the representations
 
     def _repr_html_(self) -> str:
+        from orchestrator_nb.drawing.card import run_card
+        from orchestrator_nb.orchestrator.display.picture import Picture
+
         picture = Picture(self)
         picture.look()
         return run_card(picture.parts, svg=picture.svg(), folder=self.folder)

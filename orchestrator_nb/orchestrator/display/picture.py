@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from orchestrator_nb import events as e
 from orchestrator_nb.drawing.folding import Folded, fold_graph
@@ -16,9 +15,9 @@ from orchestrator_nb.drawing.icons import ICONS
 from orchestrator_nb.journal.follow import Follower
 from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.orchestrator.display.failure_card import card_html
+from orchestrator_nb.orchestrator.display.looked import Looked
 from orchestrator_nb.orchestrator.display.picture_extras import LONGEST, asked_of, checked_of, parameters_of, points_of
 from orchestrator_nb.orchestrator.display.remaining import expected_seconds, remaining_seconds
-from orchestrator_nb.orchestrator.display.result import RunResult
 from orchestrator_nb.orchestrator.display.shown import as_text, headline
 from orchestrator_nb.orchestrator.display.telling import told_in_full
 from orchestrator_nb.state.records import CommandRecord
@@ -34,25 +33,10 @@ CARDS = 5
 ETA_EVERY = 1.0
 """Seconds for which an estimate of what is left is good: it is counted down meanwhile."""
 
+A_SECOND = 50
+"""So many gates and checkpoints are told anew a second at the most: a long list of them is sent as a whole, and seldom."""
+
 _CHANGE_GATES = (e.RunPlanned, e.GateChecked, e.CommandReused, e.CommandReopened, e.AttemptReturned, e.RunResumed)
-
-
-class Looked(Protocol):
-    """A run, as far as its picture needs it."""
-
-    id: str
-    folder: Path
-
-    @property
-    def is_running(self) -> bool:
-        """True while a living process owns it."""
-
-    @property
-    def result(self) -> RunResult:
-        """What it has come to so far."""
-
-    def live(self) -> dict[str, dict[str, Any]]:
-        """How far the commands under way are."""
 
 
 class Picture:
@@ -78,8 +62,13 @@ class Picture:
         self._cards_due = False
         self._eta: tuple[float, float | None] = (0.0, None)
         self._owned = False
-        self._gates: list[list[Any]] | None = None
-        self._points: tuple[object, list[dict[str, Any]]] = (None, [])
+        self._touched: set[str] = set()
+        self._is_stale = True
+        self._gates: list[list[Any]] = []
+        self._points: list[dict[str, Any]] = []
+        self._points_of: object = None
+        self._lists_at = 0.0
+        self._lists_are_stale = True
 
     @property
     def state(self) -> RunState:
@@ -103,11 +92,10 @@ class Picture:
         """
         now = time.time()
         owned = self.run.is_running  # before the journal is read: an owner that is gone has recorded everything
-        touched: set[str] = set()
-        turns = 0
         changed: list[str] = []
+        touched = self._touched  # what a look that failed has taken in is drawn by the next one
         for turn in self._follower.turns():
-            turns += 1
+            self._is_stale = True
             if any(isinstance(event, e.RunPlanned) for event in turn):
                 self._lay_out()
                 touched.update(self._place)
@@ -116,17 +104,18 @@ class Picture:
                 self._take(event, touched)
         live = self.run.live() if owned else {}
         touched |= self._running | live.keys()
-        fresh = turns > 0 or owned != self._owned or "run" not in self.parts["head"]
+        fresh = self._is_stale = self._is_stale or owned != self._owned
         self._owned = owned
         changed += self._draw_rows(touched, live)
         if fresh or (owned and self.state.run.state == "executing" and now >= self._eta[0] + ETA_EVERY):
             changed += self._keep("head", self._head(now))
         if self._cards_due:
-            self._cards_due = False
             changed += self._keep("cards", self._cards())
-        if fresh:
-            changed += self._keep("extras", self._extras())
+        if fresh or self._lists_are_stale:
+            changed += self._keep("extras", self._extras(now))
         changed += self._draw_log()
+        touched.clear()
+        self._cards_due = self._is_stale = False
         return changed
 
     def svg(self) -> str:
@@ -183,7 +172,7 @@ class Picture:
             self._cards_due |= command in self._failed
         # Most commands have no gates: what becomes of them is not looked up anew.
         if isinstance(event, _CHANGE_GATES) and (command not in self._place or self.state.planned[command].steps):
-            self._gates = None
+            self._lists_are_stale = True
         said = told_in_full(event, self.state)
         if said is not None:
             self._log.append([round(event.at, 1), said[0], as_text(said[1])[: 3 * LONGEST]])
@@ -246,7 +235,9 @@ class Picture:
         """Return the seconds that the run will still take, estimated anew where that was done a while ago."""
         at, left = self._eta
         if left is None or now >= at + ETA_EVERY:
-            at, left = self._eta = now, remaining_seconds(self.state, now=now)
+            # While nothing runs until somebody has decided, nobody knows how long that takes.
+            asks = not self._running and any(True for _ in self.state.open_decisions())
+            at, left = self._eta = now, None if asks else remaining_seconds(self.state, now=now)
         return None if left is None else max(0.0, left - (now - at))
 
     def _cards(self) -> list[list[str]]:
@@ -261,15 +252,18 @@ class Picture:
                 cards.append([name, card_html(name, record.failure, notebook, log, cell=record.cell)])
         return cards
 
-    def _extras(self) -> dict[str, Any]:
-        if self._gates is None:
+    def _extras(self, now: float) -> dict[str, Any]:
+        if self._points_of is not self.state.checkpoints:
+            self._lists_are_stale = True
+        patience = (len(self._gates) + len(self._points)) // A_SECOND
+        if self._lists_are_stale and (not self._owned or now >= self._lists_at + patience):
             self._gates = checked_of(self.state, self.run.folder)
-        if self._points[0] is not self.state.checkpoints:
-            self._points = self.state.checkpoints, points_of(self.state)
+            self._points_of, self._points = self.state.checkpoints, points_of(self.state)
+            self._lists_are_stale, self._lists_at = False, now
         return {
             "parameters": parameters_of(self.state),
             "decisions": asked_of(self.state),
-            "checkpoints": self._points[1],
+            "checkpoints": self._points,
             "gates": self._gates,
         }
 

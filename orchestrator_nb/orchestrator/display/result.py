@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.command_result import CommandResult, command_result
@@ -14,10 +15,7 @@ from orchestrator_nb.data.stored import load
 from orchestrator_nb.definition.names import instead
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.events import Failure, Stored
-from orchestrator_nb.orchestrator.display.advice import advice
-from orchestrator_nb.orchestrator.display.completion import completion_plan
 from orchestrator_nb.orchestrator.display.compliance import Compliance, compliance_of
-from orchestrator_nb.orchestrator.display.failure_card import card_html
 from orchestrator_nb.orchestrator.display.shown import headline
 from orchestrator_nb.orchestrator.display.views import is_shown
 from orchestrator_nb.state.records import CommandRecord
@@ -74,8 +72,7 @@ def described(stored: Stored) -> str:
     return f"<{stored.name or stored.type or stored.form}{size}>"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
+class RunResult(Struct, frozen=True, kw_only=True):
     """The record of a run, complete or partial.
 
     `state` is the run's state; `outputs` has the results of the commands that are done, `partial` what the others had
@@ -131,6 +128,9 @@ class RunResult:
     def recommendations(self) -> dict[str, tuple[str, ...]]:
         """What may help against the errors that are left, by command, and under "" how to complete the run, if it came
         to less than was planned: what can be delivered already, which commands are missing, and what to type."""
+        from orchestrator_nb.orchestrator.display.advice import advice
+        from orchestrator_nb.orchestrator.display.completion import completion_plan
+
         plan = completion_plan(
             self.state,
             commands=self.commands,
@@ -237,6 +237,7 @@ class RunResult:
 
     def _repr_html_(self) -> str:
         from orchestrator_nb.drawing.table import table_card
+        from orchestrator_nb.orchestrator.display.failure_card import card_html
 
         lead = f"{self.run}: {self.state}" + (f" ({self.reason})" if self.reason else "")
         cards = (

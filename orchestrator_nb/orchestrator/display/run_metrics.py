@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from orchestrator_nb.drawing.columns import in_columns
-from orchestrator_nb.drawing.glyphs import counted, duration
-from orchestrator_nb.drawing.numbers import number
 from orchestrator_nb.orchestrator.display.shown import as_text
 
 COLUMNS = ("command", "state", "attempts", "time", "waited", "kernel", "CPU", "memory", "recorded")
@@ -20,6 +17,9 @@ class RunMetrics(dict[str, Any]):
 
     def rows(self) -> Iterator[dict[str, str]]:
         """Yield what is shown of each command, by COLUMNS."""
+        from orchestrator_nb.drawing.glyphs import duration
+        from orchestrator_nb.drawing.numbers import number
+
         for name, item in self["commands"].items():
             memory = item["peak_memory_bytes"]
             yield {
@@ -36,6 +36,8 @@ class RunMetrics(dict[str, Any]):
 
     def sentences(self) -> Iterator[str]:
         """Yield what is said of the run as a whole: times and attempts, use of its slots, the critical path."""
+        from orchestrator_nb.drawing.glyphs import counted, duration
+
         yield (
             f"{self['run']}: {self['state']}, {duration(self['seconds'])}, commands busy for {duration(self['busy'])}, "
             f"{self['parallelism']:g} at a time, {counted(self['attempts'], 'attempt')}, "
@@ -52,6 +54,8 @@ class RunMetrics(dict[str, Any]):
             yield f"critical path, {duration(self['critical_path_seconds'])}: {' → '.join(path)}"
 
     def __str__(self) -> str:
+        from orchestrator_nb.drawing.columns import in_columns
+
         rows, columns = self._table()
         lines = in_columns([columns, *([row[name] for name in columns] for row in rows)]) if rows else []
         return as_text("\n".join([*self.sentences(), *lines]))
@@ -67,7 +71,7 @@ class RunMetrics(dict[str, Any]):
         lead, *more = self.sentences()
         rows, columns = self._table()
         return table_card(
-            lead, columns, rows, below="".join(f'<p class="onb-hint">{escape(each)}</p>' for each in more)
+            lead, columns, rows, below="".join(f'<p class="onb-lead">{escape(each)}</p>' for each in more)
         )
 
     def _table(self) -> tuple[list[dict[str, str]], list[str]]:

@@ -11,7 +11,7 @@ from orchestrator_nb.errors import CommandError
 from orchestrator_nb.events import Failure
 
 _OWN = f"{CommandError.__module__}.{CommandError.__qualname__}"
-_COLOURS = re.compile(r"\x1b\[[0-9;:]*m")
+_COLOURS = r"\x1b\[[0-9;:]*m"
 
 
 def as_text(text: str, *, colours: bool = False) -> str:
@@ -22,10 +22,10 @@ def as_text(text: str, *, colours: bool = False) -> str:
     """
     if text.isprintable():
         return text
-    kept = _COLOURS.findall(text) if colours else []
+    kept = re.findall(_COLOURS, text) if colours else []
     pieces = [
         "\n".join("\t".join(map(visible, line.split("\t"))) for line in piece.split("\n"))
-        for piece in _COLOURS.split(text)
+        for piece in re.split(_COLOURS, text)
     ]
     return "".join(piece + colour for piece, colour in zip_longest(pieces, kept, fillvalue=""))
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator_nb.drawing.columns import in_columns
+from msgspec import Struct, field
+
 from orchestrator_nb.orchestrator.display.decisions import decisions_of
 from orchestrator_nb.orchestrator.display.shown import as_text, headline
 from orchestrator_nb.state.records import CommandRecord
@@ -20,8 +20,7 @@ MANY = 8
 _QUIET = frozenset({"pending", "ready", "succeeded", "reused", "skipped", "upstream_failed", "cancelled"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Status:
+class Status(Struct, frozen=True, kw_only=True):
     """A run at a moment: its state, one row a command, and what should be known. Prints as a table, in which many cells
     of a matrix that stand alike are one line."""
 
@@ -64,6 +63,8 @@ class Status:
         )
 
     def __str__(self) -> str:
+        from orchestrator_nb.drawing.columns import in_columns
+
         table = [COLUMNS, *(tuple(str(row[name]) for name in COLUMNS) for row in gathered(self.rows))]
         reached = [told_of_milestones(self.milestones)] if self.milestones else []
         return as_text("\n".join([self._lead(), *in_columns(table), *reached, *self.notices, *self.decisions]))

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from functools import cache
 from typing import Any, Protocol
 
 GROUP = "orchestrator_nb.views"
 """The entry points of views: each names an object that is a `View`."""
-
-log = logging.getLogger("orchestrator_nb.views")
 
 
 class View(Protocol):
@@ -59,6 +56,7 @@ def _views() -> list[View]:
 
 @cache
 def _installed() -> tuple[View, ...]:
+    import logging
     from importlib.metadata import entry_points
 
     found: list[View] = []
@@ -66,5 +64,5 @@ def _installed() -> tuple[View, ...]:
         try:
             found.append(entry.load())
         except Exception as error:  # noqa: BLE001 - a view that is broken must not keep a run from starting
-            log.warning("the view %s cannot be loaded: %s", entry.name, error)
+            logging.getLogger(GROUP).warning("the view %s cannot be loaded: %s", entry.name, error)
     return tuple(found)

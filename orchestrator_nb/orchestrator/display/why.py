@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orchestrator_nb import events as e
 from orchestrator_nb.definition.names import instead
@@ -24,8 +25,7 @@ PASSING = {True: "which may pass by itself", False: "which does not pass by itse
 """What is said of an error, by whether it is transient."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Why:
+class Why(Struct, frozen=True, kw_only=True):
     """A command's state and the facts that led there, the earliest first; prints as text."""
 
     command: str

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orchestrator_nb import events as e
 from orchestrator_nb.errors import StoreError
@@ -25,8 +27,7 @@ MOST = 256 * 2**20
 """Bytes of journals that are read at the most."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kept:
+class Kept(Struct, frozen=True, kw_only=True, dict=True):
     """A result that a run keeps in its folder, with what it was made with.
 
     `origin` and `attempt` say where the command ran: in this run, or in the one from which the result was taken over.
@@ -49,8 +50,7 @@ class Kept:
         return inputs_of("", tuple(self.upstream), self.upstream)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EarlierRun:
+class EarlierRun(Struct, frozen=True, kw_only=True):
     """A run as it stands, and the last result of each command that has come to one in it."""
 
     folder: Path

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator_nb import events as e
 from orchestrator_nb.data.artifacts import Artifacts
@@ -18,7 +19,6 @@ from orchestrator_nb.errors import OrchestratorError, StoreError
 from orchestrator_nb.orchestrator.display.result import ARTIFACTS
 from orchestrator_nb.orchestrator.earlier.results import EarlierResults, Kept
 from orchestrator_nb.orchestrator.frozen import Frozen
-from orchestrator_nb.orchestrator.reuse.taking_over import hashes, take_over
 from orchestrator_nb.plan.contents import Contents
 from orchestrator_nb.plan.fingerprint import canonical
 from orchestrator_nb.plan.key import SHARED, changed_parts, handed_on, inputs_of, visible_parameters, why_never
@@ -37,8 +37,7 @@ UP_TO_DATE = "up to date"
 """What a verdict says of a command that does not have to run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """Whether a command runs, as far as that can be known: `says` is ``up to date``, ``runs`` or ``depends``.
 
     `reason` says why: the run from which its result comes, what is not as it was, or on what it depends: what upstream
@@ -94,6 +93,8 @@ class Reuse:
 
     def beginning(self, folder: Path, now: float, *, durable: bool) -> list[e.Event]:
         """Take over what is known to be up to date before anything runs, and return the facts. Raises StoreError."""
+        from orchestrator_nb.orchestrator.reuse.taking_over import take_over
+
         facts: list[e.Event] = []
         records = dict(self._given)
         for name in self._plan.order:
@@ -114,6 +115,8 @@ class Reuse:
 
         One that was opened anew runs, and nothing is said of it.
         """
+        from orchestrator_nb.orchestrator.reuse.taking_over import take_over
+
         if work.generation > 1:
             return None
         name = work.command
@@ -265,6 +268,8 @@ def _file_change(text: str, was: str | None, now: str | None, *, is_read: bool) 
 
 
 def _gone(kept: Kept) -> Iterator[str]:
+    from orchestrator_nb.orchestrator.reuse.taking_over import hashes
+
     artifacts = Artifacts(kept.folder / ARTIFACTS)
     for sha256 in hashes(kept.record):
         try:

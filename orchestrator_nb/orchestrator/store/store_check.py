@@ -17,7 +17,7 @@ LEAST = 1_000_000
 
 MOUNTS = Path("/proc/self/mountinfo")
 
-_NETWORK = re.compile(
+_NETWORK = (
     r"nfs\d?|cifs|smb\d?|smbfs|ncpfs|afs|coda|ceph|lustre|gpfs|beegfs|orangefs|pvfs2|ocfs2|gfs2|9p|davfs2?|afpfs|"
     r"virtiofs|vboxsf|prl_fs|vmhgfs|fuse(?!blk|\.fuse-overlayfs).*"
 )
@@ -43,7 +43,7 @@ def check_store(store: Path) -> tuple[str, ...]:
     if free is not None and free < LITTLE:
         notes.append(f'the store "{store}" has little room: {room_left(folder)}; a run waits when there is none left')
     kind = file_system(folder)
-    if kind is not None and _NETWORK.fullmatch(kind):
+    if kind is not None and re.fullmatch(_NETWORK, kind):
         notes.append(
             f'the store "{store}" is on a file system of a network or of another program ({kind}): own its runs from one machine at a time, '
             "since locks may not hold between machines, and count on less where its server loses power"
