@@ -70,10 +70,9 @@ def _command(record: CommandRecord, folder: Path, artifacts: Artifacts) -> dict[
     if output is not None:
         plain["output"] = _plain(output, folder, artifacts)
     if record.artifacts:
-        plain["artifacts"] = {name: _plain(stored, folder, artifacts) for name, stored in record.artifacts.items()}
-    changes = record.shared.items() if record.shared else ()
-    if shared := {name: stored for name, value in changes if (stored := referred(value)) is not None}:
-        plain["shared"] = {name: _plain(stored, folder, artifacts) for name, stored in shared.items()}
+        plain["artifacts"] = _all_plain(record.artifacts, folder, artifacts)
+    if record.shared and (shared := _referred(record.shared)):
+        plain["shared"] = _all_plain(shared, folder, artifacts)
     if record.metrics:
         plain["metrics"] = record.metrics
     if record.notebook:
@@ -83,9 +82,14 @@ def _command(record: CommandRecord, folder: Path, artifacts: Artifacts) -> dict[
     return plain
 
 
+def _referred(changes: Mapping[str, Any]) -> dict[str, Stored]:
+    return {name: stored for name, value in changes.items() if (stored := referred(value)) is not None}
+
+
 def _result_files(folder: Path, state: RunState) -> list[Path]:
     """Return notebooks, logs, reports, and what was frozen; artifacts carry their hash already."""
-    named = (path for record in state.commands.values() for path in (record.notebook, record.log) if path)
+    records = [record for record in state.commands.values() if record.notebook or record.log]
+    named = (path for record in records for path in (record.notebook, record.log) if path)
     frozen = (folder / DEFINITION, *(folder / SOURCES).glob("*"), *(folder / name for name in (*REPORTS, SUMMARY)))
     return sorted(path for path in {*frozen, *(folder / name for name in named)} if path.is_file())
 
@@ -100,8 +104,12 @@ def _file(folder: Path, path: Path) -> dict[str, Any]:
 
 def _plain(stored: Stored, folder: Path, artifacts: Artifacts) -> Any:
     if stored.items is not None:
-        return {name: _plain(item, folder, artifacts) for name, item in stored.items.items()}
+        return _all_plain(stored.items, folder, artifacts)
     if stored.artifact is None:
         return stored
     path = artifacts.path(stored.artifact).relative_to(folder).as_posix()
     return {**stored_to_plain(stored), "path": path}
+
+
+def _all_plain(stored: Mapping[str, Stored], folder: Path, artifacts: Artifacts) -> dict[str, Any]:
+    return {name: _plain(item, folder, artifacts) for name, item in stored.items()}
