@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.flush import write_whole
+from orchestrator_nb.data.plain import indented
 from orchestrator_nb.events import Stored
 from orchestrator_nb.events.json_form import stored_to_plain
 from orchestrator_nb.journal.file import Position, scan
@@ -49,7 +48,7 @@ def manifest_text(folder: Path, state: RunState, known: Mapping[str, Any] | None
         "commands": {name: _command(record, folder, artifacts) for name, record in state.commands.items()},
         "files": [_file(folder, path) for path in _result_files(folder, state)],
     }
-    return msgspec.json.format(msgspec.json.encode(document), indent=1)
+    return indented(document)
 
 
 def complete_manifest(folder: Path, state: RunState) -> None:
