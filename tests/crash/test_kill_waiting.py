@@ -255,7 +255,8 @@ def test_a_look_that_was_due_and_never_came_is_taken_again(
     (flow / "flow.yaml").write_text(
         "workflow: waiting\ncommands:\n  passing: {call: 'steps:passing', retries: 1, retry_delay: 0.01}\n"
     )
-    elsewhere = f"import os, types; os.uname = lambda: types.SimpleNamespace(nodename='elsewhere')\n{OWNER}"
+    named = "os.uname_result((os.uname()[0], 'elsewhere', *os.uname()[2:]))"
+    elsewhere = f"import os; there = {named}; os.uname = lambda: there\n{OWNER}"
     code = KILLED.format(
         module="journal.file", owner="JournalFile", name="append", fact="ProbeDue", when="after", code=elsewhere
     )
