@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from typing_extensions import Unpack
 
-from orchestrator_nb.analytics.figures import of_history, of_quality, of_run
+from orchestrator_nb.analytics.figures import of_gates, of_history, of_quality, of_run
 from orchestrator_nb.analytics.figures.figure import Figure, counted, length
 from orchestrator_nb.analytics.history import History
 from orchestrator_nb.analytics.material import ALL, Material, each_row
@@ -216,9 +216,9 @@ def quality_figures(material: Material, *, metrics: int) -> list[Part]:
         parts += [of_quality.trend(last, name, marked=marked), of_quality.tradeoff(material.runs, last, name)]
     if not parts:
         parts.append(of_quality.trend(recorded, "a metric"))
-    parts.append(of_quality.verdicts(gates))
+    parts.append(of_gates.verdicts(gates))
     return parts + [
-        of_quality.gate_trend(gates, name, marked=marked) for name in of_quality.numeric_gates(gates)[:MOST_GATES]
+        of_gates.gate_trend(gates, name, marked=marked) for name in of_gates.numeric_gates(gates)[:MOST_GATES]
     ]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,15 @@ _GOOD, _LOST, _FAILED, _ENDED_BADLY = (
     ("failed", "crashed", "abandoned"),
 )
 _PERIODS = ((1, "day"), (7, "week"), (28, "four weeks"), (364, "year"))
+
+
+class Series(NamedTuple):
+    """How long a command took in one run after the other: `started` (microseconds since the epoch) and `seconds` are arrays
+    of numpy, of the last attempt that returned in each run."""
+
+    command: str
+    started: Any
+    seconds: Any
 
 
 class Digest:
@@ -93,6 +102,24 @@ class Digest:
     def waste(self) -> dict[str, float]:
         """Seconds of each run that came to nothing, where there are any."""
         return _waste(self._rows)
+
+    def series(self, workflow: str) -> list[Series]:
+        """Return how long the commands of a workflow took over time, of those `MOST_COMMANDS` that take most of it."""
+        rows = self._rows
+        if workflow not in rows.flows:
+            return []
+        of = np.flatnonzero(rows.flow == rows.flows.index(workflow))
+        good, began = rows.returned() & rows.ended, rows.numbers("started")
+        spans = [slice(first, first + size) for first, size in zip(rows.starts[of], rows.lengths[of], strict=True)]
+        spent = np.array([rows.took[span][good[span]].sum() for span in spans])
+        found = []
+        for place in np.argsort(-spent, kind="stable")[:MOST_COMMANDS].tolist():
+            there = spans[place].start + np.flatnonzero(good[spans[place]])
+            _, back = np.unique(rows.run[there][::-1], return_index=True)
+            last = there[np.sort(len(there) - 1 - back)]
+            command = rows.commands[rows.command[of[place]]]
+            found.append(Series(command, began[last], rows.took[last]))
+        return found
 
     @cached_property
     def _groups(self) -> tuple[Any, str]:

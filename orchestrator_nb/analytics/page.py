@@ -111,10 +111,10 @@ class Page:
         if isinstance(part, Table):
             return _table(part)
         wide = " wide" if part.name in self.wide or part.height > 900 else ""
-        text = f'<p class="told">{escape(part.text)}</p>'
+        text = f'<p class="told">{escape(part.caption)}</p>'
         heading = f'<h2 id="h-{escape(part.name)}">{escape(part.title)}</h2>'
         if part.is_empty:
-            return f'<section class="card{wide}">{heading}{text}</section>'
+            return f'<section class="card wide">{heading}{text}</section>'
         drawn = (
             f'<div class="plot" id="plot-{escape(part.name)}" style="min-height:{part.height}px" role="img" '
             f'aria-labelledby="h-{escape(part.name)}" aria-describedby="t-{escape(part.name)}"></div>'
@@ -160,7 +160,12 @@ def _numbered(figure: Figure, numbers: Mapping[str, int]) -> dict[str, Any]:
     """Return what plotly draws, with the number of its run for each point instead of the id; -1 is no run here."""
     spec = figure.spec()
     layout = {key: value for key, value in spec["layout"].items() if key != "template"}
-    told = {"telling": figure.telling, "about": {**(figure.about or {})}, "note": figure.note, "text": figure.text}
+    told = {
+        "telling": figure.telling,
+        "about": {**(figure.about or {})},
+        "note": f"{figure.note} {figure.marks}".strip(),
+        "text": figure.caption,
+    }
     return {"data": [_trace(trace, numbers) for trace in spec["data"]], "layout": layout, **told}
 
 
@@ -207,7 +212,7 @@ def _words(part: Part) -> str:
         return heading + "".join(f"<p>{escape(text)}</p>" for text in part.paragraphs)
     if isinstance(part, Table):
         return f"{heading}{plain_table(part)}<p>{escape(part.text)}</p>"
-    return f"{heading}{drawn(part.to_svg())}<p>{escape(part.text)}</p>"
+    return f"{heading}{drawn(part.to_svg())}<p>{escape(part.caption)}</p>"
 
 
 def plain_table(table: Table) -> str:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from orchestrator_nb.analytics.digest import Digest
+from orchestrator_nb.analytics.digest import Digest, Series
 from orchestrator_nb.analytics.figures.figure import chance, counted, length
 from orchestrator_nb.analytics.limits import holm, wilson
 from orchestrator_nb.analytics.recommendations import gain_of_halving
-from orchestrator_nb.errors import UsageError
+from orchestrator_nb.analytics.steps import Step, lasting_steps
 from orchestrator_nb.state.timing import Timing
 
 Kind = Literal["change", "flaky", "together", "bottleneck", "time of day", "vain retries"]
@@ -54,7 +54,7 @@ class Pattern:
 def patterns(runs: pd.DataFrame, attempts: Digest, timings: Iterable[Timing] = ()) -> list[Pattern]:
     """Return the patterns in these runs, the most expensive first.
 
-    `attempts` is what theirs come to, with `trouble`; `timings` are those of the latest runs, for what decided when they
+    `attempts` is what theirs come to; `timings` are those of the latest runs, for what decided when they
     ended. Raises UsageError where ruptures or scipy is not installed.
     """
     found: list[Pattern] = []
@@ -66,6 +66,7 @@ def patterns(runs: pd.DataFrame, attempts: Digest, timings: Iterable[Timing] = (
         completed = of[of["state"] == "completed"].sort_values("started")
         found += [
             *change_points(name, completed),
+            *command_changes(name, attempts.series(name)),
             *time_of_day(name, completed),
             *flaky(name, own, tried),
             *vain_retries(name, own),
@@ -76,81 +77,45 @@ def patterns(runs: pd.DataFrame, attempts: Digest, timings: Iterable[Timing] = (
 
 
 def change_points(workflow: str, completed: pd.DataFrame) -> list[Pattern]:
-    """Return when runs became slower or quicker for good: by a tenth at least, five runs on each side at least.
-
-    Where slow runs follow slow ones for a while, every while looks like a change. So what each duration owes to the one
-    before it is taken off first, and the segments are those of the rest (Chakar, Lebarbier, Lévy-Leduc and Robin, "A
-    robust approach for estimating change-points in the mean of an AR(1) process", Bernoulli 23, 2017); they are found
-    exactly, by pruned dynamic programming (Killick, Fearnhead and Eckley, PELT, JASA 107, 2012).
-    """
-    if len(completed) < FOR_CHANGE or (completed["seconds"] <= 0).any():
+    """Return when runs became slower or quicker for good: by a tenth at least, five runs on each side at least."""
+    if len(completed) < FOR_CHANGE:
         return []
-    try:
-        import numpy as np
-        import ruptures
-        from scipy.stats import mannwhitneyu
-    except ImportError as error:
-        raise UsageError('patterns need ruptures and scipy: pip install "orchestrator-nb[analytics]"') from error
-    seconds = completed["seconds"].to_numpy(dtype=float)
-    logs = np.log(seconds)
-    owed = _owed_to_the_one_before(logs)
-    rest = logs[1:] - owed * logs[:-1]
-    noise = float(np.median(np.abs(np.diff(rest)))) / 0.954 or 1e-3
-    # A step has to be worth more than what the noise alone would give among so many places.
-    segments = ruptures.KernelCPD(kernel="linear", min_size=5).fit((rest / noise).reshape(-1, 1))
-    places = [place + 1 for place in segments.predict(pen=4 * math.log(len(logs)))]
+    began = completed["started"].astype("int64").to_numpy()
+    return [
+        _change(workflow, workflow, workflow, step, began)
+        for step in lasting_steps(completed["seconds"].to_numpy(dtype=float))
+        if step.p < CHANCE
+    ]
+
+
+def command_changes(workflow: str, series: Sequence[Series]) -> list[Pattern]:
+    """Return when commands became slower or quicker for good, as `change_points` does of runs.
+
+    So many commands are looked at that one of them would seem to change by chance: each probability is multiplied by their
+    number. What makes less than a hundredth of the time of all of them together is not told.
+    """
+    series = [each for each in series if len(each.seconds) >= FOR_CHANGE]
+    worth = 0.01 * sum(float(np.median(each.seconds)) for each in series)
     found = []
-    for before, place, after in zip([0, *places], places, places[1:], strict=False):
-        earlier, later = seconds[before:place], seconds[place:after]
-        ratio = float(np.median(later) / np.median(earlier))
-        # Of all places this was the best, so that its probability is that of one among so many.
-        alone = float(mannwhitneyu(earlier, later).pvalue)
-        p = min(1.0, _of_dependent(alone, [logs[before:place], logs[place:after]]) * len(logs))
-        if p < CHANCE and not 0.9 < ratio < 1.1:
-            when = completed["started"].iloc[place].strftime("%Y-%m-%d %H:%M")
-            became = "slower" if ratio > 1 else "quicker"
-            found.append(
-                Pattern(
-                    kind="change", workflow=workflow, subject=workflow, effect=ratio, p=p,
-                    words=f"{workflow} became {became} from {when} UTC on: {length(float(np.median(later)))} instead of "
-                    f"{length(float(np.median(earlier)))} in the median, {ratio:.2f} times as long",
-                    evidence=f"{len(earlier)} runs before and {len(later)} after, {chance(p)} by chance",
-                    seconds=abs(float(np.median(later) - np.median(earlier))),
-                )
-            )  # fmt: skip
+    for each in series:
+        for step in lasting_steps(each.seconds):
+            step = step._replace(p=min(1.0, step.p * len(series)))  # noqa: PLW2901
+            if step.p < CHANCE and abs(step.after - step.before) >= worth:
+                of = f"{each.command} of {workflow}"
+                found.append(_change(workflow, each.command, of, step, each.started, corrected=len(series)))
     return found
 
 
-def _owed_to_the_one_before(logs: Any) -> float:
-    """Return which share of a deviation is found again in the next value (from 0 to 0.95), whatever steps there are.
-
-    It is worked out of medians of differences, which a step hardly changes (Chakar et al., 2017), and counts as far as it is
-    beyond what independent values would give by chance: two standard errors are taken off.
-    """
-    import numpy as np
-
-    near, far = (float(np.median(np.abs(logs[lag:] - logs[:-lag]))) for lag in (1, 2))
-    share = (far / near) ** 2 - 1 if near else 0.0
-    return min(0.95, max(0.0, share - 2 / math.sqrt(len(logs))))
-
-
-def _of_dependent(p: float, parts: list[Any]) -> float:
-    """Return a probability that was worked out for independent values as it is for such as follow on each other.
-
-    A slow run is often followed by another slow one, for no lasting reason: so many values count for fewer. How few, the
-    correlation of neighbours within each part tells, which is estimated too low of few values and therefore raised.
-    """
-    from scipy.stats import norm
-
-    rests = [part - part.mean() for part in parts]
-    count = sum(len(rest) for rest in rests)
-    spread = sum(float((rest**2).sum()) for rest in rests)
-    if not spread:
-        return p
-    near = sum(float((rest[1:] * rest[:-1]).sum()) for rest in rests) / spread
-    near = min(0.95, max(0.0, near + 2 * (1 + 3 * max(near, 0.0)) / count))
-    z = float(norm.isf(p / 2)) if p > 1e-300 else 37.0
-    return float(2 * norm.sf(z * math.sqrt((1 - near) / (1 + near))))
+def _change(workflow: str, subject: str, what: str, step: Step, began: Any, *, corrected: int = 1) -> Pattern:
+    when = f"{pd.Timestamp(int(began[step.place]), unit='us'):%Y-%m-%d %H:%M}"
+    many = f", corrected for {counted(corrected, 'command')}" if corrected > 1 else ""
+    return Pattern(
+        kind="change", workflow=workflow, subject=subject, effect=step.ratio, p=step.p,
+        words=f"{what} became {'slower' if step.ratio > 1 else 'quicker'} from {when} UTC on: {length(step.after)} instead of "
+        f"{length(step.before)} in the median, {step.ratio:.2f} times as long",
+        evidence=f"{step.earlier} runs before and {step.later} after, {chance(step.p)} by chance{many}",
+        seconds=abs(step.after - step.before),
+    )  # fmt: skip
 
 
 def time_of_day(workflow: str, completed: pd.DataFrame) -> list[Pattern]:

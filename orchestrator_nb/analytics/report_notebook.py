@@ -54,7 +54,7 @@ def write_notebook(
     notebook.metadata["kernelspec"] = {"name": kernel, "display_name": kernel, "language": "python"}
     with tempfile.TemporaryDirectory() as place:
         source = Path(place, "report.ipynb")
-        source.write_text(nbformat.writes(notebook), encoding="utf-8")  # type: ignore[no-untyped-call]
+        source.write_text(nbformat.writes(notebook), encoding="utf-8", errors="backslashreplace")  # type: ignore[no-untyped-call]
         fresh = path.with_name(f".{path.stem}.{os.getpid()}.ipynb")
         papermill.execute_notebook(
             str(source),

@@ -82,7 +82,7 @@ class Report:
                 table = markdown_table(part.columns, part.rows)
                 lines += [*table, *[""] * bool(table), part.text, ""]
             else:
-                lines += [part.text, ""]
+                lines += [part.words, ""]
         return "\n".join(lines)
 
     def __repr__(self) -> str:

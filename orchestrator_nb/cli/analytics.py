@@ -96,7 +96,7 @@ def trends(
         return
     shown = [("run", "command", name)]
     shown += [(row["run"], row["command"] or "", f"{row['value']:.6g}") for row in rows]
-    print("\n".join([*in_columns(shown), figure.text]))
+    print("\n".join([*in_columns(shown), figure.words]))
 
 
 def report(

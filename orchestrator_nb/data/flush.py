@@ -63,7 +63,7 @@ def write_whole(path: Path, content: bytes) -> None:
 def save_text(place: Path, text: str) -> Path:
     """Write a text whole or not at all, its folder too where there is none, and return its path. Raises StoreError."""
     folder_of(place)
-    write_whole(place, text.encode())
+    write_whole(place, text.encode("utf-8", "backslashreplace"))
     return place
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import json
 import math
 import sys
 import types
@@ -200,3 +201,13 @@ def _key(key: str | int) -> str:
     if not isinstance(key, str):
         return repr(key)
     return escaped(key)
+
+
+def indented(document: Any) -> bytes:
+    """Return plain JSON as a text that people may read, with escapes for what is no Unicode: names that are no UTF-8."""
+    import msgspec
+
+    try:
+        return msgspec.json.format(msgspec.json.encode(document), indent=1)
+    except UnicodeEncodeError:
+        return json.dumps(document, indent=1).encode()

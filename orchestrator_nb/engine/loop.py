@@ -101,6 +101,10 @@ class Loop:
         Raises StoreError when recording failed; what runs has been asked to end by then.
         """
         self.begin(beginning)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Drive a run that has begun, as `run` does."""
         while not self.is_over:
             due = self.next_due()
             self._wake.wait(None if due is None else max(0.0, due - self._clock()))

@@ -91,7 +91,7 @@ def _trends(run: Run, _content: Parts) -> Parts:
         {
             "title": chapter.title,
             "figures": [
-                {"title": one.title, "text": as_text(one.text), "svg": one.to_svg(), "spec": one.to_plotly()}
+                {"title": one.title, "text": as_text(one.caption), "svg": one.to_svg(), "spec": one.to_plotly()}
                 for one in chapter.figures
             ],
         }

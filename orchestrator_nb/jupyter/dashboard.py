@@ -95,7 +95,7 @@ class LiveDashboard:
 def _outputs(part: Part) -> list[dict[str, Any]]:
     """Return a part as what a cell would have shown."""
     if isinstance(part, Figure):
-        words = _html(f"<h3>{escape(part.title)}</h3><p>{escape(part.text)}</p>", f"{part.title}: {part.text}")
+        words = _html(f"<h3>{escape(part.title)}</h3><p>{escape(part.caption)}</p>", str(part))
         return (
             [words]
             if part.is_empty

@@ -26,7 +26,7 @@ class Chapter:
 
 def chapters(history: Any, workflow: str | None) -> tuple[Chapter, ...]:
     """Return the figures of a workflow's runs, of all without one. Raises StoreError."""
-    from orchestrator_nb.analytics.figures import of_history, of_quality
+    from orchestrator_nb.analytics.figures import of_gates, of_history, of_quality
     from orchestrator_nb.analytics.material import Material
     from orchestrator_nb.analytics.trends import last_values, recorded_most
 
@@ -44,7 +44,7 @@ def chapters(history: Any, workflow: str | None) -> tuple[Chapter, ...]:
         if place == 0:
             quality.append(of_quality.tradeoff(runs, values, name))
     if len(gates):
-        quality.append(of_quality.verdicts(gates))
+        quality.append(of_gates.verdicts(gates))
     found = [
         Chapter("Performance", (of_history.durations(runs), of_history.efficiency(runs))),
         Chapter("Quality", tuple(quality)),
@@ -74,7 +74,7 @@ class Trends:
 
     def __repr__(self) -> str:
         rows = self.frame[["run", "command", "value"]].tail(LAST)
-        told = [f"{figure.title}: {figure.text}" for figure in self.figures]
+        told = [f"{figure}" for figure in self.figures]
         return as_text("\n".join([*told, "", rows.to_string(index=False)] if len(rows) else told))
 
     def _repr_html_(self) -> str:

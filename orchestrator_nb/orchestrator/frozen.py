@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec import Struct, field
 
 from orchestrator_nb.data.flush import PART, write_whole
+from orchestrator_nb.data.plain import indented
 from orchestrator_nb.definition.models import CommandDefinition, WorkflowDefinition
 from orchestrator_nb.definition.reading import read_definition
 from orchestrator_nb.definition.writing import to_dict
@@ -54,7 +54,7 @@ class Frozen(Struct, frozen=True, kw_only=True):
             "selected": None if self.selected is None else list(self.selected),
             "reuse": self.reuse,
         }
-        write_whole(run_folder / FILE, msgspec.json.format(msgspec.json.encode(document), indent=1))
+        write_whole(run_folder / FILE, indented(document))
 
     def session_function(self, state: RunState) -> str | None:
         """Return a command that is not done and that only the session in which it was defined can run, None without."""

@@ -28,6 +28,7 @@ from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.identity import asker
 from orchestrator_nb.journal.owner import Ownership
 from orchestrator_nb.orchestrator.clock import steady_clock
+from orchestrator_nb.orchestrator.collector import collector_at_rest
 from orchestrator_nb.orchestrator.control.asking import ANSWER_WAIT, Answer
 from orchestrator_nb.orchestrator.control.attendant import Attendant
 from orchestrator_nb.orchestrator.control.live_view import LiveView
@@ -326,7 +327,9 @@ class Session:
                 self._ahead.start()
             if self._audit is not None:
                 self._audit.start()
-            self._loop.run(self._beginning)
+            with collector_at_rest():
+                self._loop.begin(self._beginning)
+            self._loop.go_on()
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
             self.error = error
         try:

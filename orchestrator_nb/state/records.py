@@ -16,6 +16,14 @@ from orchestrator_nb.state.transitions import GOOD
 from orchestrator_nb.state.trigger_rules import DEFAULT
 from orchestrator_nb.values import Classified
 
+
+class _None(dict[str, Any]):
+    """The type of `NONE`, as msgspec makes a new one for each record of what is plainly an empty dictionary."""
+
+
+NONE: Mapping[str, Any] = _None()
+"""Nothing by any name: one for all records that have nothing there, or these would be most of what they take."""
+
 ACCEPTED = "accepted as up to date"
 """The reason of a command whose result somebody accepted."""
 
@@ -106,7 +114,7 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     program: str = ""
     result_key: str = ""
     escalation: EscalationLimits | None = None
-    degraded: Mapping[str, Any] = {}
+    degraded: Mapping[str, Any] = NONE
     fallback: str = ""
     alternatives: tuple[str, ...] = ()
     standby: bool = False
@@ -115,9 +123,9 @@ class PlannedCommand(Struct, frozen=True, gc=False):
     when: str = ""
     matrix: str = ""
     key: str = ""
-    cell: Mapping[str, Any] = {}
+    cell: Mapping[str, Any] = NONE
     tags: tuple[str, ...] = ()
-    fan_ins: Mapping[str, Any] = {}
+    fan_ins: Mapping[str, Any] = NONE
     steps: tuple[str, ...] = ()
     milestone: bool = False
 
@@ -164,10 +172,10 @@ class CommandRecord(Struct, frozen=True, gc=False):
     ended: float | None = None
     seconds: float = 0.0
     cell: tuple[int, int] | None = None
-    recorded: Mapping[str, e.Stored] = {}
-    partial: Mapping[str, e.Stored] = {}
-    metrics: Mapping[str, float] = {}
-    artifacts: Mapping[str, e.Stored] = {}
+    recorded: Mapping[str, e.Stored] = NONE
+    partial: Mapping[str, e.Stored] = NONE
+    metrics: Mapping[str, float] = NONE
+    artifacts: Mapping[str, e.Stored] = NONE
     shared: Mapping[str, Any] | None = None
     notebook: str | None = None
     log: str | None = None
@@ -177,8 +185,8 @@ class CommandRecord(Struct, frozen=True, gc=False):
     reads: Mapping[str, str | None] | None = None
     writes: Mapping[str, str | None] | None = None
     origin: str = ""
-    gates: Mapping[str, e.GateChecked] = {}
-    parameters: Mapping[str, Any] = {}
+    gates: Mapping[str, e.GateChecked] = NONE
+    parameters: Mapping[str, Any] = NONE
     by_hand: bool = False
     substitute: str = ""
     troubled: float | None = None

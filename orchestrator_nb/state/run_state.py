@@ -40,7 +40,7 @@ class RunState(Standing):
         records, shown = self.commands, target.commands
         if target.planned is not self.planned:
             shown = dict(records)
-        everyday = self.due is target.due and self.shared is target.shared and self.causes is target.causes
+        everyday = self.due is target.due and self.versions is target.versions and self.causes is target.causes
         for event in events:
             if type(event) in _EVERYDAY:
                 command: str | None = event.command  # type: ignore[attr-defined]

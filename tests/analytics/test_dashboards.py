@@ -172,7 +172,9 @@ def test_the_sentences_follow_the_filters(many: Path, tmp_path: Path, name: str,
     page = dashboard(name, history).save(tmp_path / "page.html")
     shown = _opened(page, tmp_path / "profile", query)
     found = dict(re.findall(r'<p class="told" id="t-([^"]+)">([^<]*)</p>', shown))
-    expected = {part.name: part.text for part in dashboard(name, history, **filters).figures.values() if part.telling}
+    expected = {
+        part.name: part.caption for part in dashboard(name, history, **filters).figures.values() if part.telling
+    }
     assert len(expected) >= 4
     assert {figure: unescape(found[figure]) for figure in expected} == expected
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
 
 from orchestrator_nb.analytics.digest import Digest
-from orchestrator_nb.analytics.figures import of_history, of_quality, of_run
+from orchestrator_nb.analytics.figures import of_gates, of_history, of_quality, of_run
 from orchestrator_nb.analytics.figures.figure import Figure, length
 from orchestrator_nb.analytics.history import History
 from orchestrator_nb.analytics.marks import Marks
@@ -76,6 +77,22 @@ def test_resources_are_those_that_were_measured(facts, named) -> None:
     cpu, memory = figure.data
     assert (cpu["y"], cpu["x"], memory["x"]) == (["clean"], [8.0], [200.0])
     assert "8.0 s of processor time; clean needed the most memory, 200 MB" in figure.text
+
+
+def test_what_was_not_measured_has_no_axis(facts, named) -> None:
+    """Of commands in threads there is processor time and no memory, and the other way round."""
+    for name, kept in (("memory", "processor time (seconds)"), ("cpu", "most memory (MB)")):
+        found = timing(facts(named(1)))
+        spans = [
+            msgspec.structs.replace(
+                span, used=msgspec.structs.replace(span.used, **{name: None}) if span.used else None
+            )
+            for span in found.spans
+        ]
+        figure = _drawn(of_run.resources(msgspec.structs.replace(found, spans=tuple(spans))))
+        assert len(figure.data) == 1
+        assert figure.layout["xaxis"]["title"]["text"] == kept
+        assert "xaxis2" not in figure.layout
 
 
 def test_durations_have_limits_once_there_are_enough_runs() -> None:
@@ -185,11 +202,18 @@ def test_a_trend_has_its_threshold_and_what_happened_beside_it() -> None:
     assert (
         "w · model: 2 in the latest of 3 runs, 3 in the first, 3 in the median. Its gate asks for < 3.5" in figure.text
     )
+    assert [word for word in ("dashed line", "cross", "triangle", "diamond") if word in figure.words] == []
+    assert [word for word in ("dashed line", "cross", "triangle", "diamond") if word not in figure.caption] == []
+    assert figure.words.endswith(
+        "Its gate asks for < 3.5. 1 run of these completed with deviations: b. In 1 run the code or the definition of a "
+        "command was new, the last time that of model in b. 1 checkpoint of whole runs was taken."
+    )
     warned = pd.concat([checks, checks.assign(expected="rmse < 1")])
     both = _drawn(of_quality.trend(values, "rmse", marked=Marks(checks=warned)))
     lines = [trace["y"] for trace in both.data if trace["meta"]["role"] == "threshold"]
     assert lines == [[1.0] * 3, [3.5] * 3]
-    assert "Its gates ask for < 1 and < 3.5, the dashed lines." in both.text
+    assert both.text.endswith("Its gates ask for < 1 and < 3.5.")
+    assert both.marks == "The dashed lines are what they ask for."
     assert [trace["showlegend"] for trace in both.data if trace["meta"]["role"] == "threshold"] == [True, True]
     alike = pd.concat([checks, checks.assign(workflow="v")])
     twice = _drawn(of_quality.trend(alike[values.columns], "rmse", marked=Marks(checks=alike.assign(run=[*"abcdef"]))))
@@ -201,13 +225,14 @@ def test_a_trend_has_its_threshold_and_what_happened_beside_it() -> None:
 
 def test_a_gate_over_time_has_what_it_found() -> None:
     """Numbers, crosses where it did not pass, and the threshold; nothing of a gate that finds no number."""
-    figure = _drawn(of_quality.gate_trend(_checks([3.0, 4.0, 2.0, 3.4]), "rmse < 3.5"))
+    figure = _drawn(of_gates.gate_trend(_checks([3.0, 4.0, 2.0, 3.4]), "rmse < 3.5"))
     found, threshold = figure.data
     assert (found["y"], found["marker"]["symbol"]) == ([3.0, 4.0, 2.0, 3.4], ["circle", "x", "circle", "circle"])
     assert threshold["y"] == [3.5] * 4
-    assert figure.text == "4 checks, 1 of them not passed; 3.4 in the latest. It asks for < 3.5, the dashed line."
+    assert figure.text == "4 checks, 1 of them not passed; 3.4 in the latest. It asks for < 3.5."
+    assert figure.caption == f"{figure.text} A cross is a check that did not pass. The dashed line is what it asks for."
     assert figure.name == "gate-rmse-3.5"
-    assert of_quality.gate_trend(_checks([3.0]), "rows").is_empty
+    assert of_gates.gate_trend(_checks([3.0]), "rows").is_empty
 
 
 def test_the_pareto_front_has_the_runs_that_none_beats() -> None:
@@ -222,7 +247,7 @@ def test_the_pareto_front_has_the_runs_that_none_beats() -> None:
     front = _trace(figure, "best of w")
     assert (front["ids"], front["x"], front["y"]) == (["a", "b", "d"], [10.0, 20.0, 25.0], [5.0, 3.0, 2.0])
     assert "too few to tell" in figure.text
-    assert "rmse: lower is better" in figure.text
+    assert "For rmse, lower is better." in figure.text
 
 
 def test_a_relation_is_told_where_there_are_enough_runs() -> None:
@@ -238,7 +263,7 @@ def test_a_relation_is_told_where_there_are_enough_runs() -> None:
     values = pd.DataFrame({"run": runs["run"], "value": [50.0 + number for number in range(count)], "at": at})
     text = of_quality.tradeoff(runs, values, "coverage").text
     assert "coverage rises with the time taken (rank correlation 1.00" in text
-    assert "coverage: higher is better" in text
+    assert "For coverage, higher is better." in text
 
 
 def test_a_figure_of_nothing_says_why(tmp_path: Path) -> None:
@@ -293,16 +318,16 @@ def test_verdicts_are_counted_by_gate() -> None:
     gates = pd.DataFrame(
         {"run": ["r", "s", "s"], "gate": ["rmse", "rmse", "rows"], "verdict": ["passed", "failed", "passed"]}
     )
-    figure = _drawn(of_quality.verdicts(gates))
+    figure = _drawn(of_gates.verdicts(gates))
     assert {trace["name"]: trace["y"] for trace in figure.data} == {"passed": ["rmse", "rows"], "failed": ["rmse"]}
     assert "3 checks of 2 gates, 67% passed; rmse stood in the way most often (1)" in figure.text
-    assert of_quality.verdicts(gates.head(0)).is_empty
+    assert of_gates.verdicts(gates.head(0)).is_empty
 
 
 def test_verdicts_of_many_checks_are_summed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What passed by periods, what did not by run; nothing is lost, and the sentence says so. Gates beyond the most are one."""
-    monkeypatch.setattr(of_quality, "MOST_POINTS", 80)
-    monkeypatch.setattr(of_quality, "MOST_GATES", 2)
+    monkeypatch.setattr(of_gates, "MOST_POINTS", 80)
+    monkeypatch.setattr(of_gates, "MOST_GATES", 2)
     count = 120
     gates = pd.DataFrame(
         {
@@ -311,12 +336,12 @@ def test_verdicts_of_many_checks_are_summed(monkeypatch: pytest.MonkeyPatch) -> 
             "verdict": ["failed" if number % 24 == 0 else "passed" for number in range(count)],
         }
     )  # fmt: skip
-    figure = _drawn(of_quality.verdicts(gates))
+    figure = _drawn(of_gates.verdicts(gates))
     passed, failed = _trace(figure, "passed"), _trace(figure, "failed")
     assert (sum(passed["x"]), sum(failed["x"])) == (115, 5)
     assert failed["ids"] == ["r0", "r24", "r48", "r72", "r96"]
     assert len(passed["x"]) <= 20
-    assert set(passed["y"]) == {"rmse", "rows", of_quality.OTHER_GATES}
+    assert set(passed["y"]) == {"rmse", "rows", of_gates.OTHER_GATES}
     assert sum(size for size, gate in zip(passed["x"], passed["y"], strict=True) if gate == "rmse") == 55
     assert "120 checks, 96% passed; rmse stood in the way most often (5)" in figure.text
     assert "2 gates that were checked most often are shown, 2 are not told apart" in figure.text

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import random
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from orchestrator_nb import events as e
 from orchestrator_nb.analytics import patterns
+from orchestrator_nb.analytics.digest import Series
 from orchestrator_nb.analytics.history import History
 from orchestrator_nb.analytics.limits import control_limits, holm, pareto_front, wilson
 from orchestrator_nb.analytics.material import Material
@@ -91,6 +93,84 @@ def test_a_true_change_is_seldom_missed() -> None:
         patterns.change_points("w", _runs([*_noise(30, 10, seed), *_noise(30, 14, seed + 1000)])) for seed in range(50)
     ]
     assert sum(len(each) == 1 and abs(each[0].effect - 1.4) < 0.15 for each in found) >= 47
+
+
+def _series(seconds: dict[str, list[float]]) -> list[Series]:
+    day = 86_400_000_000
+    return [Series(command, np.arange(len(of), dtype=np.int64) * day, np.array(of)) for command, of in seconds.items()]
+
+
+def test_a_command_that_becomes_slower_is_named_although_runs_hardly_show_it() -> None:
+    """Of four commands one takes half as long again from the thirty-first run on: command, day, size, evidence."""
+    steady = {f"c{number}": _noise(60, 10, number) for number in range(3)}
+    (found,) = patterns.command_changes("w", _series({**steady, "load": [*_noise(30, 2, 1), *_noise(30, 3, 2)]}))
+    assert (found.kind, found.workflow, found.subject) == ("change", "w", "load")
+    assert found.effect == pytest.approx(1.5, abs=0.1)
+    assert found.seconds == pytest.approx(1.0, abs=0.15)
+    assert found.words.startswith("load of w became slower from 1970-01-31 00:00 UTC on: 3.")
+    assert found.evidence == "30 runs before and 30 after, p < 0.001 by chance, corrected for 4 commands"
+
+
+@pytest.mark.parametrize(("share", "most"), [(0.0, 2), (0.6, 5)])
+def test_of_many_commands_none_is_seldom_said_to_change_by_chance(share: float, most: int) -> None:
+    """In five of a hundred histories of ten commands each at the most, also where slow runs follow slow ones."""
+    found = 0
+    for seed in range(0, 1000, 10):
+        noise = {f"c{number}": _following(80, 7919 * seed + number, share=share) for number in range(10)}
+        found += bool(patterns.command_changes("w", _series(noise)))
+    assert found <= most
+
+
+def test_a_change_that_hardly_costs_anything_is_not_told() -> None:
+    """A command of 20 ms that takes 30, beside one of ten seconds."""
+    changed = [*_noise(30, 0.02, 1), *_noise(30, 0.03, 2)]
+    assert patterns.command_changes("w", _series({"load": changed, "model": _noise(60, 10, 1)})) == []
+    assert len(patterns.command_changes("w", _series({"load": changed}))) == 1
+
+
+def test_changes_of_commands_are_found_in_the_history_of_a_store(write) -> None:
+    """Sixty runs of two commands on disk, in every third of which an attempt failed first: the one that became slower."""
+    loads, models = [*_noise(30, 1, 1), *_noise(30, 2, 2)], _noise(60, 9, 3)
+    for number, (one, other) in enumerate(zip(loads, models, strict=True)):
+        store = write(f"w-20260101-000000-{number:04x}", _run_of(number, {"load": one, "model": other}))
+    material = Material(History(store), {}, {})
+    (load,) = [each for each in material.digest.series("w") if each.command == "load"]
+    assert load.seconds.tolist() == pytest.approx(loads)
+    assert np.diff(load.started).min() > 0
+    (found,) = [
+        each
+        for each in patterns.patterns(material.runs, material.digest)
+        if (each.kind, each.subject) == ("change", "load")
+    ]
+    assert found.effect == pytest.approx(2.0, abs=0.2)
+    assert found.evidence.startswith("30 runs before and 30 after")
+    assert material.digest.series("nobody") == []
+
+
+def _run_of(number: int, took: dict[str, float]) -> list[e.Event]:
+    """Return the facts of a run a day; in every third one the first attempt of each command fails after seven seconds."""
+    at = 1_767_225_600.0 + 86_400 * number
+    plan = {name: {"kind": "call", "fingerprint": name} for name in took}
+    found: list[e.Event] = [
+        e.RunStarted(at=at, run=f"w-20260101-000000-{number:04x}", workflow="w", slots=1, owner={"pid": 1}),
+        e.RunPlanned(at=at, commands=plan),
+    ]
+    for name, seconds in took.items():
+        attempt = 1
+        found.append(e.AttemptStarted(at=at, command=name, attempt=attempt))
+        if number % 3 == 0:
+            at, attempt = at + 7.0, 2
+            failure = e.Failure(kind="exception", message="no", types=("builtins.OSError",))
+            found += [
+                e.AttemptFailed(at=at, command=name, attempt=1, seconds=7.0, failure=failure),
+                e.RetryScheduled(at=at, command=name, due=at + 1, retry=1, retries=9),
+                e.RetryDue(at=at + 1, command=name),
+                e.AttemptStarted(at=at + 1, command=name, attempt=2),
+            ]
+        at += seconds
+        found.append(e.AttemptReturned(at=at, command=name, attempt=attempt, seconds=seconds))
+        found.append(e.CommandSucceeded(at=at, command=name, attempt=attempt))
+    return found
 
 
 def test_the_time_of_day_is_seldom_taken_for_a_cause() -> None:

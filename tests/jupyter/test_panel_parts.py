@@ -159,7 +159,7 @@ def test_trends_are_figures_over_the_runs_of_the_workflow(project):
     trend = found["chapters"][1]["figures"][0]
     assert trend["spec"]["data"][0]["y"] == [3.0, 2.0, 2.5]
     assert "2.5 in the latest of 3 runs" in trend["text"]
-    assert "Its gate asks for < 9, the dashed line." in trend["text"]
+    assert "Its gate asks for < 9. The dashed line is what it asks for." in trend["text"]
     (bound,) = [trace for trace in trend["spec"]["data"] if trace["meta"]["role"] == "threshold"]
     assert bound["y"] == [9.0, 9.0, 9.0]
     drawn = ElementTree.fromstring(trend["svg"])

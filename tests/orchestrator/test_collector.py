@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 
 import pytest
 
@@ -35,6 +36,25 @@ def test_a_collector_that_was_off_stays_off():
         with collector_at_rest():
             pass
         assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_it_rests_until_the_last_of_several_threads_is_done():
+    """A run begins on a thread of its own while the one that started it is done."""
+    inside, done = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with collector_at_rest():
+            inside.set()
+            done.wait(30)
+
+    thread = threading.Thread(target=other)
+    with collector_at_rest():
+        thread.start()
+        assert inside.wait(30)
+    assert not gc.isenabled()
+    done.set()
+    thread.join()
     assert gc.isenabled()
 
 

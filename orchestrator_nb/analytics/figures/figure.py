@@ -42,7 +42,14 @@ TEMPLATE: dict[str, Any] = {
         "colorway": list(COLOURS),
         "xaxis": {**_AXIS, "ticks": "outside", "ticklen": 6, "tickcolor": CLEAR},
         "yaxis": {**_AXIS, "ticks": "outside", "ticklen": 5, "tickcolor": CLEAR},
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1.02,
+            "yanchor": "bottom",
+            "font": {"size": 12},
+            "traceorder": "normal",
+        },
         "margin": {"l": 8, "r": 16, "t": 44, "b": 8},
         "hoverlabel": {"align": "left", "bgcolor": "#22272E", "bordercolor": "#22272E", "font": {"color": "#F0F3F6"}},
         "bargap": 0.35,
@@ -58,7 +65,8 @@ class Figure:
     plotly draws. Shown in a notebook it is drawn with its sentence, by plotly or, without scripts, as SVG.
 
     `telling` is the name by which a page knows how to tell it again of some of its runs, `about` what it has to know for
-    that besides the data, and `note` what is true of it whatever is left out: it ends the `text`.
+    that besides the data, and `note` what is true of it whatever is left out: it ends the `text`. `marks` says what signs in
+    it mean, for who sees it, `unseen` what they tell, for who does not.
     """
 
     name: str
@@ -70,6 +78,18 @@ class Figure:
     telling: str = ""
     about: Mapping[str, Any] | None = None
     note: str = ""
+    marks: str = ""
+    unseen: str = ""
+
+    @property
+    def caption(self) -> str:
+        """The sentence below it."""
+        return f"{self.text} {self.marks}".strip()
+
+    @property
+    def words(self) -> str:
+        """The sentence in its place."""
+        return f"{self.text} {self.unseen}".strip()
 
     @property
     def is_empty(self) -> bool:
@@ -109,7 +129,7 @@ class Figure:
     def to_html(self) -> str:
         """Return it as a page of its own, plotly.js included."""
         drawn = self.plot.to_html(include_plotlyjs=True, full_html=False) if not self.is_empty else ""
-        return f"<figure>{drawn}<figcaption>{escape(self.text)}</figcaption></figure>"
+        return f"<figure>{drawn}<figcaption>{escape(self.caption)}</figcaption></figure>"
 
     def to_svg(self) -> str:
         """Return it drawn without plotly, for pages that run no scripts; empty where there is nothing to draw."""
@@ -118,21 +138,21 @@ class Figure:
 
     def _repr_html_(self) -> str:
         title = f"<figcaption><b>{escape(self.title)}</b></figcaption>"
-        return f'<figure style="margin:8px 0;max-width:760px">{title}{drawn(self.to_svg())}<p>{escape(self.text)}</p></figure>'
+        return f'<figure style="margin:8px 0;max-width:760px">{title}{drawn(self.to_svg())}<p>{escape(self.caption)}</p></figure>'
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Be drawn by plotly where it can be, as SVG on pages that run no scripts, and told in words elsewhere."""
         bundle: dict[str, Any] = {"text/plain": str(self), "text/html": self._repr_html_()}
         if not self.is_empty:
             spec = self.to_plotly()
-            title = {"text": _titled(self.title, self.text), "font": {"size": 16}}
+            title = {"text": _titled(self.title, self.caption), "font": {"size": 16}}
             spec["layout"] = {**spec["layout"], "title": title, "height": self.height + 60}
             spec["layout"]["margin"] = {"t": 110, "l": 8, "r": 16, "b": 8}
             bundle["application/vnd.plotly.v1+json"] = spec
         return bundle
 
     def __str__(self) -> str:
-        return f"{self.title}: {self.text}"
+        return f"{self.title}: {self.words}"
 
 
 def finite(value: Any) -> Any:

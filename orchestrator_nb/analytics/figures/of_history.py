@@ -60,18 +60,13 @@ def durations(runs: pd.DataFrame) -> Figure:
         else:
             told.append(f"{workflow} took {length(of['seconds'].median())} in the median of {counted(len(of), 'run')}")
     layout = {"xaxis": axis("start of the run", type="date"), "yaxis": axis("duration (seconds)", rangemode="tozero")}
-    note = "A cross is a run that did not complete; outlined ones lie outside the limits." + _left_out(
-        ended, by_workflow
-    )
+    note = _left_out(ended, by_workflow)
+    missed = int((ended["state"] != "completed").sum())
     return Figure(
-        name=name,
-        title=title,
-        text=f"{'; '.join(told)}. {note}",
-        data=data,
-        layout=layout,
-        telling="durations",
-        note=note,
-    )
+        name=name, title=title, text=f"{'; '.join(told)}. {note}".strip(), data=data, layout=layout, telling="durations",
+        note=note, marks="A cross is a run that did not complete; outlined ones lie outside the limits.",
+        unseen=f"{counted(missed, 'run')} of {len(ended):,} did not complete." if missed else "",
+    )  # fmt: skip
 
 
 def _runs_of(of: pd.DataFrame, limits: Limits | None, symbol: str, colour: str, workflow: str) -> Trace:
@@ -282,12 +277,11 @@ def checkpoint_history(checkpoints: pd.DataFrame) -> Figure:
         f"{counted(len(taken), 'checkpoint')} of {counted(taken['run'].nunique(), 'run')}, "
         f"{length(taken['seconds'].median())} each in the median."
     )
-    note = "A larger dot had more changed files."
-    if len(every) > len(taken):
-        note += f" The latest {len(taken):,} of {len(every):,} are drawn."
+    note = f"The latest {len(taken):,} of {len(every):,} are drawn." if len(every) > len(taken) else ""
     return Figure(
-        name=name, title=title, text=f"{text} {note}", data=data, layout=layout, telling="checkpoints", note=note
-    )
+        name=name, title=title, text=f"{text} {note}".strip(), data=data, layout=layout, telling="checkpoints", note=note,
+        marks="A larger dot had more changed files.",
+    )  # fmt: skip
 
 
 def _by_workflow(runs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

@@ -10,6 +10,7 @@ from orchestrator_nb.analytics.figures.figure import (
     BLUE,
     GREEN,
     GREY,
+    GRID,
     INK,
     ORANGE,
     RED,
@@ -169,7 +170,7 @@ def graph(timing: Timing) -> Figure:
             "x": [places[command][0] for command in names],
             "y": [places[command][1] for command in names],
             "text": [command if len(command) <= 22 else f"{command[:13]}…{command[-8:]}" for command in names],
-            "textposition": "bottom center",
+            "textposition": [_label_place(command, edges, places) for command in names],
             "hovertext": [f"<b>{command}</b>: {length(seconds[command])} in all its attempts" for command in names],
             "hoverinfo": "text",
             "marker": {
@@ -197,6 +198,14 @@ def graph(timing: Timing) -> Figure:
     return Figure(name=name, title=title, text=told, data=data, layout=layout, height=min(900, max(260, height)))
 
 
+def _label_place(command: str, edges: list[tuple[str, str]], places: Mapping[str, tuple[int, float]]) -> str:
+    """Return on which side of a command its name is crossed by fewer edges; below, where that is all the same."""
+    own = places[command][1]
+    other = [places[after if before == command else before][1] for before, after in edges if command in (before, after)]
+    crossed = sum(row > own for row in other) > sum(row < own for row in other)
+    return "top center" if crossed else "bottom center"
+
+
 def _lines(
     edges: list[tuple[str, str]], places: Mapping[str, tuple[int, float]], colour: str, width: int, label: str
 ) -> Trace:
@@ -222,20 +231,28 @@ def resources(timing: Timing) -> Figure:
     rows = sorted({*cpu, *memory}, key=lambda command: (cpu.get(command, 0.0), memory.get(command, 0)))[-25:]
     if not rows:
         return empty(name, title, f"Nothing was measured in {timing.run}: its attempts were too short, or it was off.")
-    bar = {"type": "bar", "orientation": "h", "y": rows, "showlegend": False}
-    data: list[Trace] = [
-        {**bar, "x": [cpu.get(row) for row in rows], "marker": {"color": BLUE}, "hovertemplate": "%{y}: %{x:.2f} s<extra></extra>"},
-        {
-            **bar, "x": [memory[row] / 1e6 if row in memory else None for row in rows], "marker": {"color": GREEN},
-            "xaxis": "x2", "yaxis": "y2", "hovertemplate": "%{y}: %{x:,.0f} MB<extra></extra>",
-        },
+    # What was not measured of any command has no axis: an empty one would look like nought.
+    cpus = [cpu.get(row) for row in rows]
+    megabytes = [memory[row] / 1e6 if row in memory else None for row in rows]
+    panels = [
+        panel for panel in (
+            (cpus, BLUE, "processor time (seconds)", "%{y}: %{x:.2f} s"), (megabytes, GREEN, "most memory (MB)", "%{y}: %{x:,.0f} MB"),
+        ) if any(value is not None for value in panel[0])
     ]  # fmt: skip
-    layout: dict[str, Any] = {
-        "xaxis": axis("processor time (seconds)", domain=[0, 0.47], rangemode="tozero"),
-        "xaxis2": axis("most memory (MB)", domain=[0.53, 1], rangemode="tozero", gridcolor="rgba(128,128,128,0.22)"),
-        "yaxis": {"type": "category", "showgrid": False},
-        "yaxis2": {"type": "category", "showgrid": False, "anchor": "x2", "showticklabels": False, "matches": "y"},
-    }
+    data: list[Trace] = []
+    layout: dict[str, Any] = {"yaxis": {"type": "category", "showgrid": False}}
+    for place, (values, colour, what, hover) in enumerate(panels):
+        second = "2" * place
+        data.append(
+            {
+                "type": "bar", "orientation": "h", "y": rows, "x": values, "showlegend": False, "marker": {"color": colour},
+                "hovertemplate": f"{hover}<extra></extra>", "xaxis": f"x{second}", "yaxis": f"y{second}",
+            }
+        )  # fmt: skip
+        domain = [0, 1] if len(panels) == 1 else ([0, 0.47], [0.53, 1])[place]
+        layout[f"xaxis{second}"] = axis(what, domain=domain, rangemode="tozero", gridcolor=GRID)
+        if place:
+            layout["yaxis2"] = {**layout["yaxis"], "anchor": "x2", "showticklabels": False, "matches": "y"}
     told = f"The measured attempts of {timing.run} took {length(sum(cpu.values()))} of processor time"
     if memory:
         largest = max(memory, key=lambda command: memory[command])

@@ -197,7 +197,7 @@ def write_compliance(folder: Path, state: RunState) -> None:
     report = compliance_of(state, folder)
     texts = (json.dumps(report.to_plain(), ensure_ascii=False, indent=1) + "\n", report.to_markdown(), report.to_html())
     for name, text in zip(FILES, texts, strict=True):
-        write_whole(folder / name, text.encode())
+        write_whole(folder / name, text.encode("utf-8", "backslashreplace"))
 
 
 def _row(cells: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from orchestrator_nb.data.flush import write_whole
+from orchestrator_nb.data.plain import indented
 from orchestrator_nb.journal.file import read
 from orchestrator_nb.journal.store import JOURNAL
 from orchestrator_nb.orchestrator.display.advice import advice
@@ -46,7 +47,7 @@ def write_handoff(folder: Path, state: RunState) -> None:
         },
         "handed_over": [_one(decision, folder, state) for decision in decisions],
     }
-    write_whole(folder / JSON, msgspec.json.format(msgspec.json.encode(document), indent=1))
+    write_whole(folder / JSON, indented(document))
     text = as_text("\n".join(_markdown(document)) + "\n")
     write_whole(folder / MARKDOWN, text.encode("utf-8", "backslashreplace"))
 

@@ -256,6 +256,7 @@ def result_of(
     commands = dict(state.commands)
     done = {name: record for name, record in commands.items() if record.state in DONE}
     outputs = {name: record.output() or Stored(form="json") for name, record in done.items()}
+    more = {name: record for name, record in commands.items() if _has_more(record)}
 
     def values(stored: Mapping[str, Stored]) -> Values:
         return Values(stored, folder, live)
@@ -270,29 +271,34 @@ def result_of(
         folder=folder,
         parameters=dict(run.parameters),
         outputs=values(outputs),
-        recorded={name: values(record.recorded) for name, record in done.items() if record.recorded},
+        recorded={name: values(record.recorded) for name, record in more.items() if record.recorded and name in done},
         partial={
-            name: values(record.recorded)
-            for name, record in commands.items()
-            if record.recorded and record.state not in DONE
+            name: values(record.recorded) for name, record in more.items() if record.recorded and name not in done
         },
-        metrics={name: dict(record.metrics) for name, record in commands.items() if record.metrics},
-        artifacts={name: values(record.artifacts) for name, record in commands.items() if record.artifacts},
+        metrics={name: dict(record.metrics) for name, record in more.items() if record.metrics},
+        artifacts={name: values(record.artifacts) for name, record in more.items() if record.artifacts},
         shared=values_of_shared(state.shared, folder),
         errors={
             name: record.failure
-            for name, record in commands.items()
+            for name, record in more.items()
             if record.failure is not None and record.state in ("failed", "crashed", "waiting")
         },
         deviations=dict(state.deviations),
         commands=commands,
-        notebooks={name: folder / record.notebook for name, record in commands.items() if record.notebook},
-        logs={name: folder / record.log for name, record in commands.items() if record.log},
+        notebooks={name: folder / record.notebook for name, record in more.items() if record.notebook},
+        logs={name: folder / record.log for name, record in more.items() if record.log},
         seconds=max(0.0, end - run.started) if run.started else 0.0,
         report=compliance_of(state, folder),
         next_steps=next_steps,
         matrices={name: planned.matrix for name, planned in state.planned.items() if planned.matrix},
         milestones=state.milestones(),
+    )
+
+
+def _has_more(record: CommandRecord) -> bool:
+    """Whether there is anything to say of a command besides its state and its result."""
+    return bool(
+        record.recorded or record.metrics or record.artifacts or record.failure or record.notebook or record.log
     )
 
 

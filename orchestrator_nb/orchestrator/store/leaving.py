@@ -28,4 +28,4 @@ def leave_summary(folder: Path, state: RunState) -> None:
     from orchestrator_nb.state.timing import timing
 
     text = summary_markdown(timing(read(folder / JOURNAL)), state)
-    (folder / FILE).write_text(text, encoding="utf-8")
+    (folder / FILE).write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.flush import write_whole
+from orchestrator_nb.data.plain import indented
 from orchestrator_nb.events import Stored
 from orchestrator_nb.events.json_form import stored_to_plain
 from orchestrator_nb.journal.file import Position, scan
@@ -49,7 +48,7 @@ def manifest_text(folder: Path, state: RunState, known: Mapping[str, Any] | None
         "commands": {name: _command(record, folder, artifacts) for name, record in state.commands.items()},
         "files": [_file(folder, path) for path in _result_files(folder, state)],
     }
-    return msgspec.json.format(msgspec.json.encode(document), indent=1)
+    return indented(document)
 
 
 def complete_manifest(folder: Path, state: RunState) -> None:
@@ -71,10 +70,9 @@ def _command(record: CommandRecord, folder: Path, artifacts: Artifacts) -> dict[
     if output is not None:
         plain["output"] = _plain(output, folder, artifacts)
     if record.artifacts:
-        plain["artifacts"] = {name: _plain(stored, folder, artifacts) for name, stored in record.artifacts.items()}
-    changes = record.shared.items() if record.shared else ()
-    if shared := {name: stored for name, value in changes if (stored := referred(value)) is not None}:
-        plain["shared"] = {name: _plain(stored, folder, artifacts) for name, stored in shared.items()}
+        plain["artifacts"] = _all_plain(record.artifacts, folder, artifacts)
+    if record.shared and (shared := _referred(record.shared)):
+        plain["shared"] = _all_plain(shared, folder, artifacts)
     if record.metrics:
         plain["metrics"] = record.metrics
     if record.notebook:
@@ -84,9 +82,14 @@ def _command(record: CommandRecord, folder: Path, artifacts: Artifacts) -> dict[
     return plain
 
 
+def _referred(changes: Mapping[str, Any]) -> dict[str, Stored]:
+    return {name: stored for name, value in changes.items() if (stored := referred(value)) is not None}
+
+
 def _result_files(folder: Path, state: RunState) -> list[Path]:
     """Return notebooks, logs, reports, and what was frozen; artifacts carry their hash already."""
-    named = (path for record in state.commands.values() for path in (record.notebook, record.log) if path)
+    records = [record for record in state.commands.values() if record.notebook or record.log]
+    named = (path for record in records for path in (record.notebook, record.log) if path)
     frozen = (folder / DEFINITION, *(folder / SOURCES).glob("*"), *(folder / name for name in (*REPORTS, SUMMARY)))
     return sorted(path for path in {*frozen, *(folder / name for name in named)} if path.is_file())
 
@@ -101,8 +104,12 @@ def _file(folder: Path, path: Path) -> dict[str, Any]:
 
 def _plain(stored: Stored, folder: Path, artifacts: Artifacts) -> Any:
     if stored.items is not None:
-        return {name: _plain(item, folder, artifacts) for name, item in stored.items.items()}
+        return _all_plain(stored.items, folder, artifacts)
     if stored.artifact is None:
         return stored
     path = artifacts.path(stored.artifact).relative_to(folder).as_posix()
     return {**stored_to_plain(stored), "path": path}
+
+
+def _all_plain(stored: Mapping[str, Stored], folder: Path, artifacts: Artifacts) -> dict[str, Any]:
+    return {name: _plain(item, folder, artifacts) for name, item in stored.items()}
