@@ -117,7 +117,7 @@ LATER = (
     # what goes on with it, and what takes over from other runs
     "orchestrator.going_on", "orchestrator.resuming", "orchestrator.reuse.parts", "orchestrator.reuse.taking_over",
     # what other kinds of commands need, and other ways of writing them
-    "commands.notebooks", "commands.processes", "commands.shell", "data.tables", "definition.expressions",
+    "commands.notebooks", "commands.processes", "commands.shell", "definition.expressions",
     "definition.json_text", "definition.matrix_check", "definition.yaml_text", "engine.conditions", "engine.simulator",
     "executors.process", "kernels.imported", "orchestrator.inner_workflow",
 )  # fmt: skip

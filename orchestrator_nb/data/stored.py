@@ -11,6 +11,7 @@ from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.live import LiveResultMissing, LiveResults
 from orchestrator_nb.data.plain import INTEGERS, Unfit, copied, plain, type_name
 from orchestrator_nb.data.redaction import REDACTOR
+from orchestrator_nb.data.tables import read_table, write_table
 from orchestrator_nb.errors import ResultRefused, StoreError
 from orchestrator_nb.events import Stored
 
@@ -64,8 +65,6 @@ def load(stored: Stored, *, artifacts: Artifacts, live: LiveResults | None) -> A
     if form == "bytes":
         return path.read_bytes()
     if form == "parquet":
-        from orchestrator_nb.data.tables import read_table
-
         return read_table(path, stored.type or "")
     if form == "npy":
         import numpy as np
@@ -109,8 +108,6 @@ def _store_one(value: Any, artifacts: Artifacts, live: LiveResults | None, at: s
     if isinstance(value, Path):
         return _store_file(value, artifacts, at)
     if _is_table(value):
-        from orchestrator_nb.data.tables import write_table
-
         sha256, count = write_table(value, artifacts=artifacts, at=at)
         return Stored(form="parquet", artifact=sha256, size=count, type=type_name(type(value)))
     numpy = sys.modules.get("numpy")
