@@ -275,3 +275,29 @@ def test_a_dashboard_is_narrowed_in_the_notebook(desk, theme):
     saved = output["data"]
     assert "of 3 runs" in saved["text/html"]
     assert "<svg" in saved["text/html"]
+
+
+def test_a_narrow_page_shows_all_that_matters(desk):
+    """On the width of a telephone states are whole, all tabs can be reached, and nothing is wider than the panel."""
+    from playwright.sync_api import expect
+
+    thin = "%load_ext orchestrator_nb\nfrom orchestrator_nb import Workflow\nflow = Workflow('thin')\n"
+    thin += "flow.command(lambda: 1, id='a_command_with_a_long_name')\nrun = flow.start()"
+    notebook = desk.open([thin, "run.wait()\n%workflow attach"])
+    wide = notebook.page.viewport_size
+    notebook.page.set_viewport_size({"width": 620, "height": 1000})
+    try:
+        notebook.run(0)
+        notebook.run(1)
+        panel = notebook.output(1).locator("section.onb-panel")
+        expect(panel.locator(".onb-pill")).to_have_text("completed")
+        expect(panel.get_by_role("columnheader", name="Latest")).to_be_hidden()
+        state = panel.locator('tr[data-row="a_command_with_a_long_name"] td').nth(1)
+        expect(state).to_contain_text("succeeded")
+        assert state.evaluate("(cell) => cell.scrollWidth <= cell.clientWidth")
+        for name in ("Commands", "Log", "Trends", "Rating"):
+            box = panel.get_by_role("tab", name=name).bounding_box()
+            frame = panel.bounding_box()
+            assert box["x"] + box["width"] <= frame["x"] + frame["width"], name
+    finally:
+        notebook.page.set_viewport_size(wide)
