@@ -29,7 +29,9 @@ def test_rows_are_kept_in_a_folder_whose_name_is_no_utf_8(tmp_path: Path) -> Non
     assert rows is not None
     assert rows.table.column("seconds").to_pylist() == [3.0]
     of = ledger.path_of(store, "attempts")
-    ledger.write(of, "attempts", ledger.Ledger(stretches=[("w", "c")], starts=[0, 1], runs=["a"], table=ROWS[:1]), {"a": "1"})
+    ledger.write(
+        of, "attempts", ledger.Ledger(stretches=[("w", "c")], starts=[0, 1], runs=["a"], table=ROWS[:1]), {"a": "1"}
+    )
     assert of.stat().st_size
     assert sorted(each.name for each in store.iterdir()) == [of.name, path.name]
 
