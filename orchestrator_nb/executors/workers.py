@@ -114,7 +114,7 @@ class Workers:
         self._usual += (time.monotonic() - attempt.begun - self._usual) * 0.25
         if not worker.ahead or self._usual >= SHORT:
             self._tell_news(worker)
-        return _first(worker.ahead) if worker.ahead else None
+        return _first(worker.ahead)
 
     def _tell_news(self, worker: _Worker) -> None:
         worker.attempt = None
