@@ -104,7 +104,7 @@ class Works:
             definition=definition,
             parameters=plan.parameters,
             kernels=plan.definition.kernels,
-            imported=self._imported(),
+            imported=self._imported(state),
             merge=plan.definition.merge,
             shared_limit=amount(plan.definition.context_limit),
             folder=plan.folder,
@@ -112,10 +112,10 @@ class Works:
         )
         return self._common
 
-    def _imported(self) -> tuple[str, ...]:
+    def _imported(self, state: RunState) -> tuple[str, ...]:
         """Return what the notebooks of earlier runs had imported, where there are notebooks and it may be learnt."""
         definition = self._plan.definition
-        if not definition.optimization.history or all(each.notebook is None for each in self._plan.commands.values()):
+        if not definition.optimization.history or all(each.kind != "notebook" for each in state.planned.values()):
             return ()
         from orchestrator_nb.orchestrator.earlier.imports import earlier_imports
 
