@@ -49,13 +49,13 @@ def __getattr__(name: str) -> Any:
 def _imported(name: str) -> Any:
     """Return a module. The collector rests meanwhile: what modules are made of is there to stay, and looking through it
     again and again takes longer than anything else in an import."""
-    collects = gc.isenabled()
+    if not gc.isenabled():  # whoever has switched it off may switch it on at any moment
+        return import_module(name)
     gc.disable()
     try:
         return import_module(name)
     finally:
-        if collects:
-            gc.enable()
+        gc.enable()
 
 
 def __dir__() -> list[str]:

@@ -9,8 +9,6 @@ deleted or its index rebuilt, and the files can be deleted at any time.
 
 from __future__ import annotations
 
-import mmap
-import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,8 +19,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from orchestrator_nb.analytics.arrow_file import mapped, save
 from orchestrator_nb.analytics.tables import MISSING_MOMENT, in_one_piece
 from orchestrator_nb.journal.index.schema import VERSION
+
+ENDING = ".rows.arrow"
 
 WORTH = 20_000
 """Rows that a file has to spare to be worth writing."""
@@ -42,14 +43,13 @@ class Rows(NamedTuple):
 
 def path_of(store: Path, name: str) -> Path:
     """Return where the rows of a table are kept."""
-    return store / f"history.{name}.rows.arrow"
+    return store / f"history.{name}{ENDING}"
 
 
 def kept_runs(path: Path, layout: pa.Schema) -> dict[str, str] | None:
     """Return the runs whose rows are in the file, with the hash up to which they are; None without one of this layout."""
     try:
-        with pa.memory_map(str(path)) as file:
-            about = pa.ipc.open_file(file).schema.metadata
+        about = pa.ipc.open_file(pa.py_buffer(mapped(path))).schema.metadata
         return _chains(about[_RUNS]) if about[_VERSION] == _version(layout) else None
     except _NOT_READABLE:
         return None
@@ -61,13 +61,12 @@ def read(path: Path, runs: Collection[str], *, whole: bool, columns: Sequence[st
     `columns` are those that are wanted, among them the run's id.
     """
     try:
-        with path.open("rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        table = pa.ipc.open_file(pa.py_buffer(mapped)).read_all()
+        memory = mapped(path, own=True)
+        table = pa.ipc.open_file(pa.py_buffer(memory)).read_all()
         table = table.replace_schema_metadata(None).select(table.column_names if columns is None else list(columns))
     except _NOT_READABLE:
         return None
-    return Rows(table, np.frombuffer(mapped, np.uint8)) if whole else Rows(only_runs(table, runs))
+    return Rows(table, np.frombuffer(memory, np.uint8)) if whole else Rows(only_runs(table, runs))
 
 
 def only_runs(table: pa.Table, runs: Collection[str]) -> pa.Table:
@@ -81,17 +80,11 @@ def only_runs(table: pa.Table, runs: Collection[str]) -> pa.Table:
 def write(path: Path, table: pa.Table, chains: Mapping[str, str]) -> None:
     """Write the rows of these runs; where that is not possible there is no file, and nothing is lost."""
     about = {_RUNS: msgspec.json.encode(dict(chains)), _VERSION: _version(table.schema)}
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
     whole = in_one_piece(table)
     columns = [_with_gaps_filled(column.combine_chunks()) for column in whole.columns]
-    ready = pa.table(columns, schema=whole.schema.with_metadata(about))
-    try:
-        with pa.OSFile(str(fresh), "wb") as file, pa.ipc.new_file(file, ready.schema) as writer:
-            writer.write_table(ready)
-        os.replace(fresh, path)
-    except (OSError, pa.ArrowException):
-        with suppress(OSError):
-            fresh.unlink()
+    save(path, pa.table(columns, schema=whole.schema.with_metadata(about)))
+    with suppress(OSError):  # in which earlier versions kept them
+        path.with_name(f"{path.name.removesuffix(ENDING)}.parquet").unlink()
 
 
 def _with_gaps_filled(values: pa.Array) -> pa.Array:

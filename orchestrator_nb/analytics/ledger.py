@@ -8,9 +8,7 @@ journal that is in them; it can be deleted at any time.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from orchestrator_nb.analytics.arrow_file import mapped, save
 from orchestrator_nb.analytics.tables import in_one_piece, lists
 from orchestrator_nb.journal.index.schema import VERSION
 
@@ -234,7 +233,7 @@ def path_of(store: Path, name: str) -> Path:
 def read(path: Path, name: str) -> tuple[Ledger, dict[str, str]] | None:
     """Return the ledger of a frame and the hash of each of its runs; None where there is none, of this layout and whole."""
     try:
-        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        table = pa.ipc.open_file(pa.py_buffer(mapped(path))).read_all()
         about = _about(table.schema.metadata[_ABOUT])
         if about.version != _version(name) or len(about.runs) != len(about.chains):
             return None
@@ -261,14 +260,7 @@ def write(path: Path, name: str, found: Ledger, chains: Mapping[str, str]) -> No
         tags={run: [*tags] for run, tags in found.tags.items()},
     )  # fmt: skip
     table = in_one_piece(found.table).replace_schema_metadata({_ABOUT: msgspec.json.encode(about)})
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with pa.OSFile(str(fresh), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
-            writer.write_table(table)
-        os.replace(fresh, path)
-    except (OSError, pa.ArrowException):
-        with suppress(OSError):
-            fresh.unlink()
+    save(path, table)
 
 
 def _version(name: str) -> str:

@@ -50,7 +50,9 @@ class Report:
 
     def save(self, path: str | os.PathLike[str], *, form: str = "") -> Path:
         """Write it to a file, atomically, and return its path: Markdown, one offline page, or a notebook that papermill
-        has run; by `form` (md, html, ipynb), or else by how the file's name ends. Raises UsageError for another form, StoreError where it cannot be written.
+        has run; by `form` (md, html, ipynb), or else by how the file's name ends.
+
+        Raises UsageError for another form, StoreError where it cannot be written.
         """
         place = Path(path).absolute()
         form = form or place.suffix[1:]

@@ -77,5 +77,14 @@ def tell(
         out.flush()
     except OSError:
         point_at_nothing()
-    except ValueError:  # a command has closed it
-        return
+    except ValueError:
+        if not _is_closed(out):
+            raise
+
+
+def _is_closed(stream: TextIO) -> bool:
+    """Whether a command has closed a stream, or taken away what is below it."""
+    try:
+        return stream.closed
+    except ValueError:
+        return True

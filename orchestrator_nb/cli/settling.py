@@ -8,5 +8,6 @@ import os
 def point_at_nothing() -> None:
     """Let whatever is still written to stdout vanish."""
     nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 1)
-    os.close(nothing)
+    if nothing != 1:  # as it is where a command has closed it
+        os.dup2(nothing, 1)
+        os.close(nothing)

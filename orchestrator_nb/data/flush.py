@@ -61,9 +61,19 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def save_text(place: Path, text: str) -> Path:
-    """Write a text whole or not at all, its folder too where there is none, and return its path. Raises StoreError."""
+    """Write a text whole or not at all, its folder too where there is none, and return its path. Raises StoreError.
+
+    What is no file, such as ``/dev/stdout`` or a pipe, is written to.
+    """
+    content = text.encode("utf-8", "backslashreplace")
     folder_of(place)
-    write_whole(place, text.encode("utf-8", "backslashreplace"))
+    if not place.exists() or place.is_file() or place.is_dir():
+        write_whole(place, content)
+        return place
+    try:
+        place.write_bytes(content)
+    except OSError as error:
+        raise write_error(f'"{place}" cannot be written', place, error) from error
     return place
 
 

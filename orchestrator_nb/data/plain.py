@@ -210,4 +210,6 @@ def indented(document: Any) -> bytes:
     try:
         return msgspec.json.format(msgspec.json.encode(document), indent=1)
     except UnicodeEncodeError:
-        return json.dumps(document, indent=1).encode()
+        text = json.dumps(msgspec.to_builtins(document))
+        # Numbers that are none are null here, too.
+        return json.dumps(json.loads(text, parse_constant=lambda _: None), indent=1).encode()

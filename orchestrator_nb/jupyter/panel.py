@@ -95,8 +95,8 @@ class Panel:
         self.widget.send_parts(["said"])
 
     def _is_due(self, now: float) -> bool:
-        """Say whether to look now: the last look failed, somebody clicked, the journal has grown and the last message is not too young, or
-        nobody has looked for a while: how far a command is stands in no journal."""
+        """Say whether to look now: the last look failed, somebody clicked, the journal has grown and the last message is
+        not too young, or nobody has looked for a while: how far a command is stands in no journal."""
         if self._behind or not self._answers.empty():
             return True
         patience = INTERVAL if self.picture.is_driven else IDLE

@@ -69,6 +69,7 @@ def _widget_class() -> Any:
             """Send the parts of these names, in one message."""
             # The protocol's own message: `send_state` looks through all values for binary ones, and there are none.
             state = {name: self._parts[name] for name in names}
-            self.comm.send(data={"method": "update", "state": state, "buffer_paths": []})
+            if self.comm is not None:  # else somebody has closed the widget
+                self.comm.send(data={"method": "update", "state": state, "buffer_paths": []})
 
     return Widget

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,16 +22,35 @@ def collector_at_rest() -> Iterator[None]:
     global _resting  # noqa: PLW0603 - one process, one collector
     with _lock:
         ours = _resting > 0 or gc.isenabled()
-        _resting += ours
-        gc.disable()
+        if ours:  # else somebody has switched it off, who may switch it on at any moment
+            _resting += 1
+            gc.disable()
     try:
         yield
     finally:
         with _lock:
-            _resting -= ours
-            if ours and not _resting:
-                if not gc.get_freeze_count():
-                    # What was made counts as old now, without being looked at once more; what others froze stays frozen.
-                    gc.freeze()
-                    gc.unfreeze()
-                gc.enable()
+            if ours and _resting:
+                _resting -= 1
+                if not _resting:
+                    _wake()
+
+
+def _wake() -> None:
+    if not gc.get_freeze_count():
+        # What was made counts as old now, without being looked at once more; what others froze stays frozen.
+        gc.freeze()
+        gc.unfreeze()
+    gc.enable()
+
+
+def _in_copy() -> None:
+    """In a process that a command has forked, nobody is there any more who would end the rest of other threads."""
+    global _lock, _resting  # noqa: PLW0603 - as above
+    _lock = threading.Lock()
+    if _resting:
+        _resting = 0
+        gc.enable()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_copy)

@@ -75,7 +75,7 @@ class Preview(Plan, frozen=True, kw_only=True):
         The order of commands is searched for as in the run where the `slots` are those of the run, else it is the
         upward rank.
         `durations` are seconds by command and come before the known ones; what is up to date takes none. `outcomes`
-        are lists of `engine.simulator.Outcome` by command, one for each attempt.
+        are lists of `engine.simulation.Outcome` by command, one for each attempt.
         """
         from orchestrator_nb.engine.simulation import Outcome
         from orchestrator_nb.engine.simulator import simulate

@@ -57,7 +57,9 @@ def resume_opened(
     Where other runs of the workflow count, `admission` is what `overlap.admitted` gives.
 
     What is selected by `start_from` runs again, and everything downstream of it. Before anything is dispatched, every
-    process that a dead owner left is ended; a living one of this host, too, when `taking_over`. Raises RunRefused, DefinitionError, StoreError.
+    process that a dead owner left is ended; a living one of this host, too, when `taking_over`.
+
+    Raises RunRefused, DefinitionError, StoreError.
     """
     notes = check_store(folder.parent)
     with admission or nullcontext():

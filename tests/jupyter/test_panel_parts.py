@@ -297,3 +297,13 @@ def test_check_reads_lists_mappings_and_required_values_and_runs_nothing(project
     form.fields["many"].value = '{"a": 1}'
     assert "/parameters/many: " in checked()
     assert not len(History().runs())
+
+
+def test_a_widget_that_somebody_has_closed_is_no_failure(slow):
+    """Nobody sees it any more: nothing is sent, and nobody is told of a panel that fails."""
+    run, _ = slow
+    panel = Panel(run, stay=True)
+    panel.widget.close()
+    panel._behind = True  # everything is to be sent
+    assert panel.publish()
+    assert not panel._behind
