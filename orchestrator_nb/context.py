@@ -113,13 +113,8 @@ _process_lock = threading.Lock()
 
 
 def install(sink: Sink) -> Token[Sink | None]:
-    """Send the calls of this context, and of contexts copied from it, to `sink`; give the token to `uninstall`."""
+    """Send the calls of this context, and of contexts copied from it, to `sink`; the token undoes that."""
     return _sink.set(sink)
-
-
-def uninstall(token: Token[Sink | None]) -> None:
-    """Undo `install`, in the context that it was called in."""
-    _sink.reset(token)
 
 
 def current() -> Sink:

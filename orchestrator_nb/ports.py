@@ -29,6 +29,12 @@ class Report(Protocol):
         """Hand them in."""
 
 
+BESIDES = frozenset({
+    "context", "cwd", "environment", "gates", "isolation", "outputs", "reads", "targets", "timeout", "workflow", "writes",
+})  # fmt: skip
+"""What a command's definition may say that whoever runs it has to heed besides what it runs; few say any of it."""
+
+
 class Work(Struct, frozen=True, kw_only=True, gc=False):
     """One attempt, as it is handed to an executor: plain data that can cross to another process.
 
@@ -38,6 +44,7 @@ class Work(Struct, frozen=True, kw_only=True, gc=False):
     state, where there are any. `merge` has the strategies for the shared state, of which a value of more than
     `shared_limit` bytes is kept in a file.
     `kernels` says how those of the workflow's notebooks come to be, `imported` what those of earlier runs had imported.
+    `plain` is a promise that its definition says nothing of `BESIDES`, so that nobody has to ask for any of that.
     `parameters` are the workflow's. `timeout` is in seconds, None for no limit. `folder` is the definition's folder,
     `run_folder` where the run keeps its files.
     """
@@ -48,6 +55,7 @@ class Work(Struct, frozen=True, kw_only=True, gc=False):
     attempt: int
     generation: int
     definition: CommandDefinition
+    plain: bool = False
     parameters: Mapping[str, Any] = {}
     inputs: Mapping[str, Stored] = {}
     recorded: Mapping[str, Mapping[str, Stored]] = {}

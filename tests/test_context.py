@@ -51,7 +51,7 @@ def sink():
     kept = Kept(command="clean", attempt=2, workflow_id="sales", parameters={"day": "2026-01-01"})
     token = context.install(kept)
     yield kept
-    context.uninstall(token)
+    token.var.reset(token)
 
 
 @pytest.fixture

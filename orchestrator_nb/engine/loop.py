@@ -339,9 +339,8 @@ class Loop:
         """Let the recorded turn take effect."""
         self._state.publish(self.published, turn)
         for event in turn:
-            act = _ACTS.get(type(event))
-            if act is not None:
-                act(self, event)
+            if type(event) in _ACTS:
+                _ACTS[type(event)](self, event)
         if self._state.due or self._steps.handed:
             self._steps.hand_out(self._state)
         for observer in self._observers:

@@ -276,25 +276,25 @@ class Scheduler:
         if self._estimates is not None:
             self._rank = self._planned_ranks(state)
             self._reorder(self._estimates.begin(state))
-        done = {name for name, record in commands.items() if record.state in DONE}
+        done = _among(DONE, state)
         upstream = self._upstream
         self._missing = {command: len(upstream[command]) for command in self._order}
         if done:
             for command in self._order:
                 self._missing[command] -= len(done.intersection(upstream[command]))
         self._begin_tallies(state)
-        pending = [command for command in self._order if commands[command].state == "pending"]
-        self._ready = [(self._rank[command], command) for command in pending if not self._missing[command]]
+        free = [command for command in self._order if not self._missing[command]]
+        self._ready = [(self._rank[command], command) for command in free if commands[command].state == "pending"]
         heapify(self._ready)
-        self._waiting = {name for name, record in commands.items() if record.state == "waiting"}
+        self._waiting = _among(_WAITING, state)
         self._again = set()
-        ended = {name for name, record in commands.items() if record.state in _OTHER_END_STATES}
+        self._unjudged = []
+        ended = _among(_OTHER_END_STATES, state)
         if ended or self._tallies:
+            pending = (command for command in self._order if commands[command].state == "pending")
             self._unjudged = [
                 command for command in pending if command in self._tallies or not ended.isdisjoint(upstream[command])
             ]
-        else:
-            self._unjudged = []
 
     def _begin_tallies(self, state: RunState) -> None:
         """Begin a tally for each command that has a rule or a condition of its own and that may still come to start."""
@@ -346,8 +346,16 @@ _OTHER_ENDS: dict[type[e.Event], str] = {
 }
 """The ends of a command besides its success, and the states that they leave it in."""
 _OTHER_END_STATES = frozenset(_OTHER_ENDS.values())
+_WAITING = frozenset({"waiting"})
 _UPHEAVALS = (e.RunPlanned, e.RunResumed, e.CommandReopened, e.CommandRestored, e.DecisionRequested, e.WorkersChanged)
 """After these the index is made again."""
+
+
+def _among(wanted: frozenset[str], state: RunState) -> set[str]:
+    """Return the commands in one of these states; none is looked at where no command has ever been in one."""
+    if wanted.isdisjoint(state.counts):
+        return set()
+    return {name for name, record in state.commands.items() if record.state in wanted}
 
 
 def _unmet(command: str, state: RunState, now: float) -> e.Event | None:

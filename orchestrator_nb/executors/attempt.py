@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from typing import Any
 from msgspec import Struct, field, structs
 
 from orchestrator_nb.commands.usage import machine_network
-from orchestrator_nb.context import install, uninstall
+from orchestrator_nb.context import install
 from orchestrator_nb.data.artifacts import Artifacts
 from orchestrator_nb.data.disk import Kept, once_there_is_room
 from orchestrator_nb.data.live import LiveResults
@@ -40,6 +39,7 @@ from orchestrator_nb.executors.forked_copy import leave_copy
 from orchestrator_nb.executors.known import known
 from orchestrator_nb.executors.measuring import Measure
 from orchestrator_nb.executors.outputs import check_outputs
+from orchestrator_nb.journal import forks
 from orchestrator_nb.ports import Report, Work
 from orchestrator_nb.state.records import CommandRecord, returned
 
@@ -222,27 +222,25 @@ class LocalAttempt(Struct, eq=False):
     # ── for its executor ────────────────────────────────────────────────────────────────────────────────────────
 
     def perform(self, run: Callable[[Any], Any]) -> Answer:
-        """Run the command in the current context and return the answer; nothing that it raises comes out."""
-        token = install(self)
-        process = os.getpid()
+        """Run the command in the current context, which is its own from then on, and return the answer; nothing that it
+        raises comes out."""
+        install(self)
+        before = forks.count
         if self._around.measure:
             self._measure = Measure(time.thread_time(), machine_network(self.begun))
         try:
             value = run(self)
-            if os.getpid() != process:
+            if forks.count != before:
                 leave_copy(None)
             result = value if isinstance(value, Stored) else self.store(value, at="result")
             work = self.work
-            declared = work.definition.outputs
-            if declared:
+            if not work.plain and (declared := work.definition.outputs):
                 recorded = {kept.name: kept.value for kept in self._kept if not isinstance(kept, MetricRecorded)}
                 check_outputs(declared, result=result, recorded=recorded, load=self.load)
         except BaseException as error:  # noqa: BLE001 - whatever the user's code raises is an answer
-            if os.getpid() != process:
+            if forks.count != before:
                 leave_copy(error)
             return self.failed(failure_of(error))
-        finally:
-            uninstall(token)
         if self._reason is not None and (self._told or self._ender is not None):
             return self.failed(Failure(kind=self._reason, message=""))
         log = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +25,7 @@ from orchestrator_nb.executors.failures import failure_of
 from orchestrator_nb.executors.inputs import wrong_context
 from orchestrator_nb.executors.timer import Timer
 from orchestrator_nb.executors.workers import Workers
+from orchestrator_nb.journal import forks
 from orchestrator_nb.plan.contents import Contents
 from orchestrator_nb.ports import Command, Gates, Report, Step, Work
 from orchestrator_nb.state.step_facts import MERGE
@@ -74,7 +74,7 @@ class LocalExecutor:
         self._callables = {kind: command for kind, command in commands.items() if isinstance(command, FunctionCommand)}
         self._clock = clock
         self._report: Report | None = None
-        self._process = os.getpid()
+        self._forks = forks.count
         self._reusable = reusable
         self._steps = steps or {}
         self._gates = gates
@@ -203,27 +203,30 @@ class LocalExecutor:
         capture.ensure()
         capture.printing.set(attempt)
         attempt.begun = time.monotonic()  # until now it waited for its thread
-        definition = attempt.work.definition
+        work = attempt.work
+        definition = work.definition
         command = self._commands.get(definition.kind)
         if command is None:
             known = ", ".join(sorted(self._commands))
             message = f'there is no type of command "{definition.kind}"; there is {known}'
             return (attempt.failed(Failure(kind="not_started", message=message)),)
-        if definition.context:
-            wrong = wrong_context(definition.context, attempt.work.shared)
+        if not work.plain and definition.context:
+            wrong = wrong_context(definition.context, work.shared)
             if wrong is not None:
                 return (attempt.failed(wrong),)
         if self._reusable is not None:
-            told = self._reusable(attempt.work)
+            told = self._reusable(work)
             if isinstance(told, CommandReused):
                 return (told,)
             if told is not None:
                 attempt.report(told)
+        if work.plain:
+            return (attempt.perform(command.run),)
         on_files = definition.reads or definition.writes
         answer = self._perform_on_files(attempt, command) if on_files else self._run(attempt, command)
         if self._gates is None or not definition.checks or not isinstance(answer, AttemptReturned):
             return (answer,)
-        return (answer, *self._gates.at_once(attempt.work, attempt.came_to(answer)))
+        return (answer, *self._gates.at_once(work, attempt.came_to(answer)))
 
     def _perform_on_files(self, attempt: LocalAttempt, command: Command) -> Event:
         """Run a command that declares files, and add to its answer what was in them: what it read when it began, what
@@ -263,7 +266,7 @@ class LocalExecutor:
     def _tell(self, *events: Event) -> None:
         report = self._report
         if report is not None:
-            if os.getpid() != self._process:
+            if forks.count != self._forks:
                 raise UsageError(
                     "this is a process that the command has forked: what it tells would be written beside the run's owner; "
                     "return it to the command and record it there"

@@ -110,19 +110,23 @@ class Workers:
     def _done_with(self, attempt: LocalAttempt, worker: _Worker) -> LocalAttempt | None:
         """Perform an attempt, tell what it came to or keep that for the next, and return the one that follows it."""
         worker.attempt = attempt
-        worker.untold.append(self._perform(attempt))
+        news = self._perform(attempt)
         self._usual += (time.monotonic() - attempt.begun - self._usual) * 0.25
-        if not worker.ahead or self._usual >= SHORT:
-            self._tell_news(worker)
-        return _first(worker.ahead) if worker.ahead else None
+        if worker.ahead and self._usual < SHORT:
+            worker.untold.append(news)
+        else:
+            self._tell_news(worker, news)
+        return _first(worker.ahead)
 
-    def _tell_news(self, worker: _Worker) -> None:
+    def _tell_news(self, worker: _Worker, news: Sequence[Event]) -> None:
+        """Tell what was kept, and what came last."""
         worker.attempt = None
         worker.telling = True
-        untold = worker.untold
-        news: list[Event] = []
-        while untold and (more := _first(untold)) is not None:
-            news += more
+        if worker.untold:
+            kept: list[Event] = []
+            while (more := _first(worker.untold)) is not None:
+                kept += more
+            news = [*kept, *news]
         if news:  # an attempt that was answered meanwhile, by its timeout perhaps, has none
             self._tell(*news)
         worker.telling = False

@@ -23,6 +23,7 @@ from orchestrator_nb.data.flush import flush_file, flush_folder
 from orchestrator_nb.errors import JournalDamaged, StoreError
 from orchestrator_nb.events import FORMAT, Event, JournalCut, RunStarted
 from orchestrator_nb.events.json_form import decode, encode_all
+from orchestrator_nb.journal import forks
 
 START = "0" * 32
 """What stands as `prev` in the first turn."""
@@ -83,7 +84,7 @@ class JournalFile:
         self._name = os.path.abspath(path)
         self._durable = durable
         self._failed: str | None = None
-        self._process = os.getpid()
+        self._process, self._forks = os.getpid(), forks.count
         self._unknown: tuple[bytes, tuple[int, int, str]] | None = None
         try:
             fresh = not path.exists()
@@ -108,15 +109,13 @@ class JournalFile:
         deleted, replaced or changed the file, which is the end of it."""
         if self._failed is not None:
             raise StoreError(f'the journal "{self.path}" takes nothing more: {self._failed}')
-        if os.getpid() != self._process:  # two that append would each write into what the other takes for its place
+        if forks.count != self._forks:  # two that append would each write into what the other takes for its place
             raise StoreError(
                 f'the journal "{self.path}" belongs to process {self._process}: this one was forked from it'
             )
         offset, seq, prev = self._position
-        lines: list[bytes] = []
-        for text in encode_all(events):
-            seq += 1
-            lines.append(b'{"seq":%d,%b' % (seq, text))
+        lines = [b'{"seq":%d,%b' % numbered for numbered in enumerate(encode_all(events), seq + 1)]
+        seq += len(lines)
         text = b'%b,"prev":"%b"' % (b"\n".join(lines)[:-1], prev.encode())
         end = digest(text)
         data = b'%b,"end":"%b"}\n' % (text, end.encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from msgspec import structs
 
@@ -13,7 +14,7 @@ from orchestrator_nb.definition.models import CommandDefinition
 from orchestrator_nb.executors.inputs import declared_only
 from orchestrator_nb.plan.plan import Plan
 from orchestrator_nb.plan.pools import amount
-from orchestrator_nb.ports import Work
+from orchestrator_nb.ports import BESIDES, Work
 from orchestrator_nb.state.run_state import RunState
 from orchestrator_nb.state.transitions import DONE
 
@@ -26,6 +27,7 @@ class Works:
     def __init__(self, plan: Plan, run_folder: Path) -> None:
         self._plan = plan
         self._run_folder = run_folder
+        self._timeout = _seconds(plan.definition.timeout)
         self._common: Work | None = None  # what is the same in all, so that it is put together once
 
     def make(self, command: str, state: RunState) -> Work:
@@ -60,23 +62,28 @@ class Works:
         if command in plan.fan_ins:
             for base, fan_in in plan.fan_ins[command].items():
                 _gather(base, fan_in, state, inputs, recorded, metrics)
-        timeout = definition.timeout
-        if timeout is None and definition.workflow is None:  # the commands of an inner workflow have their own
-            timeout = plan.definition.timeout
+        plain = BESIDES.isdisjoint(vars(definition))  # once, as each field that was not said takes long to be read
+        shared, timeout = state.shared, self._timeout
+        if not plain:
+            if definition.context:
+                shared = declared_only(definition.context, shared)
+            if definition.timeout is not None or definition.workflow is not None:  # an inner workflow has its own
+                timeout = _seconds(definition.timeout)
         return structs.replace(
             self._common or self._common_work(definition, state),
             command=command,
             attempt=record.attempt,
             generation=record.generation,
             definition=definition,
+            plain=plain,
             inputs=inputs,
             recorded=recorded,
             metrics=metrics,
             changes=changes,
-            shared=declared_only(definition.context, state.shared) if definition.context else state.shared,
+            shared=shared,
             partial=record.partial,
             preserved=record.preserved,
-            timeout=None if timeout == "none" else timeout,
+            timeout=timeout,
         )
 
     def coming(self, command: str, attempt: int, state: RunState) -> Work:
@@ -97,7 +104,7 @@ class Works:
             definition=definition,
             parameters=plan.parameters,
             kernels=plan.definition.kernels,
-            imported=self._imported(),
+            imported=self._imported(state),
             merge=plan.definition.merge,
             shared_limit=amount(plan.definition.context_limit),
             folder=plan.folder,
@@ -105,10 +112,10 @@ class Works:
         )
         return self._common
 
-    def _imported(self) -> tuple[str, ...]:
+    def _imported(self, state: RunState) -> tuple[str, ...]:
         """Return what the notebooks of earlier runs had imported, where there are notebooks and it may be learnt."""
         definition = self._plan.definition
-        if not definition.optimization.history or all(each.notebook is None for each in self._plan.commands.values()):
+        if not definition.optimization.history or all(each.kind != "notebook" for each in state.planned.values()):
             return ()
         from orchestrator_nb.orchestrator.earlier.imports import earlier_imports
 
@@ -124,6 +131,10 @@ class Works:
             metrics={name: record.metrics for name, record in done.items()},
             shared=state.shared,
         )
+
+
+def _seconds(timeout: float | Literal["none"] | None) -> float | None:
+    return None if timeout == "none" else timeout
 
 
 def _gather(

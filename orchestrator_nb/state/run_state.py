@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import Any
 
 from msgspec.structs import replace
@@ -116,12 +117,13 @@ def _run_planned(state: RunState, event: e.RunPlanned) -> None:
     state.planned = planned
     left = {name: record.attempt for name, record in state.commands.items() if name not in planned}
     state.left = {**state.left, **left} if left else state.left
-    state.commands = {name: state.commands.get(name, fresh) for name in planned}
+    known = state.commands
+    state.commands = {name: known.get(name, fresh) for name in planned} if known else dict.fromkeys(planned, fresh)
     for name in state.left.keys() & planned.keys():
         if state.commands[name] is fresh:  # it comes back, and counts its attempts on
             state.commands[name] = replace(fresh, attempt=state.left[name])
     state.deviations = {name: texts for name, texts in state.deviations.items() if name in planned}
-    state.counts = dict(Counter(record.state for record in state.commands.values()))
+    state.counts = dict(Counter(map(attrgetter("state"), state.commands.values())))
     for name in [
         name for name in state.due if name in planned
     ]:  # what is to be done is done by today's plan, all of it

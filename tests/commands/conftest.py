@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextvars import Context
 from pathlib import Path
 
 import nbformat
@@ -82,7 +83,7 @@ class Trial:
             self.told.notify_all()
 
     def run(self):
-        answer = self.attempt.perform(NotebookCommand().run)
+        answer = Context().run(self.attempt.perform, NotebookCommand().run)
         self.attempt.close()
         return answer
 

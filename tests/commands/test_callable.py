@@ -320,7 +320,7 @@ def test_a_coroutine_function_runs_to_its_end_in_its_context(attempt_of):
     try:
         value = CallableCommand({"me": fetch}).run(attempt)
     finally:
-        context.uninstall(token)
+        token.var.reset(token)
     assert value == (3, threading.current_thread().name)
     assert [(event.name, event.value) for event in attempt_of.events] == [("n", 3.0)]
 
@@ -453,7 +453,7 @@ def test_what_a_function_does_not_take_is_in_its_context(registered, attempt_of)
     try:
         assert registered.run(attempt) == (None, "tests")
     finally:
-        context.uninstall(token)
+        token.var.reset(token)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 - a copy that returns, raises or exits     ends as a program ends; the attempt is what the original makes of it
 - a copy that tells the context something  is refused with what to do; nothing of it reaches the journal
 - a copy that gets a signal                ends by it, as without the command line's handlers
-- a copy that appends to the journal       is refused
+- a copy that appends to the journal       is refused, and may have one of its own
 """
 
 from __future__ import annotations
@@ -151,3 +151,22 @@ def test_a_copy_may_not_append_to_the_journal(tmp_path):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 6
     journal.append([e.RetryDue(at=3.0, command="c")])
     assert [event.command for event in journal.read()] == ["a", "c"]
+
+
+def test_a_copy_may_have_a_journal_of_its_own(tmp_path):
+    """Who was forked may begin a run: what it has made itself is its own, also in a copy of a copy."""
+    child = os.fork()
+    if not child:
+        try:
+            journal = JournalFile(tmp_path / "journal.jsonl", clock=lambda: 0.0)
+            journal.append([e.RetryDue(at=1.0, command="a")])
+            grandchild = os.fork()
+            if not grandchild:
+                JournalFile(tmp_path / "other.jsonl", clock=lambda: 0.0).append([e.RetryDue(at=1.0, command="b")])
+                os._exit(0)
+            os._exit(os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1]))
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    written = (tmp_path / "journal.jsonl", tmp_path / "other.jsonl")
+    assert [event.command for path in written for event in read(path)] == ["a", "b"]
