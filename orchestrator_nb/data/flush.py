@@ -63,12 +63,12 @@ def write_whole(path: Path, content: bytes) -> None:
 def save_text(place: Path, text: str) -> Path:
     """Write a text whole or not at all, its folder too where there is none, and return its path. Raises StoreError.
 
-    What is no file, such as ``/dev/stdout`` or a pipe, is written to.
+    What is no file, such as ``/dev/stdout`` or a pipe, is written to, and a link leads to the same file as before.
     """
     content = text.encode("utf-8", "backslashreplace")
     folder_of(place)
     if not place.exists() or place.is_file() or place.is_dir():
-        write_whole(place, content)
+        write_whole(Path(os.path.realpath(place)) if place.is_symlink() else place, content)
         return place
     try:
         place.write_bytes(content)

@@ -56,6 +56,7 @@ class Scheduler:
         self._stale = True
         self._planned: Mapping[str, PlannedCommand] | None = None
         self._estimates: Estimates | None = None
+        self._unmet: Callable[[str, RunState, float], e.Event | None] | None = None
         self._allotment: Allotment | None = None
         self.observers: dict[type[e.Event], Callable[[Any], None]] = {
             e.CommandSucceeded: self._succeeded,
@@ -168,7 +169,7 @@ class Scheduler:
                     ends.append(e.CommandSkipped(at=now, command=command, reason=reason, cause="trigger_rule"))
                 elif found == "start" and tally is not None:
                     del self._tallies[command]  # no rule takes back that a command may start
-                    end = _unmet(command, state, now) if state.planned[command].when else None
+                    end = self._unmet(command, state, now) if self._unmet is not None else None
                     if end is None:
                         heappush(self._ready, (self._rank[command], command))
                     else:
@@ -320,6 +321,11 @@ class Scheduler:
         self._allotment = Allotment(planned, state.run.pools, slots=self._slots) if needing else None
         timed = state.run.adaptive and any(item.seconds is not None for item in planned.values())
         self._estimates = Estimates(planned, self._order) if timed else None
+        if any(item.when for item in planned.values()):
+            # Not for nothing, and not with the first condition: by then commands may have opened all files there may be.
+            from orchestrator_nb.engine.conditions import unmet
+
+            self._unmet = unmet
 
     def _planned_ranks(self, state: RunState) -> Mapping[str, int]:
         """Return for each command its planned rank, else its place in the order; the lowest starts first."""
@@ -356,10 +362,3 @@ def _among(wanted: frozenset[str], state: RunState) -> set[str]:
     if wanted.isdisjoint(state.counts):
         return set()
     return {name for name, record in state.commands.items() if record.state in wanted}
-
-
-def _unmet(command: str, state: RunState, now: float) -> e.Event | None:
-    """Return the end of a command with a condition, None where that holds; expressions are not read for nothing."""
-    from orchestrator_nb.engine.conditions import unmet
-
-    return unmet(command, state, now)

@@ -37,6 +37,18 @@ def test_a_file_is_written_in_a_folder_that_is_made(tmp_path: Path) -> None:
     assert [each.name for each in place.parent.iterdir()] == ["page.html"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs the right to make links")
+def test_a_link_still_leads_to_its_file(tmp_path: Path) -> None:
+    """The file that it leads to is written, in its own folder, and not the link."""
+    (tmp_path / "shared").mkdir()
+    link, file = tmp_path / "page.html", tmp_path / "shared" / "latest.html"
+    link.symlink_to(file)
+    for text in ("one", "two"):  # there is no file yet; there is one
+        assert save_text(link, text) == link
+        assert (link.is_symlink(), file.read_text(encoding="utf-8")) == (True, text)
+    assert [each.name for each in file.parent.iterdir()] == [file.name]
+
+
 def test_a_folder_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
     """Nothing is written, nothing is left."""
     with pytest.raises(StoreError, match="cannot be written"):

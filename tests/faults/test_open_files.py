@@ -9,20 +9,23 @@ import sys
 import pytest
 
 PROGRAM = """\
-import json, os, resource
+import json, os, resource, threading
 
 least = len(os.listdir("/dev/fd")) + 120
 resource.setrlimit(resource.RLIMIT_NOFILE, (least, least))
 
 from orchestrator_nb import Workflow
 
-kept, tries = [], []
+kept, tries, full = [], [], threading.Event()
 
 
 def leak():
     tries.append(1)
-    while len(tries) == 1:
-        kept.append(open(os.devnull))
+    try:
+        while len(tries) == 1:
+            kept.append(open(os.devnull))
+    finally:
+        full.set()
     return "done"
 
 
@@ -36,7 +39,8 @@ def looked(events, state):
 told = []
 flow = Workflow("w")
 flow.command(leak, id="leak")
-flow.command(lambda: 1, id="other")
+flow.command(lambda: full.wait(30), id="other")
+flow.command(lambda: 1, id="third", after="other", when="other == True")
 run = flow.start(wait=False, observers=[looked])
 result = run.wait(check=False)
 kept.clear()
@@ -51,5 +55,5 @@ def test_a_run_outlives_a_command_that_has_opened_all_files(project):
     assert done.returncode == 0, done.stderr
     state, tries, told, commands = json.loads(done.stdout)
     assert (state, tries) == ("completed", 2)
-    assert commands == {"leak": "succeeded", "other": "succeeded"}
+    assert commands == dict.fromkeys(["leak", "other", "third"], "succeeded")
     assert any("0 more files may be opened" in reason for reason in told)
