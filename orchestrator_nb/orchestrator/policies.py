@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from importlib import import_module
 from typing import Any
 
 from orchestrator_nb import events as e
+from orchestrator_nb.orchestrator.late_import import late_import
 from orchestrator_nb.ports import Policy
 from orchestrator_nb.state.run_state import RunState
 
@@ -25,7 +25,7 @@ class OnDemand:
     def policy(self) -> Policy:
         """The policy itself."""
         module, _, name = self.where.partition(":")
-        made: Any = getattr(import_module(f"orchestrator_nb.recovery.{module}"), name)()
+        made: Any = getattr(late_import(f"orchestrator_nb.recovery.{module}"), name)()
         return made  # type: ignore[no-any-return]
 
     def __call__(self, event: e.Event, state: RunState) -> Iterable[e.Event]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from contextvars import Context
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from orchestrator_nb.orchestrator.gates import all_gates
 from orchestrator_nb.orchestrator.kernels_ahead import KernelsAhead
 from orchestrator_nb.orchestrator.memory_watch import MemoryWatch
 from orchestrator_nb.orchestrator.policies import POLICIES
+from orchestrator_nb.orchestrator.probes import probe
 from orchestrator_nb.orchestrator.reuse.verdicts import Reuse
 from orchestrator_nb.orchestrator.works import Works
 from orchestrator_nb.plan.plan import Plan
@@ -104,7 +105,7 @@ class Session:
             steps={
                 CHECKPOINT: self._with_files,
                 ROLLBACK: self._with_files,
-                PROBE: self._probe,
+                PROBE: partial(probe, clock=clock),
             },
             gates=self._gates(gates or {}),
             merge=self._merge(gates or {}, durable=durable),
@@ -143,12 +144,6 @@ class Session:
     def _with_files(self, step: Step) -> e.Event:
         """Keep the files of the project, or go back to them, and return what came of it."""
         return self._files[step.name.partition(" ")[0]](step)
-
-    def _probe(self, step: Step) -> e.Event:
-        """Look for what the retry of a command needs, and return what was found."""
-        from orchestrator_nb.executors.probing import probe
-
-        return probe(step, clock=self._clock)
 
     @cached_property
     def _files(self) -> Mapping[str, Callable[[Step], e.Event]]:
