@@ -34,7 +34,7 @@ from orchestrator_nb.executors.local import LocalExecutor
 from orchestrator_nb.journal import file as journal_file
 from orchestrator_nb.journal.file import JournalFile
 from orchestrator_nb.journal.owner import Ownership
-from orchestrator_nb.orchestrator import frozen, opening, session
+from orchestrator_nb.orchestrator import frozen, opening
 from orchestrator_nb.orchestrator.run import Run
 from orchestrator_nb.orchestrator.store import manifest
 from orchestrator_nb.orchestrator.workflow import Workflow
@@ -82,7 +82,7 @@ def arm(trial: dict[str, Any]) -> None:
         (frozen, "write_whole"),
         (opening, "freeze_sources"),
         (opening, "create_run"),
-        (session, "write_manifest"),
+        (manifest, "write_manifest"),
         (manifest, "write_whole"),
         (os, "replace"),
         (flush, "flush_folder"),
