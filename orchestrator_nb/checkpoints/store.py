@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -238,11 +237,6 @@ class CheckpointStore:
 def open_store(project: Path, *, runs: Path, durable: bool = True) -> CheckpointStore:
     """Open the checkpoints of the project in this folder; `runs` is the store of the runs. Raises CheckpointError."""
     return CheckpointStore(find_place(project, runs=runs), durable=durable)
-
-
-def remove_store(store: CheckpointStore) -> None:
-    """Remove all checkpoints of the work tree, of every run; its files stay as they are."""
-    shutil.rmtree(store.folder)
 
 
 def _excludes(place: Place) -> tuple[tuple[str, str], ...]:

@@ -68,13 +68,15 @@ def trends(
     """Show a figure over runs: how long they took, how efficient they were, or a metric that they recorded."""
     from orchestrator_nb.analytics.figures.of_quality import trend
     from orchestrator_nb.analytics.history import History
+    from orchestrator_nb.analytics.trends import RUN_FIGURES
     from orchestrator_nb.errors import UsageError
 
     history = History(store)
     found = history.trends(name, workflow=workflow, since=since, until=until)
     if found.empty and name not in (known := history.metric_names(workflow=workflow)) and not as_json:
-        there = ", ".join(["seconds", "busy", "efficiency", "overhead", *known])
-        raise UsageError(f'no run has recorded "{name}"; there is {there}')
+        if name in RUN_FIGURES:
+            raise UsageError(f'there is nothing to tell of "{name}": no run that has ended fits, in "{history.store}"')
+        raise UsageError(f'no run has recorded "{name}"; there is {", ".join([*RUN_FIGURES, *known])}')
     figure = trend(found, name)
     if html is not None:
         from orchestrator_nb.analytics.page import Page

@@ -34,7 +34,6 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
 }
 CATEGORY_OF = {kind: category for category, kinds in CATEGORIES.items() for kind in kinds}
 
-SEVERITIES = ("critical", "major", "minor", "informational")
 SEVERITY_OF: dict[str, str] = {
     **dict.fromkeys(CATEGORY_OF, "major"),
     **dict.fromkeys(("compliance_violation", "security_validation_failure"), "critical"),

@@ -124,6 +124,8 @@ def test_the_command_line_shows_trends(store: Path, named, capsys, tmp_path: Pat
     assert page.stat().st_size > 10_000
     assert run_command_line(["trends", "ducks", "--store", str(store)]) == 2
     assert 'no run has recorded "ducks"; there is seconds, busy, efficiency, overhead, rmse' in capsys.readouterr().err
+    assert run_command_line(["trends", "--store", str(tmp_path / "empty")]) == 2
+    assert 'nothing to tell of "seconds": no run that has ended fits' in capsys.readouterr().err
 
 
 def test_the_command_line_writes_dashboards(store: Path, capsys, tmp_path: Path) -> None:
