@@ -232,7 +232,7 @@ class LocalAttempt(Struct, eq=False):
             value = run(self)
             if forks.count != before:
                 leave_copy(None)
-            result = value if isinstance(value, Stored) else self.store(value, at="result")
+            result = value if type(value) is Stored else self.store(value, at="result")
             work = self.work
             if not work.plain and (declared := work.definition.outputs):
                 recorded = {kept.name: kept.value for kept in self._kept if not isinstance(kept, MetricRecorded)}

@@ -200,8 +200,10 @@ class CommandRecord(Struct, frozen=True, gc=False):
     def output(self) -> e.Stored | None:
         """Return the stored result: what the command returned, else the mapping of what it recorded, else None."""
         result = self.result
+        if not self.recorded:
+            return result
         nothing = result is None or (result.form == "json" and result.value is None and result.artifact is None)
-        return e.Stored(form="mapping", items=self.recorded) if nothing and self.recorded else result
+        return e.Stored(form="mapping", items=self.recorded) if nothing else result
 
 
 class Life(Struct, frozen=True, gc=False):

@@ -66,7 +66,7 @@ def complete_manifest(folder: Path, state: RunState) -> None:
 def _command(record: CommandRecord, folder: Path, artifacts: Artifacts) -> dict[str, Any]:
     """Return what a command left; what there is none of is left out."""
     plain: dict[str, Any] = {"state": record.state}
-    output = record.output() if record.recorded else record.result
+    output = record.output()
     if output is not None:
         plain["output"] = _plain(output, folder, artifacts)
     if record.artifacts:
