@@ -18,7 +18,7 @@ _spare = os.open(os.devnull, os.O_RDONLY)
 
 
 def late_import(name: str) -> ModuleType:
-    """Return a module of this package. Raises OSError where not even the place that is kept for it can be had."""
+    """Return a module. Raises OSError where not even the place that is kept for it can be had."""
     global _spare  # noqa: PLW0603 - one process, one place
     try:
         return import_module(name)

@@ -35,6 +35,7 @@ from orchestrator_nb.orchestrator.control.live_view import LiveView
 from orchestrator_nb.orchestrator.display.result import ARTIFACTS
 from orchestrator_nb.orchestrator.gates import all_gates
 from orchestrator_nb.orchestrator.kernels_ahead import KernelsAhead
+from orchestrator_nb.orchestrator.late_import import late_import
 from orchestrator_nb.orchestrator.memory_watch import MemoryWatch
 from orchestrator_nb.orchestrator.policies import POLICIES
 from orchestrator_nb.orchestrator.probes import probe
@@ -377,6 +378,5 @@ class Session:
 
 def _warn(text: str, *values: object) -> None:
     """Say what has to be said while it cannot be recorded; where nobody has set up logging it goes to stderr."""
-    import logging
-
+    logging: Any = late_import("logging")
     logging.getLogger("orchestrator_nb.run").warning(text, *values)

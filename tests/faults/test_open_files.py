@@ -57,3 +57,35 @@ def test_a_run_outlives_a_command_that_has_opened_all_files(project):
     assert (state, tries) == ("completed", 2)
     assert commands == dict.fromkeys(["leak", "other", "third"], "succeeded")
     assert any("0 more files may be opened" in reason for reason in told)
+
+
+FAILING = """\
+import os, resource
+
+least = len(os.listdir("/dev/fd")) + 60
+resource.setrlimit(resource.RLIMIT_NOFILE, (least, least))
+
+from orchestrator_nb import Workflow
+
+kept = []
+
+
+def leak():
+    while True:
+        kept.append(open(os.devnull))
+
+
+flow = Workflow("w")
+flow.command(leak, id="leak", retries=0)
+state = flow.start(wait=False).wait(check=False).state
+kept.clear()
+print(state)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of resources")
+def test_a_run_that_fails_so_has_its_result(project):
+    """Its summary and its manifest cannot be written, which is said; what it came to is known all the same."""
+    done = subprocess.run([sys.executable, "-c", FAILING], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "failed\n"), done.stderr
+    assert "the run has come to its end without its manifest" in done.stderr
