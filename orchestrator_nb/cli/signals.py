@@ -34,7 +34,6 @@ class Signals:
         self.first: int | None = None
         self._count = 0
         self._run: Any = None
-        self._process = os.getpid()
         self._over = False
         self._before: dict[int, Any] = {}
         # A handler runs between any two instructions, perhaps with a lock held: it only puts, a thread acts.
@@ -46,11 +45,17 @@ class Signals:
             # One that is ignored from outside stays ignored: that is how nohup and background jobs ask for it.
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._handle)
+        if hasattr(os, "register_at_fork"):  # a process that a command forks, as multiprocessing does, ends by a signal
+            os.register_at_fork(after_in_child=self._let_go)
 
     def __exit__(self, *_: object) -> None:
         self._arrived.put(None)
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        before, self._before = self._before, {}
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def attach(self, run: Any) -> None:
         """From now on signals go to `run`."""
@@ -61,10 +66,7 @@ class Signals:
         """The run has ended: a further signal leaves at once."""
         self._over = True
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._process:  # a process that a command has forked, as multiprocessing does, and ends thus
-            self._handle_as_before(number, frame)
-            return
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
         self._count += 1
         self.first = self.first or number
         if self._over or self._count > 2:
@@ -72,14 +74,6 @@ class Signals:
         if self._run is None:
             raise Interrupted(number)
         self._arrived.put(number)
-
-    def _handle_as_before(self, number: int, frame: FrameType | None) -> None:
-        before = self._before.get(number)
-        if callable(before):
-            before(number, frame)
-        else:
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
 
     def _act(self) -> None:
         grace = GRACE
