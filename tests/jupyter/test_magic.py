@@ -9,6 +9,7 @@ import pytest
 from IPython.core.error import UsageError as NotUsed
 
 from orchestrator_nb import DefinitionError, RunFailed, RunResult, Workflow, attach
+from orchestrator_nb.analytics.history import History
 from orchestrator_nb.errors import UsageError
 from orchestrator_nb.jupyter.completion import complete
 from orchestrator_nb.jupyter.magic import help_text, variable
@@ -117,6 +118,18 @@ def test_verbs_about_runs_give_objects(steps, capsys):
     assert "loading" in capsys.readouterr().out
     steps.run_line_magic("workflow", "watch")
     assert "count" in capsys.readouterr().out
+
+
+def test_a_run_is_rated_in_a_line(steps):
+    """Stars, a note and who says it are kept in the store, and are what the line gives."""
+    flow = Workflow("rated")
+    flow.command(lambda: 1, id="a")
+    run = flow.run().run
+    rated = steps.run_line_magic("workflow", 'rate latest --stars 4 --note "steady enough" --author kim --role analyst')
+    kept = History(attach(run).folder.parent).ratings()
+    for (row,) in (rated.to_dict("records"), kept.to_dict("records")):
+        assert (row["run"], row["stars"], row["note"]) == (run, 4, "steady enough")
+        assert (row["author"], row["role"]) == ("kim", "analyst")
 
 
 def test_a_run_is_paused_stopped_and_resumed(steps, until):
